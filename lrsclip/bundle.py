@@ -1,0 +1,158 @@
+"""What `lrsclip.load` returns: model, tokenizer and preprocessing, which are only right together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+
+from lrsclip.config import ModelConfig
+from lrsclip.model import DualEncoder
+from lrsclip.pictures import Preprocess, build_preprocess, to_batch
+from lrsclip.tokens import Tokenizer, TokenReport
+
+Embeddings = npt.NDArray[np.float32]
+PICTURE_BATCH = 32
+TEXT_BATCH = 256
+
+
+@dataclass(frozen=True)
+class LRSCLIP:
+    """A loaded checkpoint.
+
+    Attributes:
+        name: the checkpoint's name.
+        sha256: of its weights file; an index remembers it.
+        model: the two towers, in evaluation mode.
+        tokenizer: text to token ids.
+        preprocess: one picture to a tensor.
+        device: where the towers run.
+        dtype: in which number type.
+        vocabulary: words of the training texts with counts, or None when the checkpoint does not say.
+        manifest: the checkpoint's manifest as read ({} for a published state dict).
+    """
+
+    name: str
+    sha256: str
+    model: DualEncoder
+    tokenizer: Tokenizer
+    preprocess: Preprocess
+    device: torch.device
+    dtype: torch.dtype
+    vocabulary: Mapping[str, int] | None = None
+    manifest: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def assemble(
+        cls,
+        model: DualEncoder,
+        *,
+        name: str,
+        sha256: str,
+        device: torch.device,
+        dtype: torch.dtype,
+        vocabulary: Mapping[str, int] | None = None,
+        manifest: Mapping[str, Any] | None = None,
+    ) -> LRSCLIP:
+        """Put a model on its device and give it the tokenizer and preprocessing that its configuration names."""
+        log_scale = model.logit_scale.detach().float().to(device)
+        model = model.eval().requires_grad_(False).to(device=device, dtype=dtype)
+        model = model.to(memory_format=torch.channels_last)  # the convolutional trunk is faster so
+        model.logit_scale.data = log_scale  # bf16 would round the factor by more than a per cent
+        return cls(
+            name=name,
+            sha256=sha256,
+            model=model,
+            tokenizer=Tokenizer(model.config.text.context_length),
+            preprocess=build_preprocess(model.config),
+            device=device,
+            dtype=dtype,
+            vocabulary=vocabulary,
+            manifest=manifest or {},
+        )
+
+    @property
+    def config(self) -> ModelConfig:
+        """The model's configuration."""
+        return self.model.config
+
+    @property
+    def context_length(self) -> int:
+        """Tokens the model reads of a text, start and end included (248, or 77 for a CLIP that was not stretched)."""
+        return self.tokenizer.context_length
+
+    @property
+    def embed_dim(self) -> int:
+        """D, the length of a vector."""
+        return self.config.embed_dim
+
+    @property
+    def image_px(self) -> int:
+        """Side of the square that the image tower sees."""
+        return self.config.image.image_px
+
+    @property
+    def logit_scale(self) -> float:
+        """The factor between a cosine and a logit (already exponentiated)."""
+        return float(self.model.scale)
+
+    def describe_tokens(self, text: str) -> TokenReport:
+        """What the model reads of `text`, what it cuts, and which words it never saw in training.
+
+        Raises:
+            TextError: empty, or not text.
+        """
+        return self.tokenizer.describe(text, self.vocabulary)
+
+    @torch.inference_mode()
+    def encode_text(self, texts: list[str]) -> Embeddings:
+        """Texts to vectors.
+
+        Args:
+            texts: N texts of any length; what is over `context_length` tokens is cut (see `describe_tokens`).
+
+        Returns:
+            (N, D) float32, each row of length one.
+
+        Raises:
+            TextError: an entry is empty or not text.
+        """
+        if isinstance(texts, str):
+            texts = [texts]
+        if not texts:
+            return np.zeros((0, self.embed_dim), np.float32)
+        tokens = self.tokenizer(texts)
+        parts = [self.model.encode_text(rows.to(self.device)).cpu() for rows in tokens.split(TEXT_BATCH)]
+        return _stack(parts)
+
+    @torch.inference_mode()
+    def encode_image(self, pictures: list[Image.Image]) -> Embeddings:
+        """Pictures to vectors.
+
+        Args:
+            pictures: N pictures of any size and mode.
+
+        Returns:
+            (N, D) float32, each row of length one.
+
+        Raises:
+            PictureError: an entry is no picture or cannot be decoded; the message gives its number.
+        """
+        if not pictures:
+            return np.zeros((0, self.embed_dim), np.float32)
+        parts = []
+        for start in range(0, len(pictures), PICTURE_BATCH):
+            pixels = to_batch(pictures[start : start + PICTURE_BATCH], self.preprocess)
+            pixels = pixels.to(self.device, self.dtype).contiguous(memory_format=torch.channels_last)
+            parts.append(self.model.encode_image(pixels).cpu())
+        return _stack(parts)
+
+
+def _stack(parts: list[torch.Tensor]) -> Embeddings:
+    out: Embeddings = torch.cat(parts).numpy()
+    return out

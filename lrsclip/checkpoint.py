@@ -1,0 +1,166 @@
+"""Our own checkpoint folder: `model.safetensors` and `manifest.json`, written whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from lrsclip.config import ModelConfig
+from lrsclip.errors import CheckpointError
+from lrsclip.model import DualEncoder
+
+WEIGHTS = "model.safetensors"
+MANIFEST = "manifest.json"
+FORMAT = 1
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, as hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_json(path: Path, data: Mapping[str, Any]) -> None:
+    """Write JSON under a temporary name, then rename, so that no reader ever sees half a file."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    os.replace(part, path)
+
+
+def write_checkpoint(
+    folder: Path,
+    model: DualEncoder,
+    *,
+    name: str,
+    vocabulary: Mapping[str, int],
+    training: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+) -> str:
+    """Write a checkpoint that `lrsclip.load` reads.
+
+    Weights are stored as float16: half the size, and no figure moves by more than its second decimal.
+
+    Args:
+        folder: made if absent.
+        model: any number type; its configuration goes into the manifest.
+        name: what the checkpoint is called.
+        vocabulary: words of the training texts with counts.
+        training: data and settings it was trained with.
+        metrics: figures measured on it.
+
+    Returns:
+        SHA-256 of the weights file.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {k: _half(v) for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}
+    part = folder / (WEIGHTS + ".part")
+    save_file(tensors, part)
+    sha = file_sha256(part)
+    config = model.config.model_dump(mode="json")
+    manifest = {
+        "format": FORMAT,
+        "name": name,
+        "sha256": sha,
+        "config": config,
+        "preprocessing": {"image_px": model.config.image.image_px, **config["preprocess"]},
+        "training": dict(training),
+        "metrics": dict(metrics),
+        "vocabulary": dict(sorted(vocabulary.items(), key=lambda item: (-item[1], item[0]))),
+    }
+    os.replace(part, folder / WEIGHTS)
+    write_json(folder / MANIFEST, manifest)  # last: a folder without a fitting manifest is refused
+    return sha
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Read and check the manifest.
+
+    Raises:
+        CheckpointError: missing, not JSON, of a later format, or without a needed field.
+    """
+    path = folder / MANIFEST
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{folder} has no {MANIFEST}; a checkpoint is {WEIGHTS} and {MANIFEST}") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{path} is not JSON ({error}); fetch the checkpoint again") from error
+    if not isinstance(manifest, dict):
+        raise CheckpointError(f"{path} is not a JSON object; fetch the checkpoint again")
+    for field in ("format", "name", "sha256", "config"):
+        if field not in manifest:
+            raise CheckpointError(f"{path} lacks {field!r}; fetch the checkpoint again")
+    if manifest["format"] != FORMAT:
+        raise CheckpointError(f"{path} is of format {manifest['format']}, this version reads {FORMAT}; update lrsclip")
+    return manifest
+
+
+def read_checkpoint(folder: Path) -> tuple[DualEncoder, dict[str, Any]]:
+    """Read a checkpoint folder: the model in float32, and its manifest.
+
+    Raises:
+        CheckpointError: a file is missing or damaged, the weights are not those of the manifest, or do not fit it.
+    """
+    manifest = read_manifest(folder)
+    path = folder / WEIGHTS
+    if not path.is_file():
+        raise CheckpointError(f"{folder} has no {WEIGHTS}; fetch the checkpoint again")
+    found = file_sha256(path)
+    if found != manifest["sha256"]:
+        raise CheckpointError(
+            f"{path} has sha256 {found[:12]}…, its manifest says {str(manifest['sha256'])[:12]}…; "
+            "one of the two is damaged or of another checkpoint: fetch both again"
+        )
+    config = ModelConfig.parse(manifest["config"], origin=str(folder / MANIFEST))
+    try:
+        tensors = load_file(path)
+    except SafetensorError as error:
+        raise CheckpointError(f"{path} is not a safetensors file ({error}); fetch it again") from error
+    model = DualEncoder(config)
+    load_tensors(model, tensors, origin=str(path))
+    return model, manifest
+
+
+def load_tensors(model: DualEncoder, tensors: Mapping[str, Tensor], *, origin: str) -> None:
+    """Fill a model, every tensor accounted for.
+
+    Raises:
+        CheckpointError: a tensor is missing, unknown or of another shape; the message names the first.
+    """
+    own = {k: v for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}
+    for name in sorted(own.keys() | tensors.keys()):
+        if name not in tensors or name not in own:
+            state = "is missing" if name not in tensors else "is not part of this configuration"
+            raise CheckpointError(f"{origin}: tensor {name} {state}; weights and configuration do not belong together")
+        if own[name].shape != tensors[name].shape:
+            raise CheckpointError(
+                f"{origin}: tensor {name} is {tuple(tensors[name].shape)}, "
+                f"the configuration asks for {tuple(own[name].shape)}; they do not belong together"
+            )
+    model.load_state_dict({k: v.float() for k, v in tensors.items()}, strict=False)
+
+
+def _half(tensor: Tensor) -> Tensor:
+    small = tensor.detach().cpu()
+    return (small.half() if small.is_floating_point() else small).contiguous().clone()
+
+
+def inference_size_bytes(folder: Path) -> int:
+    """What a checkpoint takes on disk."""
+    return sum(p.stat().st_size for p in folder.iterdir() if p.is_file())
+
+
+def seeded_model(config: ModelConfig, seed: int) -> DualEncoder:
+    """A model with fresh weights, the same for the same seed, without touching the global random state."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return DualEncoder(config)

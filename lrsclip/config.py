@@ -1,0 +1,100 @@
+"""Model configurations: plain JSON files in `lrsclip/configs/`, checked on the way in."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+from lrsclip.errors import CheckpointError, UnknownModelError
+
+CONFIG_DIR = Path(__file__).parent / "configs"
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ImageConfig(_Frozen):
+    """The image tower: `vit` is CLIP's own; `resnetv2` is a convolutional trunk under an attention pool."""
+
+    kind: Literal["vit", "resnetv2"]
+    image_px: int = 224
+    width: int
+    layers: int
+    heads: int
+    mlp_ratio: float = 4.0
+    patch_px: int = 16  # vit only
+    grid: int = 7  # resnetv2 only: the trunk's map is averaged to grid x grid before pooling
+    dropout: float = 0.0  # resnetv2 only: on the trunk's features, in training
+
+
+class TextConfig(_Frozen):
+    """The causal text tower with CLIP's byte-pair tokens."""
+
+    context_length: int = 248
+    kept_positions: int = 20
+    vocab_size: int = 49408
+    width: int
+    layers: int
+    heads: int
+    mlp_ratio: float = 4.0
+    embed_rank: int | None = None  # token table of this width, projected up: a small checkpoint keeps all of CLIP's tokens
+
+    @model_validator(mode="after")
+    def _kept_within_context(self) -> TextConfig:
+        if not 0 <= self.kept_positions <= self.context_length:
+            raise ValueError(f"kept_positions {self.kept_positions} does not fit context_length {self.context_length}")
+        return self
+
+
+class PreprocessConfig(_Frozen):
+    """What happens to a picture before the image tower: shorter side to `image_px`, centre crop, normalise."""
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    interpolation: Literal["bicubic", "bilinear"] = "bicubic"
+
+
+class ModelConfig(_Frozen):
+    """Everything that is needed to build a model with fresh weights."""
+
+    embed_dim: int
+    image: ImageConfig
+    text: TextConfig
+    preprocess: PreprocessConfig
+    quick_gelu: bool = False
+
+    @classmethod
+    def named(cls, name: str) -> ModelConfig:
+        """Read `lrsclip/configs/NAME.json`.
+
+        Raises:
+            UnknownModelError: no configuration of that name; the message lists those there are.
+        """
+        path = CONFIG_DIR / f"{name}.json"
+        if not path.is_file():
+            known = ", ".join(sorted(p.stem for p in CONFIG_DIR.glob("*.json")))
+            raise UnknownModelError(f"no model configuration named {name!r}; there are: {known}")
+        return cls.parse(json.loads(path.read_text()), origin=str(path))
+
+    @classmethod
+    def parse(cls, data: dict[str, Any], *, origin: str) -> ModelConfig:
+        """Check a configuration read from JSON.
+
+        Raises:
+            CheckpointError: a field is missing, unknown or of the wrong kind; the message names it and `origin`.
+        """
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"]) or "configuration"
+            raise CheckpointError(f"{origin}: {where}: {first['msg']}; compare it with lrsclip/configs/tiny.json") from error
+
+    def with_context(self, context_length: int) -> ModelConfig:
+        """The same model with another number of text positions (training starts at 77)."""
+        text = self.text.model_copy(update={"context_length": context_length})
+        return self.model_copy(update={"text": text})

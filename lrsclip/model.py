@@ -1,0 +1,54 @@
+"""The two towers and the temperature, as one module: what training changes and a checkpoint holds."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lrsclip.config import ModelConfig
+from lrsclip.kps import stretch_positions
+from lrsclip.text import TextTower, encode_by_length
+from lrsclip.vision import build_image_tower
+
+TEXT_CHUNK = 64
+MAX_LOGIT_SCALE = 100.0
+
+
+class DualEncoder(nn.Module):
+    """Image tower, text tower and the logit scale of a contrastive model (LRSCLIP section 3)."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.visual = build_image_tower(config.image, config.embed_dim, config.quick_gelu)
+        self.text = TextTower(config.text, config.embed_dim, config.quick_gelu)
+        self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
+
+    def encode_image(self, pixels: Tensor) -> Tensor:
+        """(N, 3, H, W) preprocessed pictures to (N, D) of length one, float32."""
+        return F.normalize(self.visual(pixels).float(), dim=-1)
+
+    def encode_features(self, features: Tensor) -> Tensor:
+        """(N, G * G, 1024) kept trunk features to (N, D) of length one (small tower only)."""
+        return F.normalize(self.visual.pool(features).float(), dim=-1)
+
+    def encode_text(self, tokens: Tensor, chunk: int = TEXT_CHUNK) -> Tensor:
+        """(N, L) token ids to (N, D) of length one, float32; costs what the texts are long."""
+        return F.normalize(encode_by_length(self.text, tokens, chunk).float(), dim=-1)
+
+    @property
+    def scale(self) -> Tensor:
+        """exp(logit_scale), held at 100 or less as CLIP does."""
+        return self.logit_scale.exp().clamp(max=MAX_LOGIT_SCALE)
+
+    def stretch(self) -> None:
+        """Stretch the text positions by KPS (77 become 248) and freeze the kept rows."""
+        positions = self.text.positions
+        table = torch.cat([positions.kept, positions.rest]).detach()
+        longer = stretch_positions(table, kept=len(positions.kept))
+        self.text.stretch_to(longer)
+        self.text.positions.freeze_kept()
+        self.config = self.config.with_context(len(longer))

@@ -1,0 +1,122 @@
+"""Text to tokens: CLIP's byte-pair tokenizer with nothing cut in silence.
+
+A text over the limit keeps its start, loses its tail and still ends with the end-of-text token; `describe` says which part
+was kept, which was cut, and which words the checkpoint never saw in training.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from open_clip.tokenizer import SimpleTokenizer
+from torch import Tensor
+
+from lrsclip.errors import TextError
+
+_WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
+
+
+@dataclass(frozen=True)
+class TokenReport:
+    """What becomes of a text on its way into the model.
+
+    Attributes:
+        count: tokens of the whole text, start and end tokens included.
+        limit: how many the model reads.
+        kept: the part that is read.
+        cut: the part that is not ("" if all is read).
+        unseen_words: words that never stood in a training text, lower case, in order of appearance.
+    """
+
+    count: int
+    limit: int
+    kept: str
+    cut: str
+    unseen_words: tuple[str, ...]
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether a part of the text is not read."""
+        return self.count > self.limit
+
+
+def words(text: str) -> list[str]:
+    """The words of a text in lower case, digits and punctuation left out."""
+    return _WORD.findall(text.lower())
+
+
+@lru_cache(maxsize=1)
+def _clip_tokenizer() -> SimpleTokenizer:
+    return SimpleTokenizer()
+
+
+class Tokenizer:
+    """CLIP's tokenizer at a given context length."""
+
+    def __init__(self, context_length: int) -> None:
+        self.context_length = context_length
+        self._clip = _clip_tokenizer()
+        self._encode = lru_cache(maxsize=100_000)(self._clip.encode)
+
+    def __call__(self, texts: list[str]) -> Tensor:
+        """Texts to (N, L) token ids, zero-padded, L the longest text's length, at most `context_length`.
+
+        Raises:
+            TextError: an entry is not text or has nothing to read in it.
+        """
+        rows = []
+        for number, text in enumerate(texts):
+            ids = [*self._ids(text, number)[: self.context_length - 2], self._clip.eot_token_id]
+            rows.append([self._clip.sot_token_id, *ids])
+        out = torch.zeros(len(rows), max(map(len, rows), default=2), dtype=torch.long)
+        for row, ids in zip(out, rows, strict=True):
+            row[: len(ids)] = torch.tensor(ids)
+        return out
+
+    def describe(self, text: str, seen: Mapping[str, int] | None = None) -> TokenReport:
+        """Report how `text` fits.
+
+        Args:
+            text: any text.
+            seen: the training vocabulary with counts; None when it is not known, and then no word is called unseen.
+
+        Raises:
+            TextError: as in `__call__`.
+        """
+        count = len(self._ids(text, 0)) + 2
+        kept = text if count <= self.context_length else text[: self._kept_characters(text)]
+        unseen = dict.fromkeys(w for w in words(text) if seen is not None and w not in seen)
+        return TokenReport(count, self.context_length, kept, text[len(kept) :], tuple(unseen))
+
+    def count(self, text: str) -> int:
+        """Tokens of a text, start and end included."""
+        return len(self._ids(text, 0)) + 2
+
+    def _ids(self, text: str, number: int) -> list[int]:
+        if not isinstance(text, str):
+            raise TextError(f"text {number} is {type(text).__name__}, not a string; pass a list of strings")
+        # a text that spells out a special token must not end itself: the feature is read at the end-of-text token
+        ids = [i for i in self._encode(text) if i < self._clip.sot_token_id]
+        if not ids:
+            raise TextError(f"text {number} is empty; write at least one word")
+        return ids
+
+    def _kept_characters(self, text: str) -> int:
+        """How many leading characters of `text` fit: whole words, or characters where not even one word does."""
+        return self._fitting(text, [m.end() for m in re.finditer(r"\S+", text)]) or self._fitting(
+            text, list(range(1, len(text) + 1))
+        )
+
+    def _fitting(self, text: str, ends: list[int]) -> int:
+        low, high = 0, len(ends)  # bisection: a longer prefix never has fewer tokens
+        while low < high:
+            middle = (low + high + 1) // 2
+            if len(self._clip.encode(text[: ends[middle - 1]])) + 2 <= self.context_length:
+                low = middle
+            else:
+                high = middle - 1
+        return ends[low - 1] if low else 0

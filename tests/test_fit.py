@@ -1,0 +1,98 @@
+"""Training on a small corpus: it learns, and a run that is killed and resumed ends as one that is not."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import lrsclip
+from lrsclip.checkpoint import read_manifest
+from train import fit
+from train.fit import read_log
+
+from .corpora import make_class_folders, make_rsicd, write_trunk
+
+SETTINGS = {
+    "model": "tiny",
+    "trunk": "frozen",
+    "stages": [
+        {"context_length": 77, "epochs": 2, "long_weight": 0.5},
+        {"context_length": 248, "epochs": 2, "long_weight": 0.4},
+    ],
+    "batch_size": 8,
+    "learning_rate": 0.001,
+    "weight_decay": 0.1,
+    "warmup_steps": 2,
+    "class_folder_share": 0.5,
+    "feature_dropout": 0.1,
+    "word_drop": 0.1,
+}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A corpus, trunk weights and settings."""
+    root = tmp_path_factory.mktemp("fit")
+    make_rsicd(root / "data")
+    make_class_folders(root / "data/EuroSAT_RGB")
+    write_trunk(root / "init/trunk.safetensors")
+    (root / "settings.json").write_text(json.dumps(SETTINGS))
+    return root
+
+
+def arguments(place: Path, out: str, *more: str) -> list[str]:
+    """The command line of one run."""
+    return [
+        *("--config", str(place / "settings.json"), "--data", str(place / "data"), "--out", str(place / out)),
+        *("--init", str(place / "init/trunk.safetensors"), "--cache", str(place / "cache"), "--device", "cpu", *more),
+    ]
+
+
+@pytest.fixture(scope="module")
+def unbroken(place: Path) -> Path:
+    """A run from start to end."""
+    assert fit.main(arguments(place, "unbroken")) == 0
+    return place / "unbroken"
+
+
+def test_run_leaves_a_checkpoint_that_loads(unbroken: Path) -> None:
+    rows = read_log(unbroken / "log.csv")
+    assert rows[-1]["loss"] < rows[0]["loss"]
+    bundle = lrsclip.load(unbroken / "checkpoint", precision="fp32")
+    assert bundle.context_length == 248
+    assert bundle.describe_tokens("a forest with gazebos").unseen_words == ("with", "gazebos")
+    manifest = read_manifest(unbroken / "checkpoint")
+    assert manifest["training"]["pictures"]["rsicd"] == 32
+    assert manifest["vocabulary"]["desert"] > 0
+
+
+def test_killed_and_resumed_ends_the_same(place: Path, unbroken: Path) -> None:
+    command = [sys.executable, "-m", "train.fit", *arguments(place, "killed", "--save-every", "0")]
+    log = place / "killed/log.csv"
+    for wanted_rows, more in ((3, []), (11, ["--resume"])):  # once in each stage
+        process = subprocess.Popen([*command, *more], stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 120
+        while len(read_log(log)) < wanted_rows and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert process.poll() is None, "the run ended before it could be killed"
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    assert fit.main(arguments(place, "killed", "--resume")) == 0
+    assert read_log(log)[-1]["loss"] == read_log(unbroken / "log.csv")[-1]["loss"]
+    assert read_manifest(place / "killed/checkpoint")["sha256"] == read_manifest(unbroken / "checkpoint")["sha256"]
+
+
+def test_other_settings_do_not_resume(place: Path, unbroken: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = place / "other.json"
+    other.write_text(json.dumps(SETTINGS | {"learning_rate": 0.5}))
+    assert fit.main([*arguments(place, "unbroken", "--resume"), "--config", str(other)]) == 2
+    assert "other settings" in capsys.readouterr().err
+    assert fit.main(arguments(place, "unbroken")) == 2
+    assert "--resume" in capsys.readouterr().err

@@ -1,0 +1,1 @@
+"""Training, evaluation and data for LRSCLIP; uses `lrsclip`, never the app."""

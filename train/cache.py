@@ -1,0 +1,151 @@
+"""Pictures prepared once and kept on disk: trunk features for training on a CPU, pixels for training on a GPU.
+
+One `.npy` per kind, read through a memory map, so that memory stays small whatever the corpus. A cache is named after all
+that went into it; a build that was killed goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+from tqdm import tqdm
+
+from lrsclip.checkpoint import write_json
+from lrsclip.errors import DataError
+from lrsclip.model import DualEncoder
+from lrsclip.pictures import build_preprocess, to_batch
+from lrsclip.precision import fast_bf16
+from lrsclip.vision import TRUNK_CHANNELS
+from train.readers import Record
+
+BATCH = 64
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What the image tower reads in training, one row a record.
+
+    Attributes:
+        rows: (N, G * G, 1024) float16 features, or (N, 3, P, P) uint8 pixels; a memory map.
+        is_features: which of the two.
+    """
+
+    rows: Array
+    is_features: bool
+
+
+def open_picture(path: Path) -> Image.Image:
+    """Read a training picture as RGB.
+
+    Raises:
+        DataError: it cannot be read; the message names the file.
+    """
+    try:
+        with Image.open(path) as picture:
+            return picture.convert("RGB")
+    except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
+        raise DataError(f"{path} cannot be read as a picture ({error}); fetch it again or remove it from the set") from error
+
+
+def prepare_features(records: list[Record], model: DualEncoder, cache: Path) -> Prepared:
+    """Run the frozen trunk once over every record, (N, G * G, 1024) float16."""
+    trunk = model.visual.trunk
+    config = model.config
+    preprocess = build_preprocess(config)
+    dtype = torch.bfloat16 if fast_bf16(torch.device("cpu")) else torch.float32
+    tower = model.visual.eval().to(dtype=dtype, memory_format=torch.channels_last)
+
+    @torch.inference_mode()
+    def run(batch: list[Image.Image]) -> Array:
+        pixels = to_batch(batch, preprocess).to(dtype).contiguous(memory_format=torch.channels_last)
+        out: Array = tower.features(pixels).to(torch.float16).numpy()
+        return out
+
+    digest = hashlib.sha256()
+    for name, tensor in sorted(trunk.state_dict().items()):
+        digest.update(name.encode() + tensor.detach().float().numpy().tobytes())
+    shape = (config.image.grid**2, TRUNK_CHANNELS)
+    kind = f"features-{config.image.image_px}-{digest.hexdigest()[:12]}-{str(dtype).removeprefix('torch.')}"
+    try:
+        return Prepared(_filled(records, cache, kind, shape, np.float16, run), is_features=True)
+    finally:
+        tower.float()
+
+
+def prepare_pixels(records: list[Record], model: DualEncoder, cache: Path) -> Prepared:
+    """Decode and resize every record once, (N, 3, P, P) uint8."""
+    px = model.config.image.image_px
+
+    def run(batch: list[Image.Image]) -> Array:
+        squares = [np.asarray(p.resize((px, px), Image.Resampling.BICUBIC)).transpose(2, 0, 1) for p in batch]
+        return np.stack(squares)
+
+    return Prepared(_filled(records, cache, f"pixels-{px}", (3, px, px), np.uint8, run), is_features=False)
+
+
+def to_pixels(rows: Tensor, model: DualEncoder) -> Tensor:
+    """(N, 3, P, P) uint8 to normalised floats, on the rows' own device."""
+    p = model.config.preprocess
+    mean = torch.tensor(p.mean, device=rows.device)[:, None, None]
+    std = torch.tensor(p.std, device=rows.device)[:, None, None]
+    return (rows.float() / 255 - mean) / std
+
+
+def _filled(
+    records: list[Record],
+    cache: Path,
+    kind: str,
+    shape: tuple[int, ...],
+    dtype: type,
+    run: Callable[[list[Image.Image]], Array],
+) -> Array:
+    """The memory map of one kind, built as far as it is not there yet."""
+    files = hashlib.sha256("\n".join(f"{r.key} {r.path.stat().st_size}" for r in records).encode()).hexdigest()
+    cache.mkdir(parents=True, exist_ok=True)
+    final = cache / f"{kind}-{files[:12]}.npy"
+    if not final.is_file():
+        part, marker = final.with_suffix(".part"), final.with_suffix(".json")
+        done = json.loads(marker.read_text())["done"] if part.is_file() and marker.is_file() else 0
+        mode = "r+" if done else "w+"
+        rows = np.lib.format.open_memmap(part, mode=mode, dtype=dtype, shape=(len(records), *shape))
+        with tqdm(total=len(records), initial=done, desc=f"preparing {kind.split('-')[0]}", unit="picture") as bar:
+            for start, batch in _decoded(records, done):
+                rows[start : start + len(batch)] = run(batch)
+                bar.update(len(batch))
+                if (start // BATCH) % 20 == 19:
+                    rows.flush()
+                    write_json(marker, {"done": start + len(batch)})
+        rows.flush()
+        os.replace(part, final)
+        marker.unlink(missing_ok=True)
+    out: Array = np.load(final, mmap_mode="r")
+    return out
+
+
+def _decoded(records: list[Record], done: int) -> Iterator[tuple[int, list[Image.Image]]]:
+    """Batches of decoded pictures, one batch read ahead so that the trunk does not wait."""
+    starts = range(done, len(records), BATCH)
+
+    def read(start: int) -> list[Image.Image]:
+        return [open_picture(r.path) for r in records[start : start + BATCH]]
+
+    with ThreadPoolExecutor(1) as pool:
+        ahead = pool.submit(read, done) if starts else None
+        for start in starts:
+            assert ahead is not None
+            batch = ahead.result()
+            ahead = pool.submit(read, start + BATCH)
+            yield start, batch

@@ -1,0 +1,61 @@
+"""The training corpus: every data set of the data folder, with official splits and nothing of a held-out set in training."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from lrsclip.errors import DataError
+from train.readers import Record, add_captions, read_class_folders, read_karpathy
+
+log = logging.getLogger(__name__)
+
+EUROSAT_LABELS = {
+    "AnnualCrop": "annual crop land",
+    "Forest": "forest",
+    "HerbaceousVegetation": "herbaceous vegetation",
+    "Highway": "highway or road",
+    "Industrial": "industrial buildings",
+    "Pasture": "pasture land",
+    "PermanentCrop": "permanent crop land",
+    "Residential": "residential buildings",
+    "River": "river",
+    "SeaLake": "sea or lake",
+}
+
+
+def read_rsicd(data: Path) -> list[Record]:
+    """RSICD with its own captions only, as the retrieval protocol asks."""
+    return read_karpathy(data / "RSICD/dataset_rsicd.json", data / "RSICD/RSICD_images", "rsicd")
+
+
+def read_corpus(data: Path) -> list[Record]:
+    """All records under a data folder, every split.
+
+    RSITMD's captions join the RSICD picture that they describe, and so its split. RESISC45 pictures that NWPU-Captions
+    describes are read once, with their captions and split. RSSCN7 and CHOICE are never read here: they stay unseen.
+
+    Raises:
+        DataError: the folder is missing or holds none of the sets.
+    """
+    if not data.is_dir():
+        raise DataError(f"{data} is not a folder; pass --data with the folder that holds RSICD/, UCMerced_LandUse/, ...")
+    records: list[Record] = []
+    if (data / "RSICD").is_dir():
+        rsicd = read_rsicd(data)
+        extra = data / "RSITMD/rsitmd_captions_on_rsicd_files.json"
+        records += add_captions(rsicd, extra) if extra.is_file() else rsicd
+    if (data / "UCMerced_LandUse").is_dir():
+        ucm = data / "UCMerced_LandUse"
+        records += read_karpathy(ucm / "dataset_UCM.json", ucm / "Images", "ucm")
+    if (data / "NWPU-RESISC45-subset").is_dir():
+        root = data / "NWPU-RESISC45-subset"
+        captioned = read_karpathy(root / "dataset_nwpu.json", root, "nwpu")
+        described = {record.path for record in captioned}
+        records += captioned + [r for r in read_class_folders(root, "resisc45") if r.path not in described]
+    if (data / "EuroSAT_RGB").is_dir():
+        records += read_class_folders(data / "EuroSAT_RGB", "eurosat", EUROSAT_LABELS)
+    if not records:
+        raise DataError(f"{data} holds none of RSICD, UCMerced_LandUse, NWPU-RESISC45-subset, EuroSAT_RGB")
+    log.info("%d records from %s", len(records), data)
+    return records

@@ -1,0 +1,116 @@
+"""Readers for the public data sets as they lie on disk: Karpathy caption JSON and class folders, with their splits."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lrsclip.errors import DataError
+
+log = logging.getLogger(__name__)
+PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp"}
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Record:
+    """One picture with what is known of it.
+
+    Attributes:
+        source: the data set's name.
+        path: the picture file.
+        split: `train`, `val` or `test`.
+        captions: human captions as given, duplicates included (evaluation protocols count them); may be empty.
+        label: scene class in plain words, or None.
+    """
+
+    source: str
+    path: Path
+    split: str
+    captions: tuple[str, ...] = ()
+    label: str | None = None
+
+    @property
+    def key(self) -> str:
+        """Name that is unique among all records: source and file."""
+        return f"{self.source}/{self.path.parent.name}/{self.path.name}"
+
+
+def read_karpathy(annotations: Path, pictures: Path, source: str) -> list[Record]:
+    """Read a caption JSON of the layout `images[].{filename, split, sentences[].raw}` (RSICD, UCM-Captions, NWPU-Captions).
+
+    Raises:
+        DataError: file missing, not JSON, not of this layout, or naming a picture that is not there.
+    """
+    try:
+        rows = json.loads(annotations.read_text(encoding="utf-8"))["images"]
+        records = [
+            Record(source, pictures / row["filename"], row["split"], tuple(s["raw"].strip() for s in row["sentences"]))
+            for row in rows
+        ]
+    except FileNotFoundError as error:
+        raise DataError(f"{annotations} is not there; put the data set's caption JSON at that path") from error
+    except json.JSONDecodeError as error:
+        raise DataError(f"{annotations} is not JSON ({error}); fetch it again") from error
+    except (KeyError, TypeError) as error:
+        raise DataError(f"{annotations} is not of the Karpathy layout (images[].filename, split, sentences[].raw)") from error
+    present = {p.relative_to(pictures).as_posix() for p in pictures.rglob("*") if p.is_file()}
+    for record in records:
+        if record.path.relative_to(pictures).as_posix() not in present:
+            raise DataError(f"{record.path} is named in {annotations.name} but is not there; is the download complete?")
+        if record.split not in SPLITS:
+            raise DataError(f"{annotations.name}: {record.path.name} has split {record.split!r}, not one of {SPLITS}")
+    return records
+
+
+def read_class_folders(root: Path, source: str, labels: Mapping[str, str] | None = None) -> list[Record]:
+    """Read `root/<class>/*.jpg`; such sets come without a split, so a hash of the file's name gives 80 / 10 / 10.
+
+    Args:
+        root: the folder of class folders.
+        source: the data set's name.
+        labels: class folder to words, where the folder's name does not read well.
+
+    Raises:
+        DataError: missing folder, or a class folder without a picture.
+    """
+    if not root.is_dir():
+        raise DataError(f"{root} is not a folder; put the class folders there")
+    records = []
+    for folder in sorted(p for p in root.iterdir() if p.is_dir()):
+        files = sorted(p for p in folder.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES)
+        if not files:
+            raise DataError(f"{folder} holds no picture; remove the folder or fill it")
+        label = (labels or {}).get(folder.name) or folder.name.replace("_", " ").lower()
+        records += [Record(source, file, hashed_split(f"{folder.name}/{file.name}"), (), label) for file in files]
+    if not records:
+        raise DataError(f"{root} holds no class folders")
+    return records
+
+
+def hashed_split(name: str) -> str:
+    """A split that depends on nothing but the name: 80 % train, 10 % val, 10 % test."""
+    bucket = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") % 10
+    return "test" if bucket == 0 else "val" if bucket == 1 else "train"
+
+
+def add_captions(records: list[Record], extra: Path) -> list[Record]:
+    """Add captions from a JSON `{file name: [caption, ...]}`; each stays with its picture's split.
+
+    Raises:
+        DataError: the file is broken or names a picture that no record has.
+    """
+    try:
+        captions: dict[str, list[str]] = json.loads(extra.read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError) as error:
+        raise DataError(f"{extra} cannot be read as JSON ({error})") from error
+    unknown = captions.keys() - {record.path.name for record in records}
+    if unknown:
+        raise DataError(f"{extra.name} names {sorted(unknown)[0]}, which no record has; is it for another data set?")
+    return [
+        replace(r, captions=r.captions + tuple(c.strip() for c in captions.get(r.path.name, []))) for r in records
+    ]

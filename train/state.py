@@ -1,0 +1,79 @@
+"""The state of a run: all that is needed to go on as if it had never stopped. Written atomically, read as plain weights."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.optim import AdamW
+
+from lrsclip.errors import TrainingError
+
+STATE = "state.pt"
+
+
+@dataclass(frozen=True)
+class RunState:
+    """Where a run stands.
+
+    Attributes:
+        epoch: the epoch under way, from 0.
+        step: the next step of that epoch.
+        best_mr: the best validation mR so far.
+        log_rows: rows of the log that belong to finished steps.
+        model: the model's tensors by name.
+        moments: for each trained tensor, by name, AdamW's state.
+        settings: the settings as JSON text; a run goes on only with its own.
+    """
+
+    epoch: int
+    step: int
+    best_mr: float
+    log_rows: int
+    model: dict[str, torch.Tensor]
+    moments: dict[str, dict[str, torch.Tensor]]
+    settings: str
+
+
+def write_state(folder: Path, state: RunState) -> None:
+    """Write under a temporary name, then rename: a kill at any moment leaves the last whole state."""
+    part = folder / (STATE + ".part")
+    torch.save(state.__dict__, part)
+    os.replace(part, folder / STATE)
+
+
+def read_state(folder: Path) -> RunState | None:
+    """The last state of a run, or None if it never wrote one.
+
+    Raises:
+        TrainingError: the file is damaged.
+    """
+    path = folder / STATE
+    if not path.is_file():
+        return None
+    try:
+        fields: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        return RunState(**fields)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, TypeError) as error:
+        raise TrainingError(f"{path} cannot be read ({error}); remove it to start anew, or choose another --out") from error
+
+
+def moments_of(model: nn.Module, optimizer: AdamW) -> dict[str, dict[str, torch.Tensor]]:
+    """AdamW's state by tensor name, which survives a change of the position table that a list of numbers would not."""
+    return {name: dict(optimizer.state[p]) for name, p in model.named_parameters() if p in optimizer.state}
+
+
+def give_moments(model: nn.Module, optimizer: AdamW, moments: dict[str, dict[str, torch.Tensor]]) -> None:
+    """Hand AdamW its state back; a tensor that is new or has another shape starts afresh."""
+    for name, parameter in model.named_parameters():
+        own = moments.get(name)
+        if own is not None and own["exp_avg"].shape == parameter.shape and parameter.requires_grad:
+            optimizer.state[parameter] = {
+                # AdamW keeps its step count on the CPU
+                k: (v.clone() if k == "step" else v.to(parameter.device).clone()) for k, v in own.items()
+            }

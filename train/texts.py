@@ -1,0 +1,99 @@
+"""The two texts of a picture: a short one (one sentence) and a long one (a paragraph).
+
+Human captions come one sentence at a time; a long text is composed of a picture's distinct sentences in random order, which
+keeps the model from leaning on the first sentence alone. Pictures that have only a class get sentences from templates.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+
+from lrsclip.tokens import words
+from train.readers import Record
+
+_DIRECTION = re.compile(
+    r"\b(left|right|top|bottom|upper|lower|above|below|north\w*|south\w*|east\w*|west\w*|horizontal\w*|vertical\w*)\b"
+)
+_TEMPLATES = (
+    "An aerial photograph of {}",
+    "A satellite image of {}",
+    "This scene shows {}",
+    "There is {} in the picture",
+    "Seen from above, this is {}",
+    "The picture was taken over {}",
+    "The main land cover here is {}",
+    "A remote sensing image that shows {}",
+)
+_LONG_TEMPLATE_SENTENCES = 3
+
+
+@dataclass(frozen=True)
+class TextPair:
+    """A short and a long text of one picture."""
+
+    short: str
+    long: str
+
+    @property
+    def names_direction(self) -> bool:
+        """Whether turning the picture could make a text false."""
+        return bool(_DIRECTION.search(self.short.lower()) or _DIRECTION.search(self.long.lower()))
+
+
+def sentence(caption: str) -> str:
+    """A caption as a sentence: first letter upper case, one full stop, no space before it."""
+    text = " ".join(caption.split()).rstrip(" .;,")
+    return text[:1].upper() + text[1:] + "."
+
+
+def sentences_of(record: Record) -> list[str]:
+    """The distinct sentences that describe a picture, in the order given (a picture with a class only: templates)."""
+    given = record.captions or tuple(t.format(record.label) for t in _TEMPLATES if record.label)
+    distinct: dict[str, str] = {}
+    for caption in given:
+        if caption.strip(" .;,"):
+            distinct.setdefault(sentence(caption).lower(), sentence(caption))
+    return list(distinct.values())
+
+
+def compose(record: Record, random: np.random.Generator, word_drop: float = 0.0) -> TextPair:
+    """Draw the two texts of a picture for one showing.
+
+    Args:
+        record: must have captions or a label.
+        random: decides which sentence is the short text and the order of the long one.
+        word_drop: chance for each word to be left out.
+    """
+    sentences = sentences_of(record)
+    order = random.permutation(len(sentences))
+    if not record.captions:
+        order = order[: int(random.integers(2, _LONG_TEMPLATE_SENTENCES + 1))]
+    short = sentences[int(random.integers(len(sentences)))]
+    long = " ".join(sentences[i] for i in order)
+    return TextPair(_thin(short, random, word_drop), _thin(long, random, word_drop))
+
+
+def paragraph(record: Record) -> str:
+    """The long text in its given order, for evaluation."""
+    return " ".join(sentences_of(record))
+
+
+def vocabulary(records: list[Record]) -> Counter[str]:
+    """Words of all texts that training can draw from these records, with counts."""
+    counts: Counter[str] = Counter()
+    for record in records:
+        for text in sentences_of(record):
+            counts.update(words(text))
+    return counts
+
+
+def _thin(text: str, random: np.random.Generator, word_drop: float) -> str:
+    if not word_drop:
+        return text
+    parts = text.split()
+    kept = [p for p, keep in zip(parts, random.random(len(parts)) >= word_drop, strict=True) if keep]
+    return " ".join(kept) if kept else text

@@ -1,0 +1,67 @@
+"""Short-text retrieval on one split, for choosing a checkpoint in training (no test split is looked at)."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from lrsclip.metrics import RetrievalScores, retrieval_scores
+from lrsclip.model import DualEncoder
+from lrsclip.tokens import Tokenizer
+from train.cache import Prepared, to_pixels
+from train.readers import Record
+from train.texts import paragraph
+
+PICTURES, TEXTS = 128, 512
+
+
+@torch.inference_mode()
+def picture_vectors(model: DualEncoder, prepared: Prepared, rows: list[int], device: torch.device) -> np.ndarray:
+    """(len(rows), D) vectors of prepared pictures."""
+    parts = []
+    for start in range(0, len(rows), PICTURES):
+        batch = torch.from_numpy(prepared.rows[rows[start : start + PICTURES]]).to(device)
+        with torch.autocast(device.type, torch.bfloat16):
+            vectors = encode_rows(model, batch, prepared.is_features)
+        parts.append(vectors.float().cpu())
+    return torch.cat(parts).numpy()
+
+
+def encode_rows(model: DualEncoder, rows: torch.Tensor, is_features: bool) -> torch.Tensor:
+    """Prepared rows to (N, D) vectors; differentiable."""
+    return model.encode_features(rows.float()) if is_features else model.encode_image(to_pixels(rows, model))
+
+
+@torch.inference_mode()
+def text_vectors(model: DualEncoder, texts: list[str], tokenizer: Tokenizer, device: torch.device) -> np.ndarray:
+    """(len(texts), D) vectors."""
+    parts = []
+    for start in range(0, len(texts), TEXTS):
+        with torch.autocast(device.type, torch.bfloat16):
+            vectors = model.encode_text(tokenizer(texts[start : start + TEXTS]).to(device))
+        parts.append(vectors.float().cpu())
+    return torch.cat(parts).numpy()
+
+
+def validate(
+    model: DualEncoder,
+    records: list[Record],
+    prepared: Prepared,
+    rows: list[int],
+    tokenizer: Tokenizer,
+    device: torch.device,
+) -> tuple[RetrievalScores, RetrievalScores]:
+    """Short-text scores (each caption separate) and long-text scores (one paragraph a picture) on `records`."""
+    was_training = model.training
+    model.eval()
+    image = picture_vectors(model, prepared, rows, device)
+    captions = [c for r in records for c in r.captions]
+    owner = np.repeat(np.arange(len(records)), [len(r.captions) for r in records])
+    short = retrieval_scores(image, text_vectors(model, captions, tokenizer, device), owner)
+    long = retrieval_scores(
+        image,
+        text_vectors(model, [paragraph(r) for r in records], tokenizer, device),
+        np.arange(len(records)),
+    )
+    model.train(was_training)
+    return short, long
