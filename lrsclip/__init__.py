@@ -1,7 +1,8 @@
 """LRSCLIP: find and ground long descriptions in satellite and aerial imagery.
 
-A sentence walks through these rooms: `tokens` (text to token ids), `text` and `vision` (ids and pictures to vectors), `index`
-(vectors to hits), `localize` (a scene to a heat-map). `load` hands out model, tokenizer and preprocessing together.
+A sentence walks through these rooms: `tokens` (text to token ids), `text` and `vision` (ids and pictures to vectors),
+`index` (vectors to hits), `localize` (a scene to a heat-map). `load` hands out model, tokenizer and preprocessing
+together.
 """
 
 from lrsclip.bundle import LRSCLIP

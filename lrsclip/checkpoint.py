@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from lrsclip.config import ModelConfig
 from lrsclip.errors import CheckpointError
@@ -130,7 +130,7 @@ def read_checkpoint(folder: Path) -> tuple[DualEncoder, dict[str, Any]]:
     return model, manifest
 
 
-def load_tensors(model: DualEncoder, tensors: Mapping[str, Tensor], *, origin: str) -> None:
+def load_tensors(model: nn.Module, tensors: Mapping[str, Tensor], *, origin: str) -> None:
     """Fill a model, every tensor accounted for.
 
     Raises:
@@ -152,11 +152,6 @@ def load_tensors(model: DualEncoder, tensors: Mapping[str, Tensor], *, origin: s
 def _half(tensor: Tensor) -> Tensor:
     small = tensor.detach().cpu()
     return (small.half() if small.is_floating_point() else small).contiguous().clone()
-
-
-def inference_size_bytes(folder: Path) -> int:
-    """What a checkpoint takes on disk."""
-    return sum(p.stat().st_size for p in folder.iterdir() if p.is_file())
 
 
 def seeded_model(config: ModelConfig, seed: int) -> DualEncoder:

@@ -1,7 +1,8 @@
-"""Zero-shot classification: a class is whatever its name says in a few phrasings (CLIP, Radford et al. 2021, section 3.1.4).
+"""Zero-shot classification: a class is what its name says in a few phrasings (Radford et al. 2021, section 3.1.4).
 
-Each label is put into each template; the texts' features are normalised, averaged and normalised again (SkyScript's way, method
-notes 3.4), which gives one prototype per class. A picture's probabilities are the softmax of logit_scale times its cosines.
+Each label is put into each template; the texts' features are normalised, averaged and normalised again (as
+SkyScript does, Wang et al. 2024), which gives one prototype per class. A picture's probabilities are the softmax of
+logit_scale times its cosines.
 """
 
 from __future__ import annotations
@@ -59,7 +60,9 @@ class Prototypes:
     vectors: Floats
 
 
-def class_prototypes(bundle: Encoders, labels: Sequence[str], templates: Sequence[str] = DEFAULT_TEMPLATES) -> Prototypes:
+def class_prototypes(
+    bundle: Encoders, labels: Sequence[str], templates: Sequence[str] = DEFAULT_TEMPLATES
+) -> Prototypes:
     """Encode class names once, to be used for any number of pictures.
 
     Args:

@@ -41,7 +41,9 @@ class TextConfig(_Frozen):
     layers: int
     heads: int
     mlp_ratio: float = 4.0
-    embed_rank: int | None = None  # token table of this width, projected up: a small checkpoint keeps all of CLIP's tokens
+    embed_rank: int | None = (
+        None  # token table of this width, projected up: a small checkpoint keeps all of CLIP's tokens
+    )
 
     @model_validator(mode="after")
     def _kept_within_context(self) -> TextConfig:
@@ -92,7 +94,9 @@ class ModelConfig(_Frozen):
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"]) or "configuration"
-            raise CheckpointError(f"{origin}: {where}: {first['msg']}; compare it with lrsclip/configs/tiny.json") from error
+            raise CheckpointError(
+                f"{origin}: {where}: {first['msg']}; compare it with lrsclip/configs/tiny.json"
+            ) from error
 
     def with_context(self, context_length: int) -> ModelConfig:
         """The same model with another number of text positions (training starts at 77)."""

@@ -42,7 +42,9 @@ def fetch(address: str) -> Path:
         raise UnknownModelError(f"there is no repository {address} on the Hub, or it is private (HF_TOKEN)") from error
     except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError) as error:
         reason = str(error).splitlines()[0]
-        raise UnknownModelError(f"{address} cannot be fetched from the Hub ({reason}); check name and network") from error
+        raise UnknownModelError(
+            f"{address} cannot be fetched from the Hub ({reason}); check name and network"
+        ) from error
     if (folder / MANIFEST).is_file():
         return folder
     files = sorted(folder.rglob("*.pt"))

@@ -1,8 +1,8 @@
 """KPS, knowledge-preserved stretching of position embeddings (LRSCLIP section 3; first described by Long-CLIP).
 
-CLIP's text tower learned 77 positions, the first 20 of them well, since most captions are short. KPS keeps those 20 rows as
-they are and stretches the other 57 fourfold by linear interpolation, which gives 20 + 57 * 4 = 248 positions. In training the
-kept rows stay frozen and the stretched ones go on learning.
+CLIP's text tower learned 77 positions, the first 20 of them well, since most captions are short. KPS keeps those 20
+rows as they are and stretches the other 57 fourfold by linear interpolation, which gives 20 + 57 * 4 = 248 positions.
+In training the kept rows stay frozen and the stretched ones go on learning.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ def stretched_length(rows: int, kept: int = KEPT, stretch: int = STRETCH) -> int
 def stretch_positions(table: Tensor, kept: int = KEPT, stretch: int = STRETCH) -> Tensor:
     """Stretch a position table.
 
-    Row `kept + stretch * i + r` is `(1 - r / stretch) * table[kept + i] + (r / stretch) * table[kept + i + 1]`; the last
-    `stretch` rows have no right neighbour and go on along the last slope.
+    Row `kept + stretch * i + r` is `(1 - r / stretch) * table[kept + i] + (r / stretch) * table[kept + i + 1]`; the
+    last `stretch` rows have no right neighbour and go on along the last slope.
 
     Args:
         table: (L, W) with L >= kept + 2, any floating type.

@@ -24,8 +24,8 @@ def load(
 
     Args:
         name_or_path: an embedded checkpoint's name (`tiny`); a folder with `model.safetensors` and `manifest.json`; a
-            published LRSCLIP, DGTRS-CLIP, Long-CLIP or CLIP ViT `.pt` state dict; or `owner/name` on the Hugging Face Hub
-            (for instance `cwz14/LRSCLIP_ViT-B-16`).
+            published LRSCLIP, DGTRS-CLIP, Long-CLIP or CLIP ViT `.pt` state dict; or `owner/name` on the Hugging Face
+            Hub (for instance `cwz14/LRSCLIP_ViT-B-16`).
         device: `cpu`, `cuda`, or None for a GPU if there is one.
         precision: `fp32`, `bf16`, or `auto`: bf16 where the hardware is fast at it.
 
@@ -39,7 +39,7 @@ def load(
     """
     target = pick_device(device)
     dtype = pick_dtype(precision, target)
-    path = _locate(str(name_or_path))
+    path = locate(str(name_or_path))
     if path.is_dir():
         model, manifest = read_checkpoint(path)
         return LRSCLIP.assemble(
@@ -51,9 +51,7 @@ def load(
             vocabulary=manifest.get("vocabulary"),
             manifest=manifest,
         )
-    return LRSCLIP.assemble(
-        read_published(path), name=path.stem, sha256=file_sha256(path), device=target, dtype=dtype
-    )
+    return LRSCLIP.assemble(read_published(path), name=path.stem, sha256=file_sha256(path), device=target, dtype=dtype)
 
 
 def embedded_names() -> list[str]:
@@ -75,7 +73,12 @@ def random_model(seed: int = 0) -> LRSCLIP:
     )
 
 
-def _locate(name: str) -> Path:
+def locate(name: str) -> Path:
+    """The folder or file that `load` reads for a name, fetched from the Hub if it is an address there.
+
+    Raises:
+        UnknownModelError: nothing goes by that name.
+    """
     for path in (EMBEDDED / name if name in embedded_names() else None, Path(name).expanduser()):
         if path is not None and path.exists():
             return path

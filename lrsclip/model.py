@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from lrsclip.config import ModelConfig
 from lrsclip.kps import stretch_positions
 from lrsclip.text import TextTower, encode_by_length
-from lrsclip.vision import build_image_tower
+from lrsclip.vision import ResNetTower, build_image_tower
 
 TEXT_CHUNK = 64
 MAX_LOGIT_SCALE = 100.0
@@ -23,7 +23,7 @@ class DualEncoder(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.visual = build_image_tower(config.image, config.embed_dim, config.quick_gelu)
+        self.visual: nn.Module = build_image_tower(config.image, config.embed_dim, config.quick_gelu)
         self.text = TextTower(config.text, config.embed_dim, config.quick_gelu)
         self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
 
@@ -33,11 +33,22 @@ class DualEncoder(nn.Module):
 
     def encode_features(self, features: Tensor) -> Tensor:
         """(N, G * G, 1024) kept trunk features to (N, D) of length one (small tower only)."""
-        return F.normalize(self.visual.pool(features).float(), dim=-1)
+        return F.normalize(self.convolutional.pool(features).float(), dim=-1)
 
     def encode_text(self, tokens: Tensor, chunk: int = TEXT_CHUNK) -> Tensor:
         """(N, L) token ids to (N, D) of length one, float32; costs what the texts are long."""
         return F.normalize(encode_by_length(self.text, tokens, chunk).float(), dim=-1)
+
+    @property
+    def convolutional(self) -> ResNetTower:
+        """The image tower, where it is the small one with a trunk.
+
+        Raises:
+            TypeError: this configuration has a ViT.
+        """
+        if not isinstance(self.visual, ResNetTower):
+            raise TypeError("only an image tower of kind resnetv2 has a trunk and a pool")
+        return self.visual
 
     @property
     def scale(self) -> Tensor:

@@ -1,8 +1,9 @@
 """Checkpoints that others published: LRSCLIP, DGTRS-CLIP, Long-CLIP and OpenAI-CLIP state dicts.
 
-All four share OpenAI CLIP's names. LRSCLIP and Long-CLIP hold two position tables, `positional_embedding` (used for the rows
-that KPS keeps) and `positional_embedding_res` (used for the rest); here they are merged into the table that the model really
-uses. Depth, width, patch and context are read from the tensors' shapes; heads are width / 64, as in every CLIP.
+All four share OpenAI CLIP's names. LRSCLIP and Long-CLIP hold two position tables, `positional_embedding` (used for
+the rows that KPS keeps) and `positional_embedding_res` (used for the rest); here they are merged into the table that
+the model really uses. Depth, width, patch and context are read from the tensors' shapes; heads are width / 64, as in
+every CLIP.
 """
 
 from __future__ import annotations
@@ -77,7 +78,9 @@ def from_state_dict(state: dict[str, Tensor], *, origin: str) -> DualEncoder:
     try:
         left = model.load_state_dict(ours, strict=False)
     except RuntimeError as error:
-        raise CheckpointError(f"{origin}: {str(error).splitlines()[1].strip()}; the file is damaged or mixed") from error
+        raise CheckpointError(
+            f"{origin}: {str(error).splitlines()[1].strip()}; the file is damaged or mixed"
+        ) from error
     absent = [k for k in left.missing_keys if not k.startswith("text.positions")]
     if absent or left.unexpected_keys:
         odd = (absent + left.unexpected_keys)[0]

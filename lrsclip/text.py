@@ -1,7 +1,7 @@
 """The text tower: open_clip's causal transformer with KPS positions, run only as far as the texts are long.
 
-The feature of a text is read at its end-of-text token, and the attention is causal, so nothing behind that token can change
-it. A batch is therefore cut to its longest text (`trim`) instead of running all 248 positions.
+The feature of a text is read at its end-of-text token, and the attention is causal, so nothing behind that token can
+change it. A batch is therefore cut to its longest text (`trim`) instead of running all 248 positions.
 """
 
 from __future__ import annotations

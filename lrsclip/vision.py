@@ -1,7 +1,7 @@
 """The image towers: CLIP's ViT (open_clip's own) and the small one, ResNet-50 v2 under an attention pool.
 
-The small tower is in two steps, `features` (the convolutional trunk) and `pool`, so that training can freeze the trunk and keep
-its features, and localisation can look at the map before it is pooled.
+The small tower is in two steps, `features` (the convolutional trunk) and `pool`, so that training can freeze the trunk
+and keep its features, and localisation can look at the map before it is pooled.
 """
 
 from __future__ import annotations
@@ -40,6 +40,10 @@ class PreactBottleneck(nn.Module):
 
 class ResNetV2Trunk(nn.Module):
     """Stem and stages 1-3 of ResNet-50 v2: (N, 3, H, W) normalised RGB to (N, 1024, H / 16, W / 16)."""
+
+    stage1: nn.Sequential
+    stage2: nn.Sequential
+    stage3: nn.Sequential
 
     def __init__(self) -> None:
         super().__init__()

@@ -30,7 +30,11 @@ def make_rsicd(data: Path, per_class: int = 10) -> None:
             name = f"{kind}_{number}.jpg"
             write_picture(data / "RSICD/RSICD_images" / name, colour, number)
             split = "val" if number == 0 else "test" if number == 1 else "train"
-            raws = [f"A piece of {kind} number {number} .", f"There is a {kind} in the picture", f"a piece of {kind} number {number}"]
+            raws = [
+                f"A piece of {kind} number {number} .",
+                f"There is a {kind} in the picture",
+                f"a piece of {kind} number {number}",
+            ]
             rows.append({"filename": name, "split": split, "sentences": [{"raw": raw} for raw in raws]})
     (data / "RSICD/dataset_rsicd.json").write_text(json.dumps({"dataset": "rsicd", "images": rows}))
 

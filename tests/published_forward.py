@@ -1,7 +1,7 @@
-"""The forward pass of the published LRSCLIP and Long-CLIP checkpoints, written out from the paper's description on plain tensors.
+"""The forward pass of the published LRSCLIP and Long-CLIP checkpoints, written out on plain tensors.
 
-It works straight on a state dict of the published names, with both position tables and the 0/1 mask between them, in full
-248-position padding: slow, obvious, and independent of `lrsclip`.
+It works straight on a state dict of the published names, with both position tables and the 0/1 mask between them, in
+full 248-position padding: slow, obvious, and independent of `lrsclip`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from torch import Tensor
 State = dict[str, Tensor]
 
 
-def random_state(width: int, text_width: int, layers: int, text_layers: int, patch: int, embed: int, two: bool = True) -> State:
+def random_state(
+    width: int, text_width: int, layers: int, text_layers: int, patch: int, embed: int, two: bool = True
+) -> State:
     """A random state dict of the published layout for 224 px pictures."""
     g = torch.Generator().manual_seed(width + layers)
 

@@ -1,4 +1,4 @@
-"""`lrsclip.load`: our folders, published state dicts, the Hub (a real server on loopback), and everything that can be wrong."""
+"""`lrsclip.load`: our folders, published state dicts, and everything that can be wrong with them."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_broken_manifest_is_refused(folder: Path, text: str) -> None:
 
 def test_missing_pieces_are_named(folder: Path, tmp_path: Path) -> None:
     (folder / "model.safetensors").unlink()
-    with pytest.raises(CheckpointError, match="has no model.safetensors"):
+    with pytest.raises(CheckpointError, match=r"has no model\.safetensors"):
         lrsclip.load(folder)
     with pytest.raises(UnknownModelError, match="no checkpoint 'nosuch'"):
         lrsclip.load("nosuch")

@@ -1,7 +1,7 @@
 """Batches: which pictures an epoch shows in which order, with which texts, turned how.
 
-All that is random here follows from (seed, epoch, step) alone, so a run that was killed and resumed sees the same batches as
-one that was not.
+All that is random here follows from (seed, epoch, step) alone, so a run that was killed and resumed sees the same
+batches as one that was not.
 """
 
 from __future__ import annotations

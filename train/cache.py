@@ -1,7 +1,7 @@
 """Pictures prepared once and kept on disk: trunk features for training on a CPU, pixels for training on a GPU.
 
-One `.npy` per kind, read through a memory map, so that memory stays small whatever the corpus. A cache is named after all
-that went into it; a build that was killed goes on where it stopped.
+One `.npy` per kind, read through a memory map, so that memory stays small whatever the corpus. A cache is named after
+all that went into it; a build that was killed goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -57,16 +57,17 @@ def open_picture(path: Path) -> Image.Image:
         with Image.open(path) as picture:
             return picture.convert("RGB")
     except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
-        raise DataError(f"{path} cannot be read as a picture ({error}); fetch it again or remove it from the set") from error
+        raise DataError(f"{path} is no readable picture ({error}); fetch it again or remove it") from error
 
 
 def prepare_features(records: list[Record], model: DualEncoder, cache: Path) -> Prepared:
     """Run the frozen trunk once over every record, (N, G * G, 1024) float16."""
-    trunk = model.visual.trunk
+    trunk = model.convolutional.trunk
     config = model.config
     preprocess = build_preprocess(config)
     dtype = torch.bfloat16 if fast_bf16(torch.device("cpu")) else torch.float32
-    tower = model.visual.eval().to(dtype=dtype, memory_format=torch.channels_last)
+    tower = model.convolutional.eval().to(dtype=dtype)
+    tower.to(memory_format=torch.channels_last)
 
     @torch.inference_mode()
     def run(batch: list[Image.Image]) -> Array:

@@ -1,4 +1,4 @@
-"""The training corpus: every data set of the data folder, with official splits and nothing of a held-out set in training."""
+"""The training corpus: every data set of the data folder, official splits, nothing of a held-out set in training."""
 
 from __future__ import annotations
 
@@ -29,6 +29,12 @@ def read_rsicd(data: Path) -> list[Record]:
     return read_karpathy(data / "RSICD/dataset_rsicd.json", data / "RSICD/RSICD_images", "rsicd")
 
 
+def read_ucm(data: Path) -> list[Record]:
+    """UCM-Captions."""
+    root = data / "UCMerced_LandUse"
+    return read_karpathy(root / "dataset_UCM.json", root / "Images", "ucm")
+
+
 def read_corpus(data: Path) -> list[Record]:
     """All records under a data folder, every split.
 
@@ -39,15 +45,16 @@ def read_corpus(data: Path) -> list[Record]:
         DataError: the folder is missing or holds none of the sets.
     """
     if not data.is_dir():
-        raise DataError(f"{data} is not a folder; pass --data with the folder that holds RSICD/, UCMerced_LandUse/, ...")
+        raise DataError(
+            f"{data} is not a folder; pass --data with the folder that holds RSICD/, UCMerced_LandUse/, ..."
+        )
     records: list[Record] = []
     if (data / "RSICD").is_dir():
         rsicd = read_rsicd(data)
         extra = data / "RSITMD/rsitmd_captions_on_rsicd_files.json"
         records += add_captions(rsicd, extra) if extra.is_file() else rsicd
     if (data / "UCMerced_LandUse").is_dir():
-        ucm = data / "UCMerced_LandUse"
-        records += read_karpathy(ucm / "dataset_UCM.json", ucm / "Images", "ucm")
+        records += read_ucm(data)
     if (data / "NWPU-RESISC45-subset").is_dir():
         root = data / "NWPU-RESISC45-subset"
         captioned = read_karpathy(root / "dataset_nwpu.json", root, "nwpu")

@@ -1,8 +1,9 @@
 """Training: `python -m train.fit --config tiny --data ../shared/data --out runs/NAME [--device cpu|cuda] [--resume]`.
 
-The recipe (LRSCLIP section 3, with Long-CLIP's two stages): both towers learn at 77 positions first; then the position table is
-stretched to 248 by KPS, its first 20 rows are frozen, and training goes on. Every step shows a short and a long text of each
-picture, L = a * L_long + (1 - a) * L_short. On a CPU the image trunk stays frozen and its features are computed once.
+The recipe (LRSCLIP section 3, with Long-CLIP's two stages): both towers learn at 77 positions first; then the position
+table is stretched to 248 by KPS, its first 20 rows are frozen, and training goes on. Every step shows a short and a
+long text of each picture, L = a * L_long + (1 - a) * L_short. On a CPU the image trunk stays frozen and its features
+are computed once.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from lrsclip.precision import pick_device
 from lrsclip.tokens import Tokenizer
 from train.batches import Batch, BatchMaker
 from train.cache import Prepared, prepare_features, prepare_pixels
-from train.corpus import read_corpus
+from train.corpus import read_corpus, read_rsicd
 from train.losses import DualTextLoss, dual_text_loss
 from train.readers import Record
 from train.settings import Settings
@@ -77,7 +78,9 @@ class Trainer:
             TrainingError: the state was written under other settings.
         """
         if state.settings != self.settings.model_dump_json():
-            raise TrainingError(f"{self.out} was started with other settings; resume with those or choose another --out")
+            raise TrainingError(
+                f"{self.out} was started with other settings; resume with those or choose another --out"
+            )
         self._enter_stage(state.epoch)
         self.model.load_state_dict(state.model)
         self.optimizer = self._optimizer()
@@ -298,17 +301,19 @@ def initial_model(settings: Settings, init: Path | None) -> DualEncoder:
         return model
     if not init.is_file():
         raise DataError(f"{init} is not there; pass --init with the trunk's weights")
-    load_tensors(model.visual.trunk, load_file(init), origin=str(init))
+    load_tensors(model.convolutional.trunk, load_file(init), origin=str(init))
     return model
 
 
 def build_corpus(data: Path, settings: Settings, model: DualEncoder, cache: Path) -> Corpus:
     """Read the records that training and validation need, and prepare their pictures."""
     records = [r for r in read_corpus(data) if r.split == "train" or (r.split, r.source) == ("val", VALIDATION_SOURCE)]
+    # with RSICD's own captions only, so that validation follows the protocol that the test split is measured by
+    val = [r for r in read_rsicd(data) if r.split == "val"] if (data / "RSICD").is_dir() else []
     prepare = prepare_features if settings.trunk == "frozen" else prepare_pixels
     return Corpus(
         train=[r for r in records if r.split == "train"],
-        val=[r for r in records if r.split == "val"],
+        val=val,
         prepared=prepare(records, model, cache),
         row_of={r.key: i for i, r in enumerate(records)},
     )

@@ -1,4 +1,4 @@
-"""The contrastive losses (LRSCLIP section 3, loss): symmetric InfoNCE, once for the long text and once for the short one."""
+"""The contrastive losses (LRSCLIP section 3): symmetric InfoNCE, once for the long text and once for the short one."""
 
 from __future__ import annotations
 

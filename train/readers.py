@@ -41,7 +41,7 @@ class Record:
 
 
 def read_karpathy(annotations: Path, pictures: Path, source: str) -> list[Record]:
-    """Read a caption JSON of the layout `images[].{filename, split, sentences[].raw}` (RSICD, UCM-Captions, NWPU-Captions).
+    """Read a caption JSON of the layout `images[].{filename, split, sentences[].raw}` (RSICD, UCM- and NWPU-Captions).
 
     Raises:
         DataError: file missing, not JSON, not of this layout, or naming a picture that is not there.
@@ -49,7 +49,7 @@ def read_karpathy(annotations: Path, pictures: Path, source: str) -> list[Record
     try:
         rows = json.loads(annotations.read_text(encoding="utf-8"))["images"]
         records = [
-            Record(source, pictures / row["filename"], row["split"], tuple(s["raw"].strip() for s in row["sentences"]))
+            Record(source, pictures / row["filename"], row["split"], _captions(row["sentences"], row["filename"]))
             for row in rows
         ]
     except FileNotFoundError as error:
@@ -57,7 +57,7 @@ def read_karpathy(annotations: Path, pictures: Path, source: str) -> list[Record
     except json.JSONDecodeError as error:
         raise DataError(f"{annotations} is not JSON ({error}); fetch it again") from error
     except (KeyError, TypeError) as error:
-        raise DataError(f"{annotations} is not of the Karpathy layout (images[].filename, split, sentences[].raw)") from error
+        raise DataError(f"{annotations} is not of the layout images[].filename, split, sentences[].raw") from error
     present = {p.relative_to(pictures).as_posix() for p in pictures.rglob("*") if p.is_file()}
     for record in records:
         if record.path.relative_to(pictures).as_posix() not in present:
@@ -65,6 +65,14 @@ def read_karpathy(annotations: Path, pictures: Path, source: str) -> list[Record
         if record.split not in SPLITS:
             raise DataError(f"{annotations.name}: {record.path.name} has split {record.split!r}, not one of {SPLITS}")
     return records
+
+
+def _captions(sentences: list[dict[str, str]], name: str) -> tuple[str, ...]:
+    """The raw captions; RSICD has a few that are empty, and those say nothing of the picture."""
+    captions = tuple(s["raw"].strip() for s in sentences)
+    if not all(captions):
+        log.warning("%s has an empty caption, left out", name)
+    return tuple(c for c in captions if c)
 
 
 def read_class_folders(root: Path, source: str, labels: Mapping[str, str] | None = None) -> list[Record]:
@@ -110,7 +118,5 @@ def add_captions(records: list[Record], extra: Path) -> list[Record]:
         raise DataError(f"{extra} cannot be read as JSON ({error})") from error
     unknown = captions.keys() - {record.path.name for record in records}
     if unknown:
-        raise DataError(f"{extra.name} names {sorted(unknown)[0]}, which no record has; is it for another data set?")
-    return [
-        replace(r, captions=r.captions + tuple(c.strip() for c in captions.get(r.path.name, []))) for r in records
-    ]
+        raise DataError(f"{extra.name} names {min(unknown)}, which no record has; is it for another data set?")
+    return [replace(r, captions=r.captions + tuple(c.strip() for c in captions.get(r.path.name, []))) for r in records]

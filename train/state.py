@@ -1,4 +1,4 @@
-"""The state of a run: all that is needed to go on as if it had never stopped. Written atomically, read as plain weights."""
+"""The state of a run: all that it needs to go on as if it had never stopped. Written atomically, read as weights."""
 
 from __future__ import annotations
 
@@ -60,7 +60,9 @@ def read_state(folder: Path) -> RunState | None:
         fields: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         return RunState(**fields)
     except (pickle.UnpicklingError, RuntimeError, EOFError, TypeError) as error:
-        raise TrainingError(f"{path} cannot be read ({error}); remove it to start anew, or choose another --out") from error
+        raise TrainingError(
+            f"{path} cannot be read ({error}); remove it to start anew, or choose another --out"
+        ) from error
 
 
 def moments_of(model: nn.Module, optimizer: AdamW) -> dict[str, dict[str, torch.Tensor]]:
@@ -75,5 +77,6 @@ def give_moments(model: nn.Module, optimizer: AdamW, moments: dict[str, dict[str
         if own is not None and own["exp_avg"].shape == parameter.shape and parameter.requires_grad:
             optimizer.state[parameter] = {
                 # AdamW keeps its step count on the CPU
-                k: (v.clone() if k == "step" else v.to(parameter.device).clone()) for k, v in own.items()
+                k: (v.clone() if k == "step" else v.to(parameter.device).clone())
+                for k, v in own.items()
             }

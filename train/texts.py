@@ -1,7 +1,8 @@
 """The two texts of a picture: a short one (one sentence) and a long one (a paragraph).
 
-Human captions come one sentence at a time; a long text is composed of a picture's distinct sentences in random order, which
-keeps the model from leaning on the first sentence alone. Pictures that have only a class get sentences from templates.
+Human captions come one sentence at a time; a long text is composed of a picture's distinct sentences in random order,
+which keeps the model from leaning on the first sentence alone. Pictures that have only a class get sentences from
+templates.
 """
 
 from __future__ import annotations

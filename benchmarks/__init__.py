@@ -1,0 +1,1 @@
+"""Speed measurements, each with both sides in one run; figures in the README come from here."""

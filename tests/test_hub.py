@@ -1,0 +1,58 @@
+"""Loading from the Hub, by a fresh process, from a real server on loopback."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+
+from lrsclip.checkpoint import seeded_model, write_checkpoint
+from lrsclip.config import ModelConfig
+
+from .hub_server import serve_hub
+from .published_forward import random_state
+
+_SCRIPT = """
+import sys, lrsclip
+try:
+    bundle = lrsclip.load(sys.argv[1])
+    print(bundle.name, bundle.context_length, bundle.encode_text(['a quay']).shape)
+except lrsclip.LRSCLIPError as error:
+    print(type(error).__name__, error)
+"""
+
+
+def run(address: str, endpoint: str, home: Path) -> str:
+    """What a fresh process says of an address."""
+    env = {k: v for k, v in os.environ.items() if k != "HF_HUB_OFFLINE"}
+    env |= {"HF_ENDPOINT": endpoint, "HF_HOME": str(home), "HF_HUB_DISABLE_TELEMETRY": "1", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", _SCRIPT, address]
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, check=True).stdout.strip()
+
+
+def test_hub_repositories(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    torch.save(random_state(64, 64, 1, 1, 32, 32), buffer)
+    write_checkpoint(
+        tmp_path / "c", seeded_model(ModelConfig.named("tiny"), 0), name="ours", vocabulary={}, training={}, metrics={}
+    )
+    ours = {p.name: p.read_bytes() for p in (tmp_path / "c").iterdir()}
+    repos = {
+        "cwz14/LRSCLIP_small": {"README.md": b"# card", "LRSCLIP_small.pt": buffer.getvalue()},
+        "us/tiny": ours,
+        "us/many": {"a.pt": b"1", "b.pt": b"2"},
+    }
+    with serve_hub(repos) as endpoint:
+        assert run("cwz14/LRSCLIP_small", endpoint, tmp_path / "hf") == "LRSCLIP_small 248 (1, 32)"
+        assert run("us/tiny@main", endpoint, tmp_path / "hf") == "ours 248 (1, 256)"
+        assert run("us/many", endpoint, tmp_path / "hf").startswith("CheckpointError us/many should hold")
+        assert run("us/nosuch", endpoint, tmp_path / "hf").startswith(
+            "UnknownModelError there is no repository us/nosuch"
+        )
+    # the server is gone: what was fetched is used, what was not is named
+    assert run("cwz14/LRSCLIP_small", endpoint, tmp_path / "hf") == "LRSCLIP_small 248 (1, 32)"
+    assert "cannot be fetched" in run("us/other", endpoint, tmp_path / "hf")

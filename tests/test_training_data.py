@@ -1,0 +1,164 @@
+"""Readers, texts and batches on small sets of the public layouts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from lrsclip.errors import DataError, TrainingError
+from train.batches import turn
+from train.cache import open_picture
+from train.corpus import read_corpus
+from train.losses import dual_text_loss, info_nce, same_texts
+from train.readers import Record, add_captions, hashed_split, read_class_folders, read_karpathy
+from train.settings import Settings
+from train.texts import compose, paragraph, sentences_of, vocabulary
+
+from .corpora import make_class_folders, make_rsicd
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A data folder with RSICD and EuroSAT."""
+    make_rsicd(tmp_path)
+    make_class_folders(tmp_path / "EuroSAT_RGB")
+    return tmp_path
+
+
+def test_corpus_keeps_official_splits(data: Path) -> None:
+    records = read_corpus(data)
+    rsicd = [r for r in records if r.source == "rsicd"]
+    assert {r.split: sum(x.split == r.split for x in rsicd) for r in rsicd} == {"train": 32, "val": 4, "test": 4}
+    assert len({r.key for r in records}) == len(records) == 40 + 16
+    assert {r.label for r in records if r.source == "eurosat"} == {"forest", "desert", "harbour", "airport"}
+
+
+def test_extra_captions_follow_the_picture(data: Path) -> None:
+    extra = data / "extra.json"
+    extra.write_text(json.dumps({"forest_1.jpg": ["Dense crowns ."]}))
+    records = add_captions(
+        read_karpathy(data / "RSICD/dataset_rsicd.json", data / "RSICD/RSICD_images", "rsicd"), extra
+    )
+    with_it = [r for r in records if "Dense crowns ." in r.captions]
+    assert [(r.path.name, r.split) for r in with_it] == [("forest_1.jpg", "test")]
+    extra.write_text(json.dumps({"nosuch.jpg": ["x"]}))
+    with pytest.raises(DataError, match=r"nosuch\.jpg"):
+        add_captions(records, extra)
+
+
+def test_broken_data_is_named(data: Path) -> None:
+    annotations, pictures = data / "RSICD/dataset_rsicd.json", data / "RSICD/RSICD_images"
+    (pictures / "forest_3.jpg").unlink()
+    with pytest.raises(DataError, match=r"forest_3\.jpg .*is not there"):
+        read_karpathy(annotations, pictures, "rsicd")
+    annotations.write_text('{"images": [{}]}')
+    with pytest.raises(DataError, match="layout"):
+        read_karpathy(annotations, pictures, "rsicd")
+    annotations.write_text("{")
+    with pytest.raises(DataError, match="not JSON"):
+        read_karpathy(annotations, pictures, "rsicd")
+    (data / "EuroSAT_RGB/Empty").mkdir()
+    with pytest.raises(DataError, match="Empty holds no picture"):
+        read_class_folders(data / "EuroSAT_RGB", "eurosat")
+    with pytest.raises(DataError, match="not a folder"):
+        read_corpus(data / "nosuch")
+    (data / "bad.jpg").write_bytes(b"\xff\xd8\xff no picture")
+    with pytest.raises(DataError, match=r"bad\.jpg"):
+        open_picture(data / "bad.jpg")
+    with pytest.raises(TrainingError, match="say one of"):
+        Settings.read("nosuch")
+
+
+def test_hashed_split_is_stable_and_fair() -> None:
+    splits = [hashed_split(f"River/River_{i}.jpg") for i in range(2000)]
+    assert splits == [hashed_split(f"River/River_{i}.jpg") for i in range(2000)]
+    assert 0.76 < splits.count("train") / 2000 < 0.84
+    assert 0.07 < splits.count("test") / 2000 < 0.13
+
+
+def record(*captions: str, label: str | None = None) -> Record:
+    """A record without a picture."""
+    return Record("x", Path("x.jpg"), "train", captions, label)
+
+
+def test_long_text_has_each_distinct_sentence_once() -> None:
+    r = record("A pond .", "a pond", "Two roads meet here", "  ", "Trees.")
+    assert paragraph(r) == "A pond. Two roads meet here. Trees."
+    for seed in range(20):
+        pair = compose(r, np.random.default_rng(seed))
+        assert sorted(pair.long.replace(". ", ".|").split("|")) == sorted(sentences_of(r))
+        assert pair.short in sentences_of(r)
+    assert len({compose(r, np.random.default_rng(s)).long for s in range(40)}) == 6  # all orders turn up
+
+
+def test_class_only_pictures_get_sentences() -> None:
+    pair = compose(record(label="storage tanks"), np.random.default_rng(0))
+    assert "storage tanks" in pair.short
+    assert pair.long.count("storage tanks") in (2, 3)
+    assert vocabulary([record(label="storage tanks"), record("a tank")])["tanks"] == 8
+
+
+def test_word_drop_leaves_something() -> None:
+    for seed in range(50):
+        assert compose(record("a b"), np.random.default_rng(seed), word_drop=0.95).short
+
+
+def test_direction_words_are_noticed() -> None:
+    for text, expected in {
+        "A road on the left": True,
+        "A leftover crane": False,
+        "Northern shore": True,
+        "Topiary": False,
+    }.items():
+        assert compose(record(text), np.random.default_rng(0)).names_direction is expected
+
+
+def test_turn_is_the_eight_symmetries() -> None:
+    grid = torch.arange(9.0).reshape(1, 1, 3, 3).expand(8, 2, 3, 3)
+    out = turn(grid, np.arange(8))
+    assert torch.equal(out[0], grid[0])
+    assert torch.equal(out[1], torch.rot90(grid[0], 1, (1, 2)))
+    assert len({tuple(o[0].flatten().tolist()) for o in out}) == 8
+
+
+def test_info_nce_by_hand() -> None:
+    eye = torch.eye(2)
+    expected = -torch.log(torch.exp(torch.tensor(3.0)) / (torch.exp(torch.tensor(3.0)) + 1))
+    assert info_nce(eye, eye, torch.tensor(3.0)).item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+def test_same_texts_are_no_negatives() -> None:
+    same = same_texts(["A pond.", "a road", "a pond."])
+    assert same.tolist() == [[True, False, True], [False, True, False], [True, False, True]]
+    image = F.normalize(torch.randn(3, 4, generator=torch.Generator().manual_seed(0)), dim=1)
+    text = F.normalize(torch.randn(3, 4, generator=torch.Generator().manual_seed(1)), dim=1)
+    s = torch.exp(2 * image @ text.T)
+    picture_to_text = [s[0, 0] / (s[0, 0] + s[0, 1]), s[1, 1] / s[1].sum(), s[2, 2] / (s[2, 1] + s[2, 2])]
+    text_to_picture = [s[0, 0] / (s[0, 0] + s[1, 0]), s[1, 1] / s[:, 1].sum(), s[2, 2] / (s[1, 2] + s[2, 2])]
+    expected = -torch.log(torch.stack(picture_to_text + text_to_picture)).mean()
+    assert torch.allclose(info_nce(image, text, torch.tensor(2.0), same), expected)
+
+
+def test_dual_loss_is_weighted() -> None:
+    vectors = [F.normalize(torch.randn(4, 8, generator=torch.Generator().manual_seed(i)), dim=1) for i in range(3)]
+    loss = dual_text_loss(vectors[0], vectors[1], vectors[2], torch.tensor(5.0), 0.3)
+    assert torch.allclose(loss.total, 0.3 * loss.long + 0.7 * loss.short)
+    assert torch.allclose(loss.long, info_nce(vectors[0], vectors[1], torch.tensor(5.0)))
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the real data sets (../shared/data) are not here")
+def test_real_corpus_does_not_leak() -> None:
+    records = read_corpus(SHARED)
+    counts = {s: sum(r.source == s for r in records) for s in ("rsicd", "ucm", "nwpu", "resisc45", "eurosat")}
+    assert counts == {"rsicd": 10921, "ucm": 2100, "nwpu": 595, "resisc45": 5913 - 595, "eurosat": 4000}
+    assert sum(r.split == "test" for r in records if r.source == "rsicd") == 1093
+    paths = [r.path for r in records]
+    assert len(set(paths)) == len(paths)  # a picture in two splits would be in the list twice
+    assert not any("RSSCN7" in str(p) or "CHOICE" in str(p) for p in paths)
