@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -177,13 +178,14 @@ def test_pictures_are_read_while_the_encoder_works_but_not_without_bound(
 
     def picture(tile_id: str) -> Image.Image:
         seen.append(tile_id)
-        if len(seen) > 2:
+        if len(seen) >= 4:
             further.set()
         return read(tile_id)
 
     def before(encoded: int) -> None:
         if encoded == 0:
-            assert further.wait(10), "nothing was read while the encoder was at work"
+            assert further.wait(10), "the next batch was not read while the encoder was at work"
+            time.sleep(0.2)
             assert len(seen) <= 2 + 2 * 2
 
     source.picture = picture  # type: ignore[method-assign]
@@ -328,11 +330,12 @@ class Colours:
 
 parts.PART_SECONDS = 0.0
 folder, base, model = Path(sys.argv[1]), Path(sys.argv[2]), Colours()
-prepared = base / "prepared"
-build_index(open_source(str(folder)), model, prepared)
-(folder / "1.png").unlink()
-for late in (folder.parent / "late").iterdir():
+fewer, more = base / "fewer", base / "more"
+build_index(open_source(str(folder)), model, fewer)
+for late in (base / "late").iterdir():
     late.rename(folder / late.name)
+build_index(open_source(str(folder)), model, more)
+(folder / "1.png").unlink()
 source = open_source(str(folder))
 exact = model.encode_image([source.picture(t) for t in source.tile_ids()])
 
@@ -355,9 +358,12 @@ def killed_before(step, directory):
     def guarded(real):
         def call(*args, **options):
             if next(steps) == step:
+                if real is fsync:
+                    os.ftruncate(args[0], 10)  # what was not brought to the disk may be lost
                 os.kill(os.getpid(), signal.SIGKILL)
             return real(*args, **options)
         return call
+    fsync = os.fsync
     for name in ("fsync", "replace", "unlink", "rmdir"):
         setattr(os, name, guarded(getattr(os, name)))
     build_index(source, model, directory, batch_size=2)
@@ -369,9 +375,9 @@ def check(directory):
     assert np.abs(np.stack([index.vector(t) for t in index.tile_ids()]) - exact).max() < 1e-3
     assert len(list(directory.iterdir())) == 4, list(directory.iterdir())
 
-for start in (None, prepared):
+for start in (None, fewer, more):
     for step in itertools.count():
-        directory = base / f"{'new' if start is None else 'update'}-{step}"
+        directory = base / f"{start and start.name}-{step}"
         if start is not None:
             shutil.copytree(start, directory)
         status = in_fork(lambda: killed_before(step, directory))
@@ -391,8 +397,7 @@ def test_kill_at_every_step_of_the_disk_loses_and_doubles_nothing(tmp_path: Path
     process = run_python(KILL_EVERYWHERE, folder, tmp_path, REPOSITORY / "lrsclip")
     printed, complaints = process.communicate(timeout=60)
     assert process.returncode == 0, complaints
-    assert all(int(steps) > 12 for steps in printed.split())
-    assert len(printed.split()) == 2
+    assert [int(steps) > 8 for steps in printed.split()] == [True] * 3, printed
 
 
 def test_second_builder_waits_for_the_first(folder: Path, tmp_path: Path, model: lrsclip.LRSCLIP) -> None:
@@ -463,6 +468,12 @@ def _flip(path: Path) -> None:
     path.write_bytes(content)
 
 
+def _move_out(directory: Path) -> None:
+    vectors = _file(directory, "vectors")
+    vectors.rename(directory.parent / vectors.name)
+    _edit(lambda facts: facts.update(vectors_file=f"../{vectors.name}"))(directory)
+
+
 DAMAGE: dict[str, Callable[[Path], object]] = {
     "no manifest": lambda directory: (directory / "manifest.json").unlink(),
     "cut manifest": lambda directory: (directory / "manifest.json").write_text('{"format": "lrsclip-in'),
@@ -473,7 +484,7 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "field gone": _edit(lambda facts: facts.pop("vectors_sha256")),
     "field of another type": _edit(lambda facts: facts.update(count="many")),
     "other count": _edit(lambda facts: facts.update(count=19)),
-    "name that leads out": _edit(lambda facts: facts.update(vectors_file="../vectors-0000000000000000.safetensors")),
+    "name that leads out": lambda directory: _move_out(directory),
     "no vectors": lambda directory: _file(directory, "vectors").unlink(),
     "cut vectors": lambda directory: os.truncate(_file(directory, "vectors"), 100),
     "changed vectors": lambda directory: _flip(_file(directory, "vectors")),
@@ -486,7 +497,7 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
 def test_damage_is_seen_and_the_mend_told(folder: Path, tmp_path: Path, model: lrsclip.LRSCLIP, fault: str) -> None:
     build_index(open_source(str(folder)), model, tmp_path / "index")
     DAMAGE[fault](tmp_path / "index")
-    with pytest.raises(IndexDamagedError, match="build|choose another folder") as caught:
+    with pytest.raises(IndexDamagedError, match=r"build|choose another folder") as caught:
         TileIndex.load(tmp_path / "index", model)
     assert str(tmp_path / "index") in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -555,6 +566,19 @@ def test_ties_stand_in_the_order_of_the_rows() -> None:
     hits = index_of(vectors / np.linalg.norm(vectors[0])).search(vectors[1:2], 40)[0]
     assert [hit.tile_id for hit in hits] == [str(number) for number in range(1, 80, 2)]
     assert len({hit.score_cos for hit in hits}) == 1
+
+
+def test_ties_across_the_end_of_the_list_go_to_the_first_rows() -> None:
+    """Long lists for many queries, where FAISS by itself takes any of the tied."""
+    rng = np.random.default_rng(0)
+    pool = rng.normal(size=(27, 128))
+    index = index_of((pool / np.linalg.norm(pool, axis=1, keepdims=True))[rng.integers(0, 27, 2911)])
+    queries = rng.normal(size=(25, 128)).astype(np.float32)
+    found = index.search(queries, 132)
+    for number in (0, 24):
+        assert [hit.tile_id for hit in found[number]] == [
+            tile_id for tile_id, _ in brute_force(index, queries[number], 132)
+        ]
 
 
 def test_scores_stay_within_a_thousandth_of_full_precision() -> None:

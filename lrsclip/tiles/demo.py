@@ -7,7 +7,6 @@ says the class (`airport_01.jpg`), in the words that scene classification data s
 from __future__ import annotations
 
 import math
-import os
 import tempfile
 import zlib
 from collections.abc import Callable
@@ -18,6 +17,7 @@ import numpy as np
 from lrsclip.errors import TileSourceError
 from lrsclip.tiles import demo_canvas
 from lrsclip.tiles.demo_canvas import SIDE, Canvas, apart, arc, box, place
+from lrsclip.user_cache import user_cache
 
 _MID = SIDE / 2
 _GRASS = ("#5d6a3c", "#6d7747", "#7d8153")
@@ -372,13 +372,12 @@ def render_demo_tiles(directory: Path, *, seed: int = 0, tile_px: int = 256) -> 
 def demo_folder() -> Path:
     """Returns the folder of the demo tiles, painted on first use (some seconds) and kept from then on.
 
-    It lies in `LRSCLIP_CACHE`, else `XDG_CACHE_HOME/lrsclip`, else `~/.cache/lrsclip`.
+    See `lrsclip.user_cache` for where it lies.
 
     Raises:
         TileSourceError: The cache cannot be written.
     """
-    user_cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
-    cache = Path(os.environ.get("LRSCLIP_CACHE") or user_cache / "lrsclip").expanduser()
+    cache = user_cache()
     # The name carries the recipe, so that changed scenes are painted anew and never mixed with older ones.
     recipe = zlib.crc32(Path(__file__).read_bytes() + Path(demo_canvas.__file__).read_bytes())
     folder = cache / f"demo-tiles-{recipe:08x}"

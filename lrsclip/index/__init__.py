@@ -1,0 +1,21 @@
+"""Room of the index: tiles to vectors on disk, and vectors to hits.
+
+`build_index` makes or updates one, `TileIndex` searches it; `python -m lrsclip.index` does both from a shell.
+"""
+
+from lrsclip.index.build import build_index, default_cache_dir
+from lrsclip.index.data import IndexArgumentError, Manifest, ModelMark, Skipped
+from lrsclip.index.disk import read_manifest
+from lrsclip.index.index import Hit, TileIndex
+
+__all__ = [
+    "Hit",
+    "IndexArgumentError",
+    "Manifest",
+    "ModelMark",
+    "Skipped",
+    "TileIndex",
+    "build_index",
+    "default_cache_dir",
+    "read_manifest",
+]

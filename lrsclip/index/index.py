@@ -1,0 +1,280 @@
+"""Exact search over tile vectors with FAISS: a flat inner-product index, on a GPU where FAISS has one."""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from lrsclip.errors import IndexMismatchError, TileSourceError
+from lrsclip.index.data import ImageEncoder, IndexArgumentError, IndexData, Manifest, ModelMark
+from lrsclip.index.disk import new_manifest, read_index, write_index
+from lrsclip.index.parts import PartStore, directory_lock
+from lrsclip.index.refresh import Pace, Progress, refresh
+from lrsclip.tiles.source import Tile, TileSource
+
+_GPU_MAX_K = 2048  # a limit of FAISS on the GPU
+_MARGIN = 32
+# Wider than the rounding of any float32 inner product: candidates closer than this may be in the wrong order.
+_NEAR_TIE_COS = 1e-5
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One found tile.
+
+    Attributes:
+        tile_id: which.
+        score_cos: cosine with the query, -1 to 1.
+        rank: place in the list, 1 is the best.
+    """
+
+    tile_id: str
+    score_cos: float
+    rank: int
+
+
+@dataclass(frozen=True)
+class _State:
+    """All of an index at one moment; replaced as a whole, so that searches in other threads never see a mixture."""
+
+    data: IndexData
+    manifest: Manifest
+    place: dict[str, int]
+    on_cpu: Any
+    on_gpu: Any | None
+
+
+class TileIndex:
+    """Vectors of tiles, searchable by cosine. Made by `build_index` or `TileIndex.load`; safe to search from threads.
+
+    Args:
+        data: rows and vectors.
+        manifest: what describes them.
+    """
+
+    def __init__(self, data: IndexData, manifest: Manifest) -> None:
+        self._state = _state(data, manifest)
+        self._gpu_turn = threading.Lock()
+        self._changing = threading.Lock()  # of two changes at a time one would be lost
+
+    @classmethod
+    def load(cls, directory: str | os.PathLike[str], bundle: ImageEncoder) -> TileIndex:
+        """Read an index from its folder.
+
+        Args:
+            directory: the folder.
+            bundle: the model that will encode the queries.
+
+        Raises:
+            IndexMismatchError: another model built the index; the message names both.
+            IndexDamagedError: there is none, or its files are missing, cut or not those of its manifest.
+        """
+        manifest, data = read_index(Path(directory), bundle)
+        return cls(data, manifest)
+
+    @property
+    def manifest(self) -> Manifest:
+        """Model, sources, count, skipped pictures, versions; with the files' hashes once saved."""
+        return self._state.manifest
+
+    @property
+    def data(self) -> IndexData:
+        """Rows and (N, D) float16 vectors."""
+        return self._state.data
+
+    def __len__(self) -> int:
+        """N, number of tiles."""
+        return len(self._state.data.rows)
+
+    def tile_ids(self) -> list[str]:
+        """Ids of all tiles, in the order of the rows."""
+        return list(self._state.place)
+
+    def tile(self, tile_id: str) -> Tile:
+        """Facts of a tile as they were when it was indexed; needs no source.
+
+        Raises:
+            TileSourceError: it is not in the index.
+        """
+        state = self._state
+        return state.data.rows[_place(state, tile_id)].tile
+
+    def source_spec(self, tile_id: str) -> str:
+        """Address of the source that has the tile's picture.
+
+        Raises:
+            TileSourceError: it is not in the index.
+        """
+        state = self._state
+        return state.data.rows[_place(state, tile_id)].source_spec
+
+    def vector(self, tile_id: str) -> NDArray[np.float32]:
+        """A tile's vector, (D,) float32 of length one, to search for more like it.
+
+        Raises:
+            TileSourceError: it is not in the index.
+        """
+        state = self._state
+        row: NDArray[np.float32] = state.on_cpu.reconstruct(_place(state, tile_id))
+        return row
+
+    def search(self, vectors: ArrayLike, k: int) -> list[list[Hit]]:
+        """Find the k tiles nearest to each query, exactly.
+
+        Equal scores stand in the order of the rows, whatever FAISS, the machine and the batch do with them: the
+        candidates are scored once more in float64 and rounded to float32.
+
+        Args:
+            vectors: (Q, D) float32 queries; their length does not matter.
+            k: how many hits for each; all tiles if there are fewer.
+
+        Returns:
+            Q lists of min(k, N) hits, best first.
+
+        Raises:
+            IndexArgumentError: k is below one, or the queries are not finite vectors other than zero.
+            IndexMismatchError: the queries are not of the index's dimension.
+        """
+        state = self._state
+        if k < 1:
+            raise IndexArgumentError(f"k is {k}; ask for 1 hit or more")
+        queries = _unit_queries(vectors, state.manifest.model)
+        if not len(queries):
+            return []
+        count = len(state.data.rows)
+        k = min(k, count)
+        found: list[list[Hit] | None] = [None] * len(queries)
+        wanted = min(count, k + _MARGIN)
+        while open_ := [number for number, hits in enumerate(found) if hits is None]:
+            scores, places = self._candidates(state, queries[open_].astype(np.float32), wanted)
+            for number, row_scores, row_places in zip(open_, scores, places, strict=True):
+                # Ties that reach beyond the candidates: without the rest of them, which to name would be chance.
+                if wanted == count or row_scores[-1] < row_scores[k - 1] - _NEAR_TIE_COS:
+                    found[number] = _hits(state, queries[number], row_places, k)
+            wanted = min(count, wanted * 4)
+        return [hits for hits in found if hits is not None]
+
+    def save(self, directory: str | os.PathLike[str]) -> None:
+        """Write the index to a folder; an LRSCLIP index that is there counts until the new one is complete.
+
+        Raises:
+            IndexDamagedError: the folder cannot be written to, or holds another program's manifest.json.
+        """
+        with self._changing:
+            manifest = write_index(Path(directory), self._state.data, self._state.manifest)
+            self._state = replace(self._state, manifest=manifest)
+
+    def add(
+        self,
+        source: TileSource,
+        bundle: ImageEncoder,
+        *,
+        directory: str | os.PathLike[str] | None = None,
+        batch_size: int = 64,
+        progress: Progress | None = None,
+        stop: threading.Event | None = None,
+    ) -> None:
+        """Take in another source's tiles, or bring one that is in up to date. Searches go on meanwhile.
+
+        Ids must differ from those of the other sources, or a hit could not be told its picture: clashes are refused.
+
+        Args:
+            source: the tiles.
+            bundle: the model that built the index.
+            directory: the index's folder: finished tiles are kept there as in `build_index`, and the index is saved
+                there at the end. None: in memory only, until `save`.
+            batch_size: tiles per call of the encoder.
+            progress: called with tiles done and tiles in all.
+            stop: set it to end early; the index then is as it was.
+
+        Raises:
+            IndexMismatchError: another model built the index.
+            TileSourceError: ids clash, or no picture can be read.
+            Cancelled: stop was set.
+            IndexDamagedError: the folder cannot be written to.
+            IndexArgumentError: batch_size is below one.
+        """
+        model, pace = self._state.manifest.model, Pace(batch_size, progress, stop)
+        model.require(bundle, "the index")
+        if directory is None:
+            self._take_in(source, bundle, None, pace)
+            return
+        with directory_lock(Path(directory), stop):
+            parts = PartStore(Path(directory), model, source.spec)
+            self._take_in(source, bundle, parts, pace)
+            self.save(directory)
+            parts.clear()
+
+    def _take_in(self, source: TileSource, bundle: ImageEncoder, parts: PartStore | None, pace: Pace) -> None:
+        with self._changing:
+            state = self._state
+            data = refresh(state.data, source, bundle, parts=parts, pace=pace)
+            if data is not state.data:
+                self._state = _state(data, new_manifest(data, state.manifest.model))
+
+    def _candidates(
+        self, state: _State, queries: NDArray[np.float32], k: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        if state.on_gpu is not None and k <= _GPU_MAX_K:
+            with self._gpu_turn:  # FAISS on the GPU takes one search at a time
+                scores, places = state.on_gpu.search(queries, k)
+        else:
+            scores, places = state.on_cpu.search(queries, k)
+        return scores, places
+
+
+def _state(data: IndexData, manifest: Manifest) -> _State:
+    vectors = data.vectors.astype(np.float32)
+    # float16 made them a little longer or shorter than one.
+    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    on_cpu = faiss.IndexFlatIP(manifest.model.dimension)
+    on_cpu.add(vectors)
+    place = {row.tile.tile_id: number for number, row in enumerate(data.rows)}
+    return _State(data, manifest, place, on_cpu, _gpu_copy(on_cpu))
+
+
+def _gpu_copy(on_cpu: Any) -> Any | None:
+    # faiss-cpu lacks the functions, and on ZeroGPU the main process must not touch CUDA.
+    if os.environ.get("SPACES_ZERO_GPU") or not hasattr(faiss, "index_cpu_to_gpu"):
+        return None
+    if not hasattr(faiss, "get_num_gpus") or faiss.get_num_gpus() < 1:
+        return None
+    return faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), 0, on_cpu)
+
+
+def _place(state: _State, tile_id: str) -> int:
+    if tile_id not in state.place:
+        raise TileSourceError(f"no tile {tile_id!r} in the index; build the index again if it was added since")
+    return state.place[tile_id]
+
+
+def _unit_queries(vectors: ArrayLike, model: ModelMark) -> NDArray[np.float64]:
+    queries = np.asarray(vectors, dtype=np.float64)
+    if queries.ndim != 2 or queries.shape[1] != model.dimension:
+        raise IndexMismatchError(
+            f"queries have shape {queries.shape}, the index needs (Q, {model.dimension}); "
+            f"encode them with the model that built it, {model.name}"
+        )
+    lengths = np.linalg.norm(queries, axis=1, keepdims=True)
+    if not np.isfinite(lengths).all() or (lengths <= 0).any():
+        raise IndexArgumentError("a query vector is zero or not finite; pass vectors as the encoder gives them")
+    unit: NDArray[np.float64] = queries / lengths
+    return unit
+
+
+def _hits(state: _State, query: NDArray[np.float64], places: NDArray[np.int64], k: int) -> list[Hit]:
+    candidates = state.on_cpu.reconstruct_batch(places).astype(np.float64)  # (c, D)
+    # einsum and not @: it sums every row in the same order, so equal vectors get equal scores to the last bit.
+    scores = np.clip(np.einsum("cd,d->c", candidates, query), -1.0, 1.0).astype(np.float32)
+    best = np.lexsort((places, -scores))[:k]
+    rows = state.data.rows
+    return [
+        Hit(rows[places[number]].tile.tile_id, float(scores[number]), rank) for rank, number in enumerate(best, start=1)
+    ]

@@ -1,0 +1,10 @@
+"""Room of the tiles: where pictures come from, whatever they are searched with.
+
+A tile source lists tiles in a stable order and hands out each one's facts and its picture. The only kind so far is a
+folder of picture files; `open_source` turns what a user types into a source.
+"""
+
+from lrsclip.tiles.folder import FolderTiles, read_picture
+from lrsclip.tiles.source import Fingerprinted, Tile, TileSource, open_source
+
+__all__ = ["Fingerprinted", "FolderTiles", "Tile", "TileSource", "open_source", "read_picture"]

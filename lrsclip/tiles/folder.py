@@ -1,0 +1,264 @@
+"""Tiles from a folder of picture files, at any depth."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import struct
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from lrsclip.errors import PictureError, TileSourceError
+from lrsclip.tiles.source import Tile
+
+_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"})
+# Only these decoders may run on what lies in the folder, whatever a file's name says.
+_FORMATS = ("JPEG", "PNG", "WEBP", "TIFF")
+# What Pillow raises on broken files: its own errors, and those of parsers deep in the formats.
+_DECODE_FAULTS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    EOFError,
+    ArithmeticError,
+    MemoryError,
+    NotImplementedError,
+    struct.error,
+    Image.DecompressionBombError,
+)
+_ORIENTATION_TAG = 0x0112
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_SIDEWAYS = frozenset({5, 6, 7, 8})
+_DIGITS = re.compile(r"(\d+)")
+_STRETCH_PERCENTILES = (2.0, 98.0)
+_STRETCH_SAMPLE = 1_000_000
+
+
+class FolderTiles:
+    """The pictures under a folder: JPEG, PNG, WebP and TIFF by suffix, in any case.
+
+    A tile's id is its path relative to the folder, with forward slashes; bytes of a name that are not UTF-8 are
+    written as backslash escapes. The order is natural (2 before 10) and the same on every machine. Hidden files and
+    folders are left out. A link to a picture inside the folder counts as a picture; links to folders and links that
+    lead out of the folder are not followed. The listing is taken once: open the folder again to see new files.
+
+    Args:
+        folder: path of the folder; a leading ~ stands for the home folder.
+
+    Raises:
+        TileSourceError: there is no such folder, it cannot be read, or it holds no picture.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        try:
+            self.root = Path(folder).expanduser().resolve(strict=True)
+        except (OSError, ValueError, RuntimeError) as error:
+            raise TileSourceError(
+                f"no folder at {str(folder)!r}; check the path, or create the folder and put pictures in it"
+            ) from error
+        if not self.root.is_dir():
+            raise TileSourceError(f"{self.root} is a file; give the folder that holds it")
+        self._paths = _scan(self.root)
+
+    @property
+    def spec(self) -> str:
+        """Address of the source: "folder:" and the resolved path."""
+        return f"folder:{self.root}"
+
+    def __len__(self) -> int:
+        """Number of picture files listed, readable or not."""
+        return len(self._paths)
+
+    def tile_ids(self) -> list[str]:
+        """Ids of all tiles in natural order."""
+        return list(self._paths)
+
+    def tile(self, tile_id: str) -> Tile:
+        """Facts of one tile, read from the head of its file.
+
+        Raises:
+            TileSourceError: the folder had no such tile when it was listed.
+            PictureError: the file is gone or is no picture.
+        """
+        path = self._path(tile_id)
+        try:
+            with Image.open(path, formats=_FORMATS) as picture:
+                width_px, height_px = picture.size
+                if _orientation(picture) in _SIDEWAYS:
+                    width_px, height_px = height_px, width_px
+        except _DECODE_FAULTS as error:
+            raise _unreadable(tile_id, error) from error
+        return Tile(tile_id=tile_id, width_px=width_px, height_px=height_px)
+
+    def picture(self, tile_id: str) -> Image.Image:
+        """Picture of one tile, upright and in mode RGB; see `read_picture`.
+
+        Raises:
+            TileSourceError: the folder had no such tile when it was listed.
+            PictureError: the file is gone, broken, or over Pillow's limit on pixels.
+        """
+        return read_picture(self._path(tile_id), name=tile_id)
+
+    def fingerprint(self, tile_id: str) -> str:
+        """Size and time of change of the tile's file, "gone" when it is no longer there.
+
+        Raises:
+            TileSourceError: the folder had no such tile when it was listed.
+        """
+        path = self._listed(tile_id)
+        try:
+            facts = path.stat()
+        except OSError:
+            return "gone"
+        return f"{facts.st_size}-{facts.st_mtime_ns}"
+
+    def _listed(self, tile_id: str) -> Path:
+        # Only listed ids are opened, so that an id from a browser cannot reach other files.
+        path = self._paths.get(tile_id)
+        if path is None:
+            raise TileSourceError(f"no tile {tile_id!r} in {self.root}; open the folder again if it was added since")
+        return path
+
+    def _path(self, tile_id: str) -> Path:
+        path = self._listed(tile_id)
+        # The file may have been swapped for a link since the listing.
+        if not _leads_inside(path, self.root):
+            raise PictureError(f"cannot read {tile_id}: it is gone or leads out of the folder; put the picture back")
+        return path
+
+
+def read_picture(path: str | os.PathLike[str], *, name: str | None = None) -> Image.Image:
+    """Read a JPEG, PNG, WebP or TIFF file as an upright RGB picture without metadata.
+
+    Transparent parts become black, as missing data is in most rasters. One band of more than 8 bits is stretched
+    linearly between its 2nd and 98th percentile, since such data seldom fills its range. Of several frames the first
+    is taken.
+
+    Args:
+        path: the file.
+        name: what to call the file in an error; its path if not given.
+
+    Returns:
+        The picture, mode RGB.
+
+    Raises:
+        PictureError: the file is missing, broken, or over Pillow's limit on pixels.
+    """
+    try:
+        with Image.open(path, formats=_FORMATS) as stored:
+            stored.load()
+            turn = _TURNS.get(_orientation(stored))
+            picture = _as_rgb(stored if turn is None else stored.transpose(turn))
+    except _DECODE_FAULTS as error:
+        raise _unreadable(name or str(path), error) from error
+    # Position, camera and profile must not travel on with a picture that may be shown or saved elsewhere.
+    picture.info.clear()
+    return picture
+
+
+def _orientation(picture: Image.Image) -> int:
+    if picture.format == "TIFF":  # Pillow turns these itself
+        return 1
+    try:
+        asked = picture.getexif().get(_ORIENTATION_TAG, 1)
+    except _DECODE_FAULTS:  # garbled metadata are common, and no reason to lose the picture
+        return 1
+    return asked if isinstance(asked, int) else 1
+
+
+def _as_rgb(picture: Image.Image) -> Image.Image:
+    if picture.mode.startswith("I") or picture.mode == "F":
+        return _stretched(picture)
+    if picture.has_transparency_data:
+        layer = picture.convert("RGBA")
+        ground = Image.new("RGBA", layer.size, (0, 0, 0, 255))
+        return Image.alpha_composite(ground, layer).convert("RGB")
+    # A copy even where the mode fits, so that nothing holds on to the open file.
+    return picture.convert("RGB") if picture.mode != "RGB" else picture.copy()
+
+
+def _stretched(picture: Image.Image) -> Image.Image:
+    values = np.asarray(picture, dtype=np.float32)  # (H, W)
+    finite = values[np.isfinite(values)]
+    if finite.size == 0:
+        raise ValueError("no pixel holds a finite number")
+    low, high = np.percentile(finite[:: max(1, finite.size // _STRETCH_SAMPLE)], _STRETCH_PERCENTILES)
+    if high <= low:  # nearly all pixels alike: keep what little there is
+        low, high = finite.min(), finite.max()
+    if high <= low:
+        return Image.new("RGB", picture.size)
+    shares = np.nan_to_num((values - low) / (high - low), nan=0.0)
+    grey = np.clip(shares, 0.0, 1.0) * 255.0
+    return Image.fromarray(np.rint(grey).astype(np.uint8)).convert("RGB")
+
+
+def _scan(root: Path) -> dict[str, Path]:
+    found: list[tuple[str, Path]] = []
+    links_out = 0
+    for folder, subfolders, names in os.walk(root, onerror=_cannot_list):
+        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+        for name in names:
+            path = Path(folder, name)
+            if name.startswith(".") or path.suffix.lower() not in _SUFFIXES:
+                continue
+            if _leads_inside(path, root):
+                found.append((_tile_id(path, root), path))
+            elif path.is_symlink():
+                links_out += 1
+    if not found:
+        hint = f"; {links_out} links that lead out of it or nowhere were not followed" if links_out else ""
+        raise TileSourceError(f"no pictures under {root}{hint}; put JPEG, PNG, WebP or TIFF files there")
+    found.sort(key=lambda pair: (_natural_key(pair[0]), pair[0]))
+    return dict(found)
+
+
+def _leads_inside(path: Path, root: Path) -> bool:
+    """Whether the path is a regular file (a pipe would block its reader for ever) that really lies under root."""
+    try:
+        real = path.resolve(strict=True)
+        return real.is_relative_to(root) and stat.S_ISREG(real.stat().st_mode)
+    except (OSError, RuntimeError):  # RuntimeError: links that run in a circle, before Python 3.13
+        return False
+
+
+def _cannot_list(error: OSError) -> None:
+    # Left out silently, the tiles below it would vanish from an index.
+    mend = "allow reading it, or move it away"
+    raise TileSourceError(f"cannot list {error.filename}: {error.strerror}; {mend}") from error
+
+
+def _tile_id(path: Path, root: Path) -> str:
+    return os.fsencode(path.relative_to(root).as_posix()).decode("utf-8", "backslashreplace")
+
+
+def _natural_key(tile_id: str) -> list[list[str | int]]:
+    # Digits stand at odd places of every split, so that numbers only ever meet numbers.
+    return [
+        [int(piece) if place % 2 else piece.casefold() for place, piece in enumerate(_DIGITS.split(part))]
+        for part in tile_id.split("/")
+    ]
+
+
+def _unreadable(name: str, error: Exception) -> PictureError:
+    if isinstance(error, UnidentifiedImageError):
+        reason = "not a JPEG, PNG, WebP or TIFF picture"
+    elif isinstance(error, Image.DecompressionBombError):
+        return PictureError(f"cannot read {name}: it has too many pixels; cut it into tiles")
+    elif isinstance(error, FileNotFoundError):
+        reason = "the file is gone"
+    else:
+        reason = " ".join(str(error).split()) or type(error).__name__
+    return PictureError(f"cannot read {name}: {reason}; replace or remove the file")

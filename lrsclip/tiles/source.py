@@ -1,0 +1,125 @@
+"""What a tile is, what a tile source must be able to do, and how a typed address becomes a source."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from PIL import Image
+
+from lrsclip.errors import TileSourceError
+
+# Two letters at least, so that the drive in C:\tiles is not taken for a kind of source.
+_KIND = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+):")
+_ACCEPTED = "give the path of a folder of pictures, bare or as folder:PATH"
+
+
+@dataclass(frozen=True)
+class Tile:
+    """What is known of one tile without its pixels.
+
+    Attributes:
+        tile_id: name that is unique within its source.
+        width_px: width as shown, that is after any turn the file asks for.
+        height_px: height as shown.
+        ground_m: length of the tile's side on the ground in metres, where known.
+        footprint_lonlat: outline as (longitude, latitude) pairs in degrees, where known.
+        caption: a sentence about the tile, where there is one.
+        attribution: whom to credit for the picture, where that is known.
+    """
+
+    tile_id: str
+    width_px: int
+    height_px: int
+    ground_m: float | None = None
+    footprint_lonlat: tuple[tuple[float, float], ...] | None = None
+    caption: str | None = None
+    attribution: str | None = None
+
+
+class TileSource(Protocol):
+    """Anything that lists tiles in a stable order and hands out their pictures, from several threads at once."""
+
+    @property
+    def spec(self) -> str:
+        """Stable address of the source; `open_source(spec)` opens the same one again."""
+        ...
+
+    def __len__(self) -> int:
+        """Number of tiles listed, readable or not."""
+        ...
+
+    def tile_ids(self) -> list[str]:
+        """Ids of all tiles, each once, in an order that stays the same from run to run."""
+        ...
+
+    def tile(self, tile_id: str) -> Tile:
+        """Facts of one tile.
+
+        Raises:
+            TileSourceError: the source has no such tile.
+            PictureError: the tile is there and cannot be read.
+        """
+        ...
+
+    def picture(self, tile_id: str) -> Image.Image:
+        """Picture of one tile in mode RGB, upright.
+
+        Raises:
+            TileSourceError: the source has no such tile.
+            PictureError: the tile is there and cannot be read.
+        """
+        ...
+
+
+@runtime_checkable
+class Fingerprinted(Protocol):
+    """A source that can tell cheaply whether a tile changed under the same id; an index then encodes it afresh."""
+
+    def fingerprint(self, tile_id: str) -> str:
+        """Short text that changes when the tile's picture changes.
+
+        Raises:
+            TileSourceError: the source has no such tile.
+        """
+        ...
+
+
+def open_source(spec: str) -> TileSource:
+    """Open the tile source at an address.
+
+    Args:
+        spec: the path of a folder, or "folder:PATH". A leading ~ stands for the home folder.
+
+    Returns:
+        The source, with its tiles listed.
+
+    Raises:
+        TileSourceError: the address is of no known kind, or there is no folder of pictures at it.
+    """
+    # Here and not above: the folder source needs Tile from this module.
+    from lrsclip.tiles.folder import FolderTiles
+
+    address = spec.strip()
+    if not address:
+        raise TileSourceError(f"the tile source is empty; {_ACCEPTED}")
+    kind = _KIND.match(address)
+    if kind is None:
+        return FolderTiles(address)
+    if kind.group(1).lower() == "folder":
+        path = address[kind.end() :]
+        if not path:
+            raise TileSourceError(f"no path after folder:; {_ACCEPTED}")
+        return FolderTiles(path)
+    if _is_folder(address):  # a real folder whose name holds a colon
+        return FolderTiles(address)
+    raise TileSourceError(f"no tile source of kind {kind.group(1)!r} ({address}); {_ACCEPTED}")
+
+
+def _is_folder(address: str) -> bool:
+    try:
+        return Path(address).is_dir()
+    except (OSError, ValueError):
+        return False

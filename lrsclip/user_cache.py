@@ -1,0 +1,14 @@
+"""Where things that can be made again are kept between runs: indexes, rendered demo tiles."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from platformdirs import user_cache_path
+
+
+def user_cache() -> Path:
+    """`$LRSCLIP_CACHE` if set, else `lrsclip` in the system's usual place (`$XDG_CACHE_HOME`, `~/.cache`, ...)."""
+    own = os.environ.get("LRSCLIP_CACHE")
+    return Path(own).expanduser() if own else user_cache_path("lrsclip", appauthor=False)
