@@ -34,6 +34,7 @@ class Settings(BaseModel):
     batch_size: int = Field(ge=2)
     learning_rate: float
     trunk_learning_rate: float = 1e-4
+    token_learning_rate: float | None = None  # of the token table; low where it begins with meanings worth keeping
     weight_decay: float
     warmup_steps: int
     class_folder_share: float = Field(ge=0, le=1)  # part of the pictures without captions that an epoch shows

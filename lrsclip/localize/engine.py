@@ -152,7 +152,8 @@ def _rgb_scene(scene: Image.Image) -> Image.Image:
         raise PictureError(f"the scene is {type(scene).__name__}, not a picture; open it with PIL.Image.open first")
     check_scene_size(*scene.size)
     try:
-        return scene.convert("RGB")
+        scene.load()
+        return scene if scene.mode == "RGB" else scene.convert("RGB")  # no copy without need: a scene may fill 400 MB
     except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for damaged or cut-off files
         raise PictureError(f"the scene cannot be read ({error}); save it again as PNG or JPEG") from error
 

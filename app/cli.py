@@ -1,0 +1,97 @@
+"""The command line of the app: what to load, where to listen, and errors as one line."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+import lrsclip
+from app.pages import build, serve
+from app.state import AppState
+from lrsclip import LRSCLIPError
+from lrsclip.index import TileIndex, build_index, default_cache_dir
+from lrsclip.tiles import TileSource, open_source
+from lrsclip.tiles.demo import demo_folder
+
+EXIT_ERROR = 2
+EXIT_STOPPED = 130  # what a shell expects after Ctrl-C
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Load, index if need be, and serve until stopped.
+
+    Returns:
+        Exit code: 0 after a normal end, 2 with one line on stderr if something is wrong, 130 after Ctrl-C.
+    """
+    args = _parser().parse_args(argv)
+    try:
+        state = open_state(args.tiles, args.checkpoint, args.index)
+        serve(build(state), host=args.host, port=args.port, share=args.share == "yes")
+    except LRSCLIPError as error:
+        return _fail(str(error))
+    except OSError as error:
+        return _fail(f"cannot listen on {args.host}:{args.port} ({error}); choose another --port or --host")
+    except KeyboardInterrupt:
+        return EXIT_STOPPED
+    return 0
+
+
+def open_state(tiles: str | None, checkpoint: str, index_dir: Path | None = None) -> AppState:
+    """Load a checkpoint and open tiles, whose index is read from the cache or built there.
+
+    Args:
+        tiles: a folder of pictures; None for the demo tiles that the project paints itself.
+        checkpoint: as `lrsclip.load` takes it.
+        index_dir: the index's folder; None for one in the user's cache.
+
+    Raises:
+        LRSCLIPError: the checkpoint, the tiles or the index cannot be used.
+    """
+    source = open_source(str(demo_folder()) if tiles is None else tiles)
+    bundle = lrsclip.load(checkpoint)
+    directory = default_cache_dir(source, bundle) if index_dir is None else index_dir
+    index = _index(source, bundle, directory)
+    for skipped in index.manifest.skipped:
+        print(f"left out: {skipped.reason}", file=sys.stderr)
+    return AppState(bundle, index, source)
+
+
+def _index(source: TileSource, bundle: lrsclip.LRSCLIP, directory: Path) -> TileIndex:
+    with tqdm(total=len(source), desc="indexing", unit="tile", leave=False) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        return build_index(source, bundle, directory, progress=show)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="app.py",
+        description="Search, classify and localise in a folder of satellite or aerial pictures, in the browser.",
+    )
+    parser.add_argument(
+        "--tiles", metavar="DIR", help="folder of pictures (default: demo tiles that the project paints)"
+    )
+    parser.add_argument(
+        "--checkpoint", default="tiny", help="name, folder or Hub address of a checkpoint (default: tiny)"
+    )
+    parser.add_argument(
+        "--index", type=Path, metavar="DIR", help="where the tiles' index is kept (default: the user's cache)"
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
+    parser.add_argument("--port", type=int, default=7860, help="port to listen on (default: 7860)")
+    parser.add_argument(
+        "--share", choices=("no", "yes"), default="no", help="open a public tunnel through Gradio's servers"
+    )
+    return parser
+
+
+def _fail(sentence: str) -> int:
+    print(f"error: {sentence}", file=sys.stderr)
+    return EXIT_ERROR

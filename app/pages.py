@@ -1,0 +1,116 @@
+"""The whole page: header, three tabs, the endpoints for programs, and how a server is started with them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gradio as gr
+
+from app import api, page_classify, page_localise, page_search
+from app.state import AppState
+from app.words import header
+
+TITLE = "LRSCLIP: find and pinpoint long descriptions in satellite and aerial pictures"
+MAX_UPLOAD = "64mb"
+QUEUE_SIZE = 32
+CACHE_CHECK_S, CACHE_AGE_S = 1800, 6 * 3600  # files made for the browser live this long
+_HERE = Path(__file__).parent
+
+
+def build(state: AppState) -> gr.Blocks:
+    """Build the app around a model, an index and its tiles; `serve` starts it."""
+    demo: gr.Blocks
+    with gr.Blocks(
+        title=TITLE, analytics_enabled=False, delete_cache=(CACHE_CHECK_S, CACHE_AGE_S), fill_width=True
+    ) as demo:
+        api.add_endpoints(state)  # first, so that the events below cannot take the endpoints' names
+        gr.HTML(header(state))
+        with gr.Tabs(elem_id="tabs") as tabs:
+            with gr.Tab("Search", id="search"):
+                search = page_search.lay_out(state)
+            with gr.Tab("Classify", id="classify"):
+                classify = page_classify.lay_out(state)
+            with gr.Tab("Localise", id="localise"):
+                localise = page_localise.lay_out(state)
+        page_search.wire(state, search, tabs, classify, localise)
+        page_classify.wire(state, classify)
+        page_localise.wire(state, demo, localise)
+    demo.queue(max_size=QUEUE_SIZE, default_concurrency_limit=4)
+    return demo
+
+
+def serve(demo: gr.Blocks, *, host: str, port: int | None, share: bool = False, block: bool = True) -> str:
+    """Start the server.
+
+    Args:
+        demo: what `build` returned.
+        host: address to listen on.
+        port: port to listen on; None takes a free one.
+        share: open a public tunnel through Gradio's servers.
+        block: stay here until the server ends.
+
+    Returns:
+        The address to open.
+
+    Raises:
+        OSError: the port is taken.
+    """
+    _, url, _ = demo.launch(
+        server_name=host,
+        server_port=port,
+        share=share,
+        prevent_thread_lock=not block,
+        quiet=not block,
+        ssr_mode=False,
+        show_error=False,
+        footer_links=["api"],
+        run_history=False,
+        max_file_size=MAX_UPLOAD,
+        favicon_path=_HERE / "favicon.svg",
+        theme=theme(),
+        css=(_HERE / "style.css").read_text(encoding="utf-8"),
+        head="<style>footer .divider { display: none; }</style>",  # the footer is out of reach of `css`
+    )
+    return str(url)
+
+
+def theme() -> gr.themes.Base:
+    """Quiet colours, and only fonts that Gradio itself carries: nothing is fetched from elsewhere."""
+    sans = gr.themes.LocalFont("IBM Plex Sans", weights=(400, 700))
+    return gr.themes.Base(
+        primary_hue="teal",
+        secondary_hue="teal",
+        neutral_hue="slate",
+        radius_size="md",
+        font=[sans, "system-ui", "sans-serif"],
+        font_mono=[gr.themes.LocalFont("IBM Plex Mono", weights=(400,)), "ui-monospace", "monospace"],
+    ).set(
+        body_background_fill="white",
+        body_background_fill_dark="*neutral_950",
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_400",
+        color_accent="*primary_700",
+        block_background_fill="transparent",
+        block_background_fill_dark="transparent",
+        block_border_width="0px",
+        block_padding="0px",
+        block_shadow="none",
+        block_title_text_weight="700",
+        block_title_text_color="*body_text_color",
+        block_label_text_weight="400",
+        input_background_fill="white",
+        input_background_fill_dark="*neutral_900",
+        input_border_width="1px",
+        input_border_color="*neutral_300",
+        input_border_color_dark="*neutral_700",
+        input_border_color_focus="*primary_600",
+        button_large_text_weight="700",
+        button_primary_background_fill="*primary_700",
+        button_primary_background_fill_hover="*primary_800",
+        button_primary_background_fill_dark="*primary_600",
+        button_primary_background_fill_hover_dark="*primary_500",
+        button_primary_text_color="white",
+        button_secondary_background_fill="*neutral_100",
+        button_secondary_background_fill_hover="*neutral_200",
+        slider_color="*primary_600",
+    )

@@ -1,0 +1,98 @@
+"""Pictures on their way to and from the browser: uploads checked, thumbnails small, nothing carrying metadata."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import gradio as gr
+from PIL import Image
+
+from app.events import INTERNAL, UPLOAD, sentence
+from app.state import AppState, Recent
+from lrsclip.errors import PictureError
+from lrsclip.tiles import read_picture
+
+THUMB_PX = 360
+LARGE_PX = 1600
+_LOST_GREY = (203, 213, 225)
+
+_THUMBS: Recent[Image.Image] = Recent(128)
+
+
+def upload_box(**settings: Any) -> gr.Image:
+    """An image box for uploads, which tells at once if a file is no picture.
+
+    Events that read it must pass `preprocess=False` and hand its value to `uploaded`.
+    """
+    box = gr.Image(sources=["upload", "clipboard"], type="pil", format="png", **settings)
+    box.upload(_checked, box, box, show_progress="hidden", **UPLOAD, **INTERNAL)
+    return box
+
+
+def uploaded(value: Mapping[str, Any] | None) -> Image.Image:
+    """The picture in an upload box, read the way tiles are read: upright, RGB, only formats that are meant to be read.
+
+    Gradio's own reading (what `preprocess=False` leaves out) takes any format that Pillow knows and answers a bad file
+    with a bare "Error". That the path lies in Gradio's upload folder is checked by Gradio in either case.
+
+    Args:
+        value: the box's value as Gradio delivers it.
+
+    Raises:
+        PictureError: there is no picture, or the file is none.
+    """
+    if value is None or not value.get("path"):
+        raise PictureError("there is no picture yet; upload one or take a tile")
+    return read_picture(value["path"], name="the upload")
+
+
+def _checked(value: Mapping[str, Any] | None) -> Any:
+    """Empty the box if the upload is no picture; show a TIFF, which browsers cannot, as PNG."""
+    try:
+        picture = uploaded(value)
+    except PictureError as error:
+        gr.Warning(sentence(error))
+        return None
+    return picture if str(value and value["path"]).lower().endswith((".tif", ".tiff")) else gr.skip()
+
+
+def thumbnail(state: AppState, tile_id: str) -> Image.Image:
+    """A tile's picture, at most `THUMB_PX` a side; an even grey if its file has gone since it was indexed."""
+    try:
+        return _THUMBS.get((state.source.spec, tile_id), lambda: shrunk(tile_picture(state, tile_id), THUMB_PX))
+    except PictureError:  # one lost file must not take the other results away; a click on it says what is wrong
+        return Image.new("RGB", (THUMB_PX, THUMB_PX), _LOST_GREY)
+
+
+def tile_picture(state: AppState, tile_id: str) -> Image.Image:
+    """An indexed tile's picture at full size.
+
+    Raises:
+        TileSourceError: the index has no such tile. It is asked first: the source's own error would tell the folder.
+        PictureError: the file is gone or damaged.
+    """
+    state.index.tile(tile_id)
+    return state.source.picture(tile_id)
+
+
+def shrunk(picture: Image.Image, longest_px: int) -> Image.Image:
+    """A copy with its longer side at most `longest_px`, without any metadata."""
+    share = min(1.0, longest_px / max(picture.size))
+    size = max(1, round(picture.width * share)), max(1, round(picture.height * share))
+    rgb = picture if picture.mode == "RGB" else picture.convert("RGB")
+    small = rgb.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
+    small.info.clear()
+    return small
+
+
+def data_url(picture: Image.Image, file_format: str) -> str:
+    """A picture as a data URL; `file_format` is JPEG or PNG."""
+    buffer = io.BytesIO()
+    if file_format == "JPEG":
+        picture.save(buffer, "JPEG", quality=87)
+    else:
+        picture.save(buffer, file_format, optimize=True)
+    return f"data:image/{file_format.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"

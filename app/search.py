@@ -1,0 +1,77 @@
+"""The Search page's work: a description to ranked tiles, with the time each stage took."""
+
+from __future__ import annotations
+
+import time
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.state import AppState
+from lrsclip import TokenReport
+from lrsclip.errors import TextError
+from lrsclip.index import Hit
+
+MAX_HITS = 60
+START_HITS = 12
+
+
+@dataclass(frozen=True)
+class Found:
+    """The result of one search.
+
+    Attributes:
+        text: the description.
+        hits: best first.
+        text_ms: time to encode the description.
+        index_ms: time to search the index.
+    """
+
+    text: str
+    hits: tuple[Hit, ...]
+    text_ms: float
+    index_ms: float
+
+
+def find(state: AppState, text: str, k: int) -> Found:
+    """Find the k tiles that fit a description best.
+
+    Raises:
+        TextError: the description is empty.
+        IndexArgumentError: k is below one.
+    """
+    if not text.strip():
+        raise TextError("the description is empty; write what the picture should show")
+    started = time.perf_counter()
+    vectors = state.bundle.encode_text([text])
+    encoded = time.perf_counter()
+    hits = state.index.search(vectors, k)[0]
+    searched = time.perf_counter()
+    return Found(text, tuple(hits), 1000 * (encoded - started), 1000 * (searched - encoded))
+
+
+def first_tiles(state: AppState) -> Found:
+    """The first tiles of the collection, to look at before any search; they have ranks but no scores."""
+    first = state.index.tile_ids()[:START_HITS]
+    return Found("", tuple(Hit(tile_id, float("nan"), rank) for rank, tile_id in enumerate(first, 1)), 0.0, 0.0)
+
+
+def token_report(state: AppState, text: str) -> TokenReport | None:
+    """How a text fits the model, None while there is nothing in it."""
+    return state.bundle.describe_tokens(text) if text.strip() else None
+
+
+@dataclass(frozen=True)
+class Example:
+    """A description that a visitor can start from."""
+
+    title: str
+    text: str
+
+
+def _read_examples() -> tuple[Example, ...]:
+    listed = tomllib.loads((Path(__file__).parent / "examples.toml").read_text(encoding="utf-8"))["example"]
+    return tuple(Example(one["title"], " ".join(one["text"].split())) for one in listed)
+
+
+EXAMPLES = _read_examples()

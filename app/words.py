@@ -1,0 +1,145 @@
+"""HTML fragments. Everything that a user or a file wrote passes through `html.escape`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from html import escape
+
+from app.state import AppState
+from lrsclip import TokenReport
+from lrsclip.classify import ClassScore
+from lrsclip.index import Hit
+from lrsclip.localize import Heatmap
+from lrsclip.tiles import Tile
+
+_WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")  # the words that TokenReport.unseen_words speaks of
+_CONTEXT = 48  # characters left of a long stretch of plain text on either side of something marked
+
+
+def header(state: AppState) -> str:
+    """The page's head: name, claim, and what is loaded."""
+    tiles = len(state.index)
+    facts = (
+        ("model", state.bundle.name),
+        ("tiles", f"{tiles:,}"),
+        ("text limit", f"{state.bundle.context_length} tokens"),
+    )
+    chips = "".join(f"<li><span>{escape(name)}</span> {escape(value)}</li>" for name, value in facts)
+    return (
+        '<header class="top"><div><h1>LRSCLIP</h1>'
+        "<p>Find and pinpoint places in satellite and aerial pictures by describing them at length.</p></div>"
+        f'<ul class="chips">{chips}</ul></header>'
+    )
+
+
+def token_meter(report: TokenReport | None, limit: int) -> str:
+    """How much of the limit a text takes."""
+    count = report.count if report else 0
+    over = max(0, count - limit)
+    note = f"{over} too many: the end is not read" if over else ""
+    return (
+        f'<div class="meter{" over" if over else ""}">'
+        f'<div class="count" aria-live="polite"><b>{count} / {limit}</b> tokens <em>{note}</em></div>'
+        f'<div class="track"><i style="width:{min(100.0, 100 * count / limit):.1f}%"></i></div></div>'
+    )
+
+
+def reading(report: TokenReport | None) -> str:
+    """What the model cannot make use of: the part that is cut, struck out, and the words that are new to it, marked."""
+    parts = []
+    if report and report.is_cut:
+        before = report.kept[-_CONTEXT:]
+        parts.append(
+            f'<p class="reading">… {escape(before)}<del>{escape(report.cut)}</del></p>'
+            f'<p class="why"><del>Struck out</del>: beyond {report.limit} tokens, not read by the model.</p>'
+        )
+    if report and report.unseen_words:
+        parts.append(
+            f'<p class="reading">{_marked(report)}</p>'
+            '<p class="why"><mark>Marked</mark>: words that this checkpoint never saw in training.</p>'
+        )
+    return "".join(parts)
+
+
+def _marked(report: TokenReport) -> str:
+    """The text that is read, words never seen in training marked, long stretches between them shortened."""
+    unseen = set(report.unseen_words)
+    marks = [match for match in _WORD.finditer(report.kept) if match.group().lower() in unseen]
+    if not marks:  # they all stand in the part that is cut
+        return ", ".join(f"<mark>{escape(word)}</mark>" for word in report.unseen_words)
+    out = escape(_shortened(report.kept[: marks[0].start()], keep_start=False))
+    for match, following in zip(marks, [*marks[1:], None], strict=True):
+        rest = report.kept[match.end() : following.start() if following else None]
+        out += f"<mark>{escape(match.group())}</mark>{escape(_shortened(rest, keep_end=following is not None))}"
+    return out
+
+
+def _shortened(text: str, *, keep_start: bool = True, keep_end: bool = True) -> str:
+    start, end = _CONTEXT * keep_start, _CONTEXT * keep_end
+    if len(text) <= start + end + 12:
+        return text
+    return f"{text[:start]} … {text[len(text) - end :]}"
+
+
+def search_summary(hits: Sequence[Hit], tiles: int, text_ms: float, index_ms: float) -> str:
+    """One line over the results: how many, and where the time went."""
+    return (
+        f'<p class="summary"><b>{len(hits)} of {tiles:,} tiles</b>, best first</p>'
+        f'<p class="times">text {text_ms:.0f} ms · index {index_ms:.1f} ms</p>'
+    )
+
+
+def tile_facts(tile: Tile, hit: Hit | None) -> str:
+    """A tile's facts as a list of names and values."""
+    rows = [("Tile", tile.tile_id)]
+    if hit is not None:
+        rows += [("Score", f"{hit.score_cos:.4f} cosine"), ("Rank", str(hit.rank))]
+    rows.append(("Size", f"{tile.width_px} by {tile.height_px} px"))
+    if tile.ground_m is not None:
+        rows.append(("On the ground", f"{tile.ground_m:,.0f} m a side"))
+    if tile.caption:
+        rows.append(("Caption", tile.caption))
+    if tile.attribution:
+        rows.append(("Source", tile.attribution))
+    cells = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in rows)
+    return f'<dl class="facts">{cells}</dl>'
+
+
+def class_bars(scores: Sequence[ClassScore], shown: int) -> str:
+    """The best classes as bars: probability drawn, cosine beside it."""
+    rows = "".join(
+        f'<li><div class="line"><span class="label">{escape(s.label)}</span><b>{100 * s.probability:.1f} %</b></div>'
+        f'<div class="track"><i style="width:{100 * s.probability:.2f}%"></i></div>'
+        f'<span class="cos">cosine {s.score_cos:.3f}</span></li>'
+        for s in scores[:shown]
+    )
+    rest = sum(s.probability for s in scores[shown:])
+    more = len(scores) - shown
+    left = f'<p class="why">{more} more classes share {100 * rest:.1f} %.</p>' if more > 0 else ""
+    return f'<ol class="bars">{rows}</ol>{left}'
+
+
+def heatmap_facts(heatmap: Heatmap) -> str:
+    """What stands beside the map: range, windows, time."""
+    windows = "windows known from before" if heatmap.reused else "windows encoded"
+    sizes = ", ".join(str(s) for s in heatmap.scales_px)
+    best = heatmap.best
+    rows = (
+        ("Cosine over the scene", f"{heatmap.min_cos:.4f} to {heatmap.max_cos:.4f}"),
+        ("Best window", f"{best.size_px} px at x {best.x_px}, y {best.y_px}: {best.score_cos:.4f}"),
+        ("Window sizes", f"{sizes} px"),
+        ("Work", f"{heatmap.windows} {windows}, {heatmap.seconds:.2f} s"),
+    )
+    cells = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in rows)
+    return f'<dl class="facts">{cells}</dl>'
+
+
+def beside(left: str, right: str) -> str:
+    """Two fragments side by side, one under the other where there is no room."""
+    return f'<div class="beside">{left}{right}</div>'
+
+
+def empty(sentence: str) -> str:
+    """A quiet line where a result will stand."""
+    return f'<p class="empty">{escape(sentence)}</p>'

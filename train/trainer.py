@@ -1,0 +1,278 @@
+"""One training run, step by step: stages, learning rates, validation, states on disk."""
+
+from __future__ import annotations
+
+import csv
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch.optim import AdamW
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+from lrsclip.checkpoint import write_checkpoint
+from lrsclip.errors import TrainingError
+from lrsclip.model import DualEncoder
+from lrsclip.tokens import Tokenizer
+from train.batches import Batch, BatchMaker
+from train.cache import Prepared
+from train.losses import DualTextLoss, dual_text_loss
+from train.readers import Record
+from train.settings import Settings
+from train.state import RunState, give_moments, moments_of, write_state
+from train.texts import vocabulary
+from train.validate import encode_rows, validate
+
+LOG_FIELDS = ("epoch", "step", "loss", "loss_long", "loss_short", "scale", "learning_rate", "pictures_per_s")
+VALIDATION_SOURCE = "rsicd"
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Training and validation records and their prepared pictures."""
+
+    train: list[Record]
+    val: list[Record]
+    prepared: Prepared
+    row_of: dict[str, int]
+
+    def rows(self, records: list[Record]) -> list[int]:
+        """Rows of `prepared` that belong to records."""
+        return [self.row_of[r.key] for r in records]
+
+
+class Trainer:
+    """One run: builds the model of the stage at hand, steps, validates, saves, and can go on from its last state."""
+
+    def __init__(self, settings: Settings, corpus: Corpus, model: DualEncoder, out: Path, device: torch.device) -> None:
+        self.settings, self.corpus, self.out, self.device = settings, corpus, out, device
+        self.save_every_s = 120.0
+        self.model = model.to(device)
+        self.maker = BatchMaker(corpus.train, corpus.rows(corpus.train), corpus.prepared, settings)
+        if self.maker.steps == 0:
+            raise TrainingError(f"{len(corpus.train)} training pictures do not fill one batch of {settings.batch_size}")
+        self.epoch, self.step, self.best_mr = 0, 0, -1.0
+        self.rows: list[dict[str, float]] = []
+        self.optimizer = self._optimizer()
+
+    def resume(self, state: RunState, rows: list[dict[str, float]]) -> None:
+        """Go on from a saved state.
+
+        Raises:
+            TrainingError: the state was written under other settings.
+        """
+        if state.settings != self.settings.model_dump_json():
+            raise TrainingError(
+                f"{self.out} was started with other settings; resume with those or choose another --out"
+            )
+        self._enter_stage(state.epoch)
+        self.model.load_state_dict(state.model)
+        self.optimizer = self._optimizer()
+        give_moments(self.model, self.optimizer, state.moments)
+        self.epoch, self.step, self.best_mr, self.rows = state.epoch, state.step, state.best_mr, rows[: state.log_rows]
+
+    def run(self) -> None:
+        """Train to the end."""
+        writer = SummaryWriter(str(self.out / "tensorboard"))
+        while self.epoch < self.settings.epochs:
+            if self.step == 0:
+                self._enter_stage(self.epoch)
+            self._epoch(writer)
+            self._validate(writer)
+            self.epoch, self.step = self.epoch + 1, 0
+            self.save()
+        writer.close()
+
+    def save(self) -> None:
+        """Write the state, then the log up to it."""
+        state = RunState(
+            epoch=self.epoch,
+            step=self.step,
+            best_mr=self.best_mr,
+            log_rows=len(self.rows),
+            model={k: v.detach().cpu() for k, v in self.model.state_dict().items()},
+            moments=moments_of(self.model, self.optimizer),
+            settings=self.settings.model_dump_json(),
+        )
+        write_log(self.out / "log.csv", self.rows)
+        write_state(self.out, state)
+
+    def _enter_stage(self, epoch: int) -> None:
+        """Stretch the positions if the stage of `epoch` reads longer texts than the model does so far."""
+        wanted = self.settings.stage_at(epoch).context_length
+        if self.model.text.context_length == wanted:
+            return
+        moments = moments_of(self.model, self.optimizer)
+        self.model.stretch()
+        if self.model.text.context_length != wanted:
+            reached = self.model.text.context_length
+            raise TrainingError(f"KPS makes {reached} positions of this model, the stage asks for {wanted}")
+        self.optimizer = self._optimizer()
+        give_moments(self.model, self.optimizer, moments)
+
+    def _optimizer(self) -> AdamW:
+        """AdamW without decay on vectors (norms, biases, positions, the scale), the trunk at its own rate."""
+        groups: dict[tuple[float, bool], list[torch.nn.Parameter]] = {}
+        for name, parameter in self.model.named_parameters():
+            if name.startswith("visual.trunk.") and self.settings.trunk == "frozen":
+                parameter.requires_grad_(False)
+            if parameter.requires_grad:
+                decays = parameter.ndim >= 2 and "positions" not in name
+                groups.setdefault((self._peak(name), decays), []).append(parameter)
+        return AdamW(
+            [
+                {
+                    "params": parameters,
+                    "weight_decay": self.settings.weight_decay if decays else 0.0,
+                    "peak": peak,
+                }
+                for (peak, decays), parameters in groups.items()
+            ],
+            betas=(0.9, 0.98),
+            eps=1e-6,
+        )
+
+    def _peak(self, name: str) -> float:
+        """The highest learning rate that a tensor sees."""
+        if name.startswith("visual.trunk."):
+            return self.settings.trunk_learning_rate
+        if name.startswith("text.token_embedding.table") and self.settings.token_learning_rate is not None:
+            return self.settings.token_learning_rate
+        return self.settings.learning_rate
+
+    def _epoch(self, writer: SummaryWriter) -> None:
+        tokenizer = Tokenizer(self.model.text.context_length)
+        saved = started = time.monotonic()
+        bar = tqdm(total=self.maker.steps, initial=self.step, desc=f"epoch {self.epoch + 1}/{self.settings.epochs}")
+        with bar:
+            for batch in self.maker.epoch(self.epoch, self.step, tokenizer):
+                loss = self._learn(batch)
+                now = time.monotonic()
+                rate, started = self.settings.batch_size / (now - started), now
+                row = self._row(loss, rate)
+                self.rows.append(row)
+                for name in LOG_FIELDS[2:]:
+                    writer.add_scalar(name, row[name], self._global_step)
+                bar.set_postfix(loss=f"{row['loss']:.3f}", pictures_per_s=f"{rate:.0f}")
+                bar.update()
+                self.step += 1
+                if now - saved > self.save_every_s:
+                    self.save()
+                    saved = now
+
+    def _learn(self, batch: Batch) -> DualTextLoss:
+        # dropout draws from torch's global state: seed it by the step, so that a resumed run draws the same
+        torch.manual_seed(hash((self.settings.seed, self.epoch, self.step)) % 2**31)
+        self._set_learning_rate()
+        self.model.train()
+        if isinstance(trunk := getattr(self.model.visual, "trunk", None), torch.nn.Module):
+            trunk.eval()  # batch norm keeps ImageNet's statistics: a fine-tuning set is too small to learn its own
+        with torch.autocast(self.device.type, torch.bfloat16):
+            image = encode_rows(self.model, batch.rows.to(self.device), self.corpus.prepared.is_features)
+            long = self.model.encode_text(batch.long.to(self.device))
+            short = self.model.encode_text(batch.short.to(self.device))
+        loss = dual_text_loss(
+            image,
+            long,
+            short,
+            self.model.scale,
+            self.settings.stage_at(self.epoch).long_weight,
+            batch.same_long.to(self.device),
+            batch.same_short.to(self.device),
+        )
+        if not torch.isfinite(loss.total):
+            raise TrainingError(
+                f"the loss is {float(loss.total)} at epoch {self.epoch + 1}, step {self.step}; lower learning_rate "
+                f"({self.settings.learning_rate}) and --resume: the last state on disk is sound"
+            )
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.total.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        return loss
+
+    @property
+    def _global_step(self) -> int:
+        return self.epoch * self.maker.steps + self.step
+
+    def _set_learning_rate(self) -> None:
+        """Linear warm-up, then half a cosine down to zero over all stages."""
+        done, total, warmup = self._global_step, self.settings.epochs * self.maker.steps, self.settings.warmup_steps
+        if done < warmup:
+            factor = (done + 1) / warmup
+        else:
+            factor = 0.5 * (1 + math.cos(math.pi * (done - warmup) / max(1, total - warmup)))
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["peak"] * factor
+
+    def _row(self, loss: DualTextLoss, rate: float) -> dict[str, float]:
+        values = (
+            self.epoch,
+            self.step,
+            float(loss.total.detach()),
+            float(loss.long.detach()),
+            float(loss.short.detach()),
+            float(self.model.scale.detach()),
+            self.optimizer.param_groups[0]["lr"],
+            rate,
+        )
+        return dict(zip(LOG_FIELDS, values, strict=True))
+
+    def _validate(self, writer: SummaryWriter) -> None:
+        """Score the validation split; the best checkpoint so far is kept under `checkpoint/`."""
+        if not self.corpus.val:
+            return self._write_checkpoint({})
+        tokenizer = Tokenizer(self.model.text.context_length)
+        rows = self.corpus.rows(self.corpus.val)
+        short, long = validate(self.model, self.corpus.val, self.corpus.prepared, rows, tokenizer, self.device)
+        writer.add_scalar("val_short_mR", short.mean_recall, self._global_step)
+        writer.add_scalar("val_long_mR", long.mean_recall, self._global_step)
+        tqdm.write(f"epoch {self.epoch + 1}: validation mR short {short.mean_recall:.2f}, long {long.mean_recall:.2f}")
+        with (self.out / "validation.csv").open("a") as file:
+            file.write(f"{self.epoch + 1},{short.mean_recall:.3f},{long.mean_recall:.3f}\n")
+        score = (short.mean_recall + long.mean_recall) / 2
+        if score > self.best_mr and self.model.text.context_length == self.settings.stages[-1].context_length:
+            self.best_mr = score
+            prefix = f"{VALIDATION_SOURCE} validation"
+            self._write_checkpoint({f"{prefix} short raw": short.as_dict(), f"{prefix} long": long.as_dict()})
+        return None
+
+    def _write_checkpoint(self, metrics: dict[str, dict[str, float]]) -> None:
+        sources: dict[str, int] = {}
+        for record in self.corpus.train:
+            sources[record.source] = sources.get(record.source, 0) + 1
+        write_checkpoint(
+            self.out / "checkpoint",
+            self.model,
+            name=self.settings.model,
+            vocabulary=vocabulary(self.corpus.train),
+            training={
+                "pictures": sources,
+                "settings": self.settings.model_dump(mode="json"),
+                "epoch": self.epoch + 1,
+                "device": str(self.device),
+                "torch": torch.__version__,
+            },
+            metrics=metrics,
+        )
+
+
+def write_log(path: Path, rows: list[dict[str, float]]) -> None:
+    """Write the log as CSV, whole or not at all."""
+    part = path.with_name(path.name + ".part")
+    with part.open("w", newline="") as file:
+        writer = csv.DictWriter(file, LOG_FIELDS)
+        writer.writeheader()
+        writer.writerows(rows)
+    part.replace(path)
+
+
+def read_log(path: Path) -> list[dict[str, float]]:
+    """Rows of an earlier part of the run."""
+    if not path.is_file():
+        return []
+    with path.open(newline="") as file:
+        return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
