@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,12 +13,14 @@ import torch
 from PIL import Image
 
 from lrsclip.config import ModelConfig
+from lrsclip.errors import PictureError, TextError
 from lrsclip.model import DualEncoder
 from lrsclip.pictures import Preprocess, build_preprocess, to_batch
 from lrsclip.tokens import Tokenizer, TokenReport
 
+log = logging.getLogger(__name__)
 Embeddings = npt.NDArray[np.float32]
-PICTURE_BATCH = 32
+CPU_PICTURES, GPU_PICTURES = 16, 128  # at once; a CPU is a quarter faster where the maps stay in its cache
 TEXT_BATCH = 256
 
 
@@ -114,7 +117,7 @@ class LRSCLIP:
         """Texts to vectors.
 
         Args:
-            texts: N texts of any length; what is over `context_length` tokens is cut (see `describe_tokens`).
+            texts: N texts of any length; what is over `context_length` tokens is cut, and logged.
 
         Returns:
             (N, D) float32, each row of length one.
@@ -124,9 +127,18 @@ class LRSCLIP:
         """
         if isinstance(texts, str):
             texts = [texts]
+        if not isinstance(texts, list | tuple):
+            raise TextError(f"texts come as a list, not as {type(texts).__name__}; pass [text, ...]")
         if not texts:
             return np.zeros((0, self.embed_dim), np.float32)
-        tokens = self.tokenizer(texts)
+        tokens = self.tokenizer(list(texts))
+        if tokens.shape[1] == self.context_length and (cut := sum(self.tokenizer.is_cut(t) for t in texts)):
+            log.warning(
+                "%d of %d texts have more than %d tokens and were cut; describe_tokens says where",
+                cut,
+                len(texts),
+                self.context_length,
+            )
         parts = [self.model.encode_text(rows.to(self.device)).cpu() for rows in tokens.split(TEXT_BATCH)]
         return _stack(parts)
 
@@ -143,11 +155,16 @@ class LRSCLIP:
         Raises:
             PictureError: an entry is no picture or cannot be decoded; the message gives its number.
         """
+        if isinstance(pictures, Image.Image):
+            pictures = [pictures]
+        if not isinstance(pictures, list | tuple):
+            raise PictureError(f"pictures come as a list, not as {type(pictures).__name__}; pass [picture, ...]")
         if not pictures:
             return np.zeros((0, self.embed_dim), np.float32)
         parts = []
-        for start in range(0, len(pictures), PICTURE_BATCH):
-            pixels = to_batch(pictures[start : start + PICTURE_BATCH], self.preprocess)
+        size = CPU_PICTURES if self.device.type == "cpu" else GPU_PICTURES
+        for start in range(0, len(pictures), size):
+            pixels = to_batch(list(pictures[start : start + size]), self.preprocess, first=start)
             pixels = pixels.to(self.device, self.dtype).contiguous(memory_format=torch.channels_last)
             parts.append(self.model.encode_image(pixels).cpu())
         return _stack(parts)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, model_validator
 
 from lrsclip.errors import CheckpointError, UnknownModelError
 
@@ -17,39 +17,51 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+Tower = TypeVar("Tower", "ImageConfig", "TextConfig")
+
+
+def _checked_heads(tower: Tower) -> Tower:
+    if tower.width % tower.heads:
+        raise ValueError(f"width {tower.width} is no multiple of heads {tower.heads}")
+    return tower
+
+
 class ImageConfig(_Frozen):
     """The image tower: `vit` is CLIP's own; `resnetv2` is a convolutional trunk under an attention pool."""
 
     kind: Literal["vit", "resnetv2"]
-    image_px: int = 224
-    width: int
-    layers: int
-    heads: int
-    mlp_ratio: float = 4.0
-    patch_px: int = 16  # vit only
-    grid: int = 7  # resnetv2 only: the trunk's map is averaged to grid x grid before pooling
-    dropout: float = 0.0  # resnetv2 only: on the trunk's features, in training
+    image_px: PositiveInt = 224
+    width: PositiveInt
+    layers: PositiveInt
+    heads: PositiveInt
+    mlp_ratio: PositiveFloat = 4.0
+    patch_px: PositiveInt = 16  # vit only
+    grid: PositiveInt = 7  # resnetv2 only: the trunk's map is averaged to grid x grid before pooling
+    dropout: float = Field(default=0.0, ge=0, lt=1)  # resnetv2 only: on the trunk's features, in training
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> ImageConfig:
+        return _checked_heads(self)
 
 
 class TextConfig(_Frozen):
     """The causal text tower with CLIP's byte-pair tokens."""
 
-    context_length: int = 248
-    kept_positions: int = 20
-    vocab_size: int = 49408
-    width: int
-    layers: int
-    heads: int
-    mlp_ratio: float = 4.0
-    embed_rank: int | None = (
-        None  # token table of this width, projected up: a small checkpoint keeps all of CLIP's tokens
-    )
+    context_length: PositiveInt = 248
+    kept_positions: int = Field(default=20, ge=0)
+    vocab_size: PositiveInt = 49408
+    width: PositiveInt
+    layers: PositiveInt
+    heads: PositiveInt
+    mlp_ratio: PositiveFloat = 4.0
+    # a token table of this rank, projected up: so a small checkpoint keeps all of CLIP's tokens
+    embed_rank: PositiveInt | None = None
 
     @model_validator(mode="after")
     def _kept_within_context(self) -> TextConfig:
-        if not 0 <= self.kept_positions <= self.context_length:
+        if self.kept_positions > self.context_length:
             raise ValueError(f"kept_positions {self.kept_positions} does not fit context_length {self.context_length}")
-        return self
+        return _checked_heads(self)
 
 
 class PreprocessConfig(_Frozen):
@@ -63,7 +75,7 @@ class PreprocessConfig(_Frozen):
 class ModelConfig(_Frozen):
     """Everything that is needed to build a model with fresh weights."""
 
-    embed_dim: int
+    embed_dim: PositiveInt
     image: ImageConfig
     text: TextConfig
     preprocess: PreprocessConfig

@@ -64,6 +64,9 @@ class Positions(nn.Module):
     def load_table(self, table: Tensor) -> None:
         """Copy a (length, W) table into the two parts."""
         count = len(self.kept)
+        own = (count + len(self.rest), self.rest.shape[1])
+        if table.shape != own:  # copy_ would broadcast
+            raise ValueError(f"the position table is {tuple(table.shape)}, not {own}")
         with torch.no_grad():
             self.kept.copy_(table[:count])
             self.rest.copy_(table[count:])

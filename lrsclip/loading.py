@@ -8,9 +8,10 @@ import torch
 
 from lrsclip import hub
 from lrsclip.bundle import LRSCLIP
-from lrsclip.checkpoint import file_sha256, read_checkpoint, seeded_model
+from lrsclip.checkpoint import file_sha256, read_checkpoint
 from lrsclip.config import ImageConfig, ModelConfig, PreprocessConfig, TextConfig
 from lrsclip.errors import UnknownModelError
+from lrsclip.model import seeded_model
 from lrsclip.precision import pick_device, pick_dtype
 from lrsclip.published import read_published
 
@@ -83,7 +84,10 @@ def locate(name: str) -> Path:
         if path is not None and path.exists():
             return path
     if hub.is_hub_address(name) and not name.startswith("."):
-        return hub.fetch(name)
+        try:
+            return hub.fetch(name)
+        except UnknownModelError as error:
+            raise UnknownModelError(f"{error}; nor is there a folder or file {name} here") from error
     known = ", ".join(embedded_names()) or "none"
     raise UnknownModelError(
         f"there is no checkpoint {name!r}: not an embedded one ({known}), not a path here, not owner/name on the Hub"

@@ -63,3 +63,10 @@ class DualEncoder(nn.Module):
         self.text.stretch_to(longer)
         self.text.positions.freeze_kept()
         self.config = self.config.with_context(len(longer))
+
+
+def seeded_model(config: ModelConfig, seed: int) -> DualEncoder:
+    """A model with fresh weights, the same for the same seed, without touching the global random state."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return DualEncoder(config)

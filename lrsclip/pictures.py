@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from lrsclip.config import ModelConfig
+from lrsclip.decode import DECODE_FAULTS, as_rgb
 from lrsclip.errors import PictureError
 
 Preprocess = Callable[[Image.Image], Tensor]
@@ -30,13 +31,13 @@ def build_preprocess(config: ModelConfig) -> Preprocess:
     return transform
 
 
-def to_batch(pictures: list[Image.Image], preprocess: Preprocess) -> Tensor:
-    """Pictures to (N, 3, H, W).
+def to_batch(pictures: list[Image.Image], preprocess: Preprocess, first: int = 0) -> Tensor:
+    """Pictures to (N, 3, H, W); in errors they are numbered from `first`.
 
     Raises:
         PictureError: an entry is no picture, has no pixels, is a mere strip, or cannot be decoded.
     """
-    return torch.stack([_one(picture, number, preprocess) for number, picture in enumerate(pictures)])
+    return torch.stack([_one(picture, number, preprocess) for number, picture in enumerate(pictures, first)])
 
 
 def _one(picture: Image.Image, number: int, preprocess: Preprocess) -> Tensor:
@@ -48,6 +49,6 @@ def _one(picture: Image.Image, number: int, preprocess: Preprocess) -> Tensor:
     if max(width, height) > MAX_ASPECT * min(width, height):
         raise PictureError(f"picture {number} is a strip of {width} x {height} px; cut it into squarer pieces")
     try:
-        return preprocess(picture)
-    except (OSError, SyntaxError) as error:  # Pillow raises these when it decodes a damaged file late
+        return preprocess(as_rgb(picture))
+    except DECODE_FAULTS as error:  # a damaged file shows itself only when its pixels are asked for
         raise PictureError(f"picture {number} cannot be decoded ({error}); the file is damaged") from error

@@ -15,25 +15,27 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lrsclip.config import ImageConfig, ModelConfig, PreprocessConfig, TextConfig
+from lrsclip.config import ModelConfig
 from lrsclip.errors import CheckpointError
 from lrsclip.kps import KEPT
-from lrsclip.model import DualEncoder
+from lrsclip.model import DualEncoder, seeded_model
 
 HEAD_WIDTH = 64
-_CLIP_PREPROCESS = PreprocessConfig(
-    mean=(0.48145466, 0.4578275, 0.40821073), std=(0.26862954, 0.26130258, 0.27577711), interpolation="bicubic"
-)
-_NEEDED = (
-    "visual.conv1.weight",
-    "visual.positional_embedding",
-    "visual.proj",
-    "positional_embedding",
-    "token_embedding.weight",
-    "ln_final.weight",
-    "text_projection",
-    "logit_scale",
-)
+_CLIP_PREPROCESS = {
+    "mean": (0.48145466, 0.4578275, 0.40821073),
+    "std": (0.26862954, 0.26130258, 0.27577711),
+    "interpolation": "bicubic",
+}
+_NEEDED = {  # tensors that say what the model is, and how many axes each has
+    "visual.conv1.weight": 4,
+    "visual.positional_embedding": 2,
+    "visual.proj": 2,
+    "positional_embedding": 2,
+    "token_embedding.weight": 2,
+    "ln_final.weight": 1,
+    "text_projection": 2,
+    "logit_scale": 0,
+}
 _IGNORED = ("input_resolution", "context_length", "vocab_size", "mask1", "mask2")  # numbers some savers keep as tensors
 
 
@@ -69,10 +71,17 @@ def from_state_dict(state: dict[str, Tensor], *, origin: str) -> DualEncoder:
     missing = [name for name in _NEEDED if name not in state]
     if missing:
         raise CheckpointError(f"{origin} is not an LRSCLIP, Long-CLIP or CLIP ViT state dict: it lacks {missing[0]}")
+    for name, axes in _NEEDED.items():
+        if state[name].ndim != axes:
+            raise CheckpointError(f"{origin}: tensor {name} is {tuple(state[name].shape)}, not of {axes} axes")
     state = {k: v.float() for k, v in state.items() if k not in _IGNORED}
     config = infer_config(state, origin=origin)
-    table = merge_positions(state.pop("positional_embedding"), state.pop("positional_embedding_res", None))
-    model = DualEncoder(config)
+    frozen, trained = state.pop("positional_embedding"), state.pop("positional_embedding_res", None)
+    if trained is not None and trained.shape != frozen.shape:
+        shapes = f"{tuple(frozen.shape)} and {tuple(trained.shape)}"
+        raise CheckpointError(f"{origin}: the two position tables are {shapes}; they must be alike")
+    table = merge_positions(frozen, trained)
+    model = seeded_model(config, seed=0)
     model.text.positions.load_table(table)
     ours = {_rename(name): tensor for name, tensor in state.items()}
     try:
@@ -105,29 +114,30 @@ def infer_config(state: dict[str, Tensor], *, origin: str) -> ModelConfig:
     for name, value in (("image", width), ("text", text_width)):
         if value % HEAD_WIDTH:
             raise CheckpointError(f"{origin}: {name} width {value} is no multiple of {HEAD_WIDTH}; not a CLIP ViT")
-    return ModelConfig(
-        embed_dim=state["text_projection"].shape[1],
-        image=ImageConfig(
-            kind="vit",
-            image_px=grid * patch_px,
-            width=width,
-            layers=_depth(state, "visual.transformer.resblocks."),
-            heads=width // HEAD_WIDTH,
-            mlp_ratio=_mlp_ratio(state, "visual.transformer."),
-            patch_px=patch_px,
-        ),
-        text=TextConfig(
-            context_length=context,
-            kept_positions=KEPT,
-            vocab_size=len(state["token_embedding.weight"]),
-            width=text_width,
-            layers=_depth(state, "transformer.resblocks."),
-            heads=text_width // HEAD_WIDTH,
-            mlp_ratio=_mlp_ratio(state, "transformer."),
-        ),
-        preprocess=_CLIP_PREPROCESS,
-        quick_gelu=True,
-    )
+    fields = {
+        "embed_dim": state["text_projection"].shape[1],
+        "image": {
+            "kind": "vit",
+            "image_px": grid * patch_px,
+            "width": width,
+            "layers": _depth(state, "visual.transformer.resblocks."),
+            "heads": width // HEAD_WIDTH,
+            "mlp_ratio": _mlp_ratio(state, "visual.transformer."),
+            "patch_px": patch_px,
+        },
+        "text": {
+            "context_length": context,
+            "kept_positions": KEPT,
+            "vocab_size": len(state["token_embedding.weight"]),
+            "width": text_width,
+            "layers": _depth(state, "transformer.resblocks."),
+            "heads": text_width // HEAD_WIDTH,
+            "mlp_ratio": _mlp_ratio(state, "transformer."),
+        },
+        "preprocess": _CLIP_PREPROCESS,
+        "quick_gelu": True,
+    }
+    return ModelConfig.parse(fields, origin=origin)
 
 
 def _mlp_ratio(state: dict[str, Tensor], prefix: str) -> float:

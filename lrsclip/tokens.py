@@ -17,6 +17,8 @@ from torch import Tensor
 
 from lrsclip.errors import TextError
 
+MAX_CHARACTERS = 100_000  # of one text; far beyond 248 tokens, short enough to be read in no time
+_CACHED_TEXTS, _CACHED_WORDS = 4096, 50_000  # a server must not remember all that was ever typed
 _WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
 
 
@@ -27,8 +29,8 @@ class TokenReport:
     Attributes:
         count: tokens of the whole text, start and end tokens included.
         limit: how many the model reads.
-        kept: the part that is read.
-        cut: the part that is not ("" if all is read).
+        kept: the part that is read, in whole words.
+        cut: the rest ("" if all is read); of the word it begins with, some tokens may still have been read.
         unseen_words: words that never stood in a training text, lower case, in order of appearance.
     """
 
@@ -60,7 +62,7 @@ class Tokenizer:
     def __init__(self, context_length: int) -> None:
         self.context_length = context_length
         self._clip = _clip_tokenizer()
-        self._encode = lru_cache(maxsize=100_000)(self._clip.encode)
+        self._encode = lru_cache(maxsize=_CACHED_TEXTS)(self._clip.encode)
 
     def __call__(self, texts: list[str]) -> Tensor:
         """Texts to (N, L) token ids, zero-padded, L the longest text's length, at most `context_length`.
@@ -87,7 +89,7 @@ class Tokenizer:
         Raises:
             TextError: as in `__call__`.
         """
-        count = len(self._ids(text, 0)) + 2
+        count = self.count(text)
         kept = text if count <= self.context_length else text[: self._kept_characters(text)]
         unseen = dict.fromkeys(w for w in words(text) if seen is not None and w not in seen)
         return TokenReport(count, self.context_length, kept, text[len(kept) :], tuple(unseen))
@@ -96,9 +98,17 @@ class Tokenizer:
         """Tokens of a text, start and end included."""
         return len(self._ids(text, 0)) + 2
 
+    def is_cut(self, text: str) -> bool:
+        """Whether a part of the text is not read."""
+        return self.count(text) > self.context_length
+
     def _ids(self, text: str, number: int) -> list[int]:
         if not isinstance(text, str):
             raise TextError(f"text {number} is {type(text).__name__}, not a string; pass a list of strings")
+        if len(text) > MAX_CHARACTERS:
+            raise TextError(f"text {number} has {len(text):,} characters; {MAX_CHARACTERS:,} are the limit: shorten it")
+        if len(self._clip.cache) > _CACHED_WORDS:  # open_clip's own, which never forgets
+            self._clip.cache = {token: token for token in ("<start_of_text>", "<end_of_text>")}
         # a text that spells out a special token must not end itself: the feature is read at the end-of-text token
         ids = [i for i in self._encode(text) if i < self._clip.sot_token_id]
         if not ids:

@@ -13,13 +13,14 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from torch.utils.tensorboard import SummaryWriter
 
 import lrsclip
 from lrsclip.checkpoint import read_manifest
 from train import fit
 from train.settings import Settings
 from train.token_init import meaning_table
-from train.trainer import read_log
+from train.trainer import Trainer, read_log
 
 from .corpora import make_class_folders, make_rsicd, write_trunk
 
@@ -91,6 +92,41 @@ def test_killed_and_resumed_ends_the_same(place: Path, unbroken: Path) -> None:
     assert fit.main(arguments(place, "killed", "--resume")) == 0
     assert read_log(log)[-1]["loss"] == read_log(unbroken / "log.csv")[-1]["loss"]
     assert read_manifest(place / "killed/checkpoint")["sha256"] == read_manifest(unbroken / "checkpoint")["sha256"]
+
+
+def test_stopped_between_stages_and_resumed_ends_the_same(
+    place: Path, unbroken: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Trainer._epoch
+
+    def stop_before_third(trainer: Trainer, writer: SummaryWriter) -> None:
+        if trainer.epoch == 2:
+            raise KeyboardInterrupt
+        real(trainer, writer)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_epoch", stop_before_third)
+        assert fit.main(arguments(place, "between")) == 130
+    for _ in range(2):  # the second time there is nothing left to do
+        assert fit.main(arguments(place, "between", "--resume")) == 0
+        assert read_manifest(place / "between/checkpoint")["sha256"] == read_manifest(unbroken / "checkpoint")["sha256"]
+    assert [row["epoch"] for row in read_log(place / "between/validation.csv")] == [1, 2, 3, 4]
+
+
+def test_frozen_trunk_is_the_one_it_was_given(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("train.cache.fast_bf16", lambda device: True)
+    settings = Settings.read(str(place / "settings.json"))
+    model = fit.initial_model(settings, place / "init/trunk.safetensors")
+    fit.build_corpus(place / "data", settings, model, place / "cache-bf16")
+    begun = load_file(place / "init/trunk.safetensors")
+    for name, tensor in model.convolutional.trunk.state_dict().items():
+        assert name.endswith("num_batches_tracked") or torch.equal(tensor, begun[name])
+
+
+def test_other_data_do_not_resume(place: Path, unbroken: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_rsicd(place / "other", per_class=12)
+    assert fit.main([*arguments(place, "unbroken", "--resume"), "--data", str(place / "other")]) == 2
+    assert "other data" in capsys.readouterr().err
 
 
 def test_other_settings_do_not_resume(place: Path, unbroken: Path, capsys: pytest.CaptureFixture[str]) -> None:

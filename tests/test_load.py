@@ -6,14 +6,18 @@ import json
 import pickle
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 import lrsclip
-from lrsclip.checkpoint import read_manifest, seeded_model, write_checkpoint
+from lrsclip.checkpoint import read_manifest, write_checkpoint
 from lrsclip.config import ModelConfig
-from lrsclip.errors import CheckpointError, LRSCLIPError, PictureError, UnknownModelError
+from lrsclip.errors import CheckpointError, LRSCLIPError, PictureError, TextError, UnknownModelError
+from lrsclip.loading import locate
+from lrsclip.model import seeded_model
 from lrsclip.pictures import to_batch
 
 from .published_forward import image_features, random_state, text_features
@@ -127,6 +131,9 @@ def test_foreign_or_damaged_state_dicts_are_refused(tmp_path: Path) -> None:
         "is unknown": state | {"visual.extra": torch.zeros(1)},
         "size mismatch": state | {"ln_final.weight": torch.zeros(65)},
         "holds no state dict": torch.zeros(3),
+        "must be alike": state | {"positional_embedding_res": torch.zeros(21, 64)},
+        "not of 2 axes": state | {"text_projection": torch.zeros(64)},
+        "kept_positions 20 does not fit": {k: v[:10] if k.startswith("positional") else v for k, v in state.items()},
     }
     for number, (message, content) in enumerate(cases.items()):
         path = tmp_path / f"{number}.pt"
@@ -144,6 +151,54 @@ def test_bad_pictures_are_named(tmp_path: Path) -> None:
     for bad in ("file.jpg", Image.new("RGB", (0, 5)), Image.new("L", (1, 50_000)), Image.open(half)):
         with pytest.raises(PictureError, match="picture 1"):
             bundle.encode_image([good, bad])  # type: ignore[list-item]
+
+
+def test_picture_numbers_count_over_all_batches() -> None:
+    pictures: list[object] = [Image.new("RGB", (8, 8))] * 40
+    with pytest.raises(PictureError, match="picture 40 is str"):
+        lrsclip.random_model().encode_image([*pictures, "x.jpg"])  # type: ignore[list-item]
+
+
+def test_sixteen_bits_are_stretched_not_cut_off() -> None:
+    ramp = np.tile(np.linspace(0, 1, 64), (64, 1))
+    deep, flat = Image.fromarray((ramp * 65535).astype(np.uint16)), Image.fromarray((ramp * 255).astype(np.uint8))
+    bundle = lrsclip.random_model()
+    assert (bundle.encode_image([deep]) @ bundle.encode_image([flat]).T).item() > 0.99
+
+
+def test_lists_are_asked_for() -> None:
+    bundle = lrsclip.random_model()
+    for wrong in (None, 5, {"a": 1}):
+        with pytest.raises(TextError, match="as a list"):
+            bundle.encode_text(wrong)  # type: ignore[arg-type]
+        with pytest.raises(PictureError, match="as a list"):
+            bundle.encode_image(wrong)  # type: ignore[arg-type]
+    assert bundle.encode_text("one text").shape == (1, 32)  # type: ignore[arg-type]
+
+
+def test_a_cut_text_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    bundle = lrsclip.random_model()
+    bundle.encode_text(["short"])
+    assert not caplog.records
+    bundle.encode_text(["short", "tank " * 400])
+    assert "1 of 2 texts have more than 248 tokens" in caplog.text
+
+
+def test_token_table_is_stored_small_and_read_close(folder: Path) -> None:
+    name = "text.token_embedding.table.weight"
+    assert load_file(folder / "model.safetensors")[name].dtype == torch.int8
+    exact = seeded_model(ModelConfig.named("tiny"), seed=3).state_dict()[name]
+    read = lrsclip.load(folder, precision="fp32").model.state_dict()[name]
+    assert (read - exact).abs().max() <= exact.abs().max() / 127 / 2 + 1e-3
+
+
+def test_shipped_checkpoint_is_small_and_knows_what_it_is() -> None:
+    folder = locate("tiny")
+    assert sum(p.stat().st_size for p in folder.iterdir()) <= 32_000_000
+    bundle = lrsclip.load("tiny")
+    assert bundle.context_length == 248
+    assert bundle.manifest["training"]["pictures"]["rsicd"] == 8734
+    assert bundle.describe_tokens("a photo of storage tanks and a zeppelin").unseen_words == ("zeppelin",)
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK", "1", "I;16"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -28,17 +30,22 @@ def test_one_of_several_texts_is_enough_for_a_picture() -> None:
     image = np.array([[1, 0], [0, 1]], np.float32)
     text = np.array([[1, 0], [0, 1], [0, 1]], np.float32)  # picture 0 has one good and one bad text
     scores = retrieval_scores(image, text, np.array([0, 0, 1]))
-    # picture 1: its text ties with the bad text of picture 0, and ties count against the model
-    assert scores.image_to_text == (50, 100, 100)
+    # picture 1: its text ties with the bad text of picture 0, so it comes first half of the time
+    assert scores.image_to_text == (75, 100, 100)
     # text 1 belongs to picture 0 but looks like picture 1
     assert scores.text_to_image == pytest.approx((200 / 3, 100, 100))
 
 
-def test_ties_are_no_success() -> None:
-    """A model that maps everything to one point must not score."""
+def test_one_point_for_everything_scores_as_chance() -> None:
     same = np.ones((20, 1), np.float32)
     scores = retrieval_scores(same, same, np.arange(20))
-    assert scores.mean_recall == 0
+    assert scores.image_to_text == pytest.approx((5, 25, 50))
+    assert scores.text_to_image == pytest.approx((5, 25, 50))
+
+
+def test_not_a_number_never_scores() -> None:
+    broken = np.full((20, 3), np.nan, np.float32)
+    assert retrieval_scores(broken, broken, np.arange(20)).mean_recall == 0
 
 
 def test_duplicate_texts_stay_separate() -> None:
@@ -47,6 +54,21 @@ def test_duplicate_texts_stay_separate() -> None:
     text = np.array([[1, 0], [1, 0]], np.float32)
     scores = retrieval_scores(image, text, np.array([0, 1]))
     assert scores.text_to_image == (50, 100, 100)
+    assert scores.image_to_text == (50, 100, 100)
+
+
+def test_ties_are_the_mean_over_all_orders() -> None:
+    """Two own and three foreign texts tie, one foreign is above: counted over every order of the tied five."""
+    image = np.array([[1, 0], [0, 1]], np.float32)
+    above, level = [1.0, 0.0], [0.6, 0.8]
+    text = np.array([level, level, level, level, level, above], np.float32)
+    owner = np.array([0, 0, 1, 1, 1, 1])
+    orders = list(itertools.permutations(range(5)))
+    hits = [any(number < 2 for number in order[:4]) for order in orders]  # one of the five places is taken
+    rates = retrieval_scores(image, text, owner).image_to_text
+    # picture 1 finds one of its own first in 3 of 5 orders, and always among the five best
+    assert rates[0] == pytest.approx((0 + 60) / 2)
+    assert rates[1] == pytest.approx(100 * (np.mean(hits) + 1) / 2)
 
 
 def test_shapes_that_do_not_fit() -> None:

@@ -67,6 +67,11 @@ def test_unknown_vocabulary_calls_nothing_unseen() -> None:
     assert TOKENIZER.describe("zyzzyva").unseen_words == ()
 
 
+def test_a_text_beyond_all_measure_is_refused() -> None:
+    with pytest.raises(TextError, match="100,000 are the limit"):
+        TOKENIZER(["tank " * 30_000])
+
+
 @pytest.mark.parametrize("text", ["", "   \n", "<start_of_text>", 7, None, b"bytes"])
 def test_nothing_to_read_is_refused(text: object) -> None:
     with pytest.raises(TextError, match="text 1"):

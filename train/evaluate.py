@@ -76,7 +76,9 @@ def retrieval(bundle: LRSCLIP, data: Path, name: str, tasks: list[str], split: s
         texts = [list(r.captions) if task == "short-retrieval" else [paragraph(r)] for r in records]
         owner = np.repeat(np.arange(len(records)), [len(t) for t in texts])
         flat = [t for group in texts for t in group]
-        scores = retrieval_scores(image, bundle.encode_text(flat), owner)
+        distinct = {text: row for row, text in enumerate(dict.fromkeys(flat))}  # once: equal texts, equal vectors
+        vectors = bundle.encode_text(list(distinct))[[distinct[text] for text in flat]]
+        scores = retrieval_scores(image, vectors, owner)
         protocol = "raw" if task == "short-retrieval" else "composed paragraph"
         seconds = picture_seconds + time.monotonic() - started
         results.append(Result(task, f"{name} {split}", protocol, len(records), len(flat), scores.as_dict(), seconds))
@@ -133,6 +135,10 @@ def evaluate(args: argparse.Namespace) -> list[Result]:
     for name in sets:
         if not (args.data / DATA_SETS[name][0]).is_dir():
             raise DataError(f"{args.data / DATA_SETS[name][0]} is not there; pass --data, or leave it out with --sets")
+    if args.record and not locate(args.checkpoint).is_dir():
+        raise DataError(f"--record writes into a manifest, and {args.checkpoint} has none; use --json")
+    if args.json and not args.json.parent.is_dir():
+        raise DataError(f"{args.json.parent} is not a folder; make it, or write --json elsewhere")
     bundle = lrsclip.load(args.checkpoint, device=args.device, precision=args.precision)
     results = [result for name in sets for result in retrieval(bundle, args.data, name, tasks, args.split)]
     print(table(results))
@@ -146,11 +152,7 @@ def evaluate(args: argparse.Namespace) -> list[Result]:
 
 
 def record(folder: Path, report: dict[str, Any]) -> None:
-    """Write a report into the manifest of the checkpoint that it was measured on.
-
-    Raises:
-        CheckpointError: a published file has no manifest to write into.
-    """
+    """Write a report into the manifest of the checkpoint that it was measured on."""
     manifest = read_manifest(folder)
     manifest["metrics"] = manifest.get("metrics", {}) | {f"evaluation {report['dtype']}": report}
     write_json(folder / MANIFEST, manifest)

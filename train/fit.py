@@ -15,10 +15,10 @@ from pathlib import Path
 
 from safetensors.torch import load_file
 
-from lrsclip.checkpoint import load_tensors, seeded_model
+from lrsclip.checkpoint import file_sha256, load_tensors
 from lrsclip.config import ModelConfig
 from lrsclip.errors import DataError, LRSCLIPError, TrainingError
-from lrsclip.model import DualEncoder
+from lrsclip.model import DualEncoder, seeded_model
 from lrsclip.precision import pick_device
 from train.cache import prepare_features, prepare_pixels
 from train.corpus import read_corpus, read_rsicd
@@ -53,6 +53,8 @@ def initial_model(settings: Settings, init: Path | None, token_init: Path | None
         if settings.trunk == "frozen":
             raise DataError("a frozen trunk needs weights: pass --init FILE.safetensors")
         return model
+    if config.image.kind != "resnetv2":
+        raise DataError(f"--init gives trunk weights, but {settings.model} has no trunk; leave it out")
     if not init.is_file():
         raise DataError(f"{init} is not there; pass --init with the trunk's weights")
     load_tensors(model.convolutional.trunk, load_file(init), origin=str(init))
@@ -114,11 +116,13 @@ def fit(args: argparse.Namespace) -> None:
     if state is not None and not args.resume:
         raise TrainingError(f"{args.out} holds a run already; add --resume to go on, or choose another --out")
     found = sorted((args.data / ".." / "init").glob("*.safetensors"))
-    model = initial_model(settings, args.init or (found[0] if found else None), args.token_init)
+    trunk = args.init or (found[0] if found and ModelConfig.named(settings.model).image.kind == "resnetv2" else None)
+    model = initial_model(settings, trunk, args.token_init)
     args.out.mkdir(parents=True, exist_ok=True)
     corpus = build_corpus(args.data, settings, model, args.cache or args.out.parent / "cache")
     trainer = Trainer(settings, corpus, model, args.out, pick_device(args.device))
     trainer.save_every_s = args.save_every
+    trainer.begun_with = {p.name: file_sha256(p) for p in (trunk, args.token_init) if p is not None}
     if state is not None:
         trainer.resume(state, read_log(args.out / "log.csv"))
     trainer.run()

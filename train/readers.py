@@ -119,4 +119,7 @@ def add_captions(records: list[Record], extra: Path) -> list[Record]:
     unknown = captions.keys() - {record.path.name for record in records}
     if unknown:
         raise DataError(f"{extra.name} names {min(unknown)}, which no record has; is it for another data set?")
-    return [replace(r, captions=r.captions + tuple(c.strip() for c in captions.get(r.path.name, []))) for r in records]
+    return [
+        replace(r, captions=r.captions + tuple(c.strip() for c in captions.get(r.path.name, []) if c.strip()))
+        for r in records
+    ]

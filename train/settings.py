@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError, model_validator
 
 from lrsclip.errors import TrainingError
+from lrsclip.kps import stretched_length
 
 CONFIG_DIR = Path(__file__).parent / "configs"
 
@@ -30,18 +32,27 @@ class Settings(BaseModel):
 
     model: str
     trunk: Literal["frozen", "trained"]  # frozen: its features are computed once and kept (CPU); trained: pixels (GPU)
-    stages: tuple[Stage, ...]
+    stages: tuple[Stage, ...] = Field(min_length=1)
     batch_size: int = Field(ge=2)
-    learning_rate: float
-    trunk_learning_rate: float = 1e-4
-    token_learning_rate: float | None = None  # of the token table; low where it begins with meanings worth keeping
-    weight_decay: float
-    warmup_steps: int
+    learning_rate: PositiveFloat
+    trunk_learning_rate: PositiveFloat = 1e-4
+    token_learning_rate: PositiveFloat | None = (
+        None  # of the token table; low where it begins with meanings worth keeping
+    )
+    weight_decay: float = Field(ge=0)
+    warmup_steps: int = Field(ge=0)
     class_folder_share: float = Field(ge=0, le=1)  # part of the pictures without captions that an epoch shows
     flips: bool = True  # quarter turns and mirrors, unless a text names a direction
-    feature_dropout: float = 0.0
-    word_drop: float = 0.0  # chance for each word of a text to be left out
+    feature_dropout: float = Field(default=0.0, ge=0, lt=1)
+    word_drop: float = Field(default=0.0, ge=0, lt=1)  # chance for each word of a text to be left out
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _stages_follow(self) -> Settings:
+        for one, other in pairwise(stage.context_length for stage in self.stages):
+            if other not in (one, stretched_length(one)):
+                raise ValueError(f"KPS makes {stretched_length(one)} positions of {one}, not {other}")
+        return self
 
     @property
     def epochs(self) -> int:
@@ -50,10 +61,11 @@ class Settings(BaseModel):
 
     def stage_at(self, epoch: int) -> Stage:
         """The stage that an epoch (from 0) belongs to."""
+        behind = 0
         for stage in self.stages:
-            if epoch < stage.epochs:
+            if epoch < stage.epochs + behind:
                 return stage
-            epoch -= stage.epochs
+            behind += stage.epochs
         raise TrainingError(f"epoch {epoch} is behind the last stage")
 
     @classmethod

@@ -29,6 +29,7 @@ class RunState:
         model: the model's tensors by name.
         moments: for each trained tensor, by name, AdamW's state.
         settings: the settings as JSON text; a run goes on only with its own.
+        data: fingerprint of the training records; likewise.
     """
 
     epoch: int
@@ -38,6 +39,7 @@ class RunState:
     model: dict[str, torch.Tensor]
     moments: dict[str, dict[str, torch.Tensor]]
     settings: str
+    data: str
 
 
 def write_state(folder: Path, state: RunState) -> None:

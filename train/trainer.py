@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import hashlib
+import json
 import math
 import time
 from dataclasses import dataclass
@@ -15,7 +17,7 @@ from tqdm import tqdm
 
 from lrsclip.checkpoint import write_checkpoint
 from lrsclip.errors import TrainingError
-from lrsclip.model import DualEncoder
+from lrsclip.model import MAX_LOGIT_SCALE, DualEncoder
 from lrsclip.tokens import Tokenizer
 from train.batches import Batch, BatchMaker
 from train.cache import Prepared
@@ -27,6 +29,7 @@ from train.texts import vocabulary
 from train.validate import encode_rows, validate
 
 LOG_FIELDS = ("epoch", "step", "loss", "loss_long", "loss_short", "scale", "learning_rate", "pictures_per_s")
+SCORE_FIELDS = ("epoch", "short_mR", "long_mR")
 VALIDATION_SOURCE = "rsicd"
 
 
@@ -39,6 +42,14 @@ class Corpus:
     prepared: Prepared
     row_of: dict[str, int]
 
+    @property
+    def fingerprint(self) -> str:
+        """A hash of the training records: which pictures, with which texts."""
+        digest = hashlib.sha256()
+        for record in self.train:
+            digest.update("\0".join((record.key, record.label or "", *record.captions, "")).encode())
+        return digest.hexdigest()
+
     def rows(self, records: list[Record]) -> list[int]:
         """Rows of `prepared` that belong to records."""
         return [self.row_of[r.key] for r in records]
@@ -50,12 +61,14 @@ class Trainer:
     def __init__(self, settings: Settings, corpus: Corpus, model: DualEncoder, out: Path, device: torch.device) -> None:
         self.settings, self.corpus, self.out, self.device = settings, corpus, out, device
         self.save_every_s = 120.0
+        self.begun_with: dict[str, str] = {}  # files of initial weights with their sha256, for the manifest
         self.model = model.to(device)
         self.maker = BatchMaker(corpus.train, corpus.rows(corpus.train), corpus.prepared, settings)
         if self.maker.steps == 0:
             raise TrainingError(f"{len(corpus.train)} training pictures do not fill one batch of {settings.batch_size}")
         self.epoch, self.step, self.best_mr = 0, 0, -1.0
         self.rows: list[dict[str, float]] = []
+        self.scores: list[dict[str, float]] = []
         self.optimizer = self._optimizer()
 
     def resume(self, state: RunState, rows: list[dict[str, float]]) -> None:
@@ -68,15 +81,21 @@ class Trainer:
             raise TrainingError(
                 f"{self.out} was started with other settings; resume with those or choose another --out"
             )
-        self._enter_stage(state.epoch)
+        if state.data != self.corpus.fingerprint:
+            raise TrainingError(f"{self.out} was started on other data; resume with that or choose another --out")
+        # between two epochs the model is still that of the epoch behind
+        entered = state.epoch if state.step else state.epoch - 1
+        if entered >= 0:
+            self._enter_stage(entered)
         self.model.load_state_dict(state.model)
         self.optimizer = self._optimizer()
         give_moments(self.model, self.optimizer, state.moments)
-        self.epoch, self.step, self.best_mr, self.rows = state.epoch, state.step, state.best_mr, rows[: state.log_rows]
+        self.epoch, self.step, self.best_mr = state.epoch, state.step, state.best_mr
+        self.rows, self.scores = rows[: state.log_rows], read_log(self.out / "validation.csv")[: state.epoch]
 
     def run(self) -> None:
         """Train to the end."""
-        writer = SummaryWriter(str(self.out / "tensorboard"))
+        writer = SummaryWriter(str(self.out / "tensorboard"), purge_step=self._global_step)
         while self.epoch < self.settings.epochs:
             if self.step == 0:
                 self._enter_stage(self.epoch)
@@ -96,8 +115,10 @@ class Trainer:
             model={k: v.detach().cpu() for k, v in self.model.state_dict().items()},
             moments=moments_of(self.model, self.optimizer),
             settings=self.settings.model_dump_json(),
+            data=self.corpus.fingerprint,
         )
-        write_log(self.out / "log.csv", self.rows)
+        write_log(self.out / "log.csv", LOG_FIELDS, self.rows)
+        write_log(self.out / "validation.csv", SCORE_FIELDS, self.scores)
         write_state(self.out, state)
 
     def _enter_stage(self, epoch: int) -> None:
@@ -183,15 +204,18 @@ class Trainer:
             batch.same_long.to(self.device),
             batch.same_short.to(self.device),
         )
-        if not torch.isfinite(loss.total):
-            raise TrainingError(
-                f"the loss is {float(loss.total)} at epoch {self.epoch + 1}, step {self.step}; lower learning_rate "
-                f"({self.settings.learning_rate}) and --resume: the last state on disk is sound"
-            )
         self.optimizer.zero_grad(set_to_none=True)
         loss.total.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        if not (torch.isfinite(loss.total) and torch.isfinite(norm)):
+            raise TrainingError(
+                f"loss {float(loss.total):.4g} with gradients of norm {float(norm):.4g} at epoch {self.epoch + 1}, "
+                f"step {self.step}: training has come apart; lower learning_rate ({self.settings.learning_rate}) and "
+                "start with another --out"
+            )
         self.optimizer.step()
+        with torch.no_grad():  # held here and not in the loss, where a clamp would end its gradient for good
+            self.model.logit_scale.clamp_(max=math.log(MAX_LOGIT_SCALE))
         return loss
 
     @property
@@ -231,8 +255,8 @@ class Trainer:
         writer.add_scalar("val_short_mR", short.mean_recall, self._global_step)
         writer.add_scalar("val_long_mR", long.mean_recall, self._global_step)
         tqdm.write(f"epoch {self.epoch + 1}: validation mR short {short.mean_recall:.2f}, long {long.mean_recall:.2f}")
-        with (self.out / "validation.csv").open("a") as file:
-            file.write(f"{self.epoch + 1},{short.mean_recall:.3f},{long.mean_recall:.3f}\n")
+        values = (self.epoch + 1, short.mean_recall, long.mean_recall)
+        self.scores.append(dict(zip(SCORE_FIELDS, values, strict=True)))
         score = (short.mean_recall + long.mean_recall) / 2
         if score > self.best_mr and self.model.text.context_length == self.settings.stages[-1].context_length:
             self.best_mr = score
@@ -252,6 +276,8 @@ class Trainer:
             training={
                 "pictures": sources,
                 "settings": self.settings.model_dump(mode="json"),
+                "data": self.corpus.fingerprint,
+                "begun_with": self.begun_with,
                 "epoch": self.epoch + 1,
                 "device": str(self.device),
                 "torch": torch.__version__,
@@ -260,11 +286,11 @@ class Trainer:
         )
 
 
-def write_log(path: Path, rows: list[dict[str, float]]) -> None:
-    """Write the log as CSV, whole or not at all."""
+def write_log(path: Path, fields: tuple[str, ...], rows: list[dict[str, float]]) -> None:
+    """Write a log as CSV, whole or not at all."""
     part = path.with_name(path.name + ".part")
     with part.open("w", newline="") as file:
-        writer = csv.DictWriter(file, LOG_FIELDS)
+        writer = csv.DictWriter(file, fields)
         writer.writeheader()
         writer.writerows(rows)
     part.replace(path)
@@ -275,4 +301,4 @@ def read_log(path: Path) -> list[dict[str, float]]:
     if not path.is_file():
         return []
     with path.open(newline="") as file:
-        return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+        return [{k: json.loads(v) for k, v in row.items()} for row in csv.DictReader(file)]

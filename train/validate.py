@@ -1,4 +1,4 @@
-"""Short-text retrieval on one split, for choosing a checkpoint in training (no test split is looked at)."""
+"""Short- and long-text retrieval on one split, for choosing a checkpoint in training (no test split is looked at)."""
 
 from __future__ import annotations
 
@@ -34,13 +34,14 @@ def encode_rows(model: DualEncoder, rows: torch.Tensor, is_features: bool) -> to
 
 @torch.inference_mode()
 def text_vectors(model: DualEncoder, texts: list[str], tokenizer: Tokenizer, device: torch.device) -> np.ndarray:
-    """(len(texts), D) vectors."""
-    parts = []
-    for start in range(0, len(texts), TEXTS):
+    """(len(texts), D) vectors; equal texts are encoded once, so that they tie to the last bit."""
+    row = {text: number for number, text in enumerate(dict.fromkeys(texts))}
+    distinct, parts = list(row), []
+    for start in range(0, len(distinct), TEXTS):
         with torch.autocast(device.type, torch.bfloat16):
-            vectors = model.encode_text(tokenizer(texts[start : start + TEXTS]).to(device))
+            vectors = model.encode_text(tokenizer(distinct[start : start + TEXTS]).to(device))
         parts.append(vectors.float().cpu())
-    return torch.cat(parts).numpy()
+    return torch.cat(parts).numpy()[[row[text] for text in texts]]
 
 
 def validate(

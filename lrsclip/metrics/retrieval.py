@@ -39,11 +39,14 @@ def retrieval_scores(
 ) -> RetrievalScores:
     """Score a test split with plain cosines, every text separate even when two read the same.
 
-    Ties count against the model: a rival with the same score as the right answer ranks before it.
+    The caption sets hold the same sentence under many pictures, so exact ties are common. Published tools break them by
+    the order that a sort happens to give; here a tie counts as what random order would give on average, which agrees
+    with them in expectation and does not depend on the order of the data. A model that maps everything to one point
+    scores as chance does.
 
     Args:
         image: (N, D) of length one.
-        text: (M, D) of length one.
+        text: (M, D) of length one; the same text must have the same vector to the last bit (encode it once).
         picture_of_text: (M,) for each text the row of its picture; every picture needs at least one text.
 
     Raises:
@@ -51,12 +54,25 @@ def retrieval_scores(
     """
     if len(text) != len(picture_of_text) or set(picture_of_text.tolist()) != set(range(len(image))):
         raise ValueError(f"{len(text)} texts, {len(picture_of_text)} owners, {len(image)} pictures do not fit together")
-    score = image @ text.T  # (N, M)
+    score = np.nan_to_num(image @ text.T, nan=-np.inf)  # (N, M)
     own = np.arange(len(image))[:, None] == picture_of_text[None, :]
-    best_own = np.where(own, score, -np.inf).max(axis=1, keepdims=True)
-    rank_i2t = ((score >= best_own) & ~own).sum(axis=1)
-    right = score[picture_of_text, np.arange(len(text))]
-    rank_t2i = ((score >= right[None, :]) & ~own).sum(axis=0)
-    i2t = tuple(float((rank_i2t < k).mean() * 100) for k in KS)
-    t2i = tuple(float((rank_t2i < k).mean() * 100) for k in KS)
-    return RetrievalScores((i2t[0], i2t[1], i2t[2]), (t2i[0], t2i[1], t2i[2]))
+    i2t, t2i = _hit_rates(score, own), _hit_rates(score.T, own.T)
+    return RetrievalScores(i2t, t2i)
+
+
+def _hit_rates(score: npt.NDArray[np.float32], own: npt.NDArray[np.bool_]) -> tuple[float, float, float]:
+    """Per cent of rows with one of their own among the K best, for each K, ties in random order on average."""
+    best = np.where(own, score, -np.inf).max(axis=1, keepdims=True)
+    above = (score > best).sum(axis=1)  # rivals only: nothing of one's own is above one's best
+    tied = (score == best) & np.isfinite(best)
+    right, wrong = (tied & own).sum(axis=1), (tied & ~own).sum(axis=1)
+    rates = []
+    for k in KS:
+        places = np.where(right > 0, np.maximum(k - above, 0), 0)
+        miss = np.ones(len(score))  # the chance that the tied rows' order gives every place to a rival
+        for place in range(k):
+            drawn = place < places
+            left = np.maximum(wrong - place, 0)
+            miss = np.where(drawn, miss * left / np.maximum(left + right, 1), miss)
+        rates.append(float((1 - miss).mean() * 100))
+    return rates[0], rates[1], rates[2]

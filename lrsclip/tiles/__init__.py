@@ -4,7 +4,8 @@ A tile source lists tiles in a stable order and hands out each one's facts and i
 folder of picture files; `open_source` turns what a user types into a source.
 """
 
-from lrsclip.tiles.folder import FolderTiles, read_picture
+from lrsclip.decode import read_picture
+from lrsclip.tiles.folder import FolderTiles
 from lrsclip.tiles.source import Fingerprinted, Tile, TileSource, open_source
 
 __all__ = ["Fingerprinted", "FolderTiles", "Tile", "TileSource", "open_source", "read_picture"]
