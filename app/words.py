@@ -79,7 +79,9 @@ def _shortened(text: str, *, keep_start: bool = True, keep_end: bool = True) -> 
     start, end = _CONTEXT * keep_start, _CONTEXT * keep_end
     if len(text) <= start + end + 12:
         return text
-    return f"{text[:start]} … {text[len(text) - end :]}"
+    # whole words only: half a word reads as a mistake
+    head, tail = text[:start].rpartition(" ")[0], text[len(text) - end :].partition(" ")[2]
+    return f"{head} … {tail}"
 
 
 def search_summary(hits: Sequence[Hit], tiles: int, text_ms: float, index_ms: float) -> str:

@@ -20,12 +20,12 @@ QUERY = (
     "A marina seen from above: four long piers run out from a concrete quay into dark calm water, and dozens of small "
     "white boats are moored close together on both sides of each pier. A road with parked cars follows the quay."
 )
-SENTENCE = "a bridge with cars over the water"
+SENTENCE = "houses among green trees"
 
 
-def search(page: Page) -> None:
+def search(page: Page, text: str) -> None:
     """Search, and open the best hit."""
-    page.locator("#description textarea").fill(QUERY)
+    page.locator("#description textarea").fill(text)
     page.locator("#search-button").click()
     expect(page.get_by_text("best first")).to_be_visible()
     page.locator("#gallery .thumbnail-item").first.click()
@@ -51,12 +51,18 @@ def main() -> int:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1440, "height": 860})
         page.goto(url)
-        search(page)
+        search(page, QUERY)
         shoot(page, "search")
         page.get_by_text("Classify this tile").click()
+        page.locator("#classify-button").click()
+        expect(page.locator("#bars li").first).to_be_visible()
         shoot(page, "classify")
         page.get_by_role("tab", name="Search").click()
+        search(page, "a long bridge with cars over a river")
         page.get_by_text("Localise this tile").click()
+        page.locator("#sentence textarea").fill(SENTENCE)
+        page.locator("#localise-button").click()
+        expect(page.locator("#map")).to_contain_text("windows encoded")
         shoot(page, "localise")
         browser.close()
     demo.close()
