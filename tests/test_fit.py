@@ -12,14 +12,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch.utils.tensorboard import SummaryWriter
 
 import lrsclip
 from lrsclip.checkpoint import read_manifest
 from train import fit
 from train.settings import Settings
-from train.token_init import meaning_table
 from train.trainer import Trainer, read_log
 
 from .corpora import make_class_folders, make_rsicd, write_trunk
@@ -151,21 +150,3 @@ def test_trained_trunk_learns_from_pixels(place: Path) -> None:
     begun = load_file(place / "init/trunk.safetensors")
     assert not torch.equal(trained["visual.trunk.stem_conv.weight"].float(), begun["stem_conv.weight"].half().float())
     assert torch.equal(trained["visual.trunk.stem_bn.running_mean"], begun["stem_bn.running_mean"].half())
-
-
-def test_token_table_keeps_the_meanings_that_it_is_given(place: Path) -> None:
-    vectors = torch.nn.functional.normalize(torch.randn(40, 6) @ torch.randn(6, 24), dim=1)
-    words = ["", *(str(i) for i in range(40)), ""]
-    table = meaning_table(words, 6, lambda texts: vectors[[int(t) for t in texts]])
-    assert table.shape == (42, 6)
-    assert not table[0].any() and not table[-1].any()
-    centred = vectors - vectors.mean(0)
-    expected = torch.nn.functional.cosine_similarity(centred[:, None], centred[None], dim=-1)
-    got = torch.nn.functional.cosine_similarity(table[1:-1][:, None], table[1:-1][None], dim=-1)
-    assert torch.allclose(got, expected, atol=1e-4)
-    assert table[1:-1].std().item() == pytest.approx(1, abs=0.05)
-    full = torch.randn(49408, 64)
-    save_file({"table": full}, place / "table.safetensors")
-    chosen = Settings.read(str(place / "settings.json"))
-    model = fit.initial_model(chosen, place / "init/trunk.safetensors", place / "table.safetensors")
-    assert torch.equal(model.text.token_embedding.table.weight, full)

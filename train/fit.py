@@ -24,17 +24,12 @@ from train.cache import prepare_features, prepare_pixels
 from train.corpus import read_corpus, read_rsicd
 from train.settings import Settings
 from train.state import read_state
-from train.token_init import TABLE
+from train.texts import sentences_of
 from train.trainer import VALIDATION_SOURCE, Corpus, Trainer, read_log
 
 
-def initial_model(settings: Settings, init: Path | None, token_init: Path | None = None) -> DualEncoder:
+def initial_model(settings: Settings, init: Path | None) -> DualEncoder:
     """Fresh towers at the first stage's context, the trunk from ImageNet weights if there are any.
-
-    Args:
-        settings: name the model and its seed.
-        init: the trunk's weights.
-        token_init: a token table that `train.token_init` wrote.
 
     Raises:
         DataError: the weights are named but not there, or a frozen trunk has none.
@@ -44,11 +39,6 @@ def initial_model(settings: Settings, init: Path | None, token_init: Path | None
         image = config.image.model_copy(update={"dropout": settings.feature_dropout})
         config = config.model_copy(update={"image": image})
     model = seeded_model(config, settings.seed)
-    if token_init is not None:
-        if not token_init.is_file():
-            raise DataError(f"{token_init} is not there; write it with python -m train.token_init")
-        weight = load_file(token_init)[TABLE]
-        load_tensors(model.text.token_embedding.table, {"weight": weight}, origin=str(token_init))
     if init is None:
         if settings.trunk == "frozen":
             raise DataError("a frozen trunk needs weights: pass --init FILE.safetensors")
@@ -68,7 +58,7 @@ def build_corpus(data: Path, settings: Settings, model: DualEncoder, cache: Path
     val = [r for r in read_rsicd(data) if r.split == "val"] if (data / "RSICD").is_dir() else []
     prepare = prepare_features if settings.trunk == "frozen" else prepare_pixels
     return Corpus(
-        train=[r for r in records if r.split == "train"],
+        train=[r for r in records if r.split == "train" and sentences_of(r)],
         val=val,
         prepared=prepare(records, model, cache),
         row_of={r.key: i for i, r in enumerate(records)},
@@ -82,7 +72,6 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--data", type=Path, required=True, help="folder with RSICD/, UCMerced_LandUse/, ...")
     p.add_argument("--out", type=Path, required=True, help="folder of the run")
     p.add_argument("--init", type=Path, help="trunk weights (default: DATA/../init/*.safetensors if there)")
-    p.add_argument("--token-init", type=Path, help="token table to begin with, written by train.token_init")
     p.add_argument("--cache", type=Path, help="where prepared pictures are kept (default: OUT/../cache)")
     p.add_argument("--device", default=None, help="cpu or cuda (default: cuda if there)")
     p.add_argument("--save-every", type=float, default=120.0, help="seconds between two states on disk (default: 120)")
@@ -117,12 +106,12 @@ def fit(args: argparse.Namespace) -> None:
         raise TrainingError(f"{args.out} holds a run already; add --resume to go on, or choose another --out")
     found = sorted((args.data / ".." / "init").glob("*.safetensors"))
     trunk = args.init or (found[0] if found and ModelConfig.named(settings.model).image.kind == "resnetv2" else None)
-    model = initial_model(settings, trunk, args.token_init)
+    model = initial_model(settings, trunk)
     args.out.mkdir(parents=True, exist_ok=True)
     corpus = build_corpus(args.data, settings, model, args.cache or args.out.parent / "cache")
     trainer = Trainer(settings, corpus, model, args.out, pick_device(args.device))
     trainer.save_every_s = args.save_every
-    trainer.begun_with = {p.name: file_sha256(p) for p in (trunk, args.token_init) if p is not None}
+    trainer.begun_with = {trunk.name: file_sha256(trunk)} if trunk else {}
     if state is not None:
         trainer.resume(state, read_log(args.out / "log.csv"))
     trainer.run()

@@ -36,9 +36,6 @@ class Settings(BaseModel):
     batch_size: int = Field(ge=2)
     learning_rate: PositiveFloat
     trunk_learning_rate: PositiveFloat = 1e-4
-    token_learning_rate: PositiveFloat | None = (
-        None  # of the token table; low where it begins with meanings worth keeping
-    )
     weight_decay: float = Field(ge=0)
     warmup_steps: int = Field(ge=0)
     class_folder_share: float = Field(ge=0, le=1)  # part of the pictures without captions that an epoch shows

@@ -142,7 +142,9 @@ class Trainer:
                 parameter.requires_grad_(False)
             if parameter.requires_grad:
                 decays = parameter.ndim >= 2 and "positions" not in name
-                groups.setdefault((self._peak(name), decays), []).append(parameter)
+                in_trunk = name.startswith("visual.trunk.")
+                peak = self.settings.trunk_learning_rate if in_trunk else self.settings.learning_rate
+                groups.setdefault((peak, decays), []).append(parameter)
         return AdamW(
             [
                 {
@@ -155,14 +157,6 @@ class Trainer:
             betas=(0.9, 0.98),
             eps=1e-6,
         )
-
-    def _peak(self, name: str) -> float:
-        """The highest learning rate that a tensor sees."""
-        if name.startswith("visual.trunk."):
-            return self.settings.trunk_learning_rate
-        if name.startswith("text.token_embedding.table") and self.settings.token_learning_rate is not None:
-            return self.settings.token_learning_rate
-        return self.settings.learning_rate
 
     def _epoch(self, writer: SummaryWriter) -> None:
         tokenizer = Tokenizer(self.model.text.context_length)
