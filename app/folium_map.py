@@ -62,10 +62,8 @@ def heatmap_document(scene: Image.Image, heatmap: Heatmap) -> str:
     """
     bounds = [[0, 0], [heatmap.height_px, heatmap.width_px]]
     view = folium.Map(crs="Simple", tiles=None, zoom_snap=0, zoom_delta=0.5, attribution_control=False)
-    view.default_js, view.default_css = (
-        [],
-        [],
-    )  # Leaflet is written into the page; of Folium's ten files no other is needed
+    # Leaflet is written into the page; of Folium's ten files no other is needed
+    view.default_js, view.default_css = [], []
     view.options.update(min_zoom=-8, max_bounds=_grown(heatmap), max_bounds_viscosity=0.8, max_zoom=4)
     picture = data_url(shrunk(scene, LARGE_PX), "JPEG")
     folium.raster_layers.ImageOverlay(picture, bounds, name="Scene", pixelated=False, alt="the scene").add_to(view)

@@ -41,7 +41,9 @@ def initial_model(settings: Settings, init: Path | None) -> DualEncoder:
     model = seeded_model(config, settings.seed)
     if init is None:
         if settings.trunk == "frozen":
-            raise DataError("a frozen trunk needs weights: pass --init FILE.safetensors")
+            raise DataError(
+                "a frozen trunk needs weights: pass --init FILE.safetensors, or use a recipe that trains it"
+            )
         return model
     if config.image.kind != "resnetv2":
         raise DataError(f"--init gives trunk weights, but {settings.model} has no trunk; leave it out")
@@ -100,6 +102,8 @@ def fit(args: argparse.Namespace) -> None:
     Raises:
         LRSCLIPError: data, settings or an earlier state that do not fit.
     """
+    if not args.data.is_dir():
+        raise DataError(f"{args.data} is not a folder; pass --data with the folder that holds RSICD/, ...")
     settings = Settings.read(args.config)
     state = read_state(args.out)
     if state is not None and not args.resume:
