@@ -42,7 +42,7 @@ def initial_model(settings: Settings, init: Path | None) -> DualEncoder:
     if init is None:
         if settings.trunk == "frozen":
             raise DataError(
-                "a frozen trunk needs weights: pass --init FILE.safetensors, or use a recipe that trains it"
+                "a frozen trunk needs weights: pass --init FILE, or take a recipe that trains it"
             )
         return model
     if config.image.kind != "resnetv2":
