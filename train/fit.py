@@ -41,9 +41,7 @@ def initial_model(settings: Settings, init: Path | None) -> DualEncoder:
     model = seeded_model(config, settings.seed)
     if init is None:
         if settings.trunk == "frozen":
-            raise DataError(
-                "a frozen trunk needs weights: pass --init FILE, or take a recipe that trains it"
-            )
+            raise DataError("a frozen trunk needs weights: pass --init FILE, or take a recipe that trains it")
         return model
     if config.image.kind != "resnetv2":
         raise DataError(f"--init gives trunk weights, but {settings.model} has no trunk; leave it out")
