@@ -10,11 +10,11 @@ import gradio as gr
 from app.events import ENCODING, INTERNAL, QUICK, UPLOAD, for_page
 from app.folium_map import heatmap_iframe
 from app.localise import heat
+from app.meter import meter_of
 from app.pictures import upload_box, uploaded
-from app.search import token_report
 from app.state import AppState, Stops
 from app.strip import TileStrip
-from app.words import beside, empty, heatmap_facts, reading, token_meter
+from app.words import beside, empty, heatmap_facts, token_meter
 from lrsclip.errors import Cancelled
 
 
@@ -58,11 +58,6 @@ def lay_out(state: AppState) -> LocalisePage:
 def wire(state: AppState, demo: gr.Blocks, page: LocalisePage) -> None:
     """Connect the tab's parts; work that nobody waits for any more is stopped."""
     stops = Stops()
-    limit = state.bundle.context_length
-
-    def measure(text: str) -> tuple[str, str]:
-        report = token_report(state, text)
-        return token_meter(report, limit), reading(report)
 
     def localise(
         upload: dict[str, Any] | None,
@@ -85,7 +80,7 @@ def wire(state: AppState, demo: gr.Blocks, page: LocalisePage) -> None:
     def stop(request: gr.Request) -> None:
         stops.stop(str(request.session_hash))
 
-    page.text.change(measure, page.text, [page.meter, page.reading], **QUICK)
+    page.text.change(for_page(meter_of(state)), page.text, [page.meter, page.reading], **QUICK)
     gr.on(
         [page.button.click, page.text.submit], for_page(localise), [page.scene, page.text], page.map,
         show_progress_on=page.map, **UPLOAD, **ENCODING, **INTERNAL,

@@ -9,12 +9,13 @@ import gradio as gr
 from PIL import Image
 
 from app.events import ENCODING, INTERNAL, QUICK, for_page
+from app.meter import meter_of
 from app.page_classify import ClassifyPage
 from app.page_localise import LocalisePage
 from app.pictures import LARGE_PX, shrunk, thumbnail, tile_picture
-from app.search import EXAMPLES, MAX_HITS, START_HITS, Found, find, first_tiles, token_report
+from app.search import EXAMPLES, MAX_HITS, START_HITS, Found, find, first_tiles
 from app.state import AppState
-from app.words import empty, reading, search_summary, tile_facts, token_meter
+from app.words import empty, search_summary, tile_facts, token_meter
 from lrsclip.errors import TileSourceError
 
 _NOTHING_CHOSEN = "Click a picture to see it large, with its score and facts."
@@ -137,10 +138,6 @@ def wire(state: AppState, page: SearchPage, tabs: gr.Tabs, classify: ClassifyPag
 def _wire_search(state: AppState, page: SearchPage) -> None:
     controls, results, details = page.controls, page.results, page.details
 
-    def measure(text: str) -> tuple[str, str]:
-        report = token_report(state, text)
-        return token_meter(report, state.bundle.context_length), reading(report)
-
     def search(text: str, count: float) -> tuple[Any, ...]:
         found = find(state, text, int(count))
         shown = [(thumbnail(state, hit.tile_id), f"{hit.rank}  ·  {hit.score_cos:.3f}") for hit in found.hits]
@@ -149,7 +146,7 @@ def _wire_search(state: AppState, page: SearchPage) -> None:
         nothing = None, gr.Image(None, visible=False), empty(_NOTHING_CHOSEN), gr.Row(visible=False)
         return found, summary, gallery, *nothing
 
-    controls.text.change(measure, controls.text, [controls.meter, controls.reading], **QUICK)
+    controls.text.change(for_page(meter_of(state)), controls.text, [controls.meter, controls.reading], **QUICK)
     for button, example in zip(controls.examples, EXAMPLES, strict=True):
         button.click(_giving(example.text), None, controls.text, **QUICK)
     gr.on(

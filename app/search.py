@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.state import AppState
-from lrsclip import TokenReport
 from lrsclip.errors import TextError
 from lrsclip.index import Hit
 
@@ -54,11 +53,6 @@ def first_tiles(state: AppState) -> Found:
     """The first tiles of the collection, to look at before any search; they have ranks but no scores."""
     first = state.index.tile_ids()[:START_HITS]
     return Found("", tuple(Hit(tile_id, float("nan"), rank) for rank, tile_id in enumerate(first, 1)), 0.0, 0.0)
-
-
-def token_report(state: AppState, text: str) -> TokenReport | None:
-    """How a text fits the model, None while there is nothing in it."""
-    return state.bundle.describe_tokens(text) if text.strip() else None
 
 
 @dataclass(frozen=True)

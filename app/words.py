@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from html import escape
 
@@ -12,8 +11,8 @@ from lrsclip.classify import ClassScore
 from lrsclip.index import Hit
 from lrsclip.localize import Heatmap
 from lrsclip.tiles import Tile
+from lrsclip.tokens import WORD
 
-_WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")  # the words that TokenReport.unseen_words speaks of
 _CONTEXT = 48  # characters left of a long stretch of plain text on either side of something marked
 
 
@@ -65,7 +64,7 @@ def reading(report: TokenReport | None) -> str:
 def _marked(report: TokenReport) -> str:
     """The text that is read, words never seen in training marked, long stretches between them shortened."""
     unseen = set(report.unseen_words)
-    marks = [match for match in _WORD.finditer(report.kept) if match.group().lower() in unseen]
+    marks = [match for match in WORD.finditer(report.kept) if match.group().lower() in unseen]
     if not marks:  # they all stand in the part that is cut
         return ", ".join(f"<mark>{escape(word)}</mark>" for word in report.unseen_words)
     out = escape(_shortened(report.kept[: marks[0].start()], keep_start=False))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 
 from lrsclip.config import ModelConfig
 from lrsclip.errors import CheckpointError
+from lrsclip.files import file_sha256, write_json
 from lrsclip.model import DualEncoder, seeded_model
 
 WEIGHTS = "model.safetensors"
@@ -23,19 +23,6 @@ MANIFEST = "manifest.json"
 FORMAT = 1
 _INT8 = "text.token_embedding.table.weight"  # a fifth of a small checkpoint, and the least delicate part of it
 _ROW_SCALE = ".row_scale"
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, as hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def write_json(path: Path, data: Mapping[str, Any]) -> None:
-    """Write JSON under a temporary name, then rename, so that no reader ever sees half a file."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(part, path)
 
 
 def write_checkpoint(
@@ -73,7 +60,7 @@ def write_checkpoint(
         "name": name,
         "sha256": sha,
         "config": config,
-        "preprocessing": {"image_px": model.config.image.image_px, **config["preprocess"]},
+        "preprocessing": _preprocessing(model.config),
         "training": dict(training),
         "metrics": dict(metrics),
         "vocabulary": dict(sorted(vocabulary.items(), key=lambda item: (-item[1], item[0]))),
@@ -123,6 +110,8 @@ def read_checkpoint(folder: Path) -> tuple[DualEncoder, dict[str, Any]]:
             "one of the two is damaged or of another checkpoint: fetch both again"
         )
     config = ModelConfig.parse(manifest["config"], origin=str(folder / MANIFEST))
+    if manifest.get("preprocessing", _preprocessing(config)) != _preprocessing(config):
+        raise CheckpointError(f"{folder / MANIFEST}: preprocessing contradicts config; fetch the checkpoint again")
     try:
         tensors = load_file(path)
     except SafetensorError as error:
@@ -149,6 +138,11 @@ def load_tensors(model: nn.Module, tensors: Mapping[str, Tensor], *, origin: str
                 f"the configuration asks for {tuple(own[name].shape)}; they do not belong together"
             )
     model.load_state_dict({k: v.float() for k, v in tensors.items()}, strict=False)
+
+
+def _preprocessing(config: ModelConfig) -> dict[str, Any]:
+    """What a reader of the manifest looks for first, in one place."""
+    return {"image_px": config.image.image_px, **config.preprocess.model_dump(mode="json")}
 
 
 def _packed(model: nn.Module) -> dict[str, Tensor]:

@@ -8,9 +8,10 @@ import torch
 
 from lrsclip import hub
 from lrsclip.bundle import LRSCLIP
-from lrsclip.checkpoint import file_sha256, read_checkpoint
+from lrsclip.checkpoint import read_checkpoint
 from lrsclip.config import ImageConfig, ModelConfig, PreprocessConfig, TextConfig
 from lrsclip.errors import UnknownModelError
+from lrsclip.files import file_sha256
 from lrsclip.model import seeded_model
 from lrsclip.precision import pick_device, pick_dtype
 from lrsclip.published import read_published

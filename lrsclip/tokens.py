@@ -19,7 +19,7 @@ from lrsclip.errors import TextError
 
 MAX_CHARACTERS = 100_000  # of one text; far beyond 248 tokens, short enough to be read in no time
 _CACHED_TEXTS, _CACHED_WORDS = 4096, 50_000  # a server must not remember all that was ever typed
-_WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
+WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class TokenReport:
 
 def words(text: str) -> list[str]:
     """The words of a text in lower case, digits and punctuation left out."""
-    return _WORD.findall(text.lower())
+    return WORD.findall(text.lower())
 
 
 @lru_cache(maxsize=1)

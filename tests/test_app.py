@@ -20,8 +20,9 @@ from PIL import Image
 import lrsclip
 from app import cli, colours, folium_map, words
 from app.classify import RSICD_LABELS, lines_of, score_classes
+from app.meter import token_report
 from app.pictures import shrunk, thumbnail, uploaded
-from app.search import EXAMPLES, find, token_report
+from app.search import EXAMPLES, find
 from app.state import AppState, Recent, Stops
 from lrsclip.checkpoint import write_checkpoint
 from lrsclip.classify import class_prototypes, classify

@@ -89,6 +89,13 @@ def test_meter_follows_the_typing(page: Page) -> None:
     expect(reading).to_contain_text("never saw in training")
 
 
+def test_a_text_with_nothing_to_read_is_answered_in_words(page: Page) -> None:
+    page.locator("#description textarea").fill("<end_of_text>")
+    expect(page.get_by_text("write at least one word")).to_be_visible()
+    page.locator("#description textarea").fill("white boats")
+    expect(page.locator("#meter")).to_contain_text("4 / 248 tokens")
+
+
 def test_text_beyond_the_limit_is_struck_out(page: Page) -> None:
     page.locator("#description textarea").fill("white boats in the harbour " * 60 + "at the very end")
     expect(page.locator("#meter")).to_contain_text("too many: the end is not read")

@@ -77,6 +77,14 @@ def test_weights_of_another_manifest_are_refused(folder: Path) -> None:
         lrsclip.load(folder)
 
 
+def test_preprocessing_that_contradicts_the_configuration_is_refused(folder: Path) -> None:
+    manifest = read_manifest(folder)
+    manifest["preprocessing"]["image_px"] = 336
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(CheckpointError, match="preprocessing contradicts config"):
+        lrsclip.load(folder)
+
+
 def test_truncated_weights_are_refused(folder: Path) -> None:
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])

@@ -24,9 +24,9 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from lrsclip.checkpoint import write_json
 from lrsclip.decode import read_picture
 from lrsclip.errors import DataError, PictureError
+from lrsclip.files import write_json
 from lrsclip.model import DualEncoder
 from lrsclip.pictures import build_preprocess, to_batch
 from lrsclip.precision import fast_bf16

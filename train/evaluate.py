@@ -20,8 +20,9 @@ from tqdm import tqdm
 
 import lrsclip
 from lrsclip import LRSCLIP, LRSCLIPError
-from lrsclip.checkpoint import MANIFEST, read_manifest, write_json
+from lrsclip.checkpoint import MANIFEST, read_manifest
 from lrsclip.errors import DataError
+from lrsclip.files import write_json
 from lrsclip.loading import locate
 from lrsclip.metrics import retrieval_scores
 from train.cache import open_picture

@@ -15,9 +15,10 @@ from pathlib import Path
 
 from safetensors.torch import load_file
 
-from lrsclip.checkpoint import file_sha256, load_tensors
+from lrsclip.checkpoint import load_tensors
 from lrsclip.config import ModelConfig
 from lrsclip.errors import DataError, LRSCLIPError, TrainingError
+from lrsclip.files import file_sha256
 from lrsclip.model import DualEncoder, seeded_model
 from lrsclip.precision import pick_device
 from train.cache import prepare_features, prepare_pixels

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 import math
 import time
@@ -17,6 +18,7 @@ from tqdm import tqdm
 
 from lrsclip.checkpoint import write_checkpoint
 from lrsclip.errors import TrainingError
+from lrsclip.files import write_atomically
 from lrsclip.model import MAX_LOGIT_SCALE, DualEncoder
 from lrsclip.tokens import Tokenizer
 from train.batches import Batch, BatchMaker
@@ -282,12 +284,11 @@ class Trainer:
 
 def write_log(path: Path, fields: tuple[str, ...], rows: list[dict[str, float]]) -> None:
     """Write a log as CSV, whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    with part.open("w", newline="") as file:
-        writer = csv.DictWriter(file, fields)
-        writer.writeheader()
-        writer.writerows(rows)
-    part.replace(path)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, fields)
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomically(path, text.getvalue().encode())
 
 
 def read_log(path: Path) -> list[dict[str, float]]:

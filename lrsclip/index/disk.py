@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
 import re
 from collections.abc import Iterator
@@ -31,6 +30,7 @@ import safetensors
 import safetensors.numpy
 
 from lrsclip.errors import IndexDamagedError
+from lrsclip.files import write_atomically
 from lrsclip.index import data as d
 
 MANIFEST = "manifest.json"
@@ -162,23 +162,6 @@ def tidy(directory: Path, manifest: d.Manifest) -> None:
     with writing_to(directory):
         for path in litter(directory, manifest):
             path.unlink(missing_ok=True)
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file that is either there as a whole or not at all, even after a power cut.
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        with draft.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -20,11 +18,13 @@ from pathlib import Path
 import numpy as np
 import safetensors
 import safetensors.numpy
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from lrsclip.errors import Cancelled
+from lrsclip.files import write_atomically
 from lrsclip.index.data import ModelMark, Row, Skipped, row_from_dict, row_to_dict
-from lrsclip.index.disk import write_atomically, writing_to
+from lrsclip.index.disk import writing_to
 
 # Seconds of work that a kill may cost. Smaller means more files, larger means more lost.
 PART_SECONDS = 2.0
@@ -151,36 +151,18 @@ def directory_lock(directory: Path, stop: threading.Event | None) -> Iterator[No
         Cancelled: stop was set while waiting.
         IndexDamagedError: the folder cannot be written to.
     """
+    lock = FileLock(directory / "build.lock")
     with writing_to(directory):
         directory.mkdir(parents=True, exist_ok=True)
-        handle = os.open(directory / "build.lock", os.O_RDWR | os.O_CREAT, 0o644)
+        while not lock.is_locked:
+            try:
+                lock.acquire(timeout=_LOCK_POLL_SECONDS)
+            except Timeout as error:  # caught in here: it is an OSError too
+                if stop is not None and stop.is_set():
+                    raise Cancelled(
+                        f"stopped while another build in {directory} was running; build again later"
+                    ) from error
     try:
-        while not _try_lock(handle):
-            if stop is not None and stop.is_set():
-                raise Cancelled(f"stopped while another build in {directory} was running; build again later")
-            time.sleep(_LOCK_POLL_SECONDS)
         yield
     finally:
-        os.close(handle)
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _try_lock(handle: int) -> bool:
-        try:
-            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-else:
-    import fcntl
-
-    def _try_lock(handle: int) -> bool:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        except OSError:
-            return True  # a network disk without locks: better unguarded than not at all
-        return True
+        lock.release()

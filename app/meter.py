@@ -1,0 +1,28 @@
+"""What a text box shows as one types: the count of tokens, what is cut, and which words are new to the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from app.state import AppState
+from app.words import reading, token_meter
+from lrsclip import TokenReport
+
+
+def token_report(state: AppState, text: str) -> TokenReport | None:
+    """How a text fits the model, None while there is nothing in it.
+
+    Raises:
+        TextError: there is something in the box, but nothing to read; or far too much.
+    """
+    return state.bundle.describe_tokens(text) if text.strip() else None
+
+
+def meter_of(state: AppState) -> Callable[[str], tuple[str, str]]:
+    """An event for a text box's changes: the text to the meter and the reading under it, both HTML."""
+
+    def measure(text: str) -> tuple[str, str]:
+        report = token_report(state, text)
+        return token_meter(report, state.bundle.context_length), reading(report)
+
+    return measure
