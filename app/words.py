@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from html import escape
 
@@ -48,9 +49,9 @@ def reading(report: TokenReport | None) -> str:
     """What the model cannot make use of: the part that is cut, struck out, and the words that are new to it, marked."""
     parts = []
     if report and report.is_cut:
-        before = report.kept[-_CONTEXT:]
+        before = _shortened(report.kept, keep_start=False)
         parts.append(
-            f'<p class="reading">… {escape(before)}<del>{escape(report.cut)}</del></p>'
+            f'<p class="reading">{escape(before)}<del>{escape(report.cut)}</del></p>'
             f'<p class="why"><del>Struck out</del>: beyond {report.limit} tokens, not read by the model.</p>'
         )
     if report and report.unseen_words:
@@ -63,8 +64,11 @@ def reading(report: TokenReport | None) -> str:
 
 def _marked(report: TokenReport) -> str:
     """The text that is read, words never seen in training marked, long stretches between them shortened."""
-    unseen = set(report.unseen_words)
-    marks = [match for match in WORD.finditer(report.kept) if match.group().lower() in unseen]
+    first: dict[str, re.Match[str]] = {}  # once is enough: a word that comes back is no news
+    for match in WORD.finditer(report.kept):
+        if match.group().lower() in report.unseen_words:
+            first.setdefault(match.group().lower(), match)
+    marks = list(first.values())
     if not marks:  # they all stand in the part that is cut
         return ", ".join(f"<mark>{escape(word)}</mark>" for word in report.unseen_words)
     out = escape(_shortened(report.kept[: marks[0].start()], keep_start=False))

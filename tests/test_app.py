@@ -65,6 +65,17 @@ def visible(fragment: str) -> str:
 # token meter
 
 
+def test_the_reading_marks_a_word_once_and_cuts_no_word_in_half(state: AppState) -> None:
+    report = token_report(state, "the white zeppelin of the long harbour road " * 60)
+    assert report is not None and report.is_cut
+    shown = re.sub(r"<[^>]+>", " ", words.reading(report))
+    assert words.reading(report).count("<mark>zeppelin</mark>") == 1
+    allowed = set(["the", "white", "zeppelin", "of", "long", "harbour", "road"])
+    before_why = re.findall(r'<p class="reading">(.*?)</p>', words.reading(report))
+    assert set(re.sub(r"<[^>]+>|…", " ", " ".join(before_why)).split()) <= allowed
+    assert "not read by the model" in shown
+
+
 def test_meter_counts_and_stays_quiet_while_all_is_well(state: AppState) -> None:
     report = token_report(state, "white boats in a harbour")
     assert report is not None
