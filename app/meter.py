@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from app.events import sentence
 from app.state import AppState
 from app.words import reading, token_meter
 from lrsclip import TokenReport
+from lrsclip.errors import TextError
 
 
 def token_report(state: AppState, text: str) -> TokenReport | None:
@@ -22,7 +24,11 @@ def meter_of(state: AppState) -> Callable[[str], tuple[str, str]]:
     """An event for a text box's changes: the text to the meter and the reading under it, both HTML."""
 
     def measure(text: str) -> tuple[str, str]:
-        report = token_report(state, text)
-        return token_meter(report, state.bundle.context_length), reading(report)
+        limit = state.bundle.context_length
+        try:
+            report = token_report(state, text)
+        except TextError as error:  # said in place: a passing note needs the queue, which typing does not wait in
+            return token_meter(None, limit), f'<p class="why">{sentence(error)}</p>'
+        return token_meter(report, limit), reading(report)
 
     return measure

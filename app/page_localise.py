@@ -80,7 +80,7 @@ def wire(state: AppState, demo: gr.Blocks, page: LocalisePage) -> None:
     def stop(request: gr.Request) -> None:
         stops.stop(str(request.session_hash))
 
-    page.text.change(for_page(meter_of(state)), page.text, [page.meter, page.reading], **QUICK)
+    page.text.change(meter_of(state), page.text, [page.meter, page.reading], **QUICK)
     gr.on(
         [page.button.click, page.text.submit], for_page(localise), [page.scene, page.text], page.map,
         show_progress_on=page.map, **UPLOAD, **ENCODING, **INTERNAL,

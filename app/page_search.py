@@ -146,7 +146,7 @@ def _wire_search(state: AppState, page: SearchPage) -> None:
         nothing = None, gr.Image(None, visible=False), empty(_NOTHING_CHOSEN), gr.Row(visible=False)
         return found, summary, gallery, *nothing
 
-    controls.text.change(for_page(meter_of(state)), controls.text, [controls.meter, controls.reading], **QUICK)
+    controls.text.change(meter_of(state), controls.text, [controls.meter, controls.reading], **QUICK)
     for button, example in zip(controls.examples, EXAMPLES, strict=True):
         button.click(_giving(example.text), None, controls.text, **QUICK)
     gr.on(
