@@ -21,8 +21,9 @@ from lrsclip.model import DualEncoder, seeded_model
 WEIGHTS = "model.safetensors"
 MANIFEST = "manifest.json"
 FORMAT = 1
-_INT8 = "text.token_embedding.table.weight"  # a fifth of a small checkpoint, and the least delicate part of it
+_TOKEN_TABLE = "text.token_embedding.table.weight"  # of a factorized table: large, and the least delicate part
 _ROW_SCALE = ".row_scale"
+_LARGE = 2**14  # elements; below, a scale for each row costs more than it saves
 
 
 def write_checkpoint(
@@ -36,7 +37,8 @@ def write_checkpoint(
 ) -> str:
     """Write a checkpoint that `lrsclip.load` reads.
 
-    Weights are stored as float16, a small model's token table as int8 with a scale for each row.
+    Weights are stored as float16; a factorized token table, and all large matrices where the configuration says
+    `"stored": "int8"`, as int8 with a scale for each row.
 
     Args:
         folder: made if absent.
@@ -145,14 +147,21 @@ def _preprocessing(config: ModelConfig) -> dict[str, Any]:
     return {"image_px": config.image.image_px, **config.preprocess.model_dump(mode="json")}
 
 
-def _packed(model: nn.Module) -> dict[str, Tensor]:
+def _packed(model: DualEncoder) -> dict[str, Tensor]:
     tensors = {k: _half(v) for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}
-    if _INT8 in tensors:
-        rows = tensors[_INT8].float()
-        scale = (rows.abs().amax(dim=1, keepdim=True) / 127).clamp(min=1e-6).half()
-        tensors[_INT8] = (rows / scale.float()).round().clamp(-127, 127).to(torch.int8)
-        tensors[_INT8 + _ROW_SCALE] = scale
+    for name, tensor in list(tensors.items()):
+        if name == _TOKEN_TABLE or (model.config.stored == "int8" and _is_matrix(name, tensor)):
+            rows = tensor.float()
+            over = tuple(range(1, rows.ndim))
+            scale = (rows.abs().amax(dim=over, keepdim=True) / 127).clamp(min=1e-6).half()
+            tensors[name] = (rows / scale.float()).round().clamp(-127, 127).to(torch.int8)
+            tensors[name + _ROW_SCALE] = scale
     return tensors
+
+
+def _is_matrix(name: str, tensor: Tensor) -> bool:
+    """Whether int8 serves a tensor: the norms, biases and positions are small, and finer than it."""
+    return tensor.ndim >= 2 and tensor.numel() >= _LARGE and "positions" not in name
 
 
 def _unpacked(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

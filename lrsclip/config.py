@@ -45,8 +45,9 @@ class ImageConfig(_Frozen):
 
 
 class TextConfig(_Frozen):
-    """The causal text tower with CLIP's byte-pair tokens."""
+    """The text tower over CLIP's byte-pair tokens: `clip` is CLIP's own, causal; `sentence` has the shape of BERT."""
 
+    kind: Literal["clip", "sentence"] = "clip"
     context_length: PositiveInt = 248
     kept_positions: int = Field(default=20, ge=0)
     vocab_size: PositiveInt = 49408
@@ -56,6 +57,7 @@ class TextConfig(_Frozen):
     mlp_ratio: PositiveFloat = 4.0
     # a token table of this rank, projected up: so a small checkpoint keeps all of CLIP's tokens
     embed_rank: PositiveInt | None = None
+    dropout: float = Field(default=0.0, ge=0, lt=1)  # sentence only: inside the layers, in training
 
     @model_validator(mode="after")
     def _kept_within_context(self) -> TextConfig:
@@ -80,6 +82,7 @@ class ModelConfig(_Frozen):
     text: TextConfig
     preprocess: PreprocessConfig
     quick_gelu: bool = False
+    stored: Literal["float16", "int8"] = "float16"  # large matrices in a checkpoint; int8 with a scale for each row
 
     @classmethod
     def named(cls, name: str) -> ModelConfig:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from lrsclip.config import ModelConfig
 from lrsclip.kps import stretch_positions
-from lrsclip.text import TextTower, encode_by_length
+from lrsclip.text import build_text_tower, encode_by_length
 from lrsclip.vision import ResNetTower, build_image_tower
 
 TEXT_CHUNK = 64
@@ -24,7 +24,7 @@ class DualEncoder(nn.Module):
         super().__init__()
         self.config = config
         self.visual: nn.Module = build_image_tower(config.image, config.embed_dim, config.quick_gelu)
-        self.text = TextTower(config.text, config.embed_dim, config.quick_gelu)
+        self.text = build_text_tower(config.text, config.embed_dim, config.quick_gelu)
         self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
 
     def encode_image(self, pixels: Tensor) -> Tensor:

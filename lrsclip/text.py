@@ -1,33 +1,22 @@
-"""The text tower: open_clip's causal transformer with KPS positions, run only as far as the texts are long.
+"""The text towers: CLIP's causal one here, the small model's in `sentence.py`; both run only as far as texts are long.
 
-The feature of a text is read at its end-of-text token, and the attention is causal, so nothing behind that token can
-change it. A batch is therefore cut to its longest text (`trim`) instead of running all 248 positions.
+In CLIP's the feature of a text is read at its end-of-text token, and the attention is causal, so nothing behind that
+token can change it; the other masks what is behind. A batch is therefore cut to its longest text (`trim`) instead of
+running all 248 positions.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from open_clip.transformer import LayerNorm, QuickGELU, TextTransformer
 from torch import Tensor, nn
 
 from lrsclip.config import TextConfig
+from lrsclip.embedding import FactorizedEmbedding
 from lrsclip.kps import Positions
-
-
-class FactorizedEmbedding(nn.Module):
-    """A token table of rank R with a linear map up to the tower's width: (vocab, R) and (R, W)."""
-
-    def __init__(self, vocab_size: int, rank: int, width: int) -> None:
-        super().__init__()
-        self.table = nn.Embedding(vocab_size, rank)
-        self.up = nn.Linear(rank, width, bias=False)
-        nn.init.normal_(self.table.weight, std=1.0)
-        nn.init.normal_(self.up.weight, std=0.02 * rank**-0.5)  # so that rows start as large as CLIP's own (std 0.02)
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        """(N, L) token ids to (N, L, W)."""
-        out: Tensor = self.up(self.table(tokens))
-        return out
+from lrsclip.sentence import SentenceTower
 
 
 class TextTower(TextTransformer):
@@ -65,12 +54,19 @@ class TextTower(TextTransformer):
         self.register_buffer("attn_mask", self.build_causal_mask().to(table.device), persistent=False)
 
 
+def build_text_tower(config: TextConfig, embed_dim: int, quick_gelu: bool) -> TextTower | SentenceTower:
+    """The tower that a configuration names, with fresh weights."""
+    if config.kind == "sentence":
+        return SentenceTower(config, embed_dim)
+    return TextTower(config, embed_dim, quick_gelu)
+
+
 def trim(tokens: Tensor) -> Tensor:
     """Cut a (N, L) batch behind its longest text; the end-of-text token has the highest id, so arg-max finds it."""
     return tokens[:, : int(tokens.argmax(dim=1).max()) + 1]
 
 
-def encode_by_length(tower: nn.Module, tokens: Tensor, chunk: int) -> Tensor:
+def encode_by_length(tower: Callable[[Tensor], Tensor], tokens: Tensor, chunk: int) -> Tensor:
     """Encode texts in chunks of like length, each cut to its longest; rows come back in the order given.
 
     Args:

@@ -24,7 +24,7 @@ from train.trainer import Trainer, read_log
 from .corpora import make_class_folders, make_rsicd, write_trunk
 
 SETTINGS = {
-    "model": "tiny",
+    "model": "tiny-causal",
     "trunk": "frozen",
     "stages": [
         {"context_length": 77, "epochs": 2, "long_weight": 0.5},

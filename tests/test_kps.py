@@ -30,7 +30,7 @@ def test_too_short_a_table_is_refused() -> None:
 
 
 def test_kept_rows_stay_and_stretched_rows_learn() -> None:
-    model = DualEncoder(ModelConfig.named("tiny").with_context(77))
+    model = DualEncoder(ModelConfig.named("tiny-causal").with_context(77))
     before = model.text.positions(77).detach().clone()
     model.stretch()
     assert model.config.text.context_length == 248

@@ -28,7 +28,7 @@ TEXTS = ["an airport with several planes parked beside a long terminal building"
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A checkpoint folder of ours."""
-    model = seeded_model(ModelConfig.named("tiny"), seed=3)
+    model = seeded_model(ModelConfig.named("tiny-causal"), seed=3)
     write_checkpoint(tmp_path / "ours", model, name="ours", vocabulary={"sea": 2}, training={}, metrics={})
     return tmp_path / "ours"
 
@@ -195,7 +195,7 @@ def test_a_cut_text_is_logged(caplog: pytest.LogCaptureFixture) -> None:
 def test_token_table_is_stored_small_and_read_close(folder: Path) -> None:
     name = "text.token_embedding.table.weight"
     assert load_file(folder / "model.safetensors")[name].dtype == torch.int8
-    exact = seeded_model(ModelConfig.named("tiny"), seed=3).state_dict()[name]
+    exact = seeded_model(ModelConfig.named("tiny-causal"), seed=3).state_dict()[name]
     read = lrsclip.load(folder, precision="fp32").model.state_dict()[name]
     assert (read - exact).abs().max() <= exact.abs().max() / 127 / 2 + 1e-3
 

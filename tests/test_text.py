@@ -10,18 +10,17 @@ from hypothesis import strategies as st
 import lrsclip
 from lrsclip.config import ModelConfig
 from lrsclip.errors import TextError
-from lrsclip.model import DualEncoder
+from lrsclip.model import DualEncoder, seeded_model
 from lrsclip.tokens import Tokenizer
 
 TOKENIZER = Tokenizer(248)
 EOT = 49407
 
 
-@pytest.fixture(scope="module")
-def model() -> DualEncoder:
-    """A text tower of the published size in width, one layer less deep than it matters."""
-    torch.manual_seed(0)
-    return DualEncoder(ModelConfig.named("tiny")).eval()
+@pytest.fixture(scope="module", params=["tiny", "tiny-causal"])
+def model(request: pytest.FixtureRequest) -> DualEncoder:
+    """A model with either kind of text tower."""
+    return seeded_model(ModelConfig.named(request.param), seed=0).eval()
 
 
 def padded(tokens: torch.Tensor, length: int = 248) -> torch.Tensor:

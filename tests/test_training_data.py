@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from lrsclip.errors import DataError, TrainingError
-from train.batches import turn
+from train.batches import crop_cells, turn
 from train.cache import open_picture
 from train.corpus import read_corpus
 from train.losses import dual_text_loss, info_nce, same_texts
@@ -126,6 +126,41 @@ def test_turn_is_the_eight_symmetries() -> None:
     assert torch.equal(out[0], grid[0])
     assert torch.equal(out[1], torch.rot90(grid[0], 1, (1, 2)))
     assert len({tuple(o[0].flatten().tolist()) for o in out}) == 8
+
+
+def test_crops_are_squares_of_whole_cells() -> None:
+    ramp = torch.arange(7.0).expand(7, 7)
+    grids = torch.stack([ramp, ramp.T]).expand(64, 2, 7, 7).clone()
+    fixed = np.zeros(64, bool)
+    fixed[:4] = True
+    out = crop_cells(grids, 0.5, fixed, np.random.default_rng(0))
+    assert torch.equal(out[:4], grids[:4])
+    spans = {round(float(o[0].max() - o[0].min())) for o in out}
+    assert spans == {4, 5, 6}  # squares of 5, 6 and 7 cells: a half of the area, and no less
+    cropped = out[(out != grids).flatten(1).any(dim=1)]
+    assert len(cropped) > 20
+    assert len({(float(o[0, 0, 0]), float(o[1, 0, 0])) for o in cropped}) > 4  # from many places
+    for o in cropped:
+        assert torch.allclose(o[0], o[0, :1].expand(7, 7))  # neither turned nor sheared
+        assert (o[0, 0].diff() > -1e-6).all()
+    same = crop_cells(grids, 1.0, fixed, np.random.default_rng(0))
+    assert torch.equal(same, grids)
+
+
+def test_a_labelled_picture_has_its_class_named_now_and_then() -> None:
+    r = record("a pond", "two roads", label="golf course")
+    pairs = [compose(r, np.random.default_rng(seed), class_sentence=0.5) for seed in range(200)]
+    named = [p for p in pairs if "golf course" in p.long]
+    assert 70 < len(named) < 130
+    assert 10 < sum("golf course" in p.short for p in pairs) < 60
+    assert all("A pond." in p.long and "Two roads." in p.long for p in pairs)
+    assert not any("golf" in compose(r, np.random.default_rng(seed)).long for seed in range(20))
+    assert vocabulary([r])["golf"] == 1
+
+
+def test_rsicd_pictures_know_their_scene(data: Path) -> None:
+    labels = {r.path.name.split("_")[0]: r.label for r in read_corpus(data) if r.source == "rsicd"}
+    assert labels == {"forest": "forest", "desert": "desert", "airport": "airport", "harbour": None}
 
 
 def test_info_nce_by_hand() -> None:

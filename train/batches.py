@@ -6,12 +6,14 @@ batches as one that was not.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from lrsclip.tokens import Tokenizer
@@ -80,7 +82,8 @@ class BatchMaker:
 
     def _make(self, chosen: np.ndarray, epoch: int, step: int, tokenizer: Tokenizer) -> Batch:
         random = np.random.default_rng([self.settings.seed, _DRAW, epoch, step])
-        pairs = [compose(self.records[i], random, self.settings.word_drop) for i in chosen]
+        drop, named = self.settings.word_drop, self.settings.class_sentence
+        pairs = [compose(self.records[i], random, drop, named) for i in chosen]
         rows = torch.from_numpy(np.stack([self.prepared.rows[self.row_of[i]] for i in chosen]))
         if self.settings.flips:
             rows = self._turned(rows, pairs, random)
@@ -94,7 +97,11 @@ class BatchMaker:
         if self.prepared.is_features:
             side = int(rows.shape[1] ** 0.5)
             grid = rows.unflatten(1, (side, side)).permute(0, 3, 1, 2)
-            return turn(grid, turns).flatten(2).transpose(1, 2).contiguous()
+            grid = turn(grid, turns)
+            if self.settings.crop_scale_min < 1:
+                fixed = np.array([p.names_direction for p in pairs])
+                grid = crop_cells(grid, self.settings.crop_scale_min, fixed, random)
+            return grid.flatten(2).transpose(1, 2).contiguous()
         return turn(rows, turns)
 
 
@@ -106,4 +113,27 @@ def turn(grids: Tensor, turns: np.ndarray) -> Tensor:
         if len(rows):
             some = torch.rot90(grids[rows], number % 4, (2, 3))
             out[rows] = some.flip(3) if number >= 4 else some
+    return out
+
+
+def crop_cells(grids: Tensor, scale_min: float, fixed: np.ndarray, random: np.random.Generator) -> Tensor:
+    """Crop feature maps (N, C, S, S) to a random square of whole cells and stretch it to S x S again.
+
+    Nearly what a crop of the picture would give, without running the trunk on it.
+
+    Args:
+        grids: the maps.
+        scale_min: smallest part of the area that is kept.
+        fixed: (N,) bool, true for maps that stay whole.
+        random: draws side and place.
+    """
+    side = grids.shape[-1]
+    sides = random.integers(math.ceil(side * scale_min**0.5), side + 1, size=len(grids))
+    sides[fixed] = side
+    out = grids.clone()
+    places = np.stack([sides, random.integers(side - sides + 1), random.integers(side - sides + 1)], axis=1)
+    for kept, top, left in np.unique(places[sides < side], axis=0):
+        rows = torch.from_numpy(np.flatnonzero((places == (kept, top, left)).all(axis=1)))
+        window = grids[rows, :, top : top + kept, left : left + kept].float()
+        out[rows] = F.interpolate(window, size=(side, side), mode="bilinear", align_corners=False).to(grids.dtype)
     return out

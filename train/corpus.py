@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 from lrsclip.errors import DataError
@@ -10,29 +12,20 @@ from train.readers import Record, add_captions, read_class_folders, read_karpath
 
 log = logging.getLogger(__name__)
 
-EUROSAT_LABELS = {
-    "AnnualCrop": "annual crop land",
-    "Forest": "forest",
-    "HerbaceousVegetation": "herbaceous vegetation",
-    "Highway": "highway or road",
-    "Industrial": "industrial buildings",
-    "Pasture": "pasture land",
-    "PermanentCrop": "permanent crop land",
-    "Residential": "residential buildings",
-    "River": "river",
-    "SeaLake": "sea or lake",
-}
+CLASS_NAMES: dict[str, dict[str, str]] = json.loads((Path(__file__).parent / "class_names.json").read_text())
 
 
 def read_rsicd(data: Path) -> list[Record]:
-    """RSICD with its own captions only, as the retrieval protocol asks."""
-    return read_karpathy(data / "RSICD/dataset_rsicd.json", data / "RSICD/RSICD_images", "rsicd")
+    """RSICD with its own captions only, as the retrieval protocol asks; the file's prefix gives the scene class."""
+    records = read_karpathy(data / "RSICD/dataset_rsicd.json", data / "RSICD/RSICD_images", "rsicd")
+    return [replace(r, label=CLASS_NAMES["rsicd"].get(r.path.name.split("_")[0])) for r in records]
 
 
 def read_ucm(data: Path) -> list[Record]:
-    """UCM-Captions."""
+    """UCM-Captions; the folder gives the scene class."""
     root = data / "UCMerced_LandUse"
-    return read_karpathy(root / "dataset_UCM.json", root / "Images", "ucm")
+    records = read_karpathy(root / "dataset_UCM.json", root / "Images", "ucm")
+    return [replace(r, label=CLASS_NAMES["ucm"].get(r.path.parent.name)) for r in records]
 
 
 def read_corpus(data: Path) -> list[Record]:
@@ -61,7 +54,7 @@ def read_corpus(data: Path) -> list[Record]:
         described = {record.path for record in captioned}
         records += captioned + [r for r in read_class_folders(root, "resisc45") if r.path not in described]
     if (data / "EuroSAT_RGB").is_dir():
-        records += read_class_folders(data / "EuroSAT_RGB", "eurosat", EUROSAT_LABELS)
+        records += read_class_folders(data / "EuroSAT_RGB", "eurosat", CLASS_NAMES["eurosat"])
     if not records:
         raise DataError(f"{data} holds none of RSICD, UCMerced_LandUse, NWPU-RESISC45-subset, EuroSAT_RGB")
     log.info("%d records from %s", len(records), data)

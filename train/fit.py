@@ -29,8 +29,13 @@ from train.texts import sentences_of
 from train.trainer import VALIDATION_SOURCE, Corpus, Trainer, read_log
 
 
-def initial_model(settings: Settings, init: Path | None) -> DualEncoder:
-    """Fresh towers at the first stage's context, the trunk from ImageNet weights if there are any.
+def initial_model(settings: Settings, init: Path | None, text: Path | None = None) -> DualEncoder:
+    """Fresh towers at the first stage's context, the trunk and the text tower from weights if there are any.
+
+    Args:
+        settings: names the configuration.
+        init: the trunk's weights.
+        text: the text tower's, as `python -m train.begin` writes them.
 
     Raises:
         DataError: the weights are named but not there, or a frozen trunk has none.
@@ -40,6 +45,13 @@ def initial_model(settings: Settings, init: Path | None) -> DualEncoder:
         image = config.image.model_copy(update={"dropout": settings.feature_dropout})
         config = config.model_copy(update={"image": image})
     model = seeded_model(config, settings.seed)
+    if text is not None:
+        _begin_text(model, text)
+    elif settings.text_learning_rate is not None:
+        raise DataError(
+            "text_learning_rate is meant for a text tower that has learned already; make one with "
+            "python -m train.begin and pass it with --text, or take the setting out"
+        )
     if init is None:
         if settings.trunk == "frozen":
             raise DataError("a frozen trunk needs weights: pass --init FILE, or take a recipe that trains it")
@@ -50,6 +62,13 @@ def initial_model(settings: Settings, init: Path | None) -> DualEncoder:
         raise DataError(f"{init} is not there; pass --init with the trunk's weights")
     load_tensors(model.convolutional.trunk, load_file(init), origin=str(init))
     return model
+
+
+def _begin_text(model: DualEncoder, path: Path) -> None:
+    if not path.is_file():
+        raise DataError(f"{path} is not there; make it with python -m train.begin --out {path}")
+    own = {k: v for k, v in model.text.state_dict().items() if k.startswith("proj.")}  # stays fresh
+    load_tensors(model.text, own | load_file(path), origin=str(path))
 
 
 def build_corpus(data: Path, settings: Settings, model: DualEncoder, cache: Path) -> Corpus:
@@ -73,6 +92,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--data", type=Path, required=True, help="folder with RSICD/, UCMerced_LandUse/, ...")
     p.add_argument("--out", type=Path, required=True, help="folder of the run")
     p.add_argument("--init", type=Path, help="trunk weights (default: DATA/../init/*.safetensors if there)")
+    p.add_argument("--text", type=Path, help="text tower to begin with, made by python -m train.begin")
     p.add_argument("--cache", type=Path, help="where prepared pictures are kept (default: OUT/../cache)")
     p.add_argument("--device", default=None, help="cpu or cuda (default: cuda if there)")
     p.add_argument("--save-every", type=float, default=120.0, help="seconds between two states on disk (default: 120)")
@@ -109,12 +129,12 @@ def fit(args: argparse.Namespace) -> None:
         raise TrainingError(f"{args.out} holds a run already; add --resume to go on, or choose another --out")
     found = sorted((args.data / ".." / "init").glob("*.safetensors"))
     trunk = args.init or (found[0] if found and ModelConfig.named(settings.model).image.kind == "resnetv2" else None)
-    model = initial_model(settings, trunk)
+    model = initial_model(settings, trunk, args.text)
     args.out.mkdir(parents=True, exist_ok=True)
     corpus = build_corpus(args.data, settings, model, args.cache or args.out.parent / "cache")
     trainer = Trainer(settings, corpus, model, args.out, pick_device(args.device))
     trainer.save_every_s = args.save_every
-    trainer.begun_with = {trunk.name: file_sha256(trunk)} if trunk else {}
+    trainer.begun_with = {path.name: file_sha256(path) for path in (trunk, args.text) if path}
     if state is not None:
         trainer.resume(state, read_log(args.out / "log.csv"))
     trainer.run()

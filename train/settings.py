@@ -36,12 +36,15 @@ class Settings(BaseModel):
     batch_size: int = Field(ge=2)
     learning_rate: PositiveFloat
     trunk_learning_rate: PositiveFloat = 1e-4
+    text_learning_rate: PositiveFloat | None = None  # of a tower that knows words already; its token table stays
     weight_decay: float = Field(ge=0)
     warmup_steps: int = Field(ge=0)
     class_folder_share: float = Field(ge=0, le=1)  # part of the pictures without captions that an epoch shows
     flips: bool = True  # quarter turns and mirrors, unless a text names a direction
+    crop_scale_min: float = Field(default=1.0, gt=0, le=1)  # smallest part of a picture's area that a showing keeps
     feature_dropout: float = Field(default=0.0, ge=0, lt=1)
     word_drop: float = Field(default=0.0, ge=0, lt=1)  # chance for each word of a text to be left out
+    class_sentence: float = Field(default=0.0, ge=0, le=1)  # chance that a captioned picture's class is named as well
     seed: int = 0
 
     @model_validator(mode="after")

@@ -53,7 +53,7 @@ def sentence(caption: str) -> str:
 
 def sentences_of(record: Record) -> list[str]:
     """The distinct sentences that describe a picture, in the order given (a picture with a class only: templates)."""
-    given = record.captions or tuple(t.format(record.label) for t in _TEMPLATES if record.label)
+    given = record.captions or (class_sentences(record.label) if record.label else ())
     distinct: dict[str, str] = {}
     for caption in given:
         if caption.strip(" .;,"):
@@ -61,15 +61,25 @@ def sentences_of(record: Record) -> list[str]:
     return list(distinct.values())
 
 
-def compose(record: Record, random: np.random.Generator, word_drop: float = 0.0) -> TextPair:
+def class_sentences(label: str) -> tuple[str, ...]:
+    """Sentences that say no more than the class."""
+    return tuple(sentence(template.format(label)) for template in _TEMPLATES)
+
+
+def compose(
+    record: Record, random: np.random.Generator, word_drop: float = 0.0, class_sentence: float = 0.0
+) -> TextPair:
     """Draw the two texts of a picture for one showing.
 
     Args:
         record: must have captions or a label.
         random: decides which sentence is the short text and the order of the long one.
         word_drop: chance for each word to be left out.
+        class_sentence: chance that a picture with captions and a label gets a sentence that names its class as well.
     """
     sentences = sentences_of(record)
+    if record.captions and record.label and random.random() < class_sentence:
+        sentences.append(class_sentences(record.label)[int(random.integers(len(_TEMPLATES)))])
     order = random.permutation(len(sentences))
     if not record.captions:
         order = order[: int(random.integers(2, _LONG_TEMPLATE_SENTENCES + 1))]
@@ -87,7 +97,7 @@ def vocabulary(records: list[Record]) -> Counter[str]:
     """Words of all texts that training can draw from these records, with counts."""
     counts: Counter[str] = Counter()
     for record in records:
-        for text in sentences_of(record):
+        for text in (*sentences_of(record), record.label if record.captions and record.label else ""):
             counts.update(words(text))
     return counts
 

@@ -137,15 +137,14 @@ class Trainer:
         give_moments(self.model, self.optimizer, moments)
 
     def _optimizer(self) -> AdamW:
-        """AdamW without decay on vectors (norms, biases, positions, the scale), the trunk at its own rate."""
+        """AdamW without decay on vectors (norms, biases, positions, the scale); what is pretrained has its own rate."""
         groups: dict[tuple[float, bool], list[torch.nn.Parameter]] = {}
         for name, parameter in self.model.named_parameters():
-            if name.startswith("visual.trunk.") and self.settings.trunk == "frozen":
+            peak = self._peak(name)
+            if peak is None:
                 parameter.requires_grad_(False)
-            if parameter.requires_grad:
+            elif parameter.requires_grad:
                 decays = parameter.ndim >= 2 and "positions" not in name
-                in_trunk = name.startswith("visual.trunk.")
-                peak = self.settings.trunk_learning_rate if in_trunk else self.settings.learning_rate
                 groups.setdefault((peak, decays), []).append(parameter)
         return AdamW(
             [
@@ -159,6 +158,16 @@ class Trainer:
             betas=(0.9, 0.98),
             eps=1e-6,
         )
+
+    def _peak(self, name: str) -> float | None:
+        """The highest learning rate of a tensor, or None where it stays as it is."""
+        settings = self.settings
+        if name.startswith("visual.trunk."):
+            return settings.trunk_learning_rate if settings.trunk == "trained" else None
+        if settings.text_learning_rate and name.startswith("text.") and not name.startswith("text.proj"):
+            # most words stand in no caption: were the others to move, these would be left where they no longer belong
+            return None if name.startswith("text.token_embedding.table") else settings.text_learning_rate
+        return settings.learning_rate
 
     def _epoch(self, writer: SummaryWriter) -> None:
         tokenizer = Tokenizer(self.model.text.context_length)
