@@ -153,7 +153,7 @@ def begin(args: argparse.Namespace) -> None:
     log.info("after distillation: %.4f", agreement(tower, teacher, held))
     args.out.parent.mkdir(parents=True, exist_ok=True)
     part = args.out.with_name(args.out.name + ".part")
-    save_file({k: v.contiguous() for k, v in tower.state_dict().items() if not k.startswith("proj.")}, part)
+    save_file({k: v.half().contiguous() for k, v in tower.state_dict().items() if not k.startswith("proj.")}, part)
     os.replace(part, args.out)
 
 

@@ -1,0 +1,96 @@
+"""The model card of a checkpoint, written from its manifest: `python -m train.card assets/checkpoints/tiny`.
+
+Every figure in it stands in the manifest, where `train.evaluate --record` put it, so card and checkpoint cannot differ.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from lrsclip.checkpoint import read_manifest
+from lrsclip.errors import LRSCLIPError
+from lrsclip.files import write_atomically
+
+CARD = "README.md"
+_SOURCES = {
+    "rsicd": "RSICD, with RSITMD's captions of the same pictures (web-map imagery, research use)",
+    "ucm": "UC Merced Land Use with UCM-Captions (USGS, public domain)",
+    "resisc45": "NWPU-RESISC45, 12 classes, class names only (research use)",
+    "eurosat": "EuroSAT RGB, class names only (Sentinel-2, MIT)",
+}
+_HEAD = """---
+license: apache-2.0
+library_name: lrsclip
+pipeline_tag: zero-shot-image-classification
+tags: [remote-sensing, clip, long-text]
+---
+# {name}
+
+A small CLIP for satellite and aerial pictures that reads texts of up to {context} tokens (LRSCLIP, arXiv 2503.19311).
+Load it with `lrsclip.load("{name}")`; SHA-256 of the weights `{sha}`.
+"""
+_LIMITS = """
+## Limits
+
+- RSICD, UCM and EuroSAT figures are in-domain: other pictures of those sets were trained on. RSSCN7 was never seen.
+- "Long" texts are composed of a picture's captions; no long descriptions by people were at hand.
+- It does not understand negation ("there are no houses" brings houses), does not count, and hardly knows left from right.
+- Pictures from 0.2 to 10 m per pixel in natural colours; nothing is known of other bands, night or oblique views.
+- It was trained on scene types of the sets above, most of them from China, the USA and Europe; it will name other
+  places by what it knows. It is no basis for decisions about people.
+
+## Licence
+
+Weights: Apache-2.0. They were begun from ImageNet ResNet-50 v2 (Apache-2.0) and all-MiniLM-L6-v2 (Apache-2.0). The
+training pictures are under their own terms, partly for research only, and are not distributed with the checkpoint.
+"""
+
+
+def card(manifest: dict[str, Any]) -> str:
+    """The card as Markdown.
+
+    Raises:
+        CheckpointError: see `read_manifest`.
+    """
+    config, training = manifest["config"], manifest.get("training", {})
+    lines = [_HEAD.format(name=manifest["name"], context=config["text"]["context_length"], sha=manifest["sha256"])]
+    lines += ["## Training data\n", "| pictures | from |", "|---|---|"]
+    lines += [f"| {count:,} | {_SOURCES.get(name, name)} |" for name, count in training.get("pictures", {}).items()]
+    lines.append(
+        f"\nIts captions hold {len(manifest.get('vocabulary', {})):,} different words. Recipe: `training.settings` of the "
+        f"manifest; kept after epoch {training.get('epoch', '?')}, chosen by RSICD's validation split."
+    )
+    for report in manifest.get("metrics", {}).values():
+        if isinstance(report, dict) and "results" in report:
+            lines.append(_figures(report))
+    return "\n".join(lines) + "\n" + _LIMITS
+
+
+def _figures(report: dict[str, Any]) -> str:
+    where = f"{report.get('cpu', '?')}, GPU {report.get('gpu', '?')}, {report.get('dtype', '?')}, {report.get('date', '?')}"
+    lines = [f"\n## Figures\n\n`python -m train.evaluate` ({where})\n", "| task | data | protocol | figure |", "|---|---|---|---|"]
+    for row in report["results"]:
+        named = {k: v for k, v in row["metrics"].items() if k in ("mR", "top1", "Rmi", "pointing", "accuracy")}
+        text = ", ".join(f"{k} {v:.2f}" for k, v in named.items())
+        lines.append(f"| {row['task']} | {row['data_set']} | {row['protocol']} | {text} |")
+    return "\n".join(lines)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; returns the exit code."""
+    p = argparse.ArgumentParser(prog="python -m train.card", description="Write a checkpoint's model card.")
+    p.add_argument("folder", type=Path, help="folder of the checkpoint")
+    args = p.parse_args(argv)
+    try:
+        write_atomically(args.folder / CARD, card(read_manifest(args.folder)).encode())
+    except LRSCLIPError as error:
+        print(f"train.card: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,48 @@
+"""Words that no picture was shown with: does a text that uses one stand where its everyday synonym stands?
+
+`train/synonyms.json` pairs a word that no training caption holds (aerodrome) with one that many do (airport). Both are
+put into the same phrasings; a pair counts where the nearest of all everyday words is the right one.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+
+from lrsclip import LRSCLIP
+from lrsclip.classify import class_prototypes
+from train.evaluation.result import Result
+
+PAIRS: tuple[tuple[str, str], ...] = tuple(
+    (rare, known) for rare, known in json.loads((Path(__file__).parents[1] / "synonyms.json").read_text())
+)
+
+
+def run_synonyms(bundle: LRSCLIP, pairs: tuple[tuple[str, str], ...] = PAIRS) -> list[Result]:
+    """Score word pairs.
+
+    Args:
+        bundle: the model; only its text tower is asked.
+        pairs: (rare, known).
+
+    Returns:
+        One row: `top1` and `top5` in per cent, with `chance` beside them; each pair's rank in `detail`.
+    """
+    started = time.monotonic()
+    known = list(dict.fromkeys(everyday for _, everyday in pairs))
+    right = np.array([known.index(everyday) for _, everyday in pairs])
+    rare = class_prototypes(bundle, [word for word, _ in pairs]).vectors
+    cosines = rare @ class_prototypes(bundle, known).vectors.T  # (pairs, known)
+    own = cosines[np.arange(len(pairs)), right]
+    ranks = 1 + (cosines > own[:, None]).sum(axis=1)
+    metrics = {
+        "top1": 100 * float(np.mean(ranks == 1)),
+        "top5": 100 * float(np.mean(ranks <= 5)),
+        "chance": 100 / len(known),
+    }
+    detail = {f"{word} -> {everyday}": float(rank) for (word, everyday), rank in zip(pairs, ranks, strict=True)}
+    seconds = time.monotonic() - started
+    return [Result("synonyms", "words of no caption", "skyscript", 0, len(pairs), metrics, seconds, detail)]
