@@ -6,22 +6,9 @@ import logging
 from pathlib import Path
 
 from lrsclip.errors import DataError
-from train.readers import Record, add_captions, read_class_folders, read_karpathy
+from train.readers import Record, add_captions, class_words, read_class_folders, read_karpathy
 
 log = logging.getLogger(__name__)
-
-EUROSAT_LABELS = {
-    "AnnualCrop": "annual crop land",
-    "Forest": "forest",
-    "HerbaceousVegetation": "herbaceous vegetation",
-    "Highway": "highway or road",
-    "Industrial": "industrial buildings",
-    "Pasture": "pasture land",
-    "PermanentCrop": "permanent crop land",
-    "Residential": "residential buildings",
-    "River": "river",
-    "SeaLake": "sea or lake",
-}
 
 
 def read_rsicd(data: Path) -> list[Record]:
@@ -61,7 +48,7 @@ def read_corpus(data: Path) -> list[Record]:
         described = {record.path for record in captioned}
         records += captioned + [r for r in read_class_folders(root, "resisc45") if r.path not in described]
     if (data / "EuroSAT_RGB").is_dir():
-        records += read_class_folders(data / "EuroSAT_RGB", "eurosat", EUROSAT_LABELS)
+        records += read_class_folders(data / "EuroSAT_RGB", "eurosat", class_words("eurosat"))
     if not records:
         raise DataError(f"{data} holds none of RSICD, UCMerced_LandUse, NWPU-RESISC45-subset, EuroSAT_RGB")
     log.info("%d records from %s", len(records), data)
