@@ -106,8 +106,8 @@ def test_class_folders_are_read_as_words() -> None:
         assert folder_words(name) == words
     assert class_words("eurosat")["SeaLake"] == "sea or lake"
     for source, count in {"ucm": 21, "rsicd30": 30, "eurosat": 10, "rsscn7": 7}.items():
-        words = class_words(source)
-        assert len(words) == len(set(words.values())) == count
+        named = class_words(source)
+        assert len(named) == len(set(named.values())) == count
     assert set(class_words("rsicd30").values()) == set(RSICD_LABELS)  # the page offers the classes that are measured
 
 
