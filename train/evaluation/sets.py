@@ -86,9 +86,9 @@ def ucm_classes(data: Path, split: str) -> PictureSet:
 
 
 def eurosat_classes(data: Path, split: str) -> PictureSet:
-    """EuroSAT's ten classes, in the hashed split, since training uses the other part."""
+    """EuroSAT's ten classes, in the hashed split: there is no official one, and training uses the other part."""
     records = read_class_folders(_need(data / "EuroSAT_RGB"), "eurosat", class_words("eurosat"))
-    return _labelled("eurosat", records, split)
+    return _labelled("eurosat hashed", records, split)
 
 
 def resisc45_classes(data: Path, split: str) -> PictureSet:
@@ -98,7 +98,7 @@ def resisc45_classes(data: Path, split: str) -> PictureSet:
     described = read_karpathy(annotations, root, "nwpu") if annotations.is_file() else []
     official = {record.path: record.split for record in described}
     records = [replace(r, split=official.get(r.path, r.split)) for r in read_class_folders(root, "resisc45")]
-    return _labelled("resisc45-subset", records, split)
+    return _labelled("resisc45-subset hashed", records, split)
 
 
 def rsscn7_classes(data: Path, split: str) -> PictureSet:
