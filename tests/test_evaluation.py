@@ -215,6 +215,19 @@ def test_whole_rsitmd_goes_first(tmp_path: Path) -> None:
     assert measure(short_retrieval, given)["raw"].texts == 5
 
 
+def test_a_picture_that_no_caption_describes_is_left_out(tmp_path: Path) -> None:
+    make_rsicd(tmp_path)
+    annotations = tmp_path / "RSICD/dataset_rsicd.json"
+    rows = json.loads(annotations.read_text())["images"]
+    for row in rows:
+        if row["filename"] == "forest_1.jpg":
+            row["sentences"] = [{"raw": " ."}, {"raw": ""}]
+    annotations.write_text(json.dumps({"images": rows}))
+    given = sets.rsicd_captions(tmp_path, "test")
+    assert "forest_1.jpg" not in [r.path.name for r in given.records]
+    assert len(measure(long_retrieval, given)) >= 3
+
+
 def test_classes_and_their_splits(tmp_path: Path) -> None:
     make_ucm(tmp_path)
     write_picture(tmp_path / "UCMerced_LandUse/Images/forest/forest99.jpg", COLOURS["forest"], 1)  # in no split

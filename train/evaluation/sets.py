@@ -15,6 +15,7 @@ from pathlib import Path
 from lrsclip.errors import DataError
 from train.corpus import read_rsicd, read_ucm
 from train.readers import Record, add_captions, class_words, folder_words, read_class_folders, read_karpathy
+from train.texts import sentences_of
 
 _KIND = re.compile(r"([a-z]+)_\d")  # airport_102.jpg; files that are only a number have no class
 
@@ -150,7 +151,7 @@ def _need(folder: Path) -> Path:
 
 
 def _captioned(name: str, records: list[Record], split: str) -> PictureSet:
-    chosen = tuple(r for r in records if r.split == split and r.captions)
+    chosen = tuple(r for r in records if r.split == split and sentences_of(r))  # a lone full stop says nothing
     if not chosen:
         raise NotHere(f"{name} has no {split} pictures with captions; choose another --split, or leave it out")
     return PictureSet(f"{name} {split}", chosen)
