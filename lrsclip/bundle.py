@@ -113,14 +113,15 @@ class LRSCLIP:
         return self.tokenizer.describe(text, self.vocabulary)
 
     @torch.inference_mode()
-    def encode_text(self, texts: list[str]) -> Embeddings:
+    def encode_text(self, texts: list[str], *, normalize: bool = True) -> Embeddings:
         """Texts to vectors.
 
         Args:
             texts: N texts of any length; what is over `context_length` tokens is cut, and logged.
+            normalize: False leaves the features as long as the tower makes them, for averages that ask for that.
 
         Returns:
-            (N, D) float32, each row of length one.
+            (N, D) float32, each row of length one unless asked otherwise.
 
         Raises:
             TextError: an entry is empty or not text.
@@ -139,8 +140,8 @@ class LRSCLIP:
                 len(texts),
                 self.context_length,
             )
-        parts = [self.model.encode_text(rows.to(self.device)).cpu() for rows in tokens.split(TEXT_BATCH)]
-        return _stack(parts)
+        batches = [rows.to(self.device) for rows in tokens.split(TEXT_BATCH)]
+        return _stack([self.model.encode_text(rows, normalize=normalize).cpu() for rows in batches])
 
     @torch.inference_mode()
     def encode_image(self, pictures: list[Image.Image]) -> Embeddings:

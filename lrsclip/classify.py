@@ -1,8 +1,8 @@
 """Zero-shot classification: a class is what its name says in a few phrasings (Radford et al. 2021, section 3.1.4).
 
 Each label is put into each template; the texts' features are normalised, averaged and normalised again (as
-SkyScript does, Wang et al. 2024), which gives one prototype per class. A picture's probabilities are the softmax of
-logit_scale times its cosines.
+SkyScript does, Wang et al. 2024), which gives one prototype per class; a `TemplateSet` may ask for another average. A
+picture's probabilities are the softmax of logit_scale times its cosines.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import numpy.typing as npt
 from PIL import Image
 
 from lrsclip.errors import TextError
+from lrsclip.prompts import PLACEHOLDER, TemplateSet
 
 Floats = npt.NDArray[np.float32]
 
-PLACEHOLDER = "{}"
 DEFAULT_TEMPLATES = ("a satellite photo of {}.", "a satellite image of {}.")
 
 
@@ -30,8 +30,8 @@ class Encoders(Protocol):
     def logit_scale(self) -> float:
         """The factor between a cosine and a logit."""
 
-    def encode_text(self, texts: list[str]) -> Floats:
-        """Texts to (N, D) float32, L2-normalised."""
+    def encode_text(self, texts: list[str], *, normalize: bool = True) -> Floats:
+        """Texts to (N, D) float32, L2-normalised if `normalize`."""
 
     def encode_image(self, pictures: list[Image.Image]) -> Floats:
         """Pictures to (N, D) float32, L2-normalised."""
@@ -61,23 +61,26 @@ class Prototypes:
 
 
 def class_prototypes(
-    bundle: Encoders, labels: Sequence[str], templates: Sequence[str] = DEFAULT_TEMPLATES
+    bundle: Encoders, labels: Sequence[str], templates: Sequence[str] | TemplateSet = DEFAULT_TEMPLATES
 ) -> Prototypes:
     """Encode class names once, to be used for any number of pictures.
 
     Args:
         bundle: the model.
         labels: C different class names.
-        templates: phrasings with a {} where the name goes.
+        templates: phrasings with a {} where the name goes; or a set, which brings its own way to average them.
 
     Raises:
         TextError: no label or template, an empty or repeated label, or a template without {}.
     """
     names = [label.strip() for label in labels]
     _check_labels(names)
-    _check_templates(templates)
-    texts = [template.replace(PLACEHOLDER, name) for name in names for template in templates]
-    per_class = bundle.encode_text(texts).reshape(len(names), len(templates), -1).mean(axis=1)
+    phrasings = templates.templates if isinstance(templates, TemplateSet) else templates
+    _check_templates(phrasings)
+    before = isinstance(templates, TemplateSet) and templates.averaged == "before normalising"
+    texts = [phrasing.replace(PLACEHOLDER, name) for name in names for phrasing in phrasings]
+    vectors = bundle.encode_text(texts, normalize=not before)
+    per_class = vectors.reshape(len(names), len(phrasings), -1).mean(axis=1)
     return Prototypes(tuple(names), per_class / np.linalg.norm(per_class, axis=1, keepdims=True))
 
 
@@ -85,7 +88,7 @@ def classify(
     bundle: Encoders,
     pictures: Sequence[Image.Image],
     labels: Sequence[str],
-    templates: Sequence[str] = DEFAULT_TEMPLATES,
+    templates: Sequence[str] | TemplateSet = DEFAULT_TEMPLATES,
 ) -> list[list[ClassScore]]:
     """Score pictures against class names.
 
@@ -93,7 +96,7 @@ def classify(
         bundle: the model.
         pictures: N pictures of any size.
         labels: C different class names.
-        templates: phrasings with a {} where the name goes.
+        templates: phrasings with a {} where the name goes, or a set of them.
 
     Returns:
         For each picture its C scores, best first.

@@ -35,9 +35,10 @@ class DualEncoder(nn.Module):
         """(N, G * G, 1024) kept trunk features to (N, D) of length one (small tower only)."""
         return F.normalize(self.convolutional.pool(features).float(), dim=-1)
 
-    def encode_text(self, tokens: Tensor, chunk: int = TEXT_CHUNK) -> Tensor:
-        """(N, L) token ids to (N, D) of length one, float32; costs what the texts are long."""
-        return F.normalize(encode_by_length(self.text, tokens, chunk).float(), dim=-1)
+    def encode_text(self, tokens: Tensor, chunk: int = TEXT_CHUNK, *, normalize: bool = True) -> Tensor:
+        """(N, L) token ids to (N, D) float32, of length one if `normalize`; costs what the texts are long."""
+        features = encode_by_length(self.text, tokens, chunk).float()
+        return F.normalize(features, dim=-1) if normalize else features
 
     @property
     def convolutional(self) -> ResNetTower:

@@ -39,6 +39,29 @@ def make_rsicd(data: Path, per_class: int = 10) -> None:
     (data / "RSICD/dataset_rsicd.json").write_text(json.dumps({"dataset": "rsicd", "images": rows}))
 
 
+def make_ucm(data: Path, per_class: int = 3) -> None:
+    """A folder of the UCM-Captions layout: class folders, one sentence for a class and one for a picture."""
+    rows = []
+    for kind, colour in COLOURS.items():
+        for number in range(per_class):
+            name = f"{kind}/{kind}{number:02d}.jpg"
+            write_picture(data / "UCMerced_LandUse/Images" / name, colour, 200 + number)
+            raws = [f"This is a {kind} .", f"This is a {kind} .", f"Here lies {kind} {number} ."]
+            split = "test" if number else "train"
+            rows.append({"filename": name, "split": split, "sentences": [{"raw": raw} for raw in raws]})
+    (data / "UCMerced_LandUse/dataset_UCM.json").write_text(json.dumps({"images": rows}))
+
+
+def make_rsitmd(data: Path) -> None:
+    """RSITMD in its public layout: two TIFF pictures, one of them for testing, five sentences each."""
+    rows = []
+    for number, (kind, split) in enumerate((("forest", "train"), ("desert", "test"))):
+        write_picture(data / f"RSITMD/images/{kind}_{number}.tif", COLOURS[kind], 300 + number)
+        raws = [f"{kind} seen {n} times" for n in range(5)]
+        rows.append({"filename": f"{kind}_{number}.tif", "split": split, "sentences": [{"raw": raw} for raw in raws]})
+    (data / "RSITMD/dataset_RSITMD.json").write_text(json.dumps({"images": rows}))
+
+
 def make_class_folders(root: Path, per_class: int = 4) -> None:
     """Class folders."""
     for kind, colour in COLOURS.items():

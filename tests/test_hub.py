@@ -39,7 +39,12 @@ def test_hub_repositories(tmp_path: Path) -> None:
     buffer = io.BytesIO()
     torch.save(random_state(64, 64, 1, 1, 32, 32), buffer)
     write_checkpoint(
-        tmp_path / "c", seeded_model(ModelConfig.named("tiny-causal"), 0), name="ours", vocabulary={}, training={}, metrics={}
+        tmp_path / "c",
+        seeded_model(ModelConfig.named("tiny-causal"), 0),
+        name="ours",
+        vocabulary={},
+        training={},
+        metrics={},
     )
     ours = {p.name: p.read_bytes() for p in (tmp_path / "c").iterdir()}
     repos = {

@@ -10,12 +10,21 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from app.classify import RSICD_LABELS
 from lrsclip.errors import DataError, TrainingError
 from train.batches import crop_cells, turn
 from train.cache import open_picture
 from train.corpus import read_corpus
 from train.losses import dual_text_loss, info_nce, same_texts
-from train.readers import Record, add_captions, hashed_split, read_class_folders, read_karpathy
+from train.readers import (
+    Record,
+    add_captions,
+    class_words,
+    folder_words,
+    hashed_split,
+    read_class_folders,
+    read_karpathy,
+)
 from train.settings import Settings
 from train.texts import compose, paragraph, sentences_of, vocabulary
 
@@ -64,6 +73,16 @@ def test_broken_data_is_named(data: Path) -> None:
     annotations.write_text("{")
     with pytest.raises(DataError, match="not JSON"):
         read_karpathy(annotations, pictures, "rsicd")
+    annotations.write_bytes(b'{"images": "\xff"}')
+    with pytest.raises(DataError, match="not JSON"):
+        read_karpathy(annotations, pictures, "rsicd")
+    annotations.write_text('{"images": [{"filename": "a.jpg", "split": "test", "sentences": [{"raw": 5}]}]}')
+    with pytest.raises(DataError, match="layout"):
+        read_karpathy(annotations, pictures, "rsicd")
+    for text, fault in {"[]": "layout", '{"a.jpg": "one"}': "layout", "{": "JSON"}.items():
+        (data / "extra.json").write_text(text)
+        with pytest.raises(DataError, match=rf"extra\.json .*{fault}"):
+            add_captions([], data / "extra.json")
     (data / "EuroSAT_RGB/Empty").mkdir()
     with pytest.raises(DataError, match="Empty holds no picture"):
         read_class_folders(data / "EuroSAT_RGB", "eurosat")
@@ -74,6 +93,22 @@ def test_broken_data_is_named(data: Path) -> None:
         open_picture(data / "bad.jpg")
     with pytest.raises(TrainingError, match="say one of"):
         Settings.read("nosuch")
+
+
+def test_class_folders_are_read_as_words() -> None:
+    for name, words in {
+        "SeaLake": "sea lake",
+        "dense_residential": "dense residential",
+        "golf-course": "golf course",
+        "RVPark2Go": "rv park2 go",
+        "beach": "beach",
+    }.items():
+        assert folder_words(name) == words
+    assert class_words("eurosat")["SeaLake"] == "sea or lake"
+    for source, count in {"ucm": 21, "rsicd30": 30, "eurosat": 10, "rsscn7": 7}.items():
+        named = class_words(source)
+        assert len(named) == len(set(named.values())) == count
+    assert set(class_words("rsicd30").values()) == set(RSICD_LABELS)  # the page offers the classes that are measured
 
 
 def test_hashed_split_is_stable_and_fair() -> None:

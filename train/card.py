@@ -37,7 +37,7 @@ _LIMITS = """
 
 - RSICD, UCM and EuroSAT figures are in-domain: other pictures of those sets were trained on. RSSCN7 was never seen.
 - "Long" texts are composed of a picture's captions; no long descriptions by people were at hand.
-- It does not understand negation ("there are no houses" brings houses), does not count, and hardly knows left from right.
+- It does not understand negation ("there are no houses" brings houses), does not count, hardly knows left from right.
 - Pictures from 0.2 to 10 m per pixel in natural colours; nothing is known of other bands, night or oblique views.
 - It was trained on scene types of the sets above, most of them from China, the USA and Europe; it will name other
   places by what it knows. It is no basis for decisions about people.
@@ -60,8 +60,8 @@ def card(manifest: dict[str, Any]) -> str:
     lines += ["## Training data\n", "| pictures | from |", "|---|---|"]
     lines += [f"| {count:,} | {_SOURCES.get(name, name)} |" for name, count in training.get("pictures", {}).items()]
     lines.append(
-        f"\nIts captions hold {len(manifest.get('vocabulary', {})):,} different words. Recipe: `training.settings` of the "
-        f"manifest; kept after epoch {training.get('epoch', '?')}, chosen by RSICD's validation split."
+        f"\nIts captions hold {len(manifest.get('vocabulary', {})):,} different words. Recipe: `training.settings` of "
+        f"the manifest; kept after epoch {training.get('epoch', '?')}, chosen by RSICD's validation split."
     )
     for report in manifest.get("metrics", {}).values():
         if isinstance(report, dict) and "results" in report:
@@ -70,8 +70,9 @@ def card(manifest: dict[str, Any]) -> str:
 
 
 def _figures(report: dict[str, Any]) -> str:
-    where = f"{report.get('cpu', '?')}, GPU {report.get('gpu', '?')}, {report.get('dtype', '?')}, {report.get('date', '?')}"
-    lines = [f"\n## Figures\n\n`python -m train.evaluate` ({where})\n", "| task | data | protocol | figure |", "|---|---|---|---|"]
+    where = ", ".join(str(report.get(fact, "?")) for fact in ("cpu", "dtype", "date"))
+    lines = ["\n## Figures\n", f"`python -m train.evaluate` ({where}; GPU: {report.get('gpu', '?')})\n"]
+    lines += ["| task | data | protocol | figure |", "|---|---|---|---|"]
     for row in report["results"]:
         named = {k: v for k, v in row["metrics"].items() if k in ("mR", "top1", "Rmi", "pointing", "accuracy")}
         text = ", ".join(f"{k} {v:.2f}" for k, v in named.items())

@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-import json
 import logging
+import re
 from dataclasses import replace
 from pathlib import Path
 
 from lrsclip.errors import DataError
-from train.readers import Record, add_captions, read_class_folders, read_karpathy
+from train.readers import Record, add_captions, class_words, folder_words, read_class_folders, read_karpathy
 
 log = logging.getLogger(__name__)
 
-CLASS_NAMES: dict[str, dict[str, str]] = json.loads((Path(__file__).parent / "class_names.json").read_text())
+_KIND = re.compile(r"([a-z]+)_\d")  # airport_102.jpg; files that are only a number have no class
 
 
 def read_rsicd(data: Path) -> list[Record]:
     """RSICD with its own captions only, as the retrieval protocol asks; the file's prefix gives the scene class."""
     records = read_karpathy(data / "RSICD/dataset_rsicd.json", data / "RSICD/RSICD_images", "rsicd")
-    return [replace(r, label=CLASS_NAMES["rsicd"].get(r.path.name.split("_")[0])) for r in records]
+    words = class_words("rsicd30")
+    kinds = [_KIND.match(r.path.name) for r in records]
+    return [replace(r, label=words.get(kind[1]) if kind else None) for r, kind in zip(records, kinds, strict=True)]
 
 
 def read_ucm(data: Path) -> list[Record]:
     """UCM-Captions; the folder gives the scene class."""
     root = data / "UCMerced_LandUse"
     records = read_karpathy(root / "dataset_UCM.json", root / "Images", "ucm")
-    return [replace(r, label=CLASS_NAMES["ucm"].get(r.path.parent.name)) for r in records]
+    words = class_words("ucm")
+    return [replace(r, label=words.get(folder := r.path.parent.name) or folder_words(folder)) for r in records]
 
 
 def read_corpus(data: Path) -> list[Record]:
@@ -54,7 +57,7 @@ def read_corpus(data: Path) -> list[Record]:
         described = {record.path for record in captioned}
         records += captioned + [r for r in read_class_folders(root, "resisc45") if r.path not in described]
     if (data / "EuroSAT_RGB").is_dir():
-        records += read_class_folders(data / "EuroSAT_RGB", "eurosat", CLASS_NAMES["eurosat"])
+        records += read_class_folders(data / "EuroSAT_RGB", "eurosat", class_words("eurosat"))
     if not records:
         raise DataError(f"{data} holds none of RSICD, UCMerced_LandUse, NWPU-RESISC45-subset, EuroSAT_RGB")
     log.info("%d records from %s", len(records), data)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,8 @@ from lrsclip.errors import DataError
 log = logging.getLogger(__name__)
 PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp"}
 SPLITS = ("train", "val", "test")
+CLASS_NAMES = Path(__file__).parent / "class_names.json"
+_WORD_STARTS = re.compile(r"[\W_]+|(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
 @dataclass(frozen=True)
@@ -54,13 +57,13 @@ def read_karpathy(annotations: Path, pictures: Path, source: str) -> list[Record
         ]
     except FileNotFoundError as error:
         raise DataError(f"{annotations} is not there; put the data set's caption JSON at that path") from error
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise DataError(f"{annotations} is not JSON ({error}); fetch it again") from error
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{annotations} is not of the layout images[].filename, split, sentences[].raw") from error
-    present = {p.relative_to(pictures).as_posix() for p in pictures.rglob("*") if p.is_file()}
+    present = {p for p in pictures.rglob("*") if p.is_file()}
     for record in records:
-        if record.path.relative_to(pictures).as_posix() not in present:
+        if record.path not in present:
             raise DataError(f"{record.path} is named in {annotations.name} but is not there; is the download complete?")
         if record.split not in SPLITS:
             raise DataError(f"{annotations.name}: {record.path.name} has split {record.split!r}, not one of {SPLITS}")
@@ -81,7 +84,7 @@ def read_class_folders(root: Path, source: str, labels: Mapping[str, str] | None
     Args:
         root: the folder of class folders.
         source: the data set's name.
-        labels: class folder to words, where the folder's name does not read well.
+        labels: class folder to words, where the folder's name, split into words, does not read well.
 
     Raises:
         DataError: missing folder, or a class folder without a picture.
@@ -93,11 +96,22 @@ def read_class_folders(root: Path, source: str, labels: Mapping[str, str] | None
         files = sorted(p for p in folder.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES)
         if not files:
             raise DataError(f"{folder} holds no picture; remove the folder or fill it")
-        label = (labels or {}).get(folder.name) or folder.name.replace("_", " ").lower()
+        label = (labels or {}).get(folder.name) or folder_words(folder.name)
         records += [Record(source, file, hashed_split(f"{folder.name}/{file.name}"), (), label) for file in files]
     if not records:
         raise DataError(f"{root} holds no class folders")
     return records
+
+
+def class_words(source: str) -> dict[str, str]:
+    """The readable class names of a data set: folder (or file-name prefix) to words, from `class_names.json`."""
+    words: dict[str, str] = json.loads(CLASS_NAMES.read_text(encoding="utf-8"))[source]["words"]
+    return words
+
+
+def folder_words(name: str) -> str:
+    """A class folder's name as words: `SeaLake`, `sea_lake` and `sea-lake` become `sea lake`."""
+    return " ".join(word.lower() for word in _WORD_STARTS.split(name) if word)
 
 
 def hashed_split(name: str) -> str:
@@ -114,8 +128,10 @@ def add_captions(records: list[Record], extra: Path) -> list[Record]:
     """
     try:
         captions: dict[str, list[str]] = json.loads(extra.read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError) as error:
-        raise DataError(f"{extra} cannot be read as JSON ({error})") from error
+    except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"{extra} cannot be read as JSON ({error}); fetch it again") from error
+    if not isinstance(captions, dict) or not all(isinstance(v, list) for v in captions.values()):
+        raise DataError(f"{extra} is not of the layout {{file name: [caption, ...]}}")
     unknown = captions.keys() - {record.path.name for record in records}
     if unknown:
         raise DataError(f"{extra.name} names {min(unknown)}, which no record has; is it for another data set?")

@@ -1,0 +1,155 @@
+"""The evaluation command: one run over everything, the published layout, and what it says when something is wrong."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+import train.evaluation
+from lrsclip.checkpoint import read_manifest, write_checkpoint
+from lrsclip.config import ImageConfig, ModelConfig, PreprocessConfig, TextConfig
+from lrsclip.model import seeded_model
+from train import evaluate
+from train.evaluation.result import Result
+
+from .corpora import make_class_folders, make_rsicd, make_rsitmd, make_ucm
+from .published_forward import random_state
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with every set that has pictures here, and a published and an own checkpoint beside it."""
+    root = tmp_path_factory.mktemp("evaluate")
+    data = root / "data"
+    make_rsicd(data)
+    make_ucm(data)
+    make_rsitmd(data)
+    make_class_folders(data / "RSSCN7", per_class=1)
+    make_class_folders(root / "scenes", per_class=1)
+    torch.save(random_state(64, 64, 1, 1, 32, 32), root / "LRSCLIP_any.pt")
+    config = ModelConfig(
+        embed_dim=32,
+        image=ImageConfig(kind="vit", width=64, layers=1, heads=1, patch_px=32),
+        text=TextConfig(width=64, layers=1, heads=1, embed_rank=16),
+        preprocess=PreprocessConfig(mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25)),
+    )
+    write_checkpoint(root / "ours", seeded_model(config, 0), name="ours", vocabulary={}, training={}, metrics={})
+    return root
+
+
+@pytest.fixture
+def place(original: Path, tmp_path: Path) -> Path:
+    """A copy to break things in."""
+    return Path(shutil.copytree(original, tmp_path / "place"))
+
+
+def run(place: Path, *more: str, checkpoint: str = "ours") -> int:
+    """The command on a place; a later option wins over an earlier one."""
+    start = ["--checkpoint", str(place / checkpoint), "--data", str(place / "data"), "--precision", "fp32"]
+    return evaluate.main([*start, "--device", "cpu", "--json", str(place / "out.json"), *more])
+
+
+def test_a_published_file_is_measured_in_one_run(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(place, "--class-folder", str(place / "scenes"), checkpoint="LRSCLIP_any.pt") == 0
+    report = json.loads((place / "out.json").read_text())
+    assert report["complete"] is True
+    assert (report["checkpoint"], report["dtype"], report["device"]) == ("LRSCLIP_any", "torch.float32", "cpu")
+    assert len(report["sha256"]) == 64
+    assert report["seconds"] >= sum(row["seconds"] for row in report["results"]) > 0
+    assert {"date", "cpu", "gpu", "python", "torch"} <= report.keys()
+    measured = {(row["task"], row["data_set"]) for row in report["results"]}
+    captions, classes = {"rsicd test", "ucm test", "rsitmd test"}, {"rsicd30 test", "ucm test"}
+    assert measured == {
+        *(("short-retrieval", name) for name in captions),
+        *(("long-retrieval", name) for name in captions),
+        *(("classification", name) for name in classes | {"rsscn7, all pictures", "scenes, all pictures"}),
+    }
+    protocols = {row["protocol"] for row in report["results"] if row["task"] == "short-retrieval"}
+    assert protocols == {"raw", "merged"}
+    assert all(0 <= value <= 100 for row in report["results"] for value in row["metrics"].values())
+    out, err = capsys.readouterr()
+    assert [line for line in out.splitlines() if line.startswith("#")] == [
+        "## short-retrieval",
+        "## long-retrieval",
+        "## classification",
+    ]
+    assert "skipped eurosat" in err and "skipped air-slt" in err
+    assert sum("EuroSAT_RGB is not there" in line for line in report["skipped"]) == 1
+
+
+def test_record_goes_into_the_manifest(place: Path) -> None:
+    assert run(place, "--tasks", "short-retrieval", "--sets", "ucm", "--record") == 0
+    manifest = read_manifest(place / "ours")
+    assert manifest["metrics"]["evaluation torch.float32"]["results"][0]["data_set"] == "ucm test"
+    assert run(place, "--record", checkpoint="LRSCLIP_any.pt") == 2
+
+
+def test_localisation_is_handed_over(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the command asks of the localisation tasks: a folder, a protocol's name, rows back."""
+    asked: list[object] = []
+
+    def row(task: str, *given: object) -> list[Result]:
+        asked.append(given)
+        return [Result(task, "x", "y", 1, 1, {"rmi": 0.5}, 0.0)]
+
+    fake = ModuleType("train.evaluation.localization")
+    fake.__dict__["run_choice"] = lambda bundle, folder: row("choice", folder)
+    fake.__dict__["run_selo"] = lambda bundle, folder, protocol: row("selo", folder, protocol)
+    monkeypatch.setitem(sys.modules, "train.evaluation.localization", fake)
+    monkeypatch.setattr(train.evaluation, "localization", fake, raising=False)
+    (place / "data/CHOICE").mkdir()
+    (place / "scenes/imgs").mkdir()
+    assert run(place, "--tasks", "localization", "--air-slt", str(place / "scenes")) == 0
+    assert asked == [(place / "data/CHOICE",), (place / "scenes", "standard")]
+    assert [r["task"] for r in json.loads((place / "out.json").read_text())["results"]] == ["choice", "selo"]
+
+
+def test_a_late_failure_leaves_what_was_finished(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    next((place / "data/RSSCN7/Forest").iterdir()).write_bytes(b"no picture")
+    assert run(place, "--tasks", "short-retrieval,classification", "--sets", "ucm,rsscn7") == 2
+    out, err = capsys.readouterr()
+    assert "Forest_0.jpg" in err.splitlines()[-1]
+    report = json.loads((place / "out.json").read_text())
+    assert report["complete"] is False
+    assert [r["task"] for r in report["results"]] == ["short-retrieval"] * 2 + ["classification"] * 2
+    assert out.count("| ucm test |") == 4  # and the tables of what was finished are shown
+    assert not list(place.glob("*.tmp"))
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        (["--data", "nowhere"], "nowhere is not a folder; pass --data"),
+        (["--sets", "eurosat"], "EuroSAT_RGB is not there"),
+        (["--sets", "moon"], "data set 'moon' is not known; there are: rsicd"),
+        (["--tasks", "dreaming"], "task 'dreaming' is not known; there are: short-retrieval"),
+        (["--tasks", ","], "no task is named"),
+        (["--split", "val", "--sets", "ucm"], "ucm has no val pictures"),
+        (["--class-folder", "nowhere"], "nowhere is not a folder"),
+        (["--json", "nowhere/out.json"], "nowhere/out.json must be a file in a folder that is there"),
+        (["--checkpoint", "nowhere.pt"], "no checkpoint 'nowhere.pt'"),
+    ],
+)
+def test_what_is_wrong_is_said_before_anything_is_measured(
+    original: Path, capsys: pytest.CaptureFixture[str], more: list[str], says: str
+) -> None:
+    assert run(original, *more) == 2
+    assert says in capsys.readouterr().err
+    assert not (original / "out.json").exists()
+
+
+def test_broken_data_are_said_before_anything_is_measured(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (place / "out.json").write_text("an earlier report")
+    (place / "data/RSSCN7/empty").mkdir()
+    assert run(place) == 2
+    assert "empty holds no picture" in capsys.readouterr().err
+    (place / "data/UCMerced_LandUse/dataset_UCM.json").write_text("{")
+    assert run(place) == 2
+    assert "dataset_UCM.json is not JSON" in capsys.readouterr().err
+    assert (place / "out.json").read_text() == "an earlier report"

@@ -1,0 +1,146 @@
+"""What there is to measure: from tasks, data sets and a folder to a list of jobs, read before anything is encoded.
+
+Annotations are read here, so that a broken or missing one is known before the first picture is encoded. A data set
+that was asked for by name must be there; with `all`, one that is not there is skipped, and the plan says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from lrsclip.bundle import LRSCLIP
+from lrsclip.errors import DataError
+from train.evaluation.classification import CLASSIFICATION, classification
+from train.evaluation.result import Result
+from train.evaluation.retrieval import LONG, SHORT, long_retrieval, short_retrieval
+from train.evaluation.sets import CAPTION_SETS, CLASS_SETS, NotHere, PictureSet, class_folders
+from train.evaluation.vectors import PictureVectors
+
+Measure = Callable[[LRSCLIP, PictureVectors], list[Result]]
+
+LOCALIZATION = "localization"
+TASKS = (SHORT, LONG, CLASSIFICATION, LOCALIZATION)
+LOCALIZATION_SETS = ("choice", "air-slt")
+SETS = tuple(dict.fromkeys([*CAPTION_SETS, *CLASS_SETS, *LOCALIZATION_SETS]))
+SELO_PROTOCOL = "standard"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One task on one data set."""
+
+    task: str
+    run: Measure
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All jobs, task by task, and a line for each data set that is left out because it is not there."""
+
+    jobs: tuple[Job, ...]
+    skipped: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What was asked for.
+
+    Attributes:
+        data: the folder of the public data sets.
+        tasks: of `TASKS`.
+        sets: of `SETS`, or None for all that are there.
+        split: of the sets that have one.
+        class_folders: further folders of class folders to classify.
+        air_slt: scenes of the AIR-SLT layout elsewhere than in `data`.
+    """
+
+    data: Path
+    tasks: tuple[str, ...] = TASKS
+    sets: tuple[str, ...] | None = None
+    split: str = "test"
+    class_folders: tuple[Path, ...] = ()
+    air_slt: Path | None = None
+
+
+def plan(wishes: Wishes) -> Plan:
+    """Read the annotations of everything that is asked for.
+
+    Raises:
+        DataError: data that are named are not there, annotations are broken, or nothing is left to measure.
+    """
+    if not wishes.data.is_dir():
+        raise DataError(f"{wishes.data} is not a folder; pass --data with the folder that holds RSICD/, ...")
+    for given, task in ((wishes.class_folders, CLASSIFICATION), (wishes.air_slt, LOCALIZATION)):
+        if given and task not in wishes.tasks:
+            raise DataError(f"a folder is given for {task}, which is not among the tasks; add it to --tasks")
+    jobs: list[Job] = []
+    skipped: list[str] = []
+    for task in wishes.tasks:
+        found, missing = _localization_jobs(wishes) if task == LOCALIZATION else _picture_jobs(wishes, task)
+        jobs += found
+        skipped += missing
+    if not jobs:
+        why = "; ".join(dict.fromkeys(skipped)) or "none of the data sets belongs to the tasks"
+        raise DataError(f"there is nothing to measure: {why}")
+    return Plan(tuple(jobs), tuple(dict.fromkeys(skipped)))
+
+
+def _picture_jobs(wishes: Wishes, task: str) -> tuple[list[Job], list[str]]:
+    """The jobs of retrieval or classification, and what is skipped."""
+    readers = CLASS_SETS if task == CLASSIFICATION else CAPTION_SETS
+    measure = {SHORT: short_retrieval, LONG: long_retrieval, CLASSIFICATION: classification}[task]
+    chosen: list[PictureSet] = []
+    skipped: list[str] = []
+    for name in readers:
+        if wishes.sets is None or name in wishes.sets:
+            try:
+                chosen.append(readers[name](wishes.data, wishes.split))
+            except NotHere as error:
+                if wishes.sets is not None:
+                    raise
+                skipped.append(f"{name}: {error}")
+    if task == CLASSIFICATION:
+        chosen += [class_folders(folder) for folder in wishes.class_folders]
+    return [Job(task, partial(_on_pictures, measure, given)) for given in chosen], skipped
+
+
+def _on_pictures(
+    measure: Callable[[LRSCLIP, PictureVectors, PictureSet], list[Result]],
+    given: PictureSet,
+    bundle: LRSCLIP,
+    vectors: PictureVectors,
+) -> list[Result]:
+    return measure(bundle, vectors, given)
+
+
+def _localization_jobs(wishes: Wishes) -> tuple[list[Job], list[str]]:
+    """CHOICE and AIR-SLT, where their pictures are."""
+    choice, scenes = wishes.data / "CHOICE", wishes.air_slt or wishes.data / "AIR-SLT"
+    named = {*(wishes.sets or ()), *(["air-slt"] if wishes.air_slt else [])}
+    jobs: list[Job] = []
+    skipped: list[str] = []
+    for name, folder, needed, run in (("choice", choice, choice, _choice), ("air-slt", scenes, scenes / "imgs", _selo)):
+        if wishes.sets is not None and name not in named:
+            continue
+        if needed.is_dir():
+            jobs.append(Job(LOCALIZATION, partial(run, folder)))
+        elif name in named:
+            raise NotHere(f"{needed} is not there; put the pictures there, or leave {name} out")
+        else:
+            skipped.append(f"{name}: {needed} is not there")
+    return jobs, skipped
+
+
+def _choice(folder: Path, bundle: LRSCLIP, vectors: PictureVectors) -> list[Result]:
+    from train.evaluation import localization  # only here: it brings libraries that the other tasks do without
+
+    return localization.run_choice(bundle, folder)
+
+
+def _selo(folder: Path, bundle: LRSCLIP, vectors: PictureVectors) -> list[Result]:
+    from train.evaluation import localization
+
+    return localization.run_selo(bundle, folder, SELO_PROTOCOL)

@@ -1,0 +1,53 @@
+"""Results as Markdown, one table per task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from train.evaluation.result import Result
+
+_HEADINGS = {
+    "i2t_r1": "I2T R@1",
+    "i2t_r5": "R@5",
+    "i2t_r10": "R@10",
+    "t2i_r1": "T2I R@1",
+    "t2i_r5": "R@5",
+    "t2i_r10": "R@10",
+    "i2t_mean": "I2T mean",
+    "t2i_mean": "T2I mean",
+    "mR": "**mR**",
+    "top1": "**top-1**",
+    "top5": "top-5",
+    "class_mean": "mean of classes",
+}
+_COUNTS = ("changed", "candidates")  # the details that a reader of the table needs
+
+
+def tables(results: Sequence[Result]) -> str:
+    """Every task's table under its name, in order of appearance."""
+    tasks = dict.fromkeys(result.task for result in results)
+    return "\n\n".join(f"## {task}\n\n{_table([r for r in results if r.task == task])}" for task in tasks)
+
+
+def _table(rows: Sequence[Result]) -> str:
+    figures = list(dict.fromkeys(name for row in rows for name in row.metrics))
+    counts = [name for name in _COUNTS if any(name in row.detail for row in rows)]
+    heads = ["data", "protocol", "pictures", "texts", *counts, *(_HEADINGS.get(f, f) for f in figures), "s"]
+    shown = {name: [row.metrics.get(name) for row in rows] for name in figures}
+    lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
+    for number, row in enumerate(rows):
+        cells = [row.data_set, row.protocol, f"{row.pictures}", f"{row.texts}"]
+        cells += [f"{row.detail[name]:.0f}" if name in row.detail else "" for name in counts]
+        cells += [_figure(name, shown[name], number) for name in figures]
+        lines.append(f"| {' | '.join([*cells, f'{row.seconds:.0f}'])} |")
+    return "\n".join(lines)
+
+
+def _figure(name: str, column: Sequence[float | None], number: int) -> str:
+    """Per cents with two digits; a column of shares, which no per-cent figure of ours is, with four."""
+    value = column[number]
+    if value is None:
+        return ""
+    is_share = name not in _HEADINGS and all(v is None or abs(v) <= 1 for v in column)
+    text = f"{value:.4f}" if is_share else f"{value:.2f}"
+    return f"**{text}**" if _HEADINGS.get(name, "").startswith("**") else text
