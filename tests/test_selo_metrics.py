@@ -62,9 +62,9 @@ def test_rsu_at_its_ends() -> None:
 
 
 def test_the_mask_is_the_union_and_vertices_are_cut_to_pixels() -> None:
-    mask = region_mask([box(1.9, 1.2, 3.7, 3), box(3, 3, 4, 4)], 6, 6)
-    expected = np.zeros((6, 6), bool)
-    expected[1:4, 1:4] = expected[3:5, 3:5] = True  # (3, 3) lies in both and stays
+    mask = region_mask([box(1.9, 1.2, 5.7, 5), box(3, 3, 7, 7)], 9, 9)
+    expected = np.zeros((9, 9), bool)
+    expected[1:6, 1:6] = expected[3:8, 3:8] = True  # (4, 4) lies well inside both and stays
     np.testing.assert_array_equal(mask, expected)
 
 
@@ -100,6 +100,12 @@ def test_what_is_near_a_higher_peak_is_no_centre() -> None:
 def test_equal_peaks_all_count_however_near() -> None:
     centres = attention_centres(plateau(1000, (100, 100, 300, 1.0), (600, 500, 300, 1.0)))
     assert sorted(centres.tolist()) == [[252, 252], [752, 652]]
+
+
+def test_ground_of_nothing_is_no_centre_even_around_a_peak() -> None:
+    """The ground is as high as all around it, and its middle lies in the spot; the spot alone must count."""
+    centres = attention_centres(plateau(41, (18, 18, 5, 1.0)), box_px=3, peak_px=5)
+    np.testing.assert_array_equal(centres, [[20, 20]])
 
 
 def test_the_map_without_smoothing_decides_what_is_faint() -> None:
