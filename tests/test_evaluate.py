@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import torch
 
-import train.evaluation
 from lrsclip.checkpoint import read_manifest, write_checkpoint
 from lrsclip.config import ImageConfig, ModelConfig, PreprocessConfig, TextConfig
 from lrsclip.model import seeded_model
 from train import evaluate
-from train.evaluation.result import Result
 
-from .corpora import make_class_folders, make_rsicd, make_rsitmd, make_ucm
+from .corpora import COLOURS, make_class_folders, make_rsicd, make_rsitmd, make_ucm, write_picture
 from .published_forward import random_state
 
 
@@ -69,6 +65,7 @@ def test_a_published_file_is_measured_in_one_run(place: Path, capsys: pytest.Cap
         *(("short-retrieval", name) for name in captions),
         *(("long-retrieval", name) for name in captions),
         *(("classification", name) for name in classes | {"rsscn7, all pictures", "scenes, all pictures"}),
+        ("synonyms", "words of no caption"),
     }
     protocols = {row["protocol"] for row in report["results"] if row["task"] == "short-retrieval"}
     assert protocols == {"raw", "merged"}
@@ -78,6 +75,7 @@ def test_a_published_file_is_measured_in_one_run(place: Path, capsys: pytest.Cap
         "## short-retrieval",
         "## long-retrieval",
         "## classification",
+        "## synonyms",
     ]
     assert "skipped eurosat" in err and "skipped air-slt" in err
     assert sum("EuroSAT_RGB is not there" in line for line in report["skipped"]) == 1
@@ -90,24 +88,25 @@ def test_record_goes_into_the_manifest(place: Path) -> None:
     assert run(place, "--record", checkpoint="LRSCLIP_any.pt") == 2
 
 
-def test_localisation_is_handed_over(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the command asks of the localisation tasks: a folder, a protocol's name, rows back."""
-    asked: list[object] = []
+def test_scenes_are_localised_under_a_named_protocol(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scenes = place / "scenes"
+    write_picture(scenes / "imgs/0.jpg", COLOURS["desert"], 1, px=800)
+    query = {"caption": "a desert", "jpg_name": "0.jpg", "points": [[[50, 50], [300, 50], [300, 300], [50, 300]]]}
+    (scenes / "annotations").mkdir()
+    (scenes / "annotations/anno.json").write_text(json.dumps([query]))
+    wanted = ("--tasks", "localization", "--air-slt", str(scenes))
+    assert run(place, *wanted, "--selo-protocol", "no-median") == 0
+    row = json.loads((place / "out.json").read_text())["results"][0]
+    assert "no-median" in row["protocol"] and {"Rsu", "Ras", "Rda", "Rmi"} <= row["metrics"].keys()
+    assert run(place, *wanted, "--selo-protocol", "nosuch") == 2
+    assert "no-median" in capsys.readouterr().err  # the names there are
 
-    def row(task: str, *given: object) -> list[Result]:
-        asked.append(given)
-        return [Result(task, "x", "y", 1, 1, {"rmi": 0.5}, 0.0)]
 
-    fake = ModuleType("train.evaluation.localization")
-    fake.__dict__["run_choice"] = lambda bundle, folder: row("choice", folder)
-    fake.__dict__["run_selo"] = lambda bundle, folder, protocol: row("selo", folder, protocol)
-    monkeypatch.setitem(sys.modules, "train.evaluation.localization", fake)
-    monkeypatch.setattr(train.evaluation, "localization", fake, raising=False)
-    (place / "data/CHOICE").mkdir()
-    (place / "scenes/imgs").mkdir()
-    assert run(place, "--tasks", "localization", "--air-slt", str(place / "scenes")) == 0
-    assert asked == [(place / "data/CHOICE",), (place / "scenes", "standard")]
-    assert [r["task"] for r in json.loads((place / "out.json").read_text())["results"]] == ["choice", "selo"]
+def test_synonyms_are_asked_for_by_task(place: Path) -> None:
+    assert run(place, "--tasks", "synonyms") == 0
+    (row,) = json.loads((place / "out.json").read_text())["results"]
+    assert row["texts"] == len(row["detail"]) >= 60
+    assert 0 <= row["metrics"]["top1"] <= row["metrics"]["top5"] <= 100
 
 
 def test_a_late_failure_leaves_what_was_finished(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

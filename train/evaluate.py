@@ -22,7 +22,7 @@ from lrsclip.checkpoint import MANIFEST, read_manifest
 from lrsclip.errors import DataError
 from lrsclip.files import write_json
 from lrsclip.loading import locate
-from train.evaluation.plan import SETS, TASKS, Plan, Wishes, plan
+from train.evaluation.plan import SELO_PROTOCOL, SETS, TASKS, Plan, Wishes, plan
 from train.evaluation.result import Result
 from train.evaluation.tables import tables
 from train.evaluation.vectors import PictureVectors
@@ -41,6 +41,9 @@ def parser() -> argparse.ArgumentParser:
         "--class-folder", type=Path, action="append", default=[], help="classify this folder of class folders too"
     )
     p.add_argument("--air-slt", type=Path, help="folder with imgs/ and annotations/anno.json (default: DATA/AIR-SLT)")
+    p.add_argument(
+        "--selo-protocol", default=SELO_PROTOCOL, help="how its maps are made: standard, no-median, no-jpeg, raw, ..."
+    )
     p.add_argument("--device", default=None)
     p.add_argument("--precision", default="auto", choices=("auto", "fp32", "bf16"))
     p.add_argument("--json", type=Path, help="also write the results there")
@@ -79,6 +82,7 @@ def evaluate(args: argparse.Namespace) -> list[Result]:
         split=args.split,
         class_folders=tuple(args.class_folder),
         air_slt=args.air_slt,
+        selo=args.selo_protocol,
     )
     if args.record and not locate(args.checkpoint).is_dir():
         raise DataError(f"--record writes into a manifest, and {args.checkpoint} has none; use --json")

@@ -13,16 +13,19 @@ from pathlib import Path
 
 from lrsclip.bundle import LRSCLIP
 from lrsclip.errors import DataError
+from lrsclip.metrics.selo_map import SeloProtocol, selo_protocol
 from train.evaluation.classification import CLASSIFICATION, classification
+from train.evaluation.localization import run_choice, run_selo
 from train.evaluation.result import Result
 from train.evaluation.retrieval import LONG, SHORT, long_retrieval, short_retrieval
 from train.evaluation.sets import CAPTION_SETS, CLASS_SETS, NotHere, PictureSet, class_folders
+from train.evaluation.synonyms import SYNONYMS, run_synonyms
 from train.evaluation.vectors import PictureVectors
 
 Measure = Callable[[LRSCLIP, PictureVectors], list[Result]]
 
 LOCALIZATION = "localization"
-TASKS = (SHORT, LONG, CLASSIFICATION, LOCALIZATION)
+TASKS = (SHORT, LONG, CLASSIFICATION, LOCALIZATION, SYNONYMS)
 LOCALIZATION_SETS = ("choice", "air-slt")
 SETS = tuple(dict.fromkeys([*CAPTION_SETS, *CLASS_SETS, *LOCALIZATION_SETS]))
 SELO_PROTOCOL = "standard"
@@ -55,6 +58,7 @@ class Wishes:
         split: of the sets that have one.
         class_folders: further folders of class folders to classify.
         air_slt: scenes of the AIR-SLT layout elsewhere than in `data`.
+        selo: name of the protocol for those scenes.
     """
 
     data: Path
@@ -63,6 +67,7 @@ class Wishes:
     split: str = "test"
     class_folders: tuple[Path, ...] = ()
     air_slt: Path | None = None
+    selo: str = SELO_PROTOCOL
 
 
 def plan(wishes: Wishes) -> Plan:
@@ -79,6 +84,9 @@ def plan(wishes: Wishes) -> Plan:
     jobs: list[Job] = []
     skipped: list[str] = []
     for task in wishes.tasks:
+        if task == SYNONYMS:
+            jobs += [Job(task, _synonyms)] if wishes.sets is None else []  # it belongs to no data set
+            continue
         found, missing = _localization_jobs(wishes) if task == LOCALIZATION else _picture_jobs(wishes, task)
         jobs += found
         skipped += missing
@@ -120,9 +128,10 @@ def _localization_jobs(wishes: Wishes) -> tuple[list[Job], list[str]]:
     """CHOICE and AIR-SLT, where their pictures are."""
     choice, scenes = wishes.data / "CHOICE", wishes.air_slt or wishes.data / "AIR-SLT"
     named = {*(wishes.sets or ()), *(["air-slt"] if wishes.air_slt else [])}
+    selo = partial(_selo, selo_protocol(wishes.selo))
     jobs: list[Job] = []
     skipped: list[str] = []
-    for name, folder, needed, run in (("choice", choice, choice, _choice), ("air-slt", scenes, scenes / "imgs", _selo)):
+    for name, folder, needed, run in (("choice", choice, choice, _choice), ("air-slt", scenes, scenes / "imgs", selo)):
         if wishes.sets is not None and name not in named:
             continue
         if needed.is_dir():
@@ -135,12 +144,12 @@ def _localization_jobs(wishes: Wishes) -> tuple[list[Job], list[str]]:
 
 
 def _choice(folder: Path, bundle: LRSCLIP, vectors: PictureVectors) -> list[Result]:
-    from train.evaluation import localization  # only here: it brings libraries that the other tasks do without
-
-    return localization.run_choice(bundle, folder)
+    return run_choice(bundle, folder)
 
 
-def _selo(folder: Path, bundle: LRSCLIP, vectors: PictureVectors) -> list[Result]:
-    from train.evaluation import localization
+def _selo(protocol: SeloProtocol, folder: Path, bundle: LRSCLIP, vectors: PictureVectors) -> list[Result]:
+    return run_selo(bundle, folder, protocol)
 
-    return localization.run_selo(bundle, folder, SELO_PROTOCOL)
+
+def _synonyms(bundle: LRSCLIP, vectors: PictureVectors) -> list[Result]:
+    return run_synonyms(bundle)

@@ -16,6 +16,7 @@ from lrsclip import LRSCLIP
 from lrsclip.classify import class_prototypes
 from train.evaluation.result import Result
 
+SYNONYMS = "synonyms"
 PAIRS: tuple[tuple[str, str], ...] = tuple(
     (rare, known) for rare, known in json.loads((Path(__file__).parents[1] / "synonyms.json").read_text())
 )
@@ -45,4 +46,4 @@ def run_synonyms(bundle: LRSCLIP, pairs: tuple[tuple[str, str], ...] = PAIRS) ->
     }
     detail = {f"{word} -> {everyday}": float(rank) for (word, everyday), rank in zip(pairs, ranks, strict=True)}
     seconds = time.monotonic() - started
-    return [Result("synonyms", "words of no caption", "skyscript", 0, len(pairs), metrics, seconds, detail)]
+    return [Result(SYNONYMS, "words of no caption", "skyscript", 0, len(pairs), metrics, seconds, detail)]

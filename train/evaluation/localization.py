@@ -1,0 +1,196 @@
+"""Localisation: SeLo's four metrics on whole scenes, and CHOICE's boxes, masks and captions on small pictures."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from tqdm import tqdm
+
+from lrsclip.decode import read_picture
+from lrsclip.errors import DataError
+from lrsclip.localize import Encoders, WindowMemory, localize, mean_over_windows
+from lrsclip.metrics.grounding import GroundingScores, best_iou, grounding_scores, pointing_hit
+from lrsclip.metrics.selo import Mask, SeloScores, mean_scores, selo_scores
+from lrsclip.metrics.selo_map import SceneWindows, SeloProtocol, encode_scene, min_max, selo_map
+from train.evaluation.annotations import (
+    Grounding,
+    SceneQuery,
+    missing_scenes,
+    read_boxes,
+    read_caption_choices,
+    read_masks,
+    read_scene_queries,
+)
+from train.evaluation.result import Result
+
+Floats = npt.NDArray[np.floating]
+MapMaker = Callable[[Encoders, Image.Image, str], Floats]
+
+GRID_CELLS = 4  # as large as the engine's smallest windows: a quarter of the short side
+
+
+def run_selo(bundle: Encoders, folder: Path, protocol: SeloProtocol) -> list[Result]:
+    """Semantic localisation on a folder of the AIR-SLT layout: `imgs/` and `annotations/anno.json`.
+
+    Every scene is cut and encoded once for all its sentences.
+
+    Args:
+        bundle: the model.
+        folder: the data set.
+        protocol: how the maps are made; figures compare with published ones under `standard` only.
+
+    Returns:
+        One row: Rsu, Ras, Rda and Rmi (0 to 1), each the mean over the queries; in detail Rmi by query number.
+
+    Raises:
+        DataError: broken annotations, a scene that is not there or is smaller than a window, or a polygon outside it.
+        PictureError: a scene cannot be read.
+    """
+    started = time.monotonic()
+    queries = read_scene_queries(folder)
+    missing = missing_scenes(queries)
+    scenes = list(dict.fromkeys(query.scene for query in queries))
+    if missing:
+        raise DataError(
+            f"semantic localisation needs {missing[0]}, which is not there ({len(missing)} of {len(scenes)} scenes "
+            "are missing); put the scenes there, or leave this task out"
+        )
+    texts = bundle.encode_text([query.caption for query in queries])
+    scores: dict[int, SeloScores] = {}
+    for scene in scenes:
+        windows = _encoded(bundle, scene, protocol)
+        own = [query for query in queries if query.scene == scene]
+        for query in tqdm(own, desc=f"maps of {scene.name}", unit="map", leave=False):
+            scores[query.number] = _scored(windows, query, texts[query.number], protocol)
+    return [
+        Result(
+            task="semantic-localisation",
+            data_set=folder.name,
+            protocol=protocol.name,
+            pictures=len(scenes),
+            texts=len(queries),
+            metrics=mean_scores(list(scores.values())).as_dict(),
+            seconds=time.monotonic() - started,
+            detail={str(number): scores[number].rmi for number in sorted(scores)},
+        )
+    ]
+
+
+def run_choice(bundle: Encoders, folder: Path) -> list[Result]:
+    """CHOICE's three tasks that a dual encoder can answer.
+
+    The phrase given to the model is what the question asks for ("the storage tank"). Maps are brought to 0 to 1 per
+    picture, so that one threshold can serve all.
+
+    Args:
+        bundle: the model.
+        folder: holds `visual_grounding`, `referring_expression_segmentation` and `image_caption`.
+
+    Returns:
+        For boxes and for masks one row with the maps of `lrsclip.localize` and one with a plain grid of 4 x 4 tiles
+        for comparison, in per cent (see `GroundingScores`), in detail every picture's own best IoU; and one row with
+        the share of pictures whose own caption has the highest cosine of the four.
+
+    Raises:
+        DataError: a folder, picture or mask is missing, or annotations are of another layout.
+        PictureError: a picture cannot be read.
+    """
+    memory = WindowMemory()  # of its own, so that a run holds on to nothing
+
+    def engine(model: Encoders, picture: Image.Image, phrase: str) -> Floats:
+        return localize(model, picture, phrase, memory=memory).scores_cos
+
+    tasks = (
+        ("box-grounding", read_boxes(folder / "visual_grounding")),
+        ("mask-grounding", read_masks(folder / "referring_expression_segmentation")),
+    )
+    makers = (("engine", engine), (f"grid {GRID_CELLS} x {GRID_CELLS}", grid_map))
+    rows = [_grounded(bundle, task, folder, name, maker, items) for task, items in tasks for name, maker in makers]
+    return [*rows, _captions_chosen(bundle, folder)]
+
+
+def grid_map(bundle: Encoders, picture: Image.Image, phrase: str) -> Floats:
+    """The simplest map there is: a plain grid of tiles, each with its own cosine; (H, W)."""
+    columns = np.linspace(0, picture.width, GRID_CELLS + 1).astype(np.int64)
+    rows = np.linspace(0, picture.height, GRID_CELLS + 1).astype(np.int64)
+    boxes_px = np.array([(x0, y0, x1, y1) for y0, y1 in _pairs(rows) for x0, x1 in _pairs(columns)], dtype=np.int64)
+    tiles = [picture.crop((x0, y0, x1, y1)) for x0, y0, x1, y1 in boxes_px.tolist()]
+    scores_cos = bundle.encode_image(tiles) @ bundle.encode_text([phrase])[0]
+    return mean_over_windows(boxes_px, scores_cos, *picture.size).per_pixel()
+
+
+def _pairs(edges_px: npt.NDArray[np.int64]) -> list[tuple[int, int]]:
+    return list(zip(edges_px[:-1].tolist(), edges_px[1:].tolist(), strict=True))
+
+
+def _encoded(bundle: Encoders, path: Path, protocol: SeloProtocol) -> SceneWindows:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # a scene of 10,000 px a side is meant to be
+        scene = read_picture(path)
+    if min(scene.size) < max(protocol.window_px):
+        raise DataError(
+            f"{path} is {scene.width} x {scene.height} px, smaller than the protocol's windows of "
+            f"{max(protocol.window_px)} px; leave its queries out"
+        )
+    with tqdm(desc=f"windows of {path.name}", unit="window", leave=False) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        return encode_scene(bundle, scene, protocol, show)
+
+
+def _scored(
+    windows: SceneWindows, query: SceneQuery, text: npt.NDArray[np.float32], protocol: SeloProtocol
+) -> SeloScores:
+    try:
+        return selo_scores(selo_map(windows, text, protocol), query.polygons)
+    except DataError as error:
+        raise DataError(f"query {query.number} on {query.scene.name}: {error}") from error
+
+
+def _grounded(bundle: Encoders, task: str, folder: Path, name: str, maker: MapMaker, items: list[Grounding]) -> Result:
+    started = time.monotonic()
+    pairs: list[tuple[Floats, Mask]] = []
+    for item in tqdm(items, desc=f"{task}, {name}", unit="picture", leave=False):
+        picture = read_picture(item.picture)
+        pairs.append((min_max(maker(bundle, picture, item.phrase)), item.target(*picture.size)))
+    scores: GroundingScores = grounding_scores(pairs)
+    return Result(
+        task=task,
+        data_set=folder.name,
+        protocol=name,
+        pictures=len(items),
+        texts=len(items),
+        metrics=scores.as_dict(),
+        seconds=time.monotonic() - started,
+        detail={str(number): 100 * best_iou(*pair)[0] for number, pair in enumerate(pairs)},
+    )
+
+
+def _captions_chosen(bundle: Encoders, folder: Path) -> Result:
+    started = time.monotonic()
+    items = read_caption_choices(folder / "image_caption")
+    images = bundle.encode_image([read_picture(item.picture) for item in items])
+    hits, chance = [], []
+    for item, image in zip(items, images, strict=True):
+        right = np.arange(len(item.captions)) == item.right
+        hits.append(pointing_hit(bundle.encode_text(list(item.captions)) @ image, right))
+        chance.append(float(right.mean()))
+    return Result(
+        task="caption-choice",
+        data_set=folder.name,
+        protocol="highest cosine",
+        pictures=len(items),
+        texts=sum(len(item.captions) for item in items),
+        metrics={"accuracy": 100 * float(np.mean(hits)), "chance": 100 * float(np.mean(chance))},
+        seconds=time.monotonic() - started,
+        detail={str(number): 100 * hit for number, hit in enumerate(hits)},
+    )
