@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from lrsclip.errors import DataError, TrainingError
-from train.batches import turn
+from train.augment import turn
 from train.cache import open_picture
 from train.corpus import read_corpus
 from train.losses import dual_text_loss, info_nce, same_texts
