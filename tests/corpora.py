@@ -60,11 +60,11 @@ def write_trunk(path: Path) -> None:
 
 
 def small_model(seed: int = 0, dropout: float = 0.0, pixels: bool = False) -> DualEncoder:
-    """A model that is fast to train: on features of a 2 x 2 grid, or on pictures of 32 px with no trunk at all."""
+    """A model that is fast to train, on pictures of 32 px: with a trunk and a grid of 2 x 2, or on pixels alone."""
     image = (
         ImageConfig(kind="vit", image_px=32, width=32, layers=1, heads=2)
         if pixels
-        else ImageConfig(kind="resnetv2", width=32, layers=1, heads=2, grid=2, dropout=dropout)
+        else ImageConfig(kind="resnetv2", image_px=32, width=32, layers=1, heads=2, grid=2, dropout=dropout)
     )
     text = TextConfig(context_length=77, width=32, layers=1, heads=2, embed_rank=4)
     preprocess = PreprocessConfig(mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,15 +12,16 @@ import torch
 import torch.nn.functional as F
 
 from lrsclip.errors import DataError, TrainingError
+from train import fit
 from train.augment import turn
-from train.cache import open_picture
+from train.cache import open_picture, prepare_pixels
 from train.corpus import read_corpus
 from train.losses import dual_text_loss, info_nce, same_texts
 from train.readers import Record, add_captions, hashed_split, read_class_folders, read_karpathy
 from train.settings import Settings
 from train.texts import compose, paragraph, sentences_of, vocabulary
 
-from .corpora import make_class_folders, make_rsicd
+from .corpora import COLOURS, make_class_folders, make_rsicd, small_model
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -74,6 +76,30 @@ def test_broken_data_is_named(data: Path) -> None:
         open_picture(data / "bad.jpg")
     with pytest.raises(TrainingError, match="say one of"):
         Settings.read("nosuch")
+    (data / "extra.json").write_text("[")
+    with pytest.raises(DataError, match=r"extra\.json cannot be read as JSON"):
+        add_captions([], data / "extra.json")
+
+
+def test_preparing_stops_at_a_broken_picture_and_goes_on_once_it_is_mended(data: Path) -> None:
+    records = read_class_folders(data / "EuroSAT_RGB", "eurosat")
+    whole, model = records[5].path.read_bytes(), small_model(pixels=True)
+    records[5].path.write_bytes(b"?" * len(whole))  # a cache knows its files by name and size
+    with pytest.raises(DataError, match=re.escape(records[5].path.name)):
+        prepare_pixels(records, model, data / "cache")
+    assert not list((data / "cache").glob("*.npy"))
+    records[5].path.write_bytes(whole)
+    prepared = prepare_pixels(records, model, data / "cache")
+    assert prepared.rows.shape == (16, 3, 32, 32)
+    colour = prepared.rows[5].mean(axis=(1, 2))
+    assert np.abs(colour - COLOURS[str(records[5].label)]).max() < 12
+
+
+def test_fit_names_a_missing_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert fit.main(["--data", str(tmp_path / "nosuch"), "--out", str(tmp_path / "out")]) == 2
+    assert "nosuch is not a folder; pass --data" in capsys.readouterr().err
+    assert fit.main(["--data", str(tmp_path), "--out", str(tmp_path / "out"), "--recipe", "nosuch"]) == 2
+    assert "no recipe 'nosuch'; there are: clip77" in capsys.readouterr().err
 
 
 def test_hashed_split_is_stable_and_fair() -> None:
