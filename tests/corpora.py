@@ -10,7 +10,12 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from lrsclip.config import ImageConfig, ModelConfig, PreprocessConfig, TextConfig
+from lrsclip.model import DualEncoder, seeded_model
 from lrsclip.vision import ResNetV2Trunk
+from train.cache import Prepared
+from train.readers import Record
+from train.trainer import Corpus
 
 COLOURS = {"forest": (30, 90, 40), "desert": (200, 180, 120), "harbour": (40, 70, 130), "airport": (130, 130, 130)}
 
@@ -75,3 +80,40 @@ def write_trunk(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {k: v for k, v in ResNetV2Trunk().state_dict().items() if not k.endswith("num_batches_tracked")}
     save_file(tensors, path)
+
+
+def small_model(seed: int = 0, dropout: float = 0.0, pixels: bool = False) -> DualEncoder:
+    """A model that is fast to train, on pictures of 32 px: with a trunk and a grid of 2 x 2, or on pixels alone."""
+    image = (
+        ImageConfig(kind="vit", image_px=32, width=32, layers=1, heads=2)
+        if pixels
+        else ImageConfig(kind="resnetv2", image_px=32, width=32, layers=1, heads=2, grid=2, dropout=dropout)
+    )
+    text = TextConfig(context_length=77, width=32, layers=1, heads=2, embed_rank=4)
+    preprocess = PreprocessConfig(mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
+    return seeded_model(ModelConfig(embed_dim=16, image=image, text=text, preprocess=preprocess), seed)
+
+
+def made_up_corpus(pictures: int, pixels: bool = False) -> Corpus:
+    """Records with three sentences each and random prepared pictures, for training without a file on disk."""
+    kinds = list(COLOURS)
+    train = [
+        Record(
+            "rsicd",
+            Path(f"{kinds[n % 4]}_{n}.jpg"),
+            "train",
+            (
+                f"A piece of {kinds[n % 4]} number {n} .",
+                f"The {kinds[n % 4]} lies here",
+                f"Seen {n} times from above .",
+            ),
+        )
+        for n in range(pictures)
+    ]
+    random = np.random.default_rng(0)
+    prepared = (
+        Prepared(random.integers(0, 256, (pictures, 3, 32, 32), dtype=np.uint8), is_features=False)
+        if pixels
+        else Prepared(random.standard_normal((pictures, 4, 1024)).astype(np.float16), is_features=True)
+    )
+    return Corpus(train, [], prepared, {record.key: row for row, record in enumerate(train)})

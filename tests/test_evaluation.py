@@ -13,10 +13,11 @@ from PIL import Image
 from lrsclip.errors import DataError, PictureError
 from train.evaluation import sets
 from train.evaluation.classification import classification
-from train.evaluation.plan import SETS, SYNONYMS, TASKS, Wishes, plan
+from train.evaluation.plan import SETS, TASKS, Wishes, plan
 from train.evaluation.result import Result
 from train.evaluation.retrieval import beheaded, long_retrieval, short_retrieval, shuffled
 from train.evaluation.sets import PictureSet, class_folders
+from train.evaluation.synonyms import SYNONYMS
 from train.evaluation.tables import tables
 from train.evaluation.vectors import PictureVectors
 from train.readers import Record

@@ -112,6 +112,53 @@ def test_stopped_between_stages_and_resumed_ends_the_same(
     assert [row["epoch"] for row in read_log(place / "between/validation.csv")] == [1, 2, 3, 4]
 
 
+def test_two_processes_go_on_where_one_stopped(place: Path, unbroken: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The figures differ by rounding and by dropout alone, which is off here."""
+    settings = place / "quiet.json"
+    settings.write_text(json.dumps(SETTINGS | {"feature_dropout": 0.0}))
+    quiet = ["--config", str(settings), "--recipe", "lrsclip-curriculum"]
+    assert fit.main([*arguments(place, "alone"), *quiet]) == 0
+    real = Trainer._epoch
+
+    def stop_before_second(trainer: Trainer, writer: SummaryWriter) -> None:
+        if trainer.epoch == 1:
+            raise KeyboardInterrupt
+        real(trainer, writer)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_epoch", stop_before_second)
+        assert fit.main([*arguments(place, "shared"), *quiet]) == 130
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        "-m",
+        "train.fit",
+    ]
+    command += [*arguments(place, "shared", "--resume"), *quiet]
+    subprocess.run(command, check=True, capture_output=True, timeout=500)
+    alone, shared = (read_log(place / out / "log.csv") for out in ("alone", "shared"))
+    assert len(alone) == len(shared) == 16
+    assert [row["loss"] for row in shared] == pytest.approx([row["loss"] for row in alone], rel=0.02)
+    assert len(read_log(place / "shared/validation.csv")) == 4
+    assert lrsclip.load(place / "shared/checkpoint", precision="fp32").context_length == 248
+
+
+def test_runs_read_the_sources_they_name(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = Settings.model_validate(SETTINGS | {"sources": ["rsicd"]})
+    model = fit.initial_model(settings, place / "init/trunk.safetensors")
+    corpus = fit.build_corpus(place / "data", settings, model, place / "cache")
+    assert {record.source for record in corpus.train} == {"rsicd"}
+    assert len(corpus.prepared.rows) > len(corpus.train) + len(corpus.val)  # one cache serves every choice
+    named = place / "named.json"
+    named.write_text(json.dumps(SETTINGS | {"sources": ["nosuch"]}))
+    assert fit.main([*arguments(place, "named"), "--config", str(named)]) == 2
+    assert "'nosuch'; there are: eurosat, rsicd" in capsys.readouterr().err
+
+
 def test_frozen_trunk_is_the_one_it_was_given(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("train.cache.fast_bf16", lambda device: True)
     settings = Settings.read(str(place / "settings.json"))
@@ -130,7 +177,7 @@ def test_other_data_do_not_resume(place: Path, unbroken: Path, capsys: pytest.Ca
 
 def test_other_settings_do_not_resume(place: Path, unbroken: Path, capsys: pytest.CaptureFixture[str]) -> None:
     other = place / "other.json"
-    other.write_text(json.dumps(SETTINGS | {"learning_rate": 0.5}))
+    other.write_text(json.dumps(SETTINGS | {"weight_decay": 0.5}))
     assert fit.main([*arguments(place, "unbroken", "--resume"), "--config", str(other)]) == 2
     assert "other settings" in capsys.readouterr().err
     assert fit.main(arguments(place, "unbroken")) == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,9 @@ import torch.nn.functional as F
 
 from app.classify import RSICD_LABELS
 from lrsclip.errors import DataError, TrainingError
-from train.batches import crop_cells, turn
-from train.cache import open_picture
+from train import fit
+from train.augment import crop_features, draw_changes, turn
+from train.cache import open_picture, prepare_pixels
 from train.corpus import read_corpus
 from train.losses import dual_text_loss, info_nce, same_texts
 from train.readers import (
@@ -28,7 +30,7 @@ from train.readers import (
 from train.settings import Settings
 from train.texts import compose, paragraph, sentences_of, vocabulary
 
-from .corpora import make_class_folders, make_rsicd
+from .corpora import COLOURS, make_class_folders, make_rsicd, small_model
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -93,6 +95,30 @@ def test_broken_data_is_named(data: Path) -> None:
         open_picture(data / "bad.jpg")
     with pytest.raises(TrainingError, match="say one of"):
         Settings.read("nosuch")
+    (data / "extra.json").write_text("[")
+    with pytest.raises(DataError, match=r"extra\.json cannot be read as JSON"):
+        add_captions([], data / "extra.json")
+
+
+def test_preparing_stops_at_a_broken_picture_and_goes_on_once_it_is_mended(data: Path) -> None:
+    records = read_class_folders(data / "EuroSAT_RGB", "eurosat")
+    whole, model = records[5].path.read_bytes(), small_model(pixels=True)
+    records[5].path.write_bytes(b"?" * len(whole))  # a cache knows its files by name and size
+    with pytest.raises(DataError, match=re.escape(records[5].path.name)):
+        prepare_pixels(records, model, data / "cache")
+    assert not list((data / "cache").glob("*.npy"))
+    records[5].path.write_bytes(whole)
+    prepared = prepare_pixels(records, model, data / "cache")
+    assert prepared.rows.shape == (16, 3, 32, 32)
+    colour = prepared.rows[5].mean(axis=(1, 2))
+    assert np.abs(colour - COLOURS[str(records[5].label)]).max() < 12
+
+
+def test_fit_names_a_missing_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert fit.main(["--data", str(tmp_path / "nosuch"), "--out", str(tmp_path / "out")]) == 2
+    assert "nosuch is not a folder; pass --data" in capsys.readouterr().err
+    assert fit.main(["--data", str(tmp_path), "--out", str(tmp_path / "out"), "--recipe", "nosuch"]) == 2
+    assert "no recipe 'nosuch'; there are: clip77" in capsys.readouterr().err
 
 
 def test_class_folders_are_read_as_words() -> None:
@@ -163,23 +189,20 @@ def test_turn_is_the_eight_symmetries() -> None:
     assert len({tuple(o[0].flatten().tolist()) for o in out}) == 8
 
 
-def test_crops_are_squares_of_whole_cells() -> None:
-    ramp = torch.arange(7.0).expand(7, 7)
-    grids = torch.stack([ramp, ramp.T]).expand(64, 2, 7, 7).clone()
-    fixed = np.zeros(64, bool)
-    fixed[:4] = True
-    out = crop_cells(grids, 0.5, fixed, np.random.default_rng(0))
-    assert torch.equal(out[:4], grids[:4])
-    spans = {round(float(o[0].max() - o[0].min())) for o in out}
-    assert spans == {4, 5, 6}  # squares of 5, 6 and 7 cells: a half of the area, and no less
-    cropped = out[(out != grids).flatten(1).any(dim=1)]
-    assert len(cropped) > 20
-    assert len({(float(o[0, 0, 0]), float(o[1, 0, 0])) for o in cropped}) > 4  # from many places
-    for o in cropped:
-        assert torch.allclose(o[0], o[0, :1].expand(7, 7))  # neither turned nor sheared
-        assert (o[0, 0].diff() > -1e-6).all()
-    same = crop_cells(grids, 1.0, fixed, np.random.default_rng(0))
-    assert torch.equal(same, grids)
+def test_feature_maps_are_cropped_as_pictures_are() -> None:
+    ramp = (torch.arange(7.0) + 0.5).expand(7, 7)  # what a trunk would say that tells the distance from the left
+    rows = torch.stack([ramp, ramp.T], dim=-1).reshape(1, 49, 2).expand(64, 49, 2).half()
+    changes = draw_changes(64, np.random.default_rng(0), 0.5, 0.0)
+    assert changes is not None
+    out = crop_features(rows, changes).unflatten(1, (7, 7)).float()
+    side, left = 7 * changes.crops[:, 0], 7 * changes.crops[:, 1]
+    middle = out[:, 3, 3, 0]
+    assert torch.allclose(middle, left + side / 2, atol=0.02)
+    inner = out[:, :, 4, 0] - out[:, :, 2, 0]
+    assert torch.allclose(
+        inner, (side * 2 / 7)[:, None].expand(-1, 7), atol=0.02
+    )  # stretched, neither turned nor sheared
+    assert side.min() > 7 * 0.7 and side.max() < 7 and out.dtype == torch.float32
 
 
 def test_a_labelled_picture_has_its_class_named_now_and_then() -> None:

@@ -6,34 +6,35 @@ batches as one that was not.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from lrsclip.tokens import Tokenizer
+from train.augment import Changes, draw_changes, turn
 from train.cache import Prepared
+from train.distributed import World
 from train.losses import same_texts
 from train.readers import Record
+from train.rows import Rows
 from train.settings import Settings
 from train.texts import TextPair, compose
 
-_ORDER, _DRAW = 0, 1  # keeps the two uses of (seed, epoch) apart
+_ORDER, _DRAW, _CHANGE = 0, 1, 2  # keeps the uses of (seed, epoch) apart
 
 
 @dataclass(frozen=True)
 class Batch:
-    """One training step's input.
+    """One process' input of a training step: n rows of the N that all processes have together.
 
     Attributes:
-        rows: (N, G * G, 1024) float16 features or (N, 3, P, P) uint8 pixels, already turned.
-        long: (N, L) token ids; `same_long` (N, N) says which are the same text.
-        short: (N, S) token ids; `same_short` likewise.
+        rows: (n, G * G, 1024) float16 features or (n, 3, P, P) uint8 pixels, already turned.
+        long: (n, L) token ids; `same_long` (N, N) says which of the whole batch are the same text.
+        short: (n, S) token ids; `same_short` likewise.
+        changes: crops and colours of the n rows, still to be made; None for none.
     """
 
     rows: Tensor
@@ -41,14 +42,24 @@ class Batch:
     short: Tensor
     same_long: Tensor
     same_short: Tensor
+    changes: Changes | None = None
 
 
 class BatchMaker:
     """Draws the batches of any epoch."""
 
-    def __init__(self, records: list[Record], row_of: list[int], prepared: Prepared, settings: Settings) -> None:
-        """`row_of[i]` is the row of `prepared` that belongs to `records[i]`."""
-        self.records, self.row_of, self.prepared, self.settings = records, row_of, prepared, settings
+    def __init__(
+        self,
+        records: list[Record],
+        row_of: list[int],
+        prepared: Prepared,
+        settings: Settings,
+        world: World | None = None,
+    ) -> None:
+        """`row_of[i]` is the row of `prepared` that belongs to `records[i]`; each process gets its slice of a batch."""
+        self.records, self.prepared, self.settings = records, prepared, settings
+        self.world = world or World()
+        self.rows = Rows(prepared, row_of, self.world.device, settings.hold_on_device)
         self._captioned = np.array([i for i, r in enumerate(records) if r.captions], dtype=np.int64)
         self._plain = np.array([i for i, r in enumerate(records) if not r.captions], dtype=np.int64)
 
@@ -82,58 +93,61 @@ class BatchMaker:
 
     def _make(self, chosen: np.ndarray, epoch: int, step: int, tokenizer: Tokenizer) -> Batch:
         random = np.random.default_rng([self.settings.seed, _DRAW, epoch, step])
+        recipe, own = self.settings.recipe, self.world.own(len(chosen))
         drop, named = self.settings.word_drop, self.settings.class_sentence
-        pairs = [compose(self.records[i], random, drop, named) for i in chosen]
-        rows = torch.from_numpy(np.stack([self.prepared.rows[self.row_of[i]] for i in chosen]))
+        pairs = [compose(self.records[i], random, drop, named, recipe.short_text) for i in chosen]
+        rows = self.rows.take(chosen[own])
         if self.settings.flips:
-            rows = self._turned(rows, pairs, random)
+            rows = self._turned(rows, _turns(pairs, random)[own])
         long, short = [p.long for p in pairs], [p.short for p in pairs]
-        return Batch(rows, tokenizer(long), tokenizer(short), same_texts(long), same_texts(short))
+        short_ids = tokenizer(short)
+        if recipe.front_padding:
+            short_ids = pad_in_front(short_ids, tokenizer.context_length, recipe.front_padding, random)
+        change = np.random.default_rng([self.settings.seed, _CHANGE, epoch, step])
+        changes = draw_changes(len(chosen), change, self.settings.crop_scale_min, self.settings.colour_jitter)
+        return Batch(
+            rows,
+            tokenizer(long)[own],
+            short_ids[own],
+            same_texts(long),
+            same_texts(short),
+            None if changes is None else changes[own],
+        )
 
-    def _turned(self, rows: Tensor, pairs: list[TextPair], random: np.random.Generator) -> Tensor:
-        """Each picture by one of the eight symmetries of the square, unless its texts name a direction."""
-        turns = random.integers(8, size=len(pairs))
-        turns[[p.names_direction for p in pairs]] = 0
+    def _turned(self, rows: Tensor, turns: np.ndarray) -> Tensor:
         if self.prepared.is_features:
             side = int(rows.shape[1] ** 0.5)
             grid = rows.unflatten(1, (side, side)).permute(0, 3, 1, 2)
             grid = turn(grid, turns)
-            if self.settings.crop_scale_min < 1:
-                fixed = np.array([p.names_direction for p in pairs])
-                grid = crop_cells(grid, self.settings.crop_scale_min, fixed, random)
             return grid.flatten(2).transpose(1, 2).contiguous()
         return turn(rows, turns)
 
 
-def turn(grids: Tensor, turns: np.ndarray) -> Tensor:
-    """Turn square maps (N, C, S, S) by a quarter `turns % 4` times and mirror those with `turns >= 4`."""
-    out = torch.empty_like(grids)
-    for number in range(8):
-        rows = torch.from_numpy(np.flatnonzero(turns == number))
-        if len(rows):
-            some = torch.rot90(grids[rows], number % 4, (2, 3))
-            out[rows] = some.flip(3) if number >= 4 else some
-    return out
+def _turns(pairs: list[TextPair], random: np.random.Generator) -> np.ndarray:
+    """For each picture one of the eight symmetries of the square, by number; 0 where its texts name a direction."""
+    turns = random.integers(8, size=len(pairs))
+    turns[[p.names_direction for p in pairs]] = 0
+    return turns
 
 
-def crop_cells(grids: Tensor, scale_min: float, fixed: np.ndarray, random: np.random.Generator) -> Tensor:
-    """Crop feature maps (N, C, S, S) to a random square of whole cells and stretch it to S x S again.
+def pad_in_front(tokens: Tensor, context_length: int, share: float, random: np.random.Generator) -> Tensor:
+    """Move a random part of each text's padding in front of it (DeBias-CLIP), so that late positions learn too.
 
-    Nearly what a crop of the picture would give, without running the trunk on it.
+    The end-of-text token still has the highest id of its row, so whatever looks for it finds it where it now stands.
 
     Args:
-        grids: the maps.
-        scale_min: smallest part of the area that is kept.
-        fixed: (N,) bool, true for maps that stay whole.
-        random: draws side and place.
+        tokens: (N, L) ids, zeros behind each text.
+        context_length: positions that the model reads; a text with its padding never goes beyond.
+        share: the largest part of the padding that may move, 0 to 1.
+        random: decides how much does.
+
+    Returns:
+        (N, L') ids, cut behind the text that ends last.
     """
-    side = grids.shape[-1]
-    sides = random.integers(math.ceil(side * scale_min**0.5), side + 1, size=len(grids))
-    sides[fixed] = side
-    out = grids.clone()
-    places = np.stack([sides, random.integers(side - sides + 1), random.integers(side - sides + 1)], axis=1)
-    for kept, top, left in np.unique(places[sides < side], axis=0):
-        rows = torch.from_numpy(np.flatnonzero((places == (kept, top, left)).all(axis=1)))
-        window = grids[rows, :, top : top + kept, left : left + kept].float()
-        out[rows] = F.interpolate(window, size=(side, side), mode="bilinear", align_corners=False).to(grids.dtype)
+    lengths = tokens.argmax(dim=1).numpy() + 1
+    most = np.floor(share * (context_length - lengths)).astype(np.int64)
+    front = random.integers(0, most, endpoint=True)
+    out = tokens.new_zeros(len(tokens), int((front + lengths).max()))
+    for row, ids, start, length in zip(out, tokens, front.tolist(), lengths.tolist(), strict=True):
+        row[start : start + length] = ids[:length]
     return out

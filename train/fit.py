@@ -3,7 +3,8 @@
 The recipe (LRSCLIP section 3, with Long-CLIP's two stages): both towers learn at 77 positions first; then the position
 table is stretched to 248 by KPS, its first 20 rows are frozen, and training goes on. Every step shows a short and a
 long text of each picture, L = a * L_long + (1 - a) * L_short. On a CPU the image trunk stays frozen and its features
-are computed once.
+are computed once. `--recipe NAME` takes another recipe (`configs/recipes/`). Under `torchrun --nproc-per-node N -m
+train.fit ...` N processes share each batch and learn what one would.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from lrsclip.model import DualEncoder, seeded_model
 from lrsclip.precision import pick_device
 from train.cache import prepare_features, prepare_pixels
 from train.corpus import read_corpus, read_rsicd
+from train.distributed import World, world_of
 from train.settings import Settings
 from train.state import read_state
 from train.texts import sentences_of
@@ -72,13 +74,23 @@ def _begin_text(model: DualEncoder, path: Path) -> None:
 
 
 def build_corpus(data: Path, settings: Settings, model: DualEncoder, cache: Path) -> Corpus:
-    """Read the records that training and validation need, and prepare their pictures."""
+    """Read the records that training and validation need, and prepare their pictures.
+
+    All sources are prepared, whichever of them the settings train on, so that all runs share one cache.
+
+    Raises:
+        DataError: the settings name a source that is not there.
+    """
     records = [r for r in read_corpus(data) if r.split == "train" or (r.split, r.source) == ("val", VALIDATION_SOURCE)]
     # with RSICD's own captions only, so that validation follows the protocol that the test split is measured by
     val = [r for r in read_rsicd(data) if r.split == "val"] if (data / "RSICD").is_dir() else []
     prepare = prepare_features if settings.trunk == "frozen" else prepare_pixels
+    wanted, there = settings.sources, {r.source for r in records if r.split == "train"}
+    if wanted is not None and (missing := sorted(set(wanted) - there)):
+        known = ", ".join(sorted(there))
+        raise DataError(f"{data} has no training pictures of source {missing[0]!r}; there are: {known}")
     return Corpus(
-        train=[r for r in records if r.split == "train" and sentences_of(r)],
+        train=[r for r in records if r.split == "train" and sentences_of(r) and (wanted is None or r.source in wanted)],
         val=val,
         prepared=prepare(records, model, cache),
         row_of={r.key: i for i, r in enumerate(records)},
@@ -89,6 +101,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     p = argparse.ArgumentParser(prog="python -m train.fit", description="Train an LRSCLIP; stops and resumes at will.")
     p.add_argument("--config", default="tiny", help="settings: a name in train/configs/ or a JSON file")
+    p.add_argument("--recipe", help="a name in train/configs/recipes/ (default: that of the settings)")
     p.add_argument("--data", type=Path, required=True, help="folder with RSICD/, UCMerced_LandUse/, ...")
     p.add_argument("--out", type=Path, required=True, help="folder of the run")
     p.add_argument("--init", type=Path, help="trunk weights (default: DATA/../init/*.safetensors if there)")
@@ -103,9 +116,10 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     args = parser().parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
-        fit(args)
+        with world_of(pick_device(args.device)) as world:
+            logging.basicConfig(level=logging.INFO if world.is_first else logging.WARNING, format="%(message)s")
+            fit(args, world)
     except LRSCLIPError as error:
         print(f"train.fit: {error}", file=sys.stderr)
         return 2
@@ -115,7 +129,7 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def fit(args: argparse.Namespace) -> None:
+def fit(args: argparse.Namespace, world: World) -> None:
     """Build everything and train.
 
     Raises:
@@ -124,20 +138,29 @@ def fit(args: argparse.Namespace) -> None:
     if not args.data.is_dir():
         raise DataError(f"{args.data} is not a folder; pass --data with the folder that holds RSICD/, ...")
     settings = Settings.read(args.config)
+    if args.recipe:
+        settings = settings.with_recipe(args.recipe)
     state = read_state(args.out)
     if state is not None and not args.resume:
         raise TrainingError(f"{args.out} holds a run already; add --resume to go on, or choose another --out")
-    found = sorted((args.data / ".." / "init").glob("*.safetensors"))
-    trunk = args.init or (found[0] if found and ModelConfig.named(settings.model).image.kind == "resnetv2" else None)
+    trunk = trunk_weights(args.data, settings, args.init)
     model = initial_model(settings, trunk, args.text)
     args.out.mkdir(parents=True, exist_ok=True)
+    # all processes ask for the prepared pictures; one of them makes what is missing, and the others wait for its lock
     corpus = build_corpus(args.data, settings, model, args.cache or args.out.parent / "cache")
-    trainer = Trainer(settings, corpus, model, args.out, pick_device(args.device))
+    trainer = Trainer(settings, corpus, model, args.out, world)
     trainer.save_every_s = args.save_every
     trainer.begun_with = {path.name: file_sha256(path) for path in (trunk, args.text) if path}
     if state is not None:
         trainer.resume(state, read_log(args.out / "log.csv"))
     trainer.run()
+
+
+def trunk_weights(data: Path, settings: Settings, init: Path | None) -> Path | None:
+    """The trunk's weights: those named, else those that lie beside the data, if the model has a trunk."""
+    found = sorted((data / ".." / "init").glob("*.safetensors"))
+    has_trunk = ModelConfig.named(settings.model).image.kind == "resnetv2"
+    return init or (found[0] if found and has_trunk else None)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""The contrastive losses (LRSCLIP section 3): symmetric InfoNCE, once for the long text and once for the short one."""
+"""The contrastive losses (LRSCLIP section 3): symmetric InfoNCE, once for the long text and once for the short one.
+
+Long-CLIP's cross-entropies smooth their labels by 0.1; LRSCLIP's and all of ours do not.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from train.pca import rebuilt_from_components
+
 
 @dataclass(frozen=True)
 class DualTextLoss:
-    """The loss and its two parts, all scalars."""
+    """The loss and its two parts, all scalars; a part that was not asked for is NaN."""
 
     total: Tensor
     long: Tensor
@@ -38,17 +43,36 @@ def info_nce(image: Tensor, text: Tensor, scale: Tensor, same_text: Tensor | Non
 
 def dual_text_loss(
     image: Tensor,
-    long: Tensor,
-    short: Tensor,
+    long: Tensor | None,
+    short: Tensor | None,
     scale: Tensor,
     long_weight: float,
     same_long: Tensor | None = None,
     same_short: Tensor | None = None,
+    pca_components: int | None = None,
 ) -> DualTextLoss:
-    """L = a * L_long + (1 - a) * L_short, with a = `long_weight`; see `info_nce` for the shapes."""
-    loss_long = info_nce(image, long, scale, same_long)
-    loss_short = info_nce(image, short, scale, same_short)
-    return DualTextLoss(long_weight * loss_long + (1 - long_weight) * loss_short, loss_long, loss_short)
+    """L = a * L_long + (1 - a) * L_short, with a = `long_weight`; see `info_nce` for the shapes.
+
+    Args:
+        image: (N, D) of length one.
+        long: (N, D), or None where a is 0.
+        short: (N, D), or None where a is 1.
+        scale: the logit scale, already exponentiated.
+        long_weight: a, 0 to 1. Long-CLIP's L_long + L_short is a = 0.5: AdamW does not see a factor of the whole loss.
+        same_long: see `info_nce`.
+        same_short: see `info_nce`.
+        pca_components: the short loss sees the pictures rebuilt from so many components (Long-CLIP); None: as they are.
+    """
+    total = image.new_zeros(())
+    loss_long = loss_short = image.new_full((), torch.nan)
+    if long is not None:
+        loss_long = info_nce(image, long, scale, same_long)
+        total = total + long_weight * loss_long
+    if short is not None:
+        seen = image if pca_components is None else rebuilt_from_components(image, pca_components)
+        loss_short = info_nce(seen, short, scale, same_short)
+        total = total + (1 - long_weight) * loss_short
+    return DualTextLoss(total, loss_long, loss_short)
 
 
 def same_texts(texts: list[str]) -> Tensor:

@@ -5,14 +5,26 @@ from __future__ import annotations
 import json
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from lrsclip.errors import TrainingError
 from lrsclip.kps import stretched_length
+from train.recipes import Recipe
 
 CONFIG_DIR = Path(__file__).parent / "configs"
+# what a run may go on with changed: the cure for a loss that is not finite, and for too little memory
+MAY_CHANGE = ("learning_rate", "trunk_learning_rate", "text_learning_rate", "micro_batch", "hold_on_device")
 
 
 class Stage(BaseModel):
@@ -26,7 +38,7 @@ class Stage(BaseModel):
 
 
 class Settings(BaseModel):
-    """One recipe."""
+    """All that decides what a run learns."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -46,6 +58,27 @@ class Settings(BaseModel):
     word_drop: float = Field(default=0.0, ge=0, lt=1)  # chance for each word of a text to be left out
     class_sentence: float = Field(default=0.0, ge=0, le=1)  # chance that a captioned picture's class is named as well
     seed: int = 0
+    recipe: Recipe = Recipe(name="lrsclip")  # in JSON: a name in configs/recipes/, or the recipe itself
+    sources: tuple[str, ...] | None = None  # train on these data sets alone
+    micro_batch: PositiveInt | None = None  # pictures that a process encodes at once (gradient caching); None: all
+    hold_on_device: bool | None = None  # prepared pictures in the device's memory; None: on a GPU where they fit
+    colour_jitter: float = Field(default=0.0, ge=0, lt=1)  # brightness, contrast, saturation change by up to this
+
+    @field_validator("recipe", mode="before")
+    @classmethod
+    def _by_name(cls, value: Any) -> Any:
+        return Recipe.named(value) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _recipe_fits(self) -> Settings:
+        components, lengths = self.recipe.pca_components, {stage.context_length for stage in self.stages}
+        if components is not None and components >= self.batch_size:
+            raise ValueError(f"{components} pca_components keep all of a batch of {self.batch_size}; take fewer")
+        if not self.recipe.stretch and len(lengths) > 1:
+            raise ValueError(f"recipe {self.recipe.name} does not stretch; give every stage the same context_length")
+        if self.trunk == "frozen" and self.colour_jitter:
+            raise ValueError('colour_jitter changes pixels; it needs "trunk": "trained"')
+        return self
 
     @model_validator(mode="after")
     def _stages_follow(self) -> Settings:
@@ -67,6 +100,32 @@ class Settings(BaseModel):
                 return stage
             behind += stage.epochs
         raise TrainingError(f"epoch {epoch} is behind the last stage")
+
+    def with_recipe(self, name: str) -> Settings:
+        """The same settings under another recipe: same data, seed and number of epochs.
+
+        A recipe that does not stretch spends them all at the first stage's positions.
+
+        Raises:
+            TrainingError: no recipe of that name, or it does not fit.
+        """
+        fields = self.model_dump() | {"recipe": name}
+        try:
+            if not Recipe.named(name).stretch:
+                fields["stages"] = [self.stages[0].model_copy(update={"epochs": self.epochs})]
+            return Settings.model_validate(fields)
+        except ValidationError as error:
+            raise TrainingError(f"recipe {name}: {error.errors()[0]['msg']}") from error
+        except ValueError as error:
+            raise TrainingError(str(error)) from error
+
+    def continues(self, written: str) -> bool:
+        """Whether a run that was begun with `written` (settings as JSON text) may go on with these."""
+        try:
+            begun = Settings.model_validate_json(written)
+        except ValidationError:
+            return False
+        return begun.model_dump(exclude=set(MAY_CHANGE)) == self.model_dump(exclude=set(MAY_CHANGE))
 
     @classmethod
     def read(cls, name_or_path: str) -> Settings:

@@ -15,6 +15,7 @@ import numpy as np
 
 from lrsclip.tokens import words
 from train.readers import Record
+from train.recipes import ShortText
 
 _DIRECTION = re.compile(
     r"\b(left|right|top|bottom|upper|lower|above|below|north\w*|south\w*|east\w*|west\w*|horizontal\w*|vertical\w*)\b"
@@ -67,7 +68,11 @@ def class_sentences(label: str) -> tuple[str, ...]:
 
 
 def compose(
-    record: Record, random: np.random.Generator, word_drop: float = 0.0, class_sentence: float = 0.0
+    record: Record,
+    random: np.random.Generator,
+    word_drop: float = 0.0,
+    class_sentence: float = 0.0,
+    short_text: ShortText = "sentence",
 ) -> TextPair:
     """Draw the two texts of a picture for one showing.
 
@@ -76,6 +81,7 @@ def compose(
         random: decides which sentence is the short text and the order of the long one.
         word_drop: chance for each word to be left out.
         class_sentence: chance that a picture with captions and a label gets a sentence that names its class as well.
+        short_text: see `Recipe`.
     """
     sentences = sentences_of(record)
     if record.captions and record.label and random.random() < class_sentence:
@@ -83,9 +89,19 @@ def compose(
     order = random.permutation(len(sentences))
     if not record.captions:
         order = order[: int(random.integers(2, _LONG_TEMPLATE_SENTENCES + 1))]
-    short = sentences[int(random.integers(len(sentences)))]
+    if short_text == "subset":
+        short = _subset_behind_first([sentences[i] for i in order], random)
+    else:
+        short = sentences[int(random.integers(len(sentences)))]
     long = " ".join(sentences[i] for i in order)
     return TextPair(_thin(short, random, word_drop), _thin(long, random, word_drop))
+
+
+def _subset_behind_first(sentences: list[str], random: np.random.Generator) -> str:
+    """Some of a long text's sentences, not its first one, in random order (DeBias-CLIP); a lone sentence stays."""
+    rest = sentences[1:] or sentences
+    chosen = random.permutation(len(rest))[: int(random.integers(1, len(rest) + 1))]
+    return " ".join(rest[i] for i in chosen)
 
 
 def paragraph(record: Record) -> str:

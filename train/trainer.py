@@ -8,6 +8,7 @@ import io
 import json
 import math
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,12 +24,14 @@ from lrsclip.model import MAX_LOGIT_SCALE, DualEncoder
 from lrsclip.tokens import Tokenizer
 from train.batches import Batch, BatchMaker
 from train.cache import Prepared
-from train.losses import DualTextLoss, dual_text_loss
+from train.distributed import World
+from train.losses import DualTextLoss
 from train.readers import Record
 from train.settings import Settings
 from train.state import RunState, give_moments, moments_of, write_state
+from train.step import Objective, add_gradients, memory_named
 from train.texts import vocabulary
-from train.validate import encode_rows, validate
+from train.validate import validate
 
 LOG_FIELDS = ("epoch", "step", "loss", "loss_long", "loss_short", "scale", "learning_rate", "pictures_per_s")
 SCORE_FIELDS = ("epoch", "short_mR", "long_mR")
@@ -60,18 +63,24 @@ class Corpus:
 class Trainer:
     """One run: builds the model of the stage at hand, steps, validates, saves, and can go on from its last state."""
 
-    def __init__(self, settings: Settings, corpus: Corpus, model: DualEncoder, out: Path, device: torch.device) -> None:
-        self.settings, self.corpus, self.out, self.device = settings, corpus, out, device
+    def __init__(self, settings: Settings, corpus: Corpus, model: DualEncoder, out: Path, world: World) -> None:
+        self.settings, self.corpus, self.out, self.world, self.device = settings, corpus, out, world, world.device
+        if settings.batch_size % world.size:
+            raise TrainingError(
+                f"batch_size {settings.batch_size} does not divide among {world.size} processes; change one of the two"
+            )
         self.save_every_s = 120.0
         self.begun_with: dict[str, str] = {}  # files of initial weights with their sha256, for the manifest
-        self.model = model.to(device)
-        self.maker = BatchMaker(corpus.train, corpus.rows(corpus.train), corpus.prepared, settings)
+        self.model = model.to(self.device)
+        with memory_named(settings, world):
+            self.maker = BatchMaker(corpus.train, corpus.rows(corpus.train), corpus.prepared, settings, world)
         if self.maker.steps == 0:
             raise TrainingError(f"{len(corpus.train)} training pictures do not fill one batch of {settings.batch_size}")
         self.epoch, self.step, self.best_mr = 0, 0, -1.0
         self.rows: list[dict[str, float]] = []
         self.scores: list[dict[str, float]] = []
         self.optimizer = self._optimizer()
+        self._whole = True  # false while a step changes the model
 
     def resume(self, state: RunState, rows: list[dict[str, float]]) -> None:
         """Go on from a saved state.
@@ -79,16 +88,14 @@ class Trainer:
         Raises:
             TrainingError: the state was written under other settings.
         """
-        if state.settings != self.settings.model_dump_json():
+        if not self.settings.continues(state.settings):
             raise TrainingError(
                 f"{self.out} was started with other settings; resume with those or choose another --out"
             )
         if state.data != self.corpus.fingerprint:
             raise TrainingError(f"{self.out} was started on other data; resume with that or choose another --out")
-        # between two epochs the model is still that of the epoch behind
-        entered = state.epoch if state.step else state.epoch - 1
-        if entered >= 0:
-            self._enter_stage(entered)
+        # between two epochs the model may be that of the stage behind or, if a first step failed, of the stage ahead
+        self._stretch_to(sum(len(state.model[f"text.positions.{part}"]) for part in ("kept", "rest")))
         self.model.load_state_dict(state.model)
         self.optimizer = self._optimizer()
         give_moments(self.model, self.optimizer, state.moments)
@@ -96,16 +103,36 @@ class Trainer:
         self.rows, self.scores = rows[: state.log_rows], read_log(self.out / "validation.csv")[: state.epoch]
 
     def run(self) -> None:
-        """Train to the end."""
-        writer = SummaryWriter(str(self.out / "tensorboard"), purge_step=self._global_step)
+        """Train to the end.
+
+        Raises:
+            TrainingError: the loss is not finite, or no memory is left; the state before the step that failed is kept.
+        """
+        try:
+            with memory_named(self.settings, self.world):
+                self._run()
+        except Exception:
+            if self._whole and self.world.is_first and all(p.isfinite().all() for p in self.model.parameters()):
+                self.save()  # nothing that was learned is lost
+            raise
+
+    def _run(self) -> None:
+        writer: SummaryWriter | None = None
+        if self.world.is_first:
+            writer = SummaryWriter(str(self.out / "tensorboard"), purge_step=self._global_step)
         while self.epoch < self.settings.epochs:
             if self.step == 0:
                 self._enter_stage(self.epoch)
             self._epoch(writer)
-            self._validate(writer)
-            self.epoch, self.step = self.epoch + 1, 0
-            self.save()
-        writer.close()
+            with self.world.together():
+                if writer is not None:
+                    self._validate(writer)
+                    self.epoch, self.step = self.epoch + 1, 0
+                    self.save()
+                else:
+                    self.epoch, self.step = self.epoch + 1, 0
+        if writer is not None:
+            writer.close()
 
     def save(self) -> None:
         """Write the state, then the log up to it."""
@@ -125,7 +152,9 @@ class Trainer:
 
     def _enter_stage(self, epoch: int) -> None:
         """Stretch the positions if the stage of `epoch` reads longer texts than the model does so far."""
-        wanted = self.settings.stage_at(epoch).context_length
+        self._stretch_to(self.settings.stage_at(epoch).context_length)
+
+    def _stretch_to(self, wanted: int) -> None:
         if self.model.text.context_length == wanted:
             return
         moments = moments_of(self.model, self.optimizer)
@@ -169,59 +198,70 @@ class Trainer:
             return None if name.startswith("text.token_embedding.table") else settings.text_learning_rate
         return settings.learning_rate
 
-    def _epoch(self, writer: SummaryWriter) -> None:
-        tokenizer = Tokenizer(self.model.text.context_length)
+    def _epoch(self, writer: SummaryWriter | None) -> None:
         saved = started = time.monotonic()
-        bar = tqdm(total=self.maker.steps, initial=self.step, desc=f"epoch {self.epoch + 1}/{self.settings.epochs}")
+        bar = tqdm(
+            total=self.maker.steps,
+            initial=self.step,
+            desc=f"epoch {self.epoch + 1}/{self.settings.epochs}",
+            disable=writer is None,
+        )
         with bar:
-            for batch in self.maker.epoch(self.epoch, self.step, tokenizer):
+            for batch in self._batches():
                 loss = self._learn(batch)
                 now = time.monotonic()
                 rate, started = self.settings.batch_size / (now - started), now
                 row = self._row(loss, rate)
                 self.rows.append(row)
-                for name in LOG_FIELDS[2:]:
-                    writer.add_scalar(name, row[name], self._global_step)
+                if writer is not None:
+                    self._show(writer, row)
                 bar.set_postfix(loss=f"{row['loss']:.3f}", pictures_per_s=f"{rate:.0f}")
                 bar.update()
                 self.step += 1
-                if now - saved > self.save_every_s:
+                if self.world.is_first and now - saved > self.save_every_s:
                     self.save()
                     saved = now
 
+    def _batches(self) -> Iterator[Batch]:
+        """The batches of the epoch that are still to come; where one process cannot read its own, all stop."""
+        batches = self.maker.epoch(self.epoch, self.step, Tokenizer(self.model.text.context_length))
+        while True:
+            with self.world.together():
+                batch = next(batches, None)
+            if batch is None:
+                return
+            yield batch
+
     def _learn(self, batch: Batch) -> DualTextLoss:
-        # dropout draws from torch's global state: seed it by the step, so that a resumed run draws the same
-        torch.manual_seed(hash((self.settings.seed, self.epoch, self.step)) % 2**31)
         self._set_learning_rate()
         self.model.train()
         if isinstance(trunk := getattr(self.model.visual, "trunk", None), torch.nn.Module):
             trunk.eval()  # batch norm keeps ImageNet's statistics: a fine-tuning set is too small to learn its own
-        with torch.autocast(self.device.type, torch.bfloat16):
-            image = encode_rows(self.model, batch.rows.to(self.device), self.corpus.prepared.is_features)
-            long = self.model.encode_text(batch.long.to(self.device))
-            short = self.model.encode_text(batch.short.to(self.device))
-        loss = dual_text_loss(
-            image,
-            long,
-            short,
-            self.model.scale,
-            self.settings.stage_at(self.epoch).long_weight,
-            batch.same_long.to(self.device),
-            batch.same_short.to(self.device),
-        )
         self.optimizer.zero_grad(set_to_none=True)
-        loss.total.backward()
+        loss = add_gradients(self.model, batch, self.corpus.prepared.is_features, self._objective(), self.world)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         if not (torch.isfinite(loss.total) and torch.isfinite(norm)):
             raise TrainingError(
-                f"loss {float(loss.total):.4g} with gradients of norm {float(norm):.4g} at epoch {self.epoch + 1}, "
-                f"step {self.step}: training has come apart; lower learning_rate ({self.settings.learning_rate}) and "
-                "start with another --out"
+                f"loss {loss.total.detach():.4g} with gradients of norm {norm:.4g} at epoch {self.epoch + 1}, step "
+                f"{self.step}: training has come apart; lower learning_rate ({self.settings.learning_rate}) in the "
+                "settings and go on with --resume from the state before this step, or start with another --out"
             )
+        self._whole = False
         self.optimizer.step()
         with torch.no_grad():  # held here and not in the loss, where a clamp would end its gradient for good
             self.model.logit_scale.clamp_(max=math.log(MAX_LOGIT_SCALE))
+        self._whole = True
         return loss
+
+    def _objective(self) -> Objective:
+        recipe, total = self.settings.recipe, self.settings.epochs * self.maker.steps
+        return Objective(
+            long_weight=recipe.weight_at(self._global_step / total, self.settings.stage_at(self.epoch).long_weight),
+            pca_components=recipe.pca_components,
+            micro_batch=self.settings.micro_batch,
+            # dropout draws from torch's global state: seeded by the step, a resumed run draws the same
+            seed=hash((self.settings.seed, self.epoch, self.step)),
+        )
 
     @property
     def _global_step(self) -> int:
@@ -249,6 +289,11 @@ class Trainer:
             rate,
         )
         return dict(zip(LOG_FIELDS, values, strict=True))
+
+    def _show(self, writer: SummaryWriter, row: dict[str, float]) -> None:
+        for name in LOG_FIELDS[2:]:
+            if not math.isnan(row[name]):
+                writer.add_scalar(name, row[name], self._global_step)
 
     def _validate(self, writer: SummaryWriter) -> None:
         """Score the validation split; the best checkpoint so far is kept under `checkpoint/`."""
@@ -305,4 +350,4 @@ def read_log(path: Path) -> list[dict[str, float]]:
     if not path.is_file():
         return []
     with path.open(newline="") as file:
-        return [{k: json.loads(v) for k, v in row.items()} for row in csv.DictReader(file)]
+        return [{k: math.nan if v == "nan" else json.loads(v) for k, v in row.items()} for row in csv.DictReader(file)]

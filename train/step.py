@@ -1,0 +1,159 @@
+"""The gradients of one batch: encoded whole or in pieces (gradient caching), on one process or on several.
+
+Gradient caching (Gao et al. 2021, "Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup"): the batch
+is encoded piece by piece without a graph, the loss' gradient is taken at the vectors, then each piece is encoded once
+more, with a graph, and sent its part of that gradient. The result is the gradient of the whole batch; the memory is
+that of one piece.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lrsclip.errors import TrainingError
+from lrsclip.model import DualEncoder
+from train.augment import augmented, crop_features
+from train.batches import Batch
+from train.distributed import World
+from train.losses import DualTextLoss, dual_text_loss
+from train.settings import Settings
+from train.validate import encode_rows
+
+Encode = Callable[[slice], Tensor]
+_NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "CUBLAS_STATUS_ALLOC_FAILED")
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What a step learns: the loss' weights and parts.
+
+    Attributes:
+        long_weight: a in L = a * L_long + (1 - a) * L_short; a branch of weight 0 is not run.
+        pca_components: see `dual_text_loss`.
+        micro_batch: pictures that this process encodes at once; None: its whole part of the batch.
+        seed: dropout's, of this step.
+        half: whether the towers run in bfloat16 where they may.
+    """
+
+    long_weight: float
+    pca_components: int | None = None
+    micro_batch: int | None = None
+    seed: int = 0
+    half: bool = True
+
+
+def add_gradients(
+    model: DualEncoder, batch: Batch, is_features: bool, objective: Objective, world: World
+) -> DualTextLoss:
+    """Add the gradient of the whole batch's loss to the parameters' own, the same on all processes.
+
+    Args:
+        model: in the mode (training or not) that it is to be run in.
+        batch: this process' rows, everybody's masks.
+        is_features: whether the rows are kept features or pixels.
+        objective: what is learned.
+        world: the processes.
+
+    Returns:
+        The loss over the whole batch.
+    """
+    encoders = _encoders(model, batch, is_features, objective, world.device)
+    count = len(batch.rows)
+    size = objective.micro_batch or count
+    pieces = [slice(start, min(start + size, count)) for start in range(0, count, size)]
+    cached = len(pieces) > 1
+
+    def seed(piece: slice) -> None:
+        torch.manual_seed(hash((objective.seed, world.rank, piece.start)) % 2**31)
+
+    with world.together(), torch.set_grad_enabled(not cached):
+        parts: list[list[Tensor]] = []
+        for piece in pieces:
+            seed(piece)
+            parts.append([encode(piece) for encode in encoders.values()])
+        vectors = [torch.cat(same) for same in zip(*parts, strict=True)]
+    leaves = {name: v.detach().requires_grad_() for name, v in zip(encoders, vectors, strict=True)}
+    gathered = {name: world.gather(leaf) for name, leaf in leaves.items()}
+    loss = dual_text_loss(
+        gathered["image"],
+        gathered.get("long"),
+        gathered.get("short"),
+        model.scale,
+        objective.long_weight,
+        batch.same_long.to(world.device),
+        batch.same_short.to(world.device),
+        objective.pca_components,
+    )
+    (loss.total / world.size).backward()
+    with world.together():
+        gradients = [leaf.grad for leaf in leaves.values()]
+        if not cached:
+            torch.autograd.backward(vectors, gradients)
+        else:
+            for piece in pieces:
+                seed(piece)  # the same dropout as before
+                for encode, gradient in zip(encoders.values(), gradients, strict=True):
+                    assert gradient is not None
+                    encode(piece).backward(gradient[piece])
+    world.add_gradients(model.parameters())
+    return loss
+
+
+def _encoders(
+    model: DualEncoder, batch: Batch, is_features: bool, objective: Objective, device: torch.device
+) -> dict[str, Encode]:
+    """What encodes a piece of this process' rows, by name; each opens autocast anew.
+
+    A cast of the weights that was made without a graph must not serve an encoding that needs one.
+    """
+
+    def half() -> torch.autocast:
+        return torch.autocast(device.type, torch.bfloat16, enabled=objective.half)
+
+    def image(piece: slice) -> Tensor:
+        rows = batch.rows[piece].to(device)
+        if batch.changes is not None:
+            change = crop_features if is_features else augmented
+            rows = change(rows, batch.changes[piece])
+        with half():
+            return encode_rows(model, rows, is_features)
+
+    def long(piece: slice) -> Tensor:
+        with half():
+            return model.encode_text(batch.long[piece].to(device))
+
+    def short(piece: slice) -> Tensor:
+        with half():
+            return model.encode_text(batch.short[piece].to(device))
+
+    encoders: dict[str, Encode] = {"image": image}
+    if objective.long_weight > 0:
+        encoders["long"] = long
+    if objective.long_weight < 1:
+        encoders["short"] = short
+    return encoders
+
+
+@contextmanager
+def memory_named(settings: Settings, world: World) -> Iterator[None]:
+    """Turn a lack of memory into an error that names the setting to change.
+
+    Raises:
+        TrainingError: a GPU or the machine has no memory left.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and not any(s in str(error) for s in _NO_MEMORY):
+            raise
+        at_once = min(settings.micro_batch or settings.batch_size, settings.batch_size // world.size)
+        raise TrainingError(
+            f"no memory is left on {world.device} with {at_once} pictures at once: set micro_batch to "
+            f"{max(1, at_once // 2)} in the settings and go on with --resume (the result stays the same), or lower "
+            f"batch_size ({settings.batch_size}) and start with another --out"
+        ) from error
