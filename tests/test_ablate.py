@@ -26,7 +26,7 @@ from train.trainer import Trainer
 from .corpora import made_up_corpus, make_rsicd, small_model
 
 SETTINGS = {
-    "model": "tiny",
+    "model": "tiny-causal",
     "trunk": "frozen",
     "stages": [
         {"context_length": 77, "epochs": 5, "long_weight": 0.5},

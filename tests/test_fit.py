@@ -12,13 +12,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch.utils.tensorboard import SummaryWriter
 
 import lrsclip
 from lrsclip.checkpoint import read_manifest
+from lrsclip.config import ModelConfig
+from lrsclip.files import file_sha256
+from lrsclip.model import seeded_model
 from train import fit
 from train.settings import Settings
+from train.state import read_state
 from train.trainer import Trainer, read_log
 
 from .corpora import make_class_folders, make_rsicd, write_trunk
@@ -197,3 +201,52 @@ def test_trained_trunk_learns_from_pixels(place: Path) -> None:
     begun = load_file(place / "init/trunk.safetensors")
     assert not torch.equal(trained["visual.trunk.stem_conv.weight"].float(), begun["stem_conv.weight"].half().float())
     assert torch.equal(trained["visual.trunk.stem_bn.running_mean"], begun["stem_bn.running_mean"].half())
+
+
+def test_a_finished_run_is_trained_further_from_its_third_stage_on(
+    place: Path, unbroken: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The last step of a CPU's recipe: everything moves but the stem, stages 1 and 2 and the kept positions."""
+    settings = place / "further.json"
+    stages = [{"context_length": 248, "epochs": 1, "long_weight": 0.5}]
+    more = {"trunk": "trained", "trunk_frozen_stages": 2, "stages": stages, "crop_scale_min": 0.5, "colour_jitter": 0.2}
+    settings.write_text(json.dumps(SETTINGS | more))
+    plain = [a for a in arguments(place, "further") if a not in ("--init", str(place / "init/trunk.safetensors"))]
+    assert fit.main([*plain, "--config", str(settings), "--from", str(unbroken)]) == 0
+    before, after = (load_state(place / out) for out in ("unbroken", "further"))
+    moved = {name for name in after if not torch.equal(before[name], after[name])}
+    still = ("visual.trunk.stem_conv", "visual.trunk.stage1", "visual.trunk.stage2", "text.positions.kept")
+    assert not [name for name in moved if name.startswith(still)]
+    assert {"visual.trunk.stage3.5.conv3.weight", "text.positions.rest", "visual.pool.proj", "logit_scale"} <= moved
+    begun_with = read_manifest(place / "further/checkpoint")["training"]["begun_with"]
+    assert begun_with == {"state.pt": file_sha256(unbroken / "state.pt")}
+    assert fit.main([*arguments(place, "both"), "--from", str(unbroken)]) == 2
+    assert "leave --init and --text out" in capsys.readouterr().err
+    assert fit.main([*plain, "--out", str(place / "none"), "--from", str(place / "nosuch")]) == 2
+    assert "nosuch holds no run" in capsys.readouterr().err
+
+
+def load_state(run: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a run's last state."""
+    state = read_state(run)
+    assert state is not None
+    return state.model
+
+
+def test_a_text_tower_that_has_learned_keeps_its_words(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    small = {"model": "tiny", "stages": [{"context_length": 77, "epochs": 1, "long_weight": 0.5}]}
+    settings = place / "begun.json"
+    settings.write_text(json.dumps(SETTINGS | small | {"text_learning_rate": 1e-4}))
+    assert fit.main([*arguments(place, "begun"), "--config", str(settings)]) == 2
+    assert "python -m train.begin" in capsys.readouterr().err
+    tower = seeded_model(ModelConfig.named("tiny").with_context(77), seed=7).text.state_dict()
+    begin = {name: tensor.half() for name, tensor in tower.items() if not name.startswith("proj.")}
+    save_file(begin, place / "begin.safetensors")
+    assert (
+        fit.main([*arguments(place, "begun"), "--config", str(settings), "--text", str(place / "begin.safetensors")])
+        == 0
+    )
+    after = load_state(place / "begun")
+    assert torch.equal(after["text.token_embedding.table.weight"], begin["token_embedding.table.weight"].float())
+    layer = "layers.3.linear1.weight"
+    assert 0 < (after[f"text.{layer}"] - begin[layer].float()).abs().max() < 0.02

@@ -27,7 +27,7 @@ from train.texts import compose, sentences_of
 from .corpora import small_model
 
 BASE: dict[str, Any] = {
-    "model": "tiny",
+    "model": "tiny-causal",
     "trunk": "frozen",
     "stages": [
         {"context_length": 77, "epochs": 2, "long_weight": 0.5},

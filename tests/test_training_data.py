@@ -30,7 +30,7 @@ from train.readers import (
 from train.settings import Settings
 from train.texts import compose, paragraph, sentences_of, vocabulary
 
-from .corpora import COLOURS, make_class_folders, make_rsicd, small_model
+from .corpora import COLOURS, make_class_folders, make_rsicd, small_model, write_picture
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -244,6 +244,21 @@ def test_dual_loss_is_weighted() -> None:
     loss = dual_text_loss(vectors[0], vectors[1], vectors[2], torch.tensor(5.0), 0.3)
     assert torch.allclose(loss.total, 0.3 * loss.long + 0.7 * loss.short)
     assert torch.allclose(loss.long, info_nce(vectors[0], vectors[1], torch.tensor(5.0)))
+
+
+def test_nwpu_is_trained_on_but_for_its_test_pictures(data: Path) -> None:
+    root = data / "NWPU-RESISC45-subset"
+    for number in range(3):
+        write_picture(root / f"sea_ice/sea_ice_{number}.jpg", (200, 210, 220), number)
+    splits = ("train", "val", "test")
+    rows = [
+        {"filename": f"sea_ice/sea_ice_{n}.jpg", "split": split, "sentences": [{"raw": "ice"}]}
+        for n, split in enumerate(splits)
+    ]
+    (root / "dataset_nwpu.json").write_text(json.dumps({"images": rows}))
+    nwpu = [r for r in read_corpus(data) if r.source == "nwpu"]
+    assert [r.split for r in nwpu] == ["train", "train", "test"]
+    assert {r.label for r in nwpu} == {"sea ice"}
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the real data sets (../shared/data) are not here")

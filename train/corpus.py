@@ -35,7 +35,8 @@ def read_corpus(data: Path) -> list[Record]:
     """All records under a data folder, every split.
 
     RSITMD's captions join the RSICD picture that they describe, and so its split. RESISC45 pictures that NWPU-Captions
-    describes are read once, with their captions and split. RSSCN7 and CHOICE are never read here: they stay unseen.
+    describes are read once, with their captions; its validation split is trained on, since nothing is measured on it.
+    RSSCN7 and CHOICE are never read here: they stay unseen.
 
     Raises:
         DataError: the folder is missing or holds none of the sets.
@@ -53,7 +54,7 @@ def read_corpus(data: Path) -> list[Record]:
         records += read_ucm(data)
     if (data / "NWPU-RESISC45-subset").is_dir():
         root = data / "NWPU-RESISC45-subset"
-        captioned = read_karpathy(root / "dataset_nwpu.json", root, "nwpu")
+        captioned = [_nwpu(r) for r in read_karpathy(root / "dataset_nwpu.json", root, "nwpu")]
         described = {record.path for record in captioned}
         records += captioned + [r for r in read_class_folders(root, "resisc45") if r.path not in described]
     if (data / "EuroSAT_RGB").is_dir():
@@ -62,3 +63,8 @@ def read_corpus(data: Path) -> list[Record]:
         raise DataError(f"{data} holds none of RSICD, UCMerced_LandUse, NWPU-RESISC45-subset, EuroSAT_RGB")
     log.info("%d records from %s", len(records), data)
     return records
+
+
+def _nwpu(record: Record) -> Record:
+    split = "train" if record.split == "val" else record.split
+    return replace(record, split=split, label=folder_words(record.path.parent.name))

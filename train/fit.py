@@ -26,13 +26,41 @@ from train.cache import prepare_features, prepare_pixels
 from train.corpus import read_corpus, read_rsicd
 from train.distributed import World, world_of
 from train.settings import Settings
-from train.state import read_state
+from train.state import STATE, read_state
 from train.texts import sentences_of
 from train.trainer import VALIDATION_SOURCE, Corpus, Trainer, read_log
 
+CLIP_CONTEXT = 77  # a longer table has been stretched, and KPS keeps its first rows
+
+
+def fresh_model(settings: Settings) -> DualEncoder:
+    """Fresh towers at the first stage's context."""
+    config = ModelConfig.named(settings.model).with_context(settings.stages[0].context_length)
+    if config.image.kind == "resnetv2" and settings.feature_dropout:
+        image = config.image.model_copy(update={"dropout": settings.feature_dropout})
+        config = config.model_copy(update={"image": image})
+    return seeded_model(config, settings.seed)
+
+
+def model_of_run(settings: Settings, run: Path) -> DualEncoder:
+    """The model where an earlier run left it, to be trained further under other settings.
+
+    Raises:
+        TrainingError: the run has no state, or its model is not the one that the settings ask for.
+    """
+    state = read_state(run)
+    if state is None:
+        raise TrainingError(f"{run} holds no run; pass --from with the --out of an earlier one")
+    model = fresh_model(settings)
+    tensors = {k: v for k, v in state.model.items() if not k.endswith("num_batches_tracked")}
+    load_tensors(model, tensors, origin=str(run))
+    if model.text.context_length > CLIP_CONTEXT:
+        model.text.positions.freeze_kept()
+    return model
+
 
 def initial_model(settings: Settings, init: Path | None, text: Path | None = None) -> DualEncoder:
-    """Fresh towers at the first stage's context, the trunk and the text tower from weights if there are any.
+    """Fresh towers, the trunk and the text tower from weights if there are any.
 
     Args:
         settings: names the configuration.
@@ -42,11 +70,7 @@ def initial_model(settings: Settings, init: Path | None, text: Path | None = Non
     Raises:
         DataError: the weights are named but not there, or a frozen trunk has none.
     """
-    config = ModelConfig.named(settings.model).with_context(settings.stages[0].context_length)
-    if config.image.kind == "resnetv2" and settings.feature_dropout:
-        image = config.image.model_copy(update={"dropout": settings.feature_dropout})
-        config = config.model_copy(update={"image": image})
-    model = seeded_model(config, settings.seed)
+    model = fresh_model(settings)
     if text is not None:
         _begin_text(model, text)
     elif settings.text_learning_rate is not None:
@@ -58,7 +82,7 @@ def initial_model(settings: Settings, init: Path | None, text: Path | None = Non
         if settings.trunk == "frozen":
             raise DataError("a frozen trunk needs weights: pass --init FILE, or take a recipe that trains it")
         return model
-    if config.image.kind != "resnetv2":
+    if model.config.image.kind != "resnetv2":
         raise DataError(f"--init gives trunk weights, but {settings.model} has no trunk; leave it out")
     if not init.is_file():
         raise DataError(f"{init} is not there; pass --init with the trunk's weights")
@@ -106,6 +130,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--out", type=Path, required=True, help="folder of the run")
     p.add_argument("--init", type=Path, help="trunk weights (default: DATA/../init/*.safetensors if there)")
     p.add_argument("--text", type=Path, help="text tower to begin with, made by python -m train.begin")
+    p.add_argument("--from", type=Path, dest="start", metavar="RUN", help="begin where that run's --out has ended")
     p.add_argument("--cache", type=Path, help="where prepared pictures are kept (default: OUT/../cache)")
     p.add_argument("--device", default=None, help="cpu or cuda (default: cuda if there)")
     p.add_argument("--save-every", type=float, default=120.0, help="seconds between two states on disk (default: 120)")
@@ -143,14 +168,17 @@ def fit(args: argparse.Namespace, world: World) -> None:
     state = read_state(args.out)
     if state is not None and not args.resume:
         raise TrainingError(f"{args.out} holds a run already; add --resume to go on, or choose another --out")
-    trunk = trunk_weights(args.data, settings, args.init)
-    model = initial_model(settings, trunk, args.text)
+    if args.start and (args.init or args.text):
+        raise TrainingError("--from brings all weights; leave --init and --text out")
+    trunk = None if args.start else trunk_weights(args.data, settings, args.init)
+    model = model_of_run(settings, args.start) if args.start else initial_model(settings, trunk, args.text)
     args.out.mkdir(parents=True, exist_ok=True)
     # all processes ask for the prepared pictures; one of them makes what is missing, and the others wait for its lock
     corpus = build_corpus(args.data, settings, model, args.cache or args.out.parent / "cache")
     trainer = Trainer(settings, corpus, model, args.out, world)
     trainer.save_every_s = args.save_every
-    trainer.begun_with = {path.name: file_sha256(path) for path in (trunk, args.text) if path}
+    origins = (trunk, args.text, args.start / STATE if args.start else None)
+    trainer.begun_with = {path.name: file_sha256(path) for path in origins if path}
     if state is not None:
         trainer.resume(state, read_log(args.out / "log.csv"))
     trainer.run()

@@ -48,6 +48,7 @@ class Settings(BaseModel):
     batch_size: int = Field(ge=2)
     learning_rate: PositiveFloat
     trunk_learning_rate: PositiveFloat = 1e-4
+    trunk_frozen_stages: int = Field(default=0, ge=0, le=3)  # of a trained trunk, from the stem on; they cost most
     text_learning_rate: PositiveFloat | None = None  # of a tower that knows words already; its token table stays
     weight_decay: float = Field(ge=0)
     warmup_steps: int = Field(ge=0)

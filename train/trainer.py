@@ -192,7 +192,8 @@ class Trainer:
         """The highest learning rate of a tensor, or None where it stays as it is."""
         settings = self.settings
         if name.startswith("visual.trunk."):
-            return settings.trunk_learning_rate if settings.trunk == "trained" else None
+            frozen = settings.trunk == "frozen" or trunk_stage(name) <= settings.trunk_frozen_stages
+            return None if frozen else settings.trunk_learning_rate
         if settings.text_learning_rate and name.startswith("text.") and not name.startswith("text.proj"):
             # most words stand in no caption: were the others to move, these would be left where they no longer belong
             return None if name.startswith("text.token_embedding.table") else settings.text_learning_rate
@@ -334,6 +335,12 @@ class Trainer:
             },
             metrics=metrics,
         )
+
+
+def trunk_stage(name: str) -> int:
+    """The stage (1 to 3) that a trunk's tensor belongs to; the stem counts to the first, the last norm to the third."""
+    part = name.removeprefix("visual.trunk.").split(".")[0]
+    return {"stage2": 2, "stage3": 3, "final_bn": 3}.get(part, 1)
 
 
 def write_log(path: Path, fields: tuple[str, ...], rows: list[dict[str, float]]) -> None:

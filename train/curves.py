@@ -1,0 +1,81 @@
+"""Training curves as a picture: `python -m train.curves runs/tiny [runs/further ...] --out curves.png`.
+
+Several runs follow each other, each begun where the one before it ended.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import sys
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from lrsclip.errors import LRSCLIPError, TrainingError
+from lrsclip.files import write_atomically
+from train.trainer import read_log
+
+
+
+def curves(runs: list[Path]) -> Figure:
+    """Loss by step and validation mR by epoch.
+
+    Raises:
+        TrainingError: a folder holds no log.
+    """
+    figure = Figure(figsize=(9, 3.2), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    losses: dict[str, list[float]] = {"loss_long": [], "loss_short": []}
+    scores: dict[str, list[float]] = {"short_mR": [], "long_mR": []}
+    borders = []
+    for run in runs:
+        rows, epochs = read_log(run / "log.csv"), read_log(run / "validation.csv")
+        if not rows:
+            raise TrainingError(f"{run} holds no log.csv; pass the --out of a run")
+        for name, values in losses.items():
+            values += [row[name] for row in rows]
+        for name, values in scores.items():
+            values += [row[name] for row in epochs]
+        borders.append((len(losses["loss_long"]), len(scores["long_mR"])))
+    for (name, values), colour in zip(losses.items(), ("tab:blue", "tab:orange"), strict=True):
+        left.plot(_smoothed(values), label=name.removeprefix("loss_"), color=colour, linewidth=1.2)
+    for (name, values), colour in zip(reversed(scores.items()), ("tab:blue", "tab:orange"), strict=True):
+        right.plot(np.arange(1, len(values) + 1), values, ".-", label=name.removesuffix("_mR"), color=colour)
+    for step, epoch in borders[:-1]:
+        left.axvline(step, color="grey", linewidth=0.8, linestyle=":")
+        right.axvline(epoch + 0.5, color="grey", linewidth=0.8, linestyle=":")
+    for axis, title, unit in ((left, "contrastive loss, training", "step"), (right, "mR, RSICD validation", "epoch")):
+        axis.set_title(title, fontsize=10)
+        axis.set_xlabel(unit)
+        axis.grid(alpha=0.3)
+        axis.legend(frameon=False)
+    return figure
+
+
+def _smoothed(values: list[float]) -> list[float]:
+    out: list[float] = []
+    for value in values:
+        out.append(value if not out else (1 - _SMOOTH) * out[-1] + _SMOOTH * value)
+    return out
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; returns the exit code."""
+    p = argparse.ArgumentParser(prog="python -m train.curves", description="Draw the training curves of runs.")
+    p.add_argument("runs", type=Path, nargs="+", help="folders of runs, in order")
+    p.add_argument("--out", type=Path, required=True, help="the .png to write")
+    args = p.parse_args(argv)
+    try:
+        picture = io.BytesIO()
+        curves(args.runs).savefig(picture, format="png", dpi=110)
+        write_atomically(args.out, picture.getvalue())
+    except LRSCLIPError as error:
+        print(f"train.curves: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
