@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch.utils.tensorboard import SummaryWriter
 
@@ -20,7 +21,7 @@ from lrsclip.checkpoint import read_manifest
 from lrsclip.config import ModelConfig
 from lrsclip.files import file_sha256
 from lrsclip.model import seeded_model
-from train import fit
+from train import curves, fit
 from train.settings import Settings
 from train.state import read_state
 from train.trainer import Trainer, read_log
@@ -250,3 +251,16 @@ def test_a_text_tower_that_has_learned_keeps_its_words(place: Path, capsys: pyte
     assert torch.equal(after["text.token_embedding.table.weight"], begin["token_embedding.table.weight"].float())
     layer = "layers.3.linear1.weight"
     assert 0 < (after[f"text.{layer}"] - begin[layer].float()).abs().max() < 0.02
+
+
+def test_curves_of_runs_are_drawn(unbroken: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    figure = curves.curves([unbroken, unbroken])
+    loss, recall = figure.axes
+    assert [len(line.get_ydata()) for line in loss.get_lines()[:2]] == [2 * len(read_log(unbroken / "log.csv"))] * 2
+    assert list(recall.get_lines()[1].get_ydata()) == 2 * [
+        row["short_mR"] for row in read_log(unbroken / "validation.csv")
+    ]
+    assert curves.main([str(unbroken), "--out", str(tmp_path / "c.png")]) == 0
+    assert Image.open(tmp_path / "c.png").size[0] > 600
+    assert curves.main([str(tmp_path), "--out", str(tmp_path / "d.png")]) == 2
+    assert "holds no log.csv" in capsys.readouterr().err and not (tmp_path / "d.png").exists()

@@ -17,6 +17,7 @@ from lrsclip.errors import LRSCLIPError, TrainingError
 from lrsclip.files import write_atomically
 from train.trainer import read_log
 
+_SMOOTH = 0.05  # part of the new value in the running mean of the loss
 
 
 def curves(runs: list[Path]) -> Figure:
