@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -256,8 +257,8 @@ def test_a_text_tower_that_has_learned_keeps_its_words(place: Path, capsys: pyte
 def test_curves_of_runs_are_drawn(unbroken: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     figure = curves.curves([unbroken, unbroken])
     loss, recall = figure.axes
-    assert [len(line.get_ydata()) for line in loss.get_lines()[:2]] == [2 * len(read_log(unbroken / "log.csv"))] * 2
-    assert list(recall.get_lines()[1].get_ydata()) == 2 * [
+    assert [np.size(line.get_ydata()) for line in loss.get_lines()[:2]] == [2 * len(read_log(unbroken / "log.csv"))] * 2
+    assert np.asarray(recall.get_lines()[1].get_ydata()).tolist() == 2 * [
         row["short_mR"] for row in read_log(unbroken / "validation.csv")
     ]
     assert curves.main([str(unbroken), "--out", str(tmp_path / "c.png")]) == 0
