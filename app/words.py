@@ -57,7 +57,7 @@ def reading(report: TokenReport | None) -> str:
     if report and report.unseen_words:
         parts.append(
             f'<p class="reading">{_marked(report)}</p>'
-            '<p class="why"><mark>Marked</mark>: words that this checkpoint never saw in training.</p>'
+            '<p class="why"><mark>Marked</mark>: words that no picture was described with in training.</p>'
         )
     return "".join(parts)
 

@@ -105,7 +105,7 @@ class LRSCLIP:
         return float(self.model.scale)
 
     def describe_tokens(self, text: str) -> TokenReport:
-        """What the model reads of `text`, what it cuts, and which words it never saw in training.
+        """What the model reads of `text`, what it cuts, and which words no training picture was described with.
 
         Raises:
             TextError: empty, or not text.

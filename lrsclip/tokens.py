@@ -1,7 +1,7 @@
 """Text to tokens: CLIP's byte-pair tokenizer with nothing cut in silence.
 
 A text over the limit keeps its start, loses its tail and still ends with the end-of-text token; `describe` says which
-part was kept, which was cut, and which words the checkpoint never saw in training.
+part was kept, which was cut, and which words no training picture was described with.
 """
 
 from __future__ import annotations
