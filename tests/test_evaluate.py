@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import shutil
 from pathlib import Path
@@ -82,7 +83,12 @@ def test_a_published_file_is_measured_in_one_run(place: Path, capsys: pytest.Cap
 
 
 def test_record_goes_into_the_manifest(place: Path) -> None:
-    assert run(place, "--tasks", "short-retrieval", "--sets", "ucm", "--record") == 0
+    table = place / "ucm.csv"
+    assert run(place, "--tasks", "short-retrieval", "--sets", "ucm", "--record", "--csv", str(table)) == 0
+    lines = list(csv.DictReader(table.read_text().splitlines()))
+    (found,) = (line for line in lines if (line["protocol"], line["metric"]) == ("raw", "mR"))
+    assert (found["data"], found["dtype"]) == ("ucm test", "torch.float32") and found["cpu"] and found["date"]
+    assert 0 < float(found["value"]) <= 100
     manifest = read_manifest(place / "ours")
     assert manifest["metrics"]["evaluation torch.float32"]["results"][0]["data_set"] == "ucm test"
     assert run(place, "--record", checkpoint="LRSCLIP_any.pt") == 2

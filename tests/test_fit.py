@@ -220,8 +220,9 @@ def test_a_finished_run_is_trained_further_from_its_third_stage_on(
     still = ("visual.trunk.stem_conv", "visual.trunk.stage1", "visual.trunk.stage2", "text.positions.kept")
     assert not [name for name in moved if name.startswith(still)]
     assert {"visual.trunk.stage3.5.conv3.weight", "text.positions.rest", "visual.pool.proj", "logit_scale"} <= moved
-    begun_with = read_manifest(place / "further/checkpoint")["training"]["begun_with"]
-    assert begun_with == {"state.pt": file_sha256(unbroken / "state.pt")}
+    training = read_manifest(place / "further/checkpoint")["training"]
+    assert training["begun_with"] == {"state.pt": file_sha256(unbroken / "state.pt")}
+    assert training["before"] == read_manifest(unbroken / "checkpoint")["training"]
     assert fit.main([*arguments(place, "both"), "--from", str(unbroken)]) == 2
     assert "leave --init and --text out" in capsys.readouterr().err
     assert fit.main([*plain, "--out", str(place / "none"), "--from", str(place / "nosuch")]) == 2

@@ -20,11 +20,11 @@ import lrsclip
 from lrsclip import LRSCLIP, LRSCLIPError
 from lrsclip.checkpoint import MANIFEST, read_manifest
 from lrsclip.errors import DataError
-from lrsclip.files import write_json
+from lrsclip.files import write_atomically, write_json
 from lrsclip.loading import locate
 from train.evaluation.plan import SELO_PROTOCOL, SETS, TASKS, Plan, Wishes, plan
 from train.evaluation.result import Result
-from train.evaluation.tables import tables
+from train.evaluation.tables import as_csv, tables
 from train.evaluation.vectors import PictureVectors
 from train.provenance import provenance
 
@@ -47,6 +47,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--device", default=None)
     p.add_argument("--precision", default="auto", choices=("auto", "fp32", "bf16"))
     p.add_argument("--json", type=Path, help="also write the results there")
+    p.add_argument("--csv", type=Path, help="also write the figures there, one a line, when all is done")
     p.add_argument("--record", action="store_true", help="also write the results into the checkpoint's own manifest")
     return p
 
@@ -86,8 +87,9 @@ def evaluate(args: argparse.Namespace) -> list[Result]:
     )
     if args.record and not locate(args.checkpoint).is_dir():
         raise DataError(f"--record writes into a manifest, and {args.checkpoint} has none; use --json")
-    if args.json and (not args.json.parent.is_dir() or args.json.is_dir()):
-        raise DataError(f"--json {args.json} must be a file in a folder that is there")
+    for option, path in {"--json": args.json, "--csv": args.csv}.items():
+        if path and (not path.parent.is_dir() or path.is_dir()):
+            raise DataError(f"{option} {path} must be a file in a folder that is there")
     todo = plan(wishes)
     for line in todo.skipped:
         print(f"train.evaluate: skipped {line}", file=sys.stderr)
@@ -104,6 +106,8 @@ def evaluate(args: argparse.Namespace) -> list[Result]:
     results = run_jobs(todo, bundle, keep)
     if args.json:
         save(args.json, report(results, complete=True))
+    if args.csv:
+        write_text(args.csv, as_csv(report(results, complete=True)))
     if args.record:
         record(locate(args.checkpoint), report(results, complete=True))
     return results
@@ -141,6 +145,18 @@ def save(path: Path, report: dict[str, Any]) -> None:
         write_json(path, report)
     except OSError as error:
         raise DataError(f"{path} cannot be written ({error}); write --json elsewhere") from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write text, whole or not at all.
+
+    Raises:
+        DataError: it cannot be written.
+    """
+    try:
+        write_atomically(path, text.encode())
+    except OSError as error:
+        raise DataError(f"{path} cannot be written ({error}); write it elsewhere") from error
 
 
 def record(folder: Path, report: dict[str, Any]) -> None:

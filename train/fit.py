@@ -16,7 +16,7 @@ from pathlib import Path
 
 from safetensors.torch import load_file
 
-from lrsclip.checkpoint import load_tensors
+from lrsclip.checkpoint import MANIFEST, load_tensors, read_manifest
 from lrsclip.config import ModelConfig
 from lrsclip.errors import DataError, LRSCLIPError, TrainingError
 from lrsclip.files import file_sha256
@@ -28,7 +28,7 @@ from train.distributed import World, world_of
 from train.settings import Settings
 from train.state import STATE, read_state
 from train.texts import sentences_of
-from train.trainer import VALIDATION_SOURCE, Corpus, Trainer, read_log
+from train.trainer import CHECKPOINT, VALIDATION_SOURCE, Corpus, Trainer, read_log
 
 CLIP_CONTEXT = 77  # a longer table has been stretched, and KPS keeps its first rows
 
@@ -179,6 +179,8 @@ def fit(args: argparse.Namespace, world: World) -> None:
     trainer.save_every_s = args.save_every
     origins = (trunk, args.text, args.start / STATE if args.start else None)
     trainer.begun_with = {path.name: file_sha256(path) for path in origins if path}
+    if args.start and (args.start / CHECKPOINT / MANIFEST).is_file():
+        trainer.before = read_manifest(args.start / CHECKPOINT)["training"]
     if state is not None:
         trainer.resume(state, read_log(args.out / "log.csv"))
     trainer.run()

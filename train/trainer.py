@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.optim import AdamW
@@ -36,6 +37,7 @@ from train.validate import validate
 LOG_FIELDS = ("epoch", "step", "loss", "loss_long", "loss_short", "scale", "learning_rate", "pictures_per_s")
 SCORE_FIELDS = ("epoch", "short_mR", "long_mR")
 VALIDATION_SOURCE = "rsicd"
+CHECKPOINT = "checkpoint"  # folder of the best state by validation, inside a run
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,9 @@ class Trainer:
                 f"batch_size {settings.batch_size} does not divide among {world.size} processes; change one of the two"
             )
         self.save_every_s = 120.0
-        self.begun_with: dict[str, str] = {}  # files of initial weights with their sha256, for the manifest
+        # for the manifest: files of initial weights with their sha256, and what the run that this one goes on from did
+        self.begun_with: dict[str, str] = {}
+        self.before: dict[str, Any] | None = None
         self.model = model.to(self.device)
         with memory_named(settings, world):
             self.maker = BatchMaker(corpus.train, corpus.rows(corpus.train), corpus.prepared, settings, world)
@@ -320,7 +324,7 @@ class Trainer:
         for record in self.corpus.train:
             sources[record.source] = sources.get(record.source, 0) + 1
         write_checkpoint(
-            self.out / "checkpoint",
+            self.out / CHECKPOINT,
             self.model,
             name=self.settings.model,
             vocabulary=vocabulary(self.corpus.train),
@@ -329,6 +333,7 @@ class Trainer:
                 "settings": self.settings.model_dump(mode="json"),
                 "data": self.corpus.fingerprint,
                 "begun_with": self.begun_with,
+                "before": self.before,
                 "epoch": self.epoch + 1,
                 "device": str(self.device),
                 "torch": torch.__version__,

@@ -1,8 +1,11 @@
-"""Results as Markdown, one table per task."""
+"""Results as Markdown, one table per task, and as CSV."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from train.evaluation.result import Result
 
@@ -20,6 +23,7 @@ _HEADINGS = {
     "top5": "top-5",
     "class_mean": "mean of classes",
 }
+FACTS = ("checkpoint", "sha256", "dtype", "device", "cpu", "gpu", "torch", "date")
 _COUNTS = ("changed", "candidates")  # the details that a reader of the table needs
 
 
@@ -27,6 +31,19 @@ def tables(results: Sequence[Result]) -> str:
     """Every task's table under its name, in order of appearance."""
     tasks = dict.fromkeys(result.task for result in results)
     return "\n\n".join(f"## {task}\n\n{_table([r for r in results if r.task == task])}" for task in tasks)
+
+
+def as_csv(report: Mapping[str, Any]) -> str:
+    """A report's figures as CSV, one a line, each with the facts that it was measured under."""
+    out = io.StringIO(newline="")
+    writer = csv.writer(out)
+    facts = [name for name in FACTS if name in report]
+    writer.writerow(["task", "data", "protocol", "pictures", "texts", "metric", "value", *facts])
+    for row in report["results"]:
+        for metric, value in row["metrics"].items():
+            cells = [row[name] for name in ("task", "data_set", "protocol", "pictures", "texts")]
+            writer.writerow([*cells, metric, f"{value:.4f}", *(report[fact] for fact in facts)])
+    return out.getvalue()
 
 
 def _table(rows: Sequence[Result]) -> str:
