@@ -71,7 +71,7 @@ def as_csv(results: list[RunResult]) -> str:
             "seed": r.seed,
             "epochs": r.epochs,
             "steps": r.steps,
-            "seconds": round(r.seconds, 1),
+            "seconds": round(r.seconds, 3),
             "seconds_per_step": round(r.seconds_per_step, 3),
             "best_epoch": r.best_epoch,
         }
