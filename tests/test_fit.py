@@ -18,10 +18,11 @@ from safetensors.torch import load_file, save_file
 from torch.utils.tensorboard import SummaryWriter
 
 import lrsclip
-from lrsclip.checkpoint import read_manifest
+from lrsclip.checkpoint import read_checkpoint, read_manifest
 from lrsclip.config import ModelConfig
 from lrsclip.files import file_sha256
 from lrsclip.model import seeded_model
+from lrsclip.vision import is_above
 from train import curves, fit
 from train.settings import Settings
 from train.state import read_state
@@ -227,6 +228,65 @@ def test_a_finished_run_is_trained_further_from_its_third_stage_on(
     assert "leave --init and --text out" in capsys.readouterr().err
     assert fit.main([*plain, "--out", str(place / "none"), "--from", str(place / "nosuch")]) == 2
     assert "nosuch holds no run" in capsys.readouterr().err
+
+
+def test_last_blocks_learn_from_kept_maps_and_closer_looks_and_the_average_is_kept(
+    place: Path, unbroken: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = place / "top.json"
+    stages = [{"context_length": length, "epochs": 1, "long_weight": 0.5} for length in (77, 248)]
+    zoom = {"share": 0.5, "scale_min": 0.1, "scale_max": 0.5, "colour_jitter": 0.3}
+    more = {
+        "trunk_top_blocks": 2,
+        "trunk_learning_rate": 1e-3,
+        "zoom": zoom,
+        "average_decay": 0.5,
+        "stages": stages,
+    }
+    settings.write_text(json.dumps(SETTINGS | more))
+    assert fit.main([*arguments(place, "top"), "--config", str(settings)]) == 0
+    state = read_state(place / "top")
+    assert state is not None
+    begun = load_file(place / "init/trunk.safetensors")
+    moved = {name for name in begun if not torch.equal(begun[name], state.model[f"visual.trunk.{name}"])}
+    assert moved and all(is_above(name, 2) for name in moved)
+    assert {"stage3.4.conv1.weight", "stage3.5.bn3.weight", "final_bn.bias"} <= moved
+    # what is written is the average, which lags behind
+    name = "stage3.5.conv3.weight"
+    behind = (state.average[f"module.visual.trunk.{name}"] - begun[name]).abs().mean()
+    assert 0 < behind < (state.model[f"visual.trunk.{name}"] - begun[name]).abs().mean()
+    kept = read_checkpoint(place / "top/checkpoint")[0]
+    assert kept.text.context_length == 248
+    own = kept.state_dict()[f"visual.trunk.{name}"]
+    assert torch.allclose(own, state.average[f"module.visual.trunk.{name}"], atol=float(own.abs().max()) / 100)
+    further = place / "further-top.json"
+    further.write_text(json.dumps(SETTINGS | more | {"stages": stages[1:]}))
+    plain = [a for a in arguments(place, "further-top") if a not in ("--init", str(place / "init/trunk.safetensors"))]
+    for start in (place / "top", place / "top/checkpoint"):
+        out = ["--out", str(place / f"from-{start.name}")]
+        assert fit.main([*plain, *out, "--config", str(further), "--from", str(start)]) == 0
+        training = read_manifest(place / f"from-{start.name}/checkpoint")["training"]
+        assert training["before"]["settings"]["zoom"] == zoom
+
+
+def test_a_run_that_averages_is_killed_and_resumed(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = place / "averaged.json"
+    settings.write_text(json.dumps(SETTINGS | {"average_decay": 0.8}))
+    assert fit.main([*arguments(place, "whole"), "--config", str(settings)]) == 0
+    real = Trainer._epoch
+
+    def stop_before_fourth(trainer: Trainer, writer: SummaryWriter) -> None:
+        if trainer.epoch == 3:
+            raise KeyboardInterrupt
+        real(trainer, writer)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_epoch", stop_before_fourth)
+        assert fit.main([*arguments(place, "stopped"), "--config", str(settings)]) == 130
+    assert fit.main([*arguments(place, "stopped", "--resume"), "--config", str(settings)]) == 0
+    one, other = (read_state(place / out) for out in ("whole", "stopped"))
+    assert one is not None and other is not None
+    assert all(torch.equal(one.average[name], other.average[name]) for name in one.average)
 
 
 def load_state(run: Path) -> dict[str, torch.Tensor]:

@@ -22,6 +22,7 @@ from train.step import Objective, add_gradients
 from .corpora import made_up_corpus, small_model
 
 PICTURES = 12
+PREPARED = made_up_corpus(PICTURES).prepared
 RECIPES = {
     "lrsclip": Objective(long_weight=0.3, half=False),
     "longclip": Objective(long_weight=0.5, pca_components=3, half=False),
@@ -58,7 +59,7 @@ def gradients(
     world = world or World()
     model = small_model(dropout=dropout)
     model.visual.requires_grad_(True)
-    loss = add_gradients(model.train(), batch_of(world), True, objective, world)
+    loss = add_gradients(model.train(), batch_of(world), PREPARED, objective, world)
     return loss, {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
 
 
@@ -105,7 +106,7 @@ def test_second_encoding_drops_what_the_first_one_did(monkeypatch: pytest.Monkey
     seen: list[torch.Tensor] = []
     model = small_model(dropout=0.5)
     model.convolutional.pool.inward.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach() == 0))
-    add_gradients(model.train(), batch_of(World()), True, replace(RECIPES["lrsclip"], micro_batch=5), World())
+    add_gradients(model.train(), batch_of(World()), PREPARED, replace(RECIPES["lrsclip"], micro_batch=5), World())
     assert len(seen) == 6  # three pieces, twice
     for first, second in zip(seen[:3], seen[3:], strict=True):
         assert first.any()

@@ -22,7 +22,7 @@ from lrsclip.files import file_sha256, write_json
 from lrsclip.precision import pick_device
 from train.ablate_report import RunResult, write_report
 from train.ablate_scores import Split, score
-from train.cache import prepare_features, prepare_pixels
+from train.cache import View, prepare
 from train.corpus import read_rsicd
 from train.distributed import World
 from train.fit import build_corpus, initial_model, trunk_weights
@@ -108,7 +108,6 @@ def ablate(args: argparse.Namespace) -> list[RunResult]:
     cache = args.cache or args.out.parent / "cache"
     model = initial_model(plan[0], trunk)
     corpus = build_corpus(args.data, plan[0], model, cache)  # once: all runs read the same pictures
-    prepare = prepare_features if plan[0].trunk == "frozen" else prepare_pixels
     splits = []
     for name in names:
         records = [r for r in read_rsicd(args.data) if r.split == name]
@@ -117,7 +116,8 @@ def ablate(args: argparse.Namespace) -> list[RunResult]:
         if name == "val":
             splits.append(Split(name, records, corpus.prepared, corpus.rows(records)))
         else:
-            splits.append(Split(name, records, prepare(records, model, cache), list(range(len(records)))))
+            seen = prepare([View(r) for r in records], model, cache, plan[0])
+            splits.append(Split(name, records, seen, list(range(len(records)))))
     world = World(device=pick_device(args.device))
     results: list[RunResult] = []
     for number, settings in enumerate(plan, start=1):

@@ -16,13 +16,13 @@ from pathlib import Path
 
 from safetensors.torch import load_file
 
-from lrsclip.checkpoint import MANIFEST, load_tensors, read_manifest
+from lrsclip.checkpoint import MANIFEST, WEIGHTS, load_tensors, read_checkpoint, read_manifest
 from lrsclip.config import ModelConfig
 from lrsclip.errors import DataError, LRSCLIPError, TrainingError
 from lrsclip.files import file_sha256
 from lrsclip.model import DualEncoder, seeded_model
 from lrsclip.precision import pick_device
-from train.cache import prepare_features, prepare_pixels
+from train.cache import View, prepare
 from train.corpus import read_corpus, read_rsicd
 from train.distributed import World, world_of
 from train.settings import Settings
@@ -43,16 +43,25 @@ def fresh_model(settings: Settings) -> DualEncoder:
 
 
 def model_of_run(settings: Settings, run: Path) -> DualEncoder:
-    """The model where an earlier run left it, to be trained further under other settings.
+    """The model where an earlier run left it, or as a checkpoint holds it, to be trained under other settings.
+
+    Args:
+        settings: the new ones.
+        run: the `--out` of the run, or a checkpoint's folder.
 
     Raises:
-        TrainingError: the run has no state, or its model is not the one that the settings ask for.
+        CheckpointError: its model is not the one that the settings ask for.
+        TrainingError: it is neither a run nor a checkpoint.
     """
-    state = read_state(run)
-    if state is None:
-        raise TrainingError(f"{run} holds no run; pass --from with the --out of an earlier one")
+    if (run / MANIFEST).is_file():
+        tensors = read_checkpoint(run)[0].state_dict()
+    elif (state := read_state(run)) is not None:
+        prefix = "module."
+        tensors = {k.removeprefix(prefix): v for k, v in state.average.items() if k.startswith(prefix)} or state.model
+    else:
+        raise TrainingError(f"{run} holds no run; pass --from with the --out of an earlier one, or a checkpoint")
     model = fresh_model(settings)
-    tensors = {k: v for k, v in state.model.items() if not k.endswith("num_batches_tracked")}
+    tensors = {k: v for k, v in tensors.items() if not k.endswith("num_batches_tracked")}
     load_tensors(model, tensors, origin=str(run))
     if model.text.context_length > CLIP_CONTEXT:
         model.text.positions.freeze_kept()
@@ -108,7 +117,9 @@ def build_corpus(data: Path, settings: Settings, model: DualEncoder, cache: Path
     records = [r for r in read_corpus(data) if r.split == "train" or (r.split, r.source) == ("val", VALIDATION_SOURCE)]
     # with RSICD's own captions only, so that validation follows the protocol that the test split is measured by
     val = [r for r in read_rsicd(data) if r.split == "val"] if (data / "RSICD").is_dir() else []
-    prepare = prepare_features if settings.trunk == "frozen" else prepare_pixels
+    views = [View(r) for r in records]
+    if settings.zoom:
+        views += [View(r, settings.zoom) for r in records if r.split == "train"]
     wanted, there = settings.sources, {r.source for r in records if r.split == "train"}
     if wanted is not None and (missing := sorted(set(wanted) - there)):
         known = ", ".join(sorted(there))
@@ -116,8 +127,8 @@ def build_corpus(data: Path, settings: Settings, model: DualEncoder, cache: Path
     return Corpus(
         train=[r for r in records if r.split == "train" and sentences_of(r) and (wanted is None or r.source in wanted)],
         val=val,
-        prepared=prepare(records, model, cache),
-        row_of={r.key: i for i, r in enumerate(records)},
+        prepared=prepare(views, model, cache, settings),
+        row_of={view.key: i for i, view in enumerate(views)},
     )
 
 
@@ -130,7 +141,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--out", type=Path, required=True, help="folder of the run")
     p.add_argument("--init", type=Path, help="trunk weights (default: DATA/../init/*.safetensors if there)")
     p.add_argument("--text", type=Path, help="text tower to begin with, made by python -m train.begin")
-    p.add_argument("--from", type=Path, dest="start", metavar="RUN", help="begin where that run's --out has ended")
+    p.add_argument(
+        "--from", type=Path, dest="start", metavar="RUN", help="begin where that --out, or checkpoint, ended"
+    )
     p.add_argument("--cache", type=Path, help="where prepared pictures are kept (default: OUT/../cache)")
     p.add_argument("--device", default=None, help="cpu or cuda (default: cuda if there)")
     p.add_argument("--save-every", type=float, default=120.0, help="seconds between two states on disk (default: 120)")
@@ -177,10 +190,11 @@ def fit(args: argparse.Namespace, world: World) -> None:
     corpus = build_corpus(args.data, settings, model, args.cache or args.out.parent / "cache")
     trainer = Trainer(settings, corpus, model, args.out, world)
     trainer.save_every_s = args.save_every
-    origins = (trunk, args.text, args.start / STATE if args.start else None)
-    trainer.begun_with = {path.name: file_sha256(path) for path in origins if path}
-    if args.start and (args.start / CHECKPOINT / MANIFEST).is_file():
-        trainer.before = read_manifest(args.start / CHECKPOINT)["training"]
+    origins = (trunk, args.text, *([args.start / STATE, args.start / WEIGHTS] if args.start else []))
+    trainer.begun_with = {path.name: file_sha256(path) for path in origins if path and path.is_file()}
+    for folder in (args.start, args.start / CHECKPOINT) if args.start else ():
+        if (folder / MANIFEST).is_file():
+            trainer.before = read_manifest(folder)["training"]
     if state is not None:
         trainer.resume(state, read_log(args.out / "log.csv"))
     trainer.run()

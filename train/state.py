@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ class RunState:
         moments: for each trained tensor, by name, AdamW's state.
         settings: the settings as JSON text; a run goes on only with its own.
         data: fingerprint of the training records; likewise.
+        average: the running average of the weights, as torch's AveragedModel keeps it; empty for none.
     """
 
     epoch: int
@@ -40,6 +41,7 @@ class RunState:
     moments: dict[str, dict[str, torch.Tensor]]
     settings: str
     data: str
+    average: dict[str, torch.Tensor] = field(default_factory=dict)
 
 
 def write_state(folder: Path, state: RunState) -> None:

@@ -11,10 +11,11 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch.optim import AdamW
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
@@ -23,8 +24,9 @@ from lrsclip.errors import TrainingError
 from lrsclip.files import write_atomically
 from lrsclip.model import MAX_LOGIT_SCALE, DualEncoder
 from lrsclip.tokens import Tokenizer
+from lrsclip.vision import is_above
 from train.batches import Batch, BatchMaker
-from train.cache import Prepared
+from train.cache import Prepared, View
 from train.distributed import World
 from train.losses import DualTextLoss
 from train.readers import Record
@@ -76,8 +78,14 @@ class Trainer:
         self.begun_with: dict[str, str] = {}
         self.before: dict[str, Any] | None = None
         self.model = model.to(self.device)
+        self._average: AveragedModel | None = None
+        if settings.average_decay:
+            self._average = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(settings.average_decay))
         with memory_named(settings, world):
-            self.maker = BatchMaker(corpus.train, corpus.rows(corpus.train), corpus.prepared, settings, world)
+            rows = corpus.rows(corpus.train)
+            if settings.zoom:
+                rows += [corpus.row_of[View(record, settings.zoom).key] for record in corpus.train]
+            self.maker = BatchMaker(corpus.train, rows, corpus.prepared, settings, world)
         if self.maker.steps == 0:
             raise TrainingError(f"{len(corpus.train)} training pictures do not fill one batch of {settings.batch_size}")
         self.epoch, self.step, self.best_mr = 0, 0, -1.0
@@ -101,6 +109,8 @@ class Trainer:
         # between two epochs the model may be that of the stage behind or, if a first step failed, of the stage ahead
         self._stretch_to(sum(len(state.model[f"text.positions.{part}"]) for part in ("kept", "rest")))
         self.model.load_state_dict(state.model)
+        if self._average is not None:
+            self._average.load_state_dict(state.average)
         self.optimizer = self._optimizer()
         give_moments(self.model, self.optimizer, state.moments)
         self.epoch, self.step, self.best_mr = state.epoch, state.step, state.best_mr
@@ -138,6 +148,11 @@ class Trainer:
         if writer is not None:
             writer.close()
 
+    @property
+    def kept(self) -> DualEncoder:
+        """What is measured and written as checkpoint: the average of the weights where the settings ask for one."""
+        return self.model if self._average is None else cast(DualEncoder, self._average.module)
+
     def save(self) -> None:
         """Write the state, then the log up to it."""
         state = RunState(
@@ -149,6 +164,7 @@ class Trainer:
             moments=moments_of(self.model, self.optimizer),
             settings=self.settings.model_dump_json(),
             data=self.corpus.fingerprint,
+            average={k: v.detach().cpu() for k, v in self._average.state_dict().items()} if self._average else {},
         )
         write_log(self.out / "log.csv", LOG_FIELDS, self.rows)
         write_log(self.out / "validation.csv", SCORE_FIELDS, self.scores)
@@ -163,6 +179,8 @@ class Trainer:
             return
         moments = moments_of(self.model, self.optimizer)
         self.model.stretch()
+        if self._average is not None:
+            self.kept.stretch()
         if self.model.text.context_length != wanted:
             reached = self.model.text.context_length
             raise TrainingError(f"KPS makes {reached} positions of this model, the stage asks for {wanted}")
@@ -196,8 +214,12 @@ class Trainer:
         """The highest learning rate of a tensor, or None where it stays as it is."""
         settings = self.settings
         if name.startswith("visual.trunk."):
-            frozen = settings.trunk == "frozen" or trunk_stage(name) <= settings.trunk_frozen_stages
-            return None if frozen else settings.trunk_learning_rate
+            within = name.removeprefix("visual.trunk.")
+            if settings.trunk == "frozen":
+                learns = is_above(within, settings.trunk_top_blocks)
+            else:
+                learns = trunk_stage(within) > settings.trunk_frozen_stages
+            return settings.trunk_learning_rate if learns else None
         if settings.text_learning_rate and name.startswith("text.") and not name.startswith("text.proj"):
             # most words stand in no caption: were the others to move, these would be left where they no longer belong
             return None if name.startswith("text.token_embedding.table") else settings.text_learning_rate
@@ -243,7 +265,7 @@ class Trainer:
         if isinstance(trunk := getattr(self.model.visual, "trunk", None), torch.nn.Module):
             trunk.eval()  # batch norm keeps ImageNet's statistics: a fine-tuning set is too small to learn its own
         self.optimizer.zero_grad(set_to_none=True)
-        loss = add_gradients(self.model, batch, self.corpus.prepared.is_features, self._objective(), self.world)
+        loss = add_gradients(self.model, batch, self.corpus.prepared, self._objective(), self.world)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         if not (torch.isfinite(loss.total) and torch.isfinite(norm)):
             raise TrainingError(
@@ -255,6 +277,8 @@ class Trainer:
         self.optimizer.step()
         with torch.no_grad():  # held here and not in the loss, where a clamp would end its gradient for good
             self.model.logit_scale.clamp_(max=math.log(MAX_LOGIT_SCALE))
+        if self._average is not None:
+            self._average.update_parameters(self.model)
         self._whole = True
         return loss
 
@@ -306,7 +330,7 @@ class Trainer:
             return self._write_checkpoint({})
         tokenizer = Tokenizer(self.model.text.context_length)
         rows = self.corpus.rows(self.corpus.val)
-        short, long = validate(self.model, self.corpus.val, self.corpus.prepared, rows, tokenizer, self.device)
+        short, long = validate(self.kept, self.corpus.val, self.corpus.prepared, rows, tokenizer, self.device)
         writer.add_scalar("val_short_mR", short.mean_recall, self._global_step)
         writer.add_scalar("val_long_mR", long.mean_recall, self._global_step)
         tqdm.write(f"epoch {self.epoch + 1}: validation mR short {short.mean_recall:.2f}, long {long.mean_recall:.2f}")
@@ -325,7 +349,7 @@ class Trainer:
             sources[record.source] = sources.get(record.source, 0) + 1
         write_checkpoint(
             self.out / CHECKPOINT,
-            self.model,
+            self.kept,
             name=self.settings.model,
             vocabulary=vocabulary(self.corpus.train),
             training={
@@ -343,9 +367,8 @@ class Trainer:
 
 
 def trunk_stage(name: str) -> int:
-    """The stage (1 to 3) that a trunk's tensor belongs to; the stem counts to the first, the last norm to the third."""
-    part = name.removeprefix("visual.trunk.").split(".")[0]
-    return {"stage2": 2, "stage3": 3, "final_bn": 3}.get(part, 1)
+    """The stage (1 to 3) of a trunk's tensor; the stem counts to the first, the last norm to the third."""
+    return {"stage2": 2, "stage3": 3, "final_bn": 3}.get(name.split(".")[0], 1)
 
 
 def write_log(path: Path, fields: tuple[str, ...], rows: list[dict[str, float]]) -> None:

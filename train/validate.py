@@ -22,14 +22,16 @@ def picture_vectors(model: DualEncoder, prepared: Prepared, rows: list[int], dev
     for start in range(0, len(rows), PICTURES):
         batch = torch.from_numpy(prepared.rows[rows[start : start + PICTURES]]).to(device)
         with torch.autocast(device.type, torch.bfloat16):
-            vectors = encode_rows(model, batch, prepared.is_features)
+            vectors = encode_rows(model, batch, prepared)
         parts.append(vectors.float().cpu())
     return torch.cat(parts).numpy()
 
 
-def encode_rows(model: DualEncoder, rows: torch.Tensor, is_features: bool) -> torch.Tensor:
-    """Prepared rows to (N, D) vectors; differentiable."""
-    return model.encode_features(rows.float()) if is_features else model.encode_image(to_pixels(rows, model))
+def encode_rows(model: DualEncoder, rows: torch.Tensor, prepared: Prepared) -> torch.Tensor:
+    """Rows of `prepared` to (N, D) vectors; differentiable."""
+    if prepared.is_features:
+        return model.encode_features(rows.float(), prepared.top_blocks)
+    return model.encode_image(to_pixels(rows, model))
 
 
 @torch.inference_mode()
