@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from lrsclip.checkpoint import read_checkpoint, read_manifest
-from lrsclip.errors import DataError, LRSCLIPError, TrainingError
+from lrsclip.errors import DataError, TrainingError
 from lrsclip.files import file_sha256, write_json
 from lrsclip.precision import pick_device
 from train.ablate_report import RunResult, write_report
 from train.ablate_scores import Split, score
 from train.cache import View, prepare
+from train.command import run_command
 from train.corpus import read_rsicd
 from train.distributed import World
 from train.fit import build_corpus, initial_model, trunk_weights
@@ -204,16 +205,12 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     args = parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    try:
+
+    def work() -> None:
         ablate(args)
-    except LRSCLIPError as error:
-        print(f"train.ablate: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"stopped; go on with --resume --out {args.out}", file=sys.stderr)
-        return 130
-    print((args.out / "ablate.md").read_text())
-    return 0
+        print((args.out / "ablate.md").read_text())
+
+    return run_command("train.ablate", work, f"go on with --resume --out {args.out}")
 
 
 if __name__ == "__main__":

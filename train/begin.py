@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import sys
 from collections import Counter
 from pathlib import Path
@@ -18,16 +17,18 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 from tqdm import tqdm
 
 from lrsclip.config import ModelConfig
-from lrsclip.errors import DataError, LRSCLIPError, TrainingError
+from lrsclip.errors import DataError, TrainingError
+from lrsclip.files import write_atomically
 from lrsclip.model import seeded_model
 from lrsclip.sentence import SentenceTower
 from lrsclip.text import encode_by_length
 from lrsclip.tokens import Tokenizer
+from train.command import run_command
 from train.corpus import read_corpus
 from train.teacher import Teacher, load_teacher, transplant
 from train.texts import paragraph, sentences_of
@@ -152,20 +153,15 @@ def begin(args: argparse.Namespace) -> None:
     distil(tower, teacher, seen, args.steps, args.seed)
     log.info("after distillation: %.4f", agreement(tower, teacher, held))
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    part = args.out.with_name(args.out.name + ".part")
-    save_file({k: v.half().contiguous() for k, v in tower.state_dict().items() if not k.startswith("proj.")}, part)
-    os.replace(part, args.out)
+    tensors = {k: v.half().contiguous() for k, v in tower.state_dict().items() if not k.startswith("proj.")}
+    write_atomically(args.out, save(tensors))
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    try:
-        begin(parser().parse_args(argv))
-    except LRSCLIPError as error:
-        print(f"train.begin: {error}", file=sys.stderr)
-        return 2
-    return 0
+    args = parser().parse_args(argv)
+    return run_command("train.begin", lambda: begin(args))
 
 
 if __name__ == "__main__":

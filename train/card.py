@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from lrsclip.checkpoint import read_manifest
-from lrsclip.errors import LRSCLIPError
 from lrsclip.files import write_atomically
+from train.command import run_command
 
 CARD = "README.md"
 _SOURCES = {
     "rsicd": "RSICD, with RSITMD's captions of the same pictures (web-map imagery, research use)",
     "ucm": "UC Merced Land Use with UCM-Captions (USGS, public domain)",
     "resisc45": "NWPU-RESISC45, 12 classes, class names only (research use)",
+    "nwpu": "NWPU-Captions of the same classes (research use)",
     "eurosat": "EuroSAT RGB, class names only (Sentinel-2, MIT)",
 }
 _HEAD = """---
@@ -85,12 +86,9 @@ def main(argv: list[str] | None = None) -> int:
     p = argparse.ArgumentParser(prog="python -m train.card", description="Write a checkpoint's model card.")
     p.add_argument("folder", type=Path, help="folder of the checkpoint")
     args = p.parse_args(argv)
-    try:
-        write_atomically(args.folder / CARD, card(read_manifest(args.folder)).encode())
-    except LRSCLIPError as error:
-        print(f"train.card: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return run_command(
+        "train.card", lambda: write_atomically(args.folder / CARD, card(read_manifest(args.folder)).encode())
+    )
 
 
 if __name__ == "__main__":

@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from lrsclip.errors import LRSCLIPError, TrainingError
+from lrsclip.errors import TrainingError
 from lrsclip.files import write_atomically
+from train.command import run_command
 from train.trainer import read_log
 
 _SMOOTH = 0.05  # part of the new value in the running mean of the loss
@@ -68,14 +69,13 @@ def main(argv: list[str] | None = None) -> int:
     p.add_argument("runs", type=Path, nargs="+", help="folders of runs, in order")
     p.add_argument("--out", type=Path, required=True, help="the .png to write")
     args = p.parse_args(argv)
-    try:
+
+    def work() -> None:
         picture = io.BytesIO()
         curves(args.runs).savefig(picture, format="png", dpi=110)
         write_atomically(args.out, picture.getvalue())
-    except LRSCLIPError as error:
-        print(f"train.curves: {error}", file=sys.stderr)
-        return 2
-    return 0
+
+    return run_command("train.curves", work)
 
 
 if __name__ == "__main__":

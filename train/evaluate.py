@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import lrsclip
-from lrsclip import LRSCLIP, LRSCLIPError
+from lrsclip import LRSCLIP
 from lrsclip.checkpoint import MANIFEST, read_manifest
 from lrsclip.errors import DataError
 from lrsclip.files import write_atomically, write_json
 from lrsclip.loading import locate
+from train.command import run_command
 from train.evaluation.plan import SELO_PROTOCOL, SETS, TASKS, Plan, Wishes, plan
 from train.evaluation.result import Result
 from train.evaluation.tables import as_csv, tables
@@ -101,13 +102,13 @@ def evaluate(args: argparse.Namespace) -> list[Result]:
 
     def keep(results: list[Result]) -> None:
         if args.json:
-            save(args.json, report(results, complete=False))
+            write_json(args.json, report(results, complete=False))
 
     results = run_jobs(todo, bundle, keep)
     if args.json:
-        save(args.json, report(results, complete=True))
+        write_json(args.json, report(results, complete=True))
     if args.csv:
-        write_text(args.csv, as_csv(report(results, complete=True)))
+        write_atomically(args.csv, as_csv(report(results, complete=True)).encode())
     if args.record:
         record(locate(args.checkpoint), report(results, complete=True))
     return results
@@ -135,53 +136,17 @@ def facts_of(bundle: LRSCLIP) -> dict[str, str]:
     return provenance() | checkpoint | {"device": str(bundle.device)}
 
 
-def save(path: Path, report: dict[str, Any]) -> None:
-    """Write the JSON, whole or not at all.
-
-    Raises:
-        DataError: it cannot be written.
-    """
-    try:
-        write_json(path, report)
-    except OSError as error:
-        raise DataError(f"{path} cannot be written ({error}); write --json elsewhere") from error
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write text, whole or not at all.
-
-    Raises:
-        DataError: it cannot be written.
-    """
-    try:
-        write_atomically(path, text.encode())
-    except OSError as error:
-        raise DataError(f"{path} cannot be written ({error}); write it elsewhere") from error
-
-
 def record(folder: Path, report: dict[str, Any]) -> None:
-    """Write a report into the manifest of the checkpoint that it was measured on.
-
-    Raises:
-        DataError: it cannot be written.
-    """
+    """Write a report into the manifest of the checkpoint that it was measured on."""
     manifest = read_manifest(folder)
     manifest["metrics"] = manifest.get("metrics", {}) | {f"evaluation {report['dtype']}": report}
-    save(folder / MANIFEST, manifest)
+    write_json(folder / MANIFEST, manifest)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     args = parser().parse_args(argv)
-    try:
-        evaluate(args)
-    except LRSCLIPError as error:
-        print(f"train.evaluate: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("train.evaluate: stopped; --json holds what was finished", file=sys.stderr)
-        return 130
-    return 0
+    return run_command("train.evaluate", lambda: evaluate(args), "--json holds what was finished")
 
 
 if __name__ == "__main__":

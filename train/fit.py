@@ -18,11 +18,12 @@ from safetensors.torch import load_file
 
 from lrsclip.checkpoint import MANIFEST, WEIGHTS, load_tensors, read_checkpoint, read_manifest
 from lrsclip.config import ModelConfig
-from lrsclip.errors import DataError, LRSCLIPError, TrainingError
+from lrsclip.errors import DataError, TrainingError
 from lrsclip.files import file_sha256
 from lrsclip.model import DualEncoder, seeded_model
 from lrsclip.precision import pick_device
 from train.cache import View, prepare
+from train.command import run_command
 from train.corpus import read_corpus, read_rsicd
 from train.distributed import World, world_of
 from train.settings import Settings
@@ -154,17 +155,13 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     args = parser().parse_args(argv)
-    try:
+
+    def work() -> None:
         with world_of(pick_device(args.device)) as world:
             logging.basicConfig(level=logging.INFO if world.is_first else logging.WARNING, format="%(message)s")
             fit(args, world)
-    except LRSCLIPError as error:
-        print(f"train.fit: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"stopped; go on with --resume --out {args.out}", file=sys.stderr)
-        return 130
-    return 0
+
+    return run_command("train.fit", work, f"go on with --resume --out {args.out}")
 
 
 def fit(args: argparse.Namespace, world: World) -> None:
