@@ -326,3 +326,5 @@ def test_curves_of_runs_are_drawn(unbroken: Path, tmp_path: Path, capsys: pytest
     assert Image.open(tmp_path / "c.png").size[0] > 600
     assert curves.main([str(tmp_path), "--out", str(tmp_path / "d.png")]) == 2
     assert "holds no log.csv" in capsys.readouterr().err and not (tmp_path / "d.png").exists()
+    assert curves.main([str(unbroken), "--out", str(tmp_path / "c.png/e.png")]) == 2  # a file where a folder should be
+    assert "e.png" in (said := capsys.readouterr().err) and "choose another place" in said
