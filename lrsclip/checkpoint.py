@@ -1,21 +1,24 @@
-"""Our own checkpoint folder: `model.safetensors` and `manifest.json`, written whole or not at all."""
+"""Our own checkpoint folder: `model.safetensors` and `manifest.json`, each written whole or not at all.
+
+A kill between the two leaves a folder whose manifest does not fit, and such a folder is refused.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from lrsclip.config import ModelConfig
 from lrsclip.errors import CheckpointError
-from lrsclip.files import file_sha256, write_json
+from lrsclip.files import file_sha256, write_atomically, write_json
 from lrsclip.model import DualEncoder, seeded_model
 
 WEIGHTS = "model.safetensors"
@@ -52,10 +55,8 @@ def write_checkpoint(
         SHA-256 of the weights file.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    part = folder / (WEIGHTS + ".part")
-    save_file(_packed(model), part)
-    part.chmod(0o644)  # the writer leaves it readable for its owner alone
-    sha = file_sha256(part)
+    weights = save(_packed(model))  # the library's own writer of files has its own error for a full disk
+    sha = hashlib.sha256(weights).hexdigest()
     config = model.config.model_dump(mode="json")
     manifest = {
         "format": FORMAT,
@@ -67,7 +68,7 @@ def write_checkpoint(
         "metrics": dict(metrics),
         "vocabulary": dict(sorted(vocabulary.items(), key=lambda item: (-item[1], item[0]))),
     }
-    os.replace(part, folder / WEIGHTS)
+    write_atomically(folder / WEIGHTS, weights)
     write_json(folder / MANIFEST, manifest)  # last: a folder without a fitting manifest is refused
     return sha
 
@@ -114,13 +115,21 @@ def read_checkpoint(folder: Path) -> tuple[DualEncoder, dict[str, Any]]:
     config = ModelConfig.parse(manifest["config"], origin=str(folder / MANIFEST))
     if manifest.get("preprocessing", _preprocessing(config)) != _preprocessing(config):
         raise CheckpointError(f"{folder / MANIFEST}: preprocessing contradicts config; fetch the checkpoint again")
+    model = seeded_model(config, seed=0)
+    load_tensors(model, _unpacked(read_tensors(path)), origin=str(path))
+    return model, manifest
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file.
+
+    Raises:
+        CheckpointError: it is none.
+    """
     try:
-        tensors = load_file(path)
+        return load_file(path)
     except SafetensorError as error:
         raise CheckpointError(f"{path} is not a safetensors file ({error}); fetch it again") from error
-    model = seeded_model(config, seed=0)
-    load_tensors(model, _unpacked(tensors), origin=str(path))
-    return model, manifest
 
 
 def load_tensors(model: nn.Module, tensors: Mapping[str, Tensor], *, origin: str) -> None:

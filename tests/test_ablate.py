@@ -48,7 +48,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     make_rsicd(root / "data", per_class=12)
     (root / "settings.json").write_text(json.dumps(SETTINGS))
 
-    def begin(settings: Settings, init: Path | None) -> DualEncoder:
+    def begin(settings: Settings, init: Path | None, text: Path | None = None) -> DualEncoder:
         return small_model(settings.seed)
 
     with pytest.MonkeyPatch.context() as patch:

@@ -12,10 +12,11 @@ import torch
 import train.trainer
 from lrsclip.errors import TrainingError
 from train.distributed import World
+from train.runlog import read_log
 from train.settings import Settings
 from train.state import read_state
 from train.step import add_gradients, memory_named
-from train.trainer import Trainer, read_log
+from train.trainer import Trainer
 
 from .corpora import made_up_corpus, small_model
 

@@ -7,13 +7,18 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from lrsclip.bundle import Embeddings
 from lrsclip.checkpoint import read_manifest, write_checkpoint
 from lrsclip.config import ImageConfig, ModelConfig, PreprocessConfig, TextConfig
+from lrsclip.loading import EMBEDDED
 from lrsclip.model import seeded_model
-from train import evaluate
+from lrsclip.tokens import words
+from train import card, evaluate
+from train.evaluation.synonyms import PAIRS, run_synonyms
 
 from .corpora import COLOURS, make_class_folders, make_rsicd, make_rsitmd, make_ucm, write_picture
 from .published_forward import random_state
@@ -82,16 +87,26 @@ def test_a_published_file_is_measured_in_one_run(place: Path, capsys: pytest.Cap
     assert sum("EuroSAT_RGB is not there" in line for line in report["skipped"]) == 1
 
 
-def test_record_goes_into_the_manifest(place: Path) -> None:
-    table = place / "ucm.csv"
-    assert run(place, "--tasks", "short-retrieval", "--sets", "ucm", "--record", "--csv", str(table)) == 0
+def test_record_goes_into_the_manifest_and_the_card(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = place / "all.csv"
+    assert run(place, "--record", "--csv", str(table)) == 0
     lines = list(csv.DictReader(table.read_text().splitlines()))
-    (found,) = (line for line in lines if (line["protocol"], line["metric"]) == ("raw", "mR"))
-    assert (found["data"], found["dtype"]) == ("ucm test", "torch.float32") and found["cpu"] and found["date"]
+    wanted = ("ucm test", "raw", "mR")
+    (found,) = (line for line in lines if (line["data"], line["protocol"], line["metric"]) == wanted)
+    assert found["dtype"] == "torch.float32" and found["cpu"] and found["date"]
     assert 0 < float(found["value"]) <= 100
-    manifest = read_manifest(place / "ours")
-    assert manifest["metrics"]["evaluation torch.float32"]["results"][0]["data_set"] == "ucm test"
+    rows = read_manifest(place / "ours")["metrics"]["evaluation torch.float32"]["results"]
+    (row,) = (r for r in rows if (r["task"], r["data_set"], r["protocol"]) == ("short-retrieval", "ucm test", "raw"))
+    assert row["metrics"]["mR"] == pytest.approx(float(found["value"]), abs=1e-3)
+    assert run(place, "--record", "--sets", "ucm") == 2  # it would take the other figures away
+    assert read_manifest(place / "ours")["metrics"]["evaluation torch.float32"]["results"] == rows
     assert run(place, "--record", checkpoint="LRSCLIP_any.pt") == 2
+    assert "has none; use --json" in capsys.readouterr().err
+    assert card.main([str(place / "ours")]) == 0
+    text = (place / "ours/README.md").read_text()
+    assert f"| short-retrieval | ucm test | raw | mR {row['metrics']['mR']:.2f} |" in text
+    assert "lrsclip.load(FOLDER)" in text and "MiniLM" not in text and "ResNet" not in text
+    assert card.main([str(place / "data")]) == 2
 
 
 def test_scenes_are_localised_under_a_named_protocol(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -113,6 +128,30 @@ def test_synonyms_are_asked_for_by_task(place: Path) -> None:
     (row,) = json.loads((place / "out.json").read_text())["results"]
     assert row["texts"] == len(row["detail"]) >= 60
     assert 0 <= row["metrics"]["top1"] <= row["metrics"]["top5"] <= 100
+
+
+class Letters:
+    """A text tower by hand: one axis a letter, by the last letter of the text."""
+
+    def encode_text(self, texts: list[str], *, normalize: bool = True) -> Embeddings:
+        """(N, 3) rows of the unit matrix; a text that ends in x stands between a and b."""
+        of = {"a": (1, 0, 0), "b": (0, 1, 0), "c": (0, 0, 1), "x": (0.5**0.5, 0.5**0.5, 0)}
+        return np.array([of[text.rstrip(".")[-1]] for text in texts], dtype=np.float32)
+
+
+def test_a_synonym_is_right_where_its_everyday_word_is_nearest() -> None:
+    """By hand: a rare word at a's place is right, one at b's is not, one between the two is half right."""
+    pairs = (("ra", "a"), ("rb", "a"), ("rx", "b"), ("rc", "c"))
+    (row,) = run_synonyms(Letters(), pairs)  # type: ignore[arg-type]
+    assert row.detail == {"ra -> a": 100, "rb -> a": 0, "rx -> b": 50, "rc -> c": 100}
+    assert row.metrics == pytest.approx({"top1": 62.5, "top5": 100, "chance": 100 / 3})
+
+
+def test_no_rare_word_of_the_pairs_stands_in_a_training_caption() -> None:
+    trained = read_manifest(EMBEDDED / "tiny")["vocabulary"]
+    for rare, known in PAIRS:
+        assert not [word for word in words(rare) if word in trained], rare
+        assert all(word in trained for word in words(known)), known
 
 
 def test_a_late_failure_leaves_what_was_finished(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from lrsclip.errors import DataError, PictureError
+from train.corpus import read_corpus
 from train.evaluation import sets
 from train.evaluation.classification import classification
 from train.evaluation.plan import SETS, TASKS, Wishes, plan
@@ -236,12 +237,16 @@ def test_classes_and_their_splits(tmp_path: Path) -> None:
     assert given.classes == tuple(sorted(KINDS))
     assert len(given.records) == 8
     make_class_folders(tmp_path / "NWPU-RESISC45-subset", per_class=12)
-    row = {"filename": "Forest/Forest_0.jpg", "split": "val", "sentences": [{"raw": "trees"}]}
-    (tmp_path / "NWPU-RESISC45-subset/dataset_nwpu.json").write_text(json.dumps({"images": [row]}))
+    rows = [
+        {"filename": f"Forest/Forest_{n}.jpg", "split": split, "sentences": [{"raw": "trees"}]}
+        for n, split in enumerate(("val", "test"))
+    ]
+    (tmp_path / "NWPU-RESISC45-subset/dataset_nwpu.json").write_text(json.dumps({"images": rows}))
     parts = {s: {r.path.name for r in sets.resisc45_classes(tmp_path, s).records} for s in ("train", "val", "test")}
-    assert "Forest_0.jpg" in parts["val"]
     assert sum(map(len, parts.values())) == 48
-    assert not parts["train"] & parts["test"]
+    assert "Forest_0.jpg" in parts["train"] and "Forest_1.jpg" in parts["test"]
+    trained = {r.path.name for r in read_corpus(tmp_path) if r.split == "train" and r.source in ("nwpu", "resisc45")}
+    assert trained == parts["train"] and not trained & (parts["val"] | parts["test"])
     make_class_folders(tmp_path / "RSSCN7", per_class=2)
     assert len(sets.rsscn7_classes(tmp_path, "val").records) == 8  # never trained on: all, whatever the split
 

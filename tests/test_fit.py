@@ -24,9 +24,10 @@ from lrsclip.files import file_sha256
 from lrsclip.model import seeded_model
 from lrsclip.vision import is_above
 from train import curves, fit
+from train.runlog import read_log
 from train.settings import Settings
 from train.state import read_state
-from train.trainer import Trainer, read_log
+from train.trainer import Trainer
 
 from .corpora import make_class_folders, make_rsicd, write_trunk
 
@@ -231,7 +232,7 @@ def test_a_finished_run_is_trained_further_from_its_third_stage_on(
 
 
 def test_last_blocks_learn_from_kept_maps_and_closer_looks_and_the_average_is_kept(
-    place: Path, unbroken: Path, capsys: pytest.CaptureFixture[str]
+    place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = place / "top.json"
     stages = [{"context_length": length, "epochs": 1, "long_weight": 0.5} for length in (77, 248)]
@@ -263,10 +264,24 @@ def test_last_blocks_learn_from_kept_maps_and_closer_looks_and_the_average_is_ke
     further.write_text(json.dumps(SETTINGS | more | {"stages": stages[1:]}))
     plain = [a for a in arguments(place, "further-top") if a not in ("--init", str(place / "init/trunk.safetensors"))]
     for start in (place / "top", place / "top/checkpoint"):
-        out = ["--out", str(place / f"from-{start.name}")]
-        assert fit.main([*plain, *out, "--config", str(further), "--from", str(start)]) == 0
+        out = [*plain, "--out", str(place / f"from-{start.name}"), "--config", str(further)]
+        with monkeypatch.context() as patch:
+            patch.setattr(Trainer, "_epoch", interrupted)
+            assert fit.main([*out, "--from", str(start), "--save-every", "0"]) == 130
+        assert fit.main([*out, "--resume"]) == 0  # it knows by itself where it came from
         training = read_manifest(place / f"from-{start.name}/checkpoint")["training"]
         assert training["before"]["settings"]["zoom"] == zoom
+        assert set(training["begun_with"]) == {"state.pt" if start.name == "top" else "model.safetensors"}
+        rows = load_state(place / f"from-{start.name}")["text.positions.kept"]
+        assert torch.allclose(rows, state.average["module.text.positions.kept"], atol=1e-3)  # float16 in the checkpoint
+
+
+def interrupted(trainer: Trainer, writer: SummaryWriter | None) -> None:
+    """An epoch that ends after its first step."""
+    trainer._learn(next(trainer._batches()))
+    trainer.step += 1
+    trainer.save()
+    raise KeyboardInterrupt
 
 
 def test_a_run_that_averages_is_killed_and_resumed(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,12 +29,14 @@ from train.distributed import World
 from train.fit import build_corpus, initial_model, trunk_weights
 from train.provenance import provenance
 from train.recipes import recipe_names
+from train.runlog import read_log
 from train.settings import Settings
 from train.state import STATE, read_state
-from train.trainer import VALIDATION_SOURCE, Corpus, Trainer, read_log
+from train.trainer import VALIDATION_SOURCE, Corpus, Trainer
 
 RESULT = "result.json"
 SPLITS = ("val", "test")
+Begin = tuple[Path | None, Path | None]  # weights of the trunk and of the text tower
 log = logging.getLogger(__name__)
 
 
@@ -49,6 +51,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--epochs", help="epochs of each stage in place of the settings', such as 2,4")
     p.add_argument("--splits", default="val,test", help="RSICD splits to measure on (default: val,test)")
     p.add_argument("--init", type=Path, help="trunk weights (default: DATA/../init/*.safetensors if there)")
+    p.add_argument("--text", type=Path, help="text tower to begin with, made by python -m train.begin")
     p.add_argument("--cache", type=Path, help="where prepared pictures are kept (default: OUT/../cache)")
     p.add_argument("--device", default=None, help="cpu or cuda (default: cuda if there)")
     p.add_argument("--resume", action="store_true", help="keep finished runs in OUT and go on with the others")
@@ -107,11 +110,11 @@ def ablate(args: argparse.Namespace) -> list[RunResult]:
         raise TrainingError(f"{args.out} holds runs already; add --resume to go on, or choose another --out")
     trunk = trunk_weights(args.data, plan[0], args.init)
     cache = args.cache or args.out.parent / "cache"
-    model = initial_model(plan[0], trunk)
+    model = initial_model(plan[0], trunk, args.text)
     corpus = build_corpus(args.data, plan[0], model, cache)  # once: all runs read the same pictures
     splits = []
     for name in names:
-        records = [r for r in read_rsicd(args.data) if r.split == name]
+        records = [r for r in read_rsicd(args.data) if r.split == name and r.captions]
         if not records:
             raise DataError(f"{VALIDATION_SOURCE} has no {name} pictures under {args.data}")
         if name == "val":
@@ -123,7 +126,7 @@ def ablate(args: argparse.Namespace) -> list[RunResult]:
     results: list[RunResult] = []
     for number, settings in enumerate(plan, start=1):
         log.info("run %d of %d: %s, seed %d", number, len(plan), settings.recipe.name, settings.seed)
-        results.append(one_run(settings, corpus, splits, trunk, folder_of(args.out, settings), world))
+        results.append(one_run(settings, corpus, splits, (trunk, args.text), folder_of(args.out, settings), world))
         order = list(dict.fromkeys(s.recipe.name for s in plan))
         alike = budget(plan[0], corpus, results[0].steps)
         write_report(args.out, sorted(results, key=lambda r: (order.index(r.recipe), r.seed)), alike)
@@ -136,23 +139,25 @@ def folder_of(out: Path, settings: Settings) -> Path:
 
 
 def one_run(
-    settings: Settings, corpus: Corpus, splits: list[Split], trunk: Path | None, out: Path, world: World
+    settings: Settings, corpus: Corpus, splits: list[Split], begin: Begin, out: Path, world: World
 ) -> RunResult:
     """Train (or go on) and measure one run, or read what an earlier call measured.
 
     Raises:
-        TrainingError: the folder holds a run of other settings, data or splits.
+        TrainingError: the folder holds a run of other settings, data, splits or initial weights.
     """
+    begun_with = {path.name: file_sha256(path) for path in begin if path}
     asked = {
-        "settings": settings.model_dump(mode="json"),
+        "settings": settings.model_dump(mode="json", exclude={"micro_batch", "hold_on_device"}),  # same figures
         "data": corpus.fingerprint,
         "splits": [s.name for s in splits],
+        "initial weights": begun_with,
     }
     if (out / RESULT).is_file():
         return read_result(out / RESULT, asked)
     out.mkdir(parents=True, exist_ok=True)
-    trainer = Trainer(settings, corpus, initial_model(settings, trunk), out, world)
-    trainer.begun_with = {trunk.name: file_sha256(trunk)} if trunk else {}
+    trainer = Trainer(settings, corpus, initial_model(settings, *begin), out, world)
+    trainer.begun_with = begun_with
     if (state := read_state(out)) is not None:
         trainer.resume(state, read_log(out / "log.csv"))
     trainer.run()

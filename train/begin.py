@@ -35,6 +35,7 @@ from train.texts import paragraph, sentences_of
 
 log = logging.getLogger(__name__)
 BATCH, CHUNK, HELD_OUT = 256, 64, 512
+LEAST_STEPS = 20
 CONTEXT = 77
 
 
@@ -139,12 +140,18 @@ def begin(args: argparse.Namespace) -> None:
     Raises:
         LRSCLIPError: data, configuration or teacher that do not fit.
     """
+    if args.steps < LEAST_STEPS:
+        raise TrainingError(f"--steps {args.steps} is too few to warm up; give {LEAST_STEPS} or more")
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(args.out, b"")  # what cannot be written is better known before the work than after it
     config = ModelConfig.named(args.model).with_context(CONTEXT)
     tower = seeded_model(config, args.seed).text
     if not isinstance(tower, SentenceTower):
         raise TrainingError(f"{args.model} has a text tower of kind {config.text.kind}; only 'sentence' has a teacher")
     teacher = load_teacher()
     texts = caption_texts(args.data) + (wordnet_texts(args.wordnet) if args.wordnet else [])
+    if len(texts) < HELD_OUT + BATCH:
+        raise DataError(f"{args.data} has {len(texts)} different texts; {HELD_OUT + BATCH} are needed")
     order = np.random.default_rng(args.seed).permutation(len(texts))
     held, seen = [texts[i] for i in order[:HELD_OUT]], [texts[i] for i in order[HELD_OUT:]]
     transplant(teacher, tower, token_counts(seen, config.text.vocab_size))
@@ -152,7 +159,6 @@ def begin(args: argparse.Namespace) -> None:
     log.info("as transplanted: %.4f", agreement(tower, teacher, held))
     distil(tower, teacher, seen, args.steps, args.seed)
     log.info("after distillation: %.4f", agreement(tower, teacher, held))
-    args.out.parent.mkdir(parents=True, exist_ok=True)
     tensors = {k: v.half().contiguous() for k, v in tower.state_dict().items() if not k.startswith("proj.")}
     write_atomically(args.out, save(tensors))
 

@@ -189,6 +189,9 @@ def _fill(
     done = json.loads(marker.read_text())["done"] if part.is_file() and marker.is_file() else 0
     mode = "r+" if done else "w+"
     rows = np.lib.format.open_memmap(part, mode=mode, dtype=dtype, shape=(len(views), *shape))
+    if hasattr(os, "posix_fallocate"):  # a map of a file with holes kills the process where the disk is full
+        with part.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, part.stat().st_size)
     with tqdm(total=len(views), initial=done, desc=f"preparing {final.name.split('-')[0]}", unit="picture") as bar:
         for start, batch in _decoded(views, done):
             rows[start : start + len(batch)] = run(batch)

@@ -12,6 +12,7 @@ from typing import Any
 
 from lrsclip.checkpoint import read_manifest
 from lrsclip.files import write_atomically
+from lrsclip.loading import EMBEDDED, embedded_names
 from train.command import run_command
 
 CARD = "README.md"
@@ -31,12 +32,12 @@ tags: [remote-sensing, clip, long-text]
 # {name}
 
 A small CLIP for satellite and aerial pictures that reads texts of up to {context} tokens (LRSCLIP, arXiv 2503.19311).
-Load it with `lrsclip.load("{name}")`; SHA-256 of the weights `{sha}`.
+Load it with `lrsclip.load({where})`; SHA-256 of the weights `{sha}`.
 """
 _LIMITS = """
 ## Limits
 
-- RSICD, UCM and EuroSAT figures are in-domain: other pictures of those sets were trained on. RSSCN7 was never seen.
+- Figures on the sets named above are in-domain: other pictures of those sets were trained on. RSSCN7 was never seen.
 - "Long" texts are composed of a picture's captions; no long descriptions by people were at hand.
 - It does not understand negation ("there are no houses" brings houses), does not count, hardly knows left from right.
 - Pictures from 0.2 to 10 m per pixel in natural colours; nothing is known of other bands, night or oblique views.
@@ -45,9 +46,13 @@ _LIMITS = """
 
 ## Licence
 
-Weights: Apache-2.0. They were begun from ImageNet ResNet-50 v2 (Apache-2.0) and all-MiniLM-L6-v2 (Apache-2.0). The
-training pictures are under their own terms, partly for research only, and are not distributed with the checkpoint.
+Weights: Apache-2.0. {begun} The training pictures are under their own terms, partly for research only, and are not
+distributed with the checkpoint.
 """
+_BEGUN = {
+    "resnetv2": "Its trunk began as ImageNet's ResNet-50 v2 (Apache-2.0).",
+    "sentence": "Its text tower began as all-MiniLM-L6-v2 (Apache-2.0).",
+}
 
 
 def card(manifest: dict[str, Any]) -> str:
@@ -57,7 +62,11 @@ def card(manifest: dict[str, Any]) -> str:
         CheckpointError: see `read_manifest`.
     """
     config, training = manifest["config"], manifest.get("training", {})
-    lines = [_HEAD.format(name=manifest["name"], context=config["text"]["context_length"], sha=manifest["sha256"])]
+    name = manifest["name"]  # a run's own checkpoint may have that of the one that is shipped
+    is_shipped = name in embedded_names() and read_manifest(EMBEDDED / name)["sha256"] == manifest["sha256"]
+    where = f'"{name}"' if is_shipped else "FOLDER"
+    context, sha = config["text"]["context_length"], manifest["sha256"]
+    lines = [_HEAD.format(name=name, where=where, context=context, sha=sha)]
     lines += ["## Training data\n", "| pictures | from |", "|---|---|"]
     lines += [f"| {count:,} | {_SOURCES.get(name, name)} |" for name, count in training.get("pictures", {}).items()]
     lines.append(
@@ -67,7 +76,8 @@ def card(manifest: dict[str, Any]) -> str:
     for report in manifest.get("metrics", {}).values():
         if isinstance(report, dict) and "results" in report:
             lines.append(_figures(report))
-    return "\n".join(lines) + "\n" + _LIMITS
+    begun = " ".join(_BEGUN[kind] for part in ("image", "text") if (kind := config[part]["kind"]) in _BEGUN)
+    return "\n".join(lines) + "\n" + _LIMITS.format(begun=begun)
 
 
 def _figures(report: dict[str, Any]) -> str:

@@ -54,7 +54,7 @@ def read_corpus(data: Path) -> list[Record]:
         records += read_ucm(data)
     if (data / "NWPU-RESISC45-subset").is_dir():
         root = data / "NWPU-RESISC45-subset"
-        captioned = [_nwpu(r) for r in read_karpathy(root / "dataset_nwpu.json", root, "nwpu")]
+        captioned = read_nwpu(root)
         described = {record.path for record in captioned}
         records += captioned + [r for r in read_class_folders(root, "resisc45") if r.path not in described]
     if (data / "EuroSAT_RGB").is_dir():
@@ -65,6 +65,12 @@ def read_corpus(data: Path) -> list[Record]:
     return records
 
 
-def _nwpu(record: Record) -> Record:
-    split = "train" if record.split == "val" else record.split
-    return replace(record, split=split, label=folder_words(record.path.parent.name))
+def read_nwpu(root: Path) -> list[Record]:
+    """NWPU-Captions of RESISC45's pictures, if they are there; its validation pictures are trained on."""
+    annotations = root / "dataset_nwpu.json"
+    if not annotations.is_file():
+        return []
+    return [
+        replace(r, split="train" if r.split == "val" else r.split, label=folder_words(r.path.parent.name))
+        for r in read_karpathy(annotations, root, "nwpu")
+    ]

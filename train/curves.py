@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import math
 import sys
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from matplotlib.figure import Figure
 from lrsclip.errors import TrainingError
 from lrsclip.files import write_atomically
 from train.command import run_command
-from train.trainer import read_log
+from train.runlog import read_log
 
 _SMOOTH = 0.05  # part of the new value in the running mean of the loss
 
@@ -59,7 +60,8 @@ def curves(runs: list[Path]) -> Figure:
 def _smoothed(values: list[float]) -> list[float]:
     out: list[float] = []
     for value in values:
-        out.append(value if not out else (1 - _SMOOTH) * out[-1] + _SMOOTH * value)
+        known = out and not math.isnan(out[-1])  # a branch of weight 0 has no loss
+        out.append((1 - _SMOOTH) * out[-1] + _SMOOTH * value if known else value)
     return out
 
 

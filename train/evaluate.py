@@ -88,6 +88,8 @@ def evaluate(args: argparse.Namespace) -> list[Result]:
     )
     if args.record and not locate(args.checkpoint).is_dir():
         raise DataError(f"--record writes into a manifest, and {args.checkpoint} has none; use --json")
+    if args.record and (wishes.tasks != TASKS or wishes.sets is not None):
+        raise DataError("--record keeps whole runs, so that no figure is lost: leave --tasks and --sets out")
     for option, path in {"--json": args.json, "--csv": args.csv}.items():
         if path and (not path.parent.is_dir() or path.is_dir()):
             raise DataError(f"{option} {path} must be a file in a folder that is there")

@@ -14,9 +14,9 @@ import logging
 import sys
 from pathlib import Path
 
-from safetensors.torch import load_file
+from torch import Tensor
 
-from lrsclip.checkpoint import MANIFEST, WEIGHTS, load_tensors, read_checkpoint, read_manifest
+from lrsclip.checkpoint import MANIFEST, WEIGHTS, load_tensors, read_checkpoint, read_manifest, read_tensors
 from lrsclip.config import ModelConfig
 from lrsclip.errors import DataError, TrainingError
 from lrsclip.files import file_sha256
@@ -26,17 +26,24 @@ from train.cache import View, prepare
 from train.command import run_command
 from train.corpus import read_corpus, read_rsicd
 from train.distributed import World, world_of
+from train.runlog import read_log
 from train.settings import Settings
-from train.state import STATE, read_state
+from train.state import STATE, RunState, read_state
 from train.texts import sentences_of
-from train.trainer import CHECKPOINT, VALIDATION_SOURCE, Corpus, Trainer, read_log
+from train.trainer import CHECKPOINT, VALIDATION_SOURCE, Corpus, Trainer
 
 CLIP_CONTEXT = 77  # a longer table has been stretched, and KPS keeps its first rows
 
 
-def fresh_model(settings: Settings) -> DualEncoder:
-    """Fresh towers at the first stage's context."""
-    config = ModelConfig.named(settings.model).with_context(settings.stages[0].context_length)
+def fresh_model(settings: Settings, context_length: int | None = None) -> DualEncoder:
+    """Fresh towers, at the first stage's context if no other is given.
+
+    Raises:
+        TrainingError: the trunk is to be frozen, and there is none.
+    """
+    config = ModelConfig.named(settings.model).with_context(context_length or settings.stages[0].context_length)
+    if settings.trunk == "frozen" and config.image.kind != "resnetv2":
+        raise TrainingError(f'{settings.model} has no trunk to freeze; say "trunk": "trained" in the settings')
     if config.image.kind == "resnetv2" and settings.feature_dropout:
         image = config.image.model_copy(update={"dropout": settings.feature_dropout})
         config = config.model_copy(update={"image": image})
@@ -61,9 +68,17 @@ def model_of_run(settings: Settings, run: Path) -> DualEncoder:
         tensors = {k.removeprefix(prefix): v for k, v in state.average.items() if k.startswith(prefix)} or state.model
     else:
         raise TrainingError(f"{run} holds no run; pass --from with the --out of an earlier one, or a checkpoint")
-    model = fresh_model(settings)
-    tensors = {k: v for k, v in tensors.items() if not k.endswith("num_batches_tracked")}
-    load_tensors(model, tensors, origin=str(run))
+    return _filled(fresh_model(settings), tensors, origin=str(run))
+
+
+def resumed_model(settings: Settings, state: RunState) -> DualEncoder:
+    """The model as a run saved it."""
+    model = fresh_model(settings, state.context_length)
+    return _filled(model, state.model, origin=STATE)
+
+
+def _filled(model: DualEncoder, tensors: dict[str, Tensor], origin: str) -> DualEncoder:
+    load_tensors(model, {k: v for k, v in tensors.items() if not k.endswith("num_batches_tracked")}, origin=origin)
     if model.text.context_length > CLIP_CONTEXT:
         model.text.positions.freeze_kept()
     return model
@@ -96,7 +111,7 @@ def initial_model(settings: Settings, init: Path | None, text: Path | None = Non
         raise DataError(f"--init gives trunk weights, but {settings.model} has no trunk; leave it out")
     if not init.is_file():
         raise DataError(f"{init} is not there; pass --init with the trunk's weights")
-    load_tensors(model.convolutional.trunk, load_file(init), origin=str(init))
+    load_tensors(model.convolutional.trunk, read_tensors(init), origin=str(init))
     return model
 
 
@@ -104,7 +119,7 @@ def _begin_text(model: DualEncoder, path: Path) -> None:
     if not path.is_file():
         raise DataError(f"{path} is not there; make it with python -m train.begin --out {path}")
     own = {k: v for k, v in model.text.state_dict().items() if k.startswith("proj.")}  # stays fresh
-    load_tensors(model.text, own | load_file(path), origin=str(path))
+    load_tensors(model.text, own | read_tensors(path), origin=str(path))
 
 
 def build_corpus(data: Path, settings: Settings, model: DualEncoder, cache: Path) -> Corpus:
@@ -117,7 +132,7 @@ def build_corpus(data: Path, settings: Settings, model: DualEncoder, cache: Path
     """
     records = [r for r in read_corpus(data) if r.split == "train" or (r.split, r.source) == ("val", VALIDATION_SOURCE)]
     # with RSICD's own captions only, so that validation follows the protocol that the test split is measured by
-    val = [r for r in read_rsicd(data) if r.split == "val"] if (data / "RSICD").is_dir() else []
+    val = [r for r in read_rsicd(data) if r.split == "val" and r.captions] if (data / "RSICD").is_dir() else []
     views = [View(r) for r in records]
     if settings.zoom:
         views += [View(r, settings.zoom) for r in records if r.split == "train"]
@@ -181,7 +196,12 @@ def fit(args: argparse.Namespace, world: World) -> None:
     if args.start and (args.init or args.text):
         raise TrainingError("--from brings all weights; leave --init and --text out")
     trunk = None if args.start else trunk_weights(args.data, settings, args.init)
-    model = model_of_run(settings, args.start) if args.start else initial_model(settings, trunk, args.text)
+    if state is not None:  # whatever it was begun with, it goes on from what it saved
+        model = resumed_model(settings, state)
+    elif args.start:
+        model = model_of_run(settings, args.start)
+    else:
+        model = initial_model(settings, trunk, args.text)
     args.out.mkdir(parents=True, exist_ok=True)
     # all processes ask for the prepared pictures; one of them makes what is missing, and the others wait for its lock
     corpus = build_corpus(args.data, settings, model, args.cache or args.out.parent / "cache")

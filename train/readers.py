@@ -73,9 +73,10 @@ def read_karpathy(annotations: Path, pictures: Path, source: str) -> list[Record
 def _captions(sentences: list[dict[str, str]], name: str) -> tuple[str, ...]:
     """The raw captions; RSICD has a few that are empty, and those say nothing of the picture."""
     captions = tuple(s["raw"].strip() for s in sentences)
-    if not all(captions):
+    said = tuple(c for c in captions if any(letter.isalnum() for letter in c))
+    if len(said) < len(captions):
         log.warning("%s has an empty caption, left out", name)
-    return tuple(c for c in captions if c)
+    return said
 
 
 def read_class_folders(root: Path, source: str, labels: Mapping[str, str] | None = None) -> list[Record]:

@@ -32,7 +32,7 @@ class Stage(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    context_length: int
+    context_length: int = Field(ge=77, le=248)  # CLIP's, or what KPS makes of it
     epochs: int = Field(ge=1)
     long_weight: float = Field(ge=0, le=1)  # a in L = a * L_long + (1 - a) * L_short
 

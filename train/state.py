@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import io
 import pickle
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +13,7 @@ from torch import nn
 from torch.optim import AdamW
 
 from lrsclip.errors import TrainingError
+from lrsclip.files import write_atomically
 
 STATE = "state.pt"
 
@@ -30,6 +31,8 @@ class RunState:
         moments: for each trained tensor, by name, AdamW's state.
         settings: the settings as JSON text; a run goes on only with its own.
         data: fingerprint of the training records; likewise.
+        begun_with: files of initial weights with their sha256.
+        before: what the run or checkpoint that this one goes on from did, or None.
         average: the running average of the weights, as torch's AveragedModel keeps it; empty for none.
     """
 
@@ -41,14 +44,25 @@ class RunState:
     moments: dict[str, dict[str, torch.Tensor]]
     settings: str
     data: str
+    begun_with: dict[str, str] = field(default_factory=dict)
+    before: dict[str, Any] | None = None
     average: dict[str, torch.Tensor] = field(default_factory=dict)
+
+    @property
+    def context_length(self) -> int:
+        """Positions of the model, stretched or not."""
+        return sum(len(self.model[f"text.positions.{part}"]) for part in ("kept", "rest"))
 
 
 def write_state(folder: Path, state: RunState) -> None:
-    """Write under a temporary name, then rename: a kill at any moment leaves the last whole state."""
-    part = folder / (STATE + ".part")
-    torch.save(state.__dict__, part)
-    os.replace(part, folder / STATE)
+    """Write under a temporary name, then rename: a kill at any moment leaves the last whole state.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    content = io.BytesIO()  # a full disk is an OSError here; torch's own writer says RuntimeError
+    torch.save(state.__dict__, content)
+    write_atomically(folder / STATE, content.getbuffer())
 
 
 def read_state(folder: Path) -> RunState | None:

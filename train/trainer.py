@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
-import json
 import math
 import time
 from collections.abc import Iterator
@@ -21,7 +18,6 @@ from tqdm import tqdm
 
 from lrsclip.checkpoint import write_checkpoint
 from lrsclip.errors import TrainingError
-from lrsclip.files import write_atomically
 from lrsclip.model import MAX_LOGIT_SCALE, DualEncoder
 from lrsclip.tokens import Tokenizer
 from lrsclip.vision import is_above
@@ -30,14 +26,13 @@ from train.cache import Prepared, View
 from train.distributed import World
 from train.losses import DualTextLoss
 from train.readers import Record
+from train.runlog import LOG_FIELDS, SCORE_FIELDS, read_log, write_log
 from train.settings import Settings
 from train.state import RunState, give_moments, moments_of, write_state
 from train.step import Objective, add_gradients, memory_named
 from train.texts import vocabulary
 from train.validate import validate
 
-LOG_FIELDS = ("epoch", "step", "loss", "loss_long", "loss_short", "scale", "learning_rate", "pictures_per_s")
-SCORE_FIELDS = ("epoch", "short_mR", "long_mR")
 VALIDATION_SOURCE = "rsicd"
 CHECKPOINT = "checkpoint"  # folder of the best state by validation, inside a run
 
@@ -107,12 +102,13 @@ class Trainer:
         if state.data != self.corpus.fingerprint:
             raise TrainingError(f"{self.out} was started on other data; resume with that or choose another --out")
         # between two epochs the model may be that of the stage behind or, if a first step failed, of the stage ahead
-        self._stretch_to(sum(len(state.model[f"text.positions.{part}"]) for part in ("kept", "rest")))
+        self._stretch_to(state.context_length)
         self.model.load_state_dict(state.model)
         if self._average is not None:
             self._average.load_state_dict(state.average)
         self.optimizer = self._optimizer()
         give_moments(self.model, self.optimizer, state.moments)
+        self.begun_with, self.before = state.begun_with, state.before
         self.epoch, self.step, self.best_mr = state.epoch, state.step, state.best_mr
         self.rows, self.scores = rows[: state.log_rows], read_log(self.out / "validation.csv")[: state.epoch]
 
@@ -164,6 +160,8 @@ class Trainer:
             moments=moments_of(self.model, self.optimizer),
             settings=self.settings.model_dump_json(),
             data=self.corpus.fingerprint,
+            begun_with=self.begun_with,
+            before=self.before,
             average={k: v.detach().cpu() for k, v in self._average.state_dict().items()} if self._average else {},
         )
         write_log(self.out / "log.csv", LOG_FIELDS, self.rows)
@@ -369,20 +367,3 @@ class Trainer:
 def trunk_stage(name: str) -> int:
     """The stage (1 to 3) of a trunk's tensor; the stem counts to the first, the last norm to the third."""
     return {"stage2": 2, "stage3": 3, "final_bn": 3}.get(name.split(".")[0], 1)
-
-
-def write_log(path: Path, fields: tuple[str, ...], rows: list[dict[str, float]]) -> None:
-    """Write a log as CSV, whole or not at all."""
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, fields)
-    writer.writeheader()
-    writer.writerows(rows)
-    write_atomically(path, text.getvalue().encode())
-
-
-def read_log(path: Path) -> list[dict[str, float]]:
-    """Rows of an earlier part of the run."""
-    if not path.is_file():
-        return []
-    with path.open(newline="") as file:
-        return [{k: math.nan if v == "nan" else json.loads(v) for k, v in row.items()} for row in csv.DictReader(file)]

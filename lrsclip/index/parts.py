@@ -6,6 +6,7 @@ different models and sources lie in different folders, `parts-<key>`, and never 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import threading
@@ -29,6 +30,7 @@ from lrsclip.index.disk import writing_to
 # Seconds of work that a kill may cost. Smaller means more files, larger means more lost.
 PART_SECONDS = 2.0
 _LOCK_POLL_SECONDS = 0.1
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 @dataclass(frozen=True)
@@ -162,6 +164,10 @@ def directory_lock(directory: Path, stop: threading.Event | None) -> Iterator[No
                     raise Cancelled(
                         f"stopped while another build in {directory} was running; build again later"
                     ) from error
+            except OSError as error:
+                if error.errno not in _NO_LOCKS:
+                    raise
+                break  # a network disk without locks: better unguarded than not at all
     try:
         yield
     finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from lrsclip.metrics.grounding import GroundingScores, best_iou, grounding_score
 from lrsclip.metrics.selo import Mask, SeloScores, mean_scores, selo_scores
 from lrsclip.metrics.selo_map import SceneWindows, SeloProtocol, encode_scene, min_max, selo_map
 from train.evaluation.annotations import (
+    CaptionChoice,
     Grounding,
     SceneQuery,
     missing_scenes,
@@ -53,14 +55,8 @@ def run_selo(bundle: Encoders, folder: Path, protocol: SeloProtocol) -> list[Res
         PictureError: a scene cannot be read.
     """
     started = time.monotonic()
-    queries = read_scene_queries(folder)
-    missing = missing_scenes(queries)
+    queries = read_scenes(folder)
     scenes = list(dict.fromkeys(query.scene for query in queries))
-    if missing:
-        raise DataError(
-            f"semantic localisation needs {missing[0]}, which is not there ({len(missing)} of {len(scenes)} scenes "
-            "are missing); put the scenes there, or leave this task out"
-        )
     texts = bundle.encode_text([query.caption for query in queries])
     scores: dict[int, SeloScores] = {}
     for scene in scenes:
@@ -82,6 +78,44 @@ def run_selo(bundle: Encoders, folder: Path, protocol: SeloProtocol) -> list[Res
     ]
 
 
+def read_scenes(folder: Path) -> list[SceneQuery]:
+    """The queries of a folder of the AIR-SLT layout.
+
+    Raises:
+        DataError: broken annotations, or a scene that is not there.
+    """
+    queries = read_scene_queries(folder)
+    if missing := missing_scenes(queries):
+        count = len({query.scene for query in queries})
+        raise DataError(
+            f"semantic localisation needs {missing[0]}, which is not there ({len(missing)} of {count} scenes are "
+            "missing); put the scenes there, or leave this task out"
+        )
+    return queries
+
+
+@dataclass(frozen=True)
+class Choice:
+    """CHOICE's items that a dual encoder can answer."""
+
+    boxes: list[Grounding]
+    masks: list[Grounding]
+    captions: list[CaptionChoice]
+
+
+def read_choice(folder: Path) -> Choice:
+    """The annotations under `visual_grounding`, `referring_expression_segmentation` and `image_caption`.
+
+    Raises:
+        DataError: a folder, picture or mask is missing, or annotations are of another layout.
+    """
+    return Choice(
+        read_boxes(folder / "visual_grounding"),
+        read_masks(folder / "referring_expression_segmentation"),
+        read_caption_choices(folder / "image_caption"),
+    )
+
+
 def run_choice(bundle: Encoders, folder: Path) -> list[Result]:
     """CHOICE's three tasks that a dual encoder can answer.
 
@@ -90,7 +124,7 @@ def run_choice(bundle: Encoders, folder: Path) -> list[Result]:
 
     Args:
         bundle: the model.
-        folder: holds `visual_grounding`, `referring_expression_segmentation` and `image_caption`.
+        folder: see `read_choice`.
 
     Returns:
         For boxes and for masks one row with the maps of `lrsclip.localize` and one with a plain grid of 4 x 4 tiles
@@ -106,13 +140,11 @@ def run_choice(bundle: Encoders, folder: Path) -> list[Result]:
     def engine(model: Encoders, picture: Image.Image, phrase: str) -> Floats:
         return localize(model, picture, phrase, memory=memory).scores_cos
 
-    tasks = (
-        ("box-grounding", read_boxes(folder / "visual_grounding")),
-        ("mask-grounding", read_masks(folder / "referring_expression_segmentation")),
-    )
+    choice = read_choice(folder)
+    tasks = (("box-grounding", choice.boxes), ("mask-grounding", choice.masks))
     makers = (("engine", engine), (f"grid {GRID_CELLS} x {GRID_CELLS}", grid_map))
     rows = [_grounded(bundle, task, folder, name, maker, items) for task, items in tasks for name, maker in makers]
-    return [*rows, _captions_chosen(bundle, folder)]
+    return [*rows, _captions_chosen(bundle, folder.name, choice.captions)]
 
 
 def grid_map(bundle: Encoders, picture: Image.Image, phrase: str) -> Floats:
@@ -175,9 +207,8 @@ def _grounded(bundle: Encoders, task: str, folder: Path, name: str, maker: MapMa
     )
 
 
-def _captions_chosen(bundle: Encoders, folder: Path) -> Result:
+def _captions_chosen(bundle: Encoders, data_set: str, items: list[CaptionChoice]) -> Result:
     started = time.monotonic()
-    items = read_caption_choices(folder / "image_caption")
     images = bundle.encode_image([read_picture(item.picture) for item in items])
     hits, chance = [], []
     for item, image in zip(items, images, strict=True):
@@ -186,7 +217,7 @@ def _captions_chosen(bundle: Encoders, folder: Path) -> Result:
         chance.append(float(right.mean()))
     return Result(
         task="caption-choice",
-        data_set=folder.name,
+        data_set=data_set,
         protocol="highest cosine",
         pictures=len(items),
         texts=sum(len(item.captions) for item in items),

@@ -15,7 +15,7 @@ from lrsclip.bundle import LRSCLIP
 from lrsclip.errors import DataError
 from lrsclip.metrics.selo_map import SeloProtocol, selo_protocol
 from train.evaluation.classification import CLASSIFICATION, classification
-from train.evaluation.localization import run_choice, run_selo
+from train.evaluation.localization import read_choice, read_scenes, run_choice, run_selo
 from train.evaluation.result import Result
 from train.evaluation.retrieval import LONG, SHORT, long_retrieval, short_retrieval
 from train.evaluation.sets import CAPTION_SETS, CLASS_SETS, NotHere, PictureSet, class_folders
@@ -131,10 +131,14 @@ def _localization_jobs(wishes: Wishes) -> tuple[list[Job], list[str]]:
     selo = partial(_selo, selo_protocol(wishes.selo))
     jobs: list[Job] = []
     skipped: list[str] = []
-    for name, folder, needed, run in (("choice", choice, choice, _choice), ("air-slt", scenes, scenes / "imgs", selo)):
+    for name, folder, needed, read, run in (
+        ("choice", choice, choice, read_choice, _choice),
+        ("air-slt", scenes, scenes / "imgs", read_scenes, selo),
+    ):
         if wishes.sets is not None and name not in named:
             continue
         if needed.is_dir():
+            read(folder)  # so that what is wrong with it is known now
             jobs.append(Job(LOCALIZATION, partial(run, folder)))
         elif name in named:
             raise NotHere(f"{needed} is not there; put the pictures there, or leave {name} out")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lrsclip.errors import DataError
-from train.corpus import read_rsicd, read_ucm
+from train.corpus import read_nwpu, read_rsicd, read_ucm
 from train.readers import Record, add_captions, class_words, read_class_folders, read_karpathy
 from train.texts import sentences_of
 
@@ -83,9 +83,7 @@ def eurosat_classes(data: Path, split: str) -> PictureSet:
 def resisc45_classes(data: Path, split: str) -> PictureSet:
     """RESISC45's classes that are there; NWPU-Captions' split where it names a picture, else the hashed one."""
     root = _need(data / "NWPU-RESISC45-subset")
-    annotations = root / "dataset_nwpu.json"
-    described = read_karpathy(annotations, root, "nwpu") if annotations.is_file() else []
-    official = {record.path: record.split for record in described}
+    official = {record.path: record.split for record in read_nwpu(root)}
     records = [replace(r, split=official.get(r.path, r.split)) for r in read_class_folders(root, "resisc45")]
     return _labelled("resisc45-subset hashed", records, split)
 
