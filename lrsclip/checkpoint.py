@@ -136,7 +136,7 @@ def load_tensors(model: nn.Module, tensors: Mapping[str, Tensor], *, origin: str
     """Fill a model, every tensor accounted for.
 
     Raises:
-        CheckpointError: a tensor is missing, unknown or of another shape; the message names the first.
+        CheckpointError: a tensor is missing, unknown, of another shape or not finite; the message names the first.
     """
     own = {k: v for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}
     for name in sorted(own.keys() | tensors.keys()):
@@ -148,6 +148,8 @@ def load_tensors(model: nn.Module, tensors: Mapping[str, Tensor], *, origin: str
                 f"{origin}: tensor {name} is {tuple(tensors[name].shape)}, "
                 f"the configuration asks for {tuple(own[name].shape)}; they do not belong together"
             )
+        if not tensors[name].float().isfinite().all():
+            raise CheckpointError(f"{origin}: tensor {name} holds values that are not finite; fetch or train it again")
     model.load_state_dict({k: v.float() for k, v in tensors.items()}, strict=False)
 
 

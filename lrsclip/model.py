@@ -31,13 +31,8 @@ class DualEncoder(nn.Module):
         """(N, 3, H, W) preprocessed pictures to (N, D) of length one, float32."""
         return F.normalize(self.visual(pixels).float(), dim=-1)
 
-    def encode_features(self, features: Tensor, top_blocks: int = 0) -> Tensor:
-        """(N, G * G, 1024) kept trunk features to (N, D) of length one (small tower only).
-
-        With `top_blocks` they are (N, S * S, 1024) maps from below the trunk's last blocks, which are run first.
-        """
-        if top_blocks:
-            features = self.convolutional.features_of_maps(features, top_blocks)
+    def encode_features(self, features: Tensor) -> Tensor:
+        """(N, G * G, 1024) kept trunk features to (N, D) of length one (small tower only)."""
         return F.normalize(self.convolutional.pool(features).float(), dim=-1)
 
     def encode_text(self, tokens: Tensor, chunk: int = TEXT_CHUNK, *, normalize: bool = True) -> Tensor:

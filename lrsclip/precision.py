@@ -25,6 +25,8 @@ def pick_device(device: str | torch.device | None) -> torch.device:
         raise LRSCLIPError(f"device {device!r} is not known; say cpu or cuda") from error
     if chosen.type == "cuda" and not torch.cuda.is_available():
         raise LRSCLIPError("device cuda was asked for, but torch sees no GPU; say cpu or mend the driver")
+    if chosen.type not in ("cpu", "cuda"):
+        raise LRSCLIPError(f"device {device!r} is not supported; say cpu or cuda")
     return chosen
 
 

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from lrsclip.config import ImageConfig
 
 TRUNK_CHANNELS = 1024
-TRUNK_STRIDE = 16  # pixels from one place of its map to the next
 _STAGES = ((3, 64, 256, 1), (4, 128, 512, 2), (6, 256, 1024, 2))  # blocks, inner width, outer width, stride
 
 
@@ -61,27 +60,10 @@ class ResNetV2Trunk(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Run the trunk; batch statistics are used in training mode, running ones otherwise."""
-        return self.upper(self.lower(x, 0), 0)
-
-    def lower(self, x: Tensor, top_blocks: int) -> Tensor:
-        """All but the last `top_blocks` blocks of stage 3: (N, 3, H, W) to (N, 1024, H / 16, W / 16)."""
         x = F.relu(self.stem_bn(self.stem_conv(self.input_bn(x))))
-        x = self.stage2(self.stage1(F.max_pool2d(x, 3, 2, 1)))
-        out: Tensor = self.stage3[: len(self.stage3) - top_blocks](x)
-        return out
-
-    def upper(self, x: Tensor, top_blocks: int) -> Tensor:
-        """What `lower` leaves to be done, at the same size."""
-        return F.relu(self.final_bn(self.stage3[len(self.stage3) - top_blocks :](x)))
-
-
-def is_above(name: str, top_blocks: int) -> bool:
-    """Whether a trunk's tensor, named from the trunk on, belongs to `ResNetV2Trunk.upper` and not to `lower`."""
-    stage, _, rest = name.partition(".")
-    blocks = _STAGES[-1][0]
-    return top_blocks > 0 and (
-        stage == "final_bn" or (stage == "stage3" and int(rest.split(".")[0]) >= blocks - top_blocks)
-    )
+        x = F.max_pool2d(x, 3, 2, 1)
+        x = self.stage3(self.stage2(self.stage1(x)))
+        return F.relu(self.final_bn(x))
 
 
 class AttentionPool(nn.Module):
@@ -120,20 +102,8 @@ class ResNetTower(nn.Module):
 
     def features(self, pixels: Tensor) -> Tensor:
         """(N, 3, H, W) normalised RGB to (N, G * G, 1024), row by row from the top left."""
-        return self._pooled_grid(self.trunk(pixels))
-
-    def maps(self, pixels: Tensor, top_blocks: int) -> Tensor:
-        """What the trunk's last blocks read: (N, 3, H, W) normalised RGB to (N, H / 16 * W / 16, 1024)."""
-        return self.trunk.lower(pixels, top_blocks).flatten(2).transpose(1, 2)
-
-    def features_of_maps(self, maps: Tensor, top_blocks: int) -> Tensor:
-        """Run the last blocks on square maps as `maps` gives them: (N, S * S, 1024) to (N, G * G, 1024)."""
-        side = int(maps.shape[1] ** 0.5)
-        grid = maps.unflatten(1, (side, side)).permute(0, 3, 1, 2)  # channels last in memory, as convolutions like it
-        return self._pooled_grid(self.trunk.upper(grid, top_blocks))
-
-    def _pooled_grid(self, grid: Tensor) -> Tensor:
-        return F.adaptive_avg_pool2d(grid, self.grid).flatten(2).transpose(1, 2)
+        grid = F.adaptive_avg_pool2d(self.trunk(pixels), self.grid)
+        return grid.flatten(2).transpose(1, 2)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """(N, 3, H, W) normalised RGB to (N, D), not normalised."""

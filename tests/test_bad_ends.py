@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ import torch
 
 import train.trainer
 from lrsclip.errors import TrainingError
+from train.batches import Batch
 from train.distributed import World
+from train.losses import DualTextLoss
 from train.runlog import read_log
 from train.settings import Settings
 from train.state import read_state
@@ -139,10 +142,33 @@ def test_a_step_half_done_is_not_kept(tmp_path: Path, monkeypatch: pytest.Monkey
     assert state.model["text.ln_final.weight"].any()
 
 
-def test_a_learning_rate_that_is_far_too_high(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="learning_rate"):
-        trainer(tmp_path / "run", learning_rate=1e18, warmup_steps=0).run()
-    assert resumed(tmp_path / "run", learning_rate=1e-4, warmup_steps=0).step == 1
+@pytest.mark.parametrize("rate", [1e18, float("inf"), 0.0, -1.0])
+def test_a_learning_rate_that_can_only_do_harm_is_refused(tmp_path: Path, rate: float) -> None:
+    (tmp_path / "s.json").write_text(json.dumps(SETTINGS | {"learning_rate": rate}))
+    with pytest.raises(TrainingError, match=r"s\.json: learning_rate: .*change it there"):
+        Settings.read(str(tmp_path / "s.json"))
+
+
+@pytest.mark.parametrize("call", [2, 6])  # within an epoch, with a state after each step; the last step of the run
+def test_weights_that_are_not_finite_do_not_take_the_place_of_those_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: int
+) -> None:
+    run = trainer(tmp_path / "run")
+    run.save_every_s = 0.0
+    real, calls = run._learn, iter(range(1, 100))
+
+    def learn(batch: Batch) -> DualTextLoss:
+        loss = real(batch)
+        if next(calls) == call:
+            next(run.model.parameters()).data.fill_(float("inf"))
+        return loss
+
+    monkeypatch.setattr(run, "_learn", learn)
+    with pytest.raises(TrainingError, match=r"not finite after step \d of epoch [12]: lower learning_rate"):
+        run.run()
+    state = read_state(tmp_path / "run")
+    assert state is not None and all(t.isfinite().all() for t in state.model.values())
+    assert state.epoch * 3 + state.step == call - 1
 
 
 def test_other_faults_pass_as_they_are() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from lrsclip.metrics.selo_map import encode_scene, selo_map, selo_protocol
 from tests.corpora import COLOURS
 from train.evaluation.annotations import read_boxes, read_caption_choices, read_masks, read_scene_queries
 from train.evaluation.localization import run_choice, run_selo
+from train.evaluation.plan import Wishes, plan
 
 Floats = npt.NDArray[np.float32]
 PROTOCOL = dataclasses.replace(selo_protocol("standard"), window_px=(64, 96, 128), crop_px=64, median_px=31)
@@ -290,3 +292,22 @@ def test_masks_that_do_not_fit(choice: Path) -> None:
 def test_a_folder_without_choice(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"visual_grounding\.json is not there"):
         run_choice(Colours(), tmp_path)
+
+
+def test_annotations_are_read_before_anything_is_encoded(choice: Path, scenes: Path, tmp_path: Path) -> None:
+    wish = Wishes(tmp_path, ("localization",))
+    (tmp_path / "AIR-SLT").mkdir()
+    made = plan(wish)
+    assert len(made.jobs) == 1
+    assert "air-slt" in made.skipped[0] and "imgs is not there" in made.skipped[0]
+    assert len(plan(replace(wish, air_slt=scenes)).jobs) == 2
+    with pytest.raises(DataError, match=r"nowhere.imgs is not there"):
+        plan(replace(wish, air_slt=tmp_path / "nowhere"))
+    with pytest.raises(DataError, match="add it to --tasks"):
+        plan(replace(wish, tasks=("classification",), air_slt=scenes))
+    next((scenes / "imgs").iterdir()).unlink()
+    with pytest.raises(DataError, match="which is not there"):
+        plan(replace(wish, air_slt=scenes))
+    (choice / "image_caption/image_caption.json").write_text("{")
+    with pytest.raises(DataError, match=r"image_caption\.json"):
+        plan(wish)

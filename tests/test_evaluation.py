@@ -280,20 +280,6 @@ def test_the_plan_takes_what_is_there_and_says_what_is_not(tmp_path: Path) -> No
         plan(Wishes(tmp_path, sets=("rsitmd",), split="val"))
 
 
-def test_localisation_takes_scenes_where_they_are(tmp_path: Path) -> None:
-    (tmp_path / "CHOICE").mkdir()
-    (tmp_path / "AIR-SLT/annotations").mkdir(parents=True)
-    made = plan(Wishes(tmp_path, ("localization",)))
-    assert len(made.jobs) == 1
-    assert "air-slt" in made.skipped[0] and "imgs is not there" in made.skipped[0]
-    (tmp_path / "elsewhere/imgs").mkdir(parents=True)
-    assert len(plan(Wishes(tmp_path, ("localization",), air_slt=tmp_path / "elsewhere")).jobs) == 2
-    with pytest.raises(DataError, match=r"nowhere.imgs is not there"):
-        plan(Wishes(tmp_path, ("localization",), air_slt=tmp_path / "nowhere"))
-    with pytest.raises(DataError, match="add it to --tasks"):
-        plan(Wishes(tmp_path, ("classification",), air_slt=tmp_path / "elsewhere"))
-
-
 def test_tables_are_by_task_and_only_shares_have_four_digits() -> None:
     rows = [
         Result("a", "x test", "raw", 3, 15, {"i2t_r1": 0.5, "mR": 12.346}, 1.4, {"changed": 2.0, "forest": 1.0}),

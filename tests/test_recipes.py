@@ -77,7 +77,7 @@ def test_curriculum_by_hand() -> None:
         ({"recipe": "clip77"}, "does not stretch"),
         ({"recipe": "longclip", "batch_size": 32}, "keep all of a batch of 32"),
         ({"recipe": {"name": "x", "long_weight": {"hold_until": 0.9}}}, "must come before"),
-        ({"recipe": {"name": "../x"}}, "recipe.name"),
+        ({"recipe": {"name": "../x"}}, "recipe: name:"),
         ({"colour_jitter": 0.2}, "needs .trunk.: .trained."),
         ({"micro_batch": 0}, "micro_batch"),
     ],

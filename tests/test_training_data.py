@@ -15,7 +15,7 @@ from app.classify import RSICD_LABELS
 from lrsclip.errors import DataError, TrainingError
 from train import fit
 from train.augment import crop_features, draw_changes, turn
-from train.cache import View, open_picture, prepare_pixels
+from train.cache import open_picture, prepare_pixels
 from train.corpus import read_corpus
 from train.losses import dual_text_loss, info_nce, same_texts
 from train.readers import (
@@ -105,10 +105,10 @@ def test_preparing_stops_at_a_broken_picture_and_goes_on_once_it_is_mended(data:
     whole, model = records[5].path.read_bytes(), small_model(pixels=True)
     records[5].path.write_bytes(b"?" * len(whole))  # a cache knows its files by name and size
     with pytest.raises(DataError, match=re.escape(records[5].path.name)):
-        prepare_pixels([View(r) for r in records], model, data / "cache")
+        prepare_pixels(records, model, data / "cache")
     assert not list((data / "cache").glob("*.npy"))
     records[5].path.write_bytes(whole)
-    prepared = prepare_pixels([View(r) for r in records], model, data / "cache")
+    prepared = prepare_pixels(records, model, data / "cache")
     assert prepared.rows.shape == (16, 3, 32, 32)
     colour = prepared.rows[5].mean(axis=(1, 2))
     assert np.abs(colour - COLOURS[str(records[5].label)]).max() < 12

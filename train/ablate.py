@@ -22,7 +22,7 @@ from lrsclip.files import file_sha256, write_json
 from lrsclip.precision import pick_device
 from train.ablate_report import RunResult, write_report
 from train.ablate_scores import Split, score
-from train.cache import View, prepare
+from train.cache import prepare
 from train.command import run_command
 from train.corpus import read_rsicd
 from train.distributed import World
@@ -82,7 +82,7 @@ def planned(args: argparse.Namespace) -> list[Settings]:
     base = Settings.read(args.config)
     recipes = recipe_names() if args.recipes == "all" else parts_of(args.recipes, recipe_names(), "recipe")
     try:
-        seeds = [int(seed) for seed in parts_of(args.seeds, None, "seeds")]
+        seeds = list(dict.fromkeys(int(seed) for seed in parts_of(args.seeds, None, "seeds")))
         epochs = [int(count) for count in args.epochs.split(",")] if args.epochs else [s.epochs for s in base.stages]
     except ValueError as error:
         raise TrainingError(f"--seeds and --epochs take whole numbers, comma separated ({error})") from error
@@ -120,7 +120,7 @@ def ablate(args: argparse.Namespace) -> list[RunResult]:
         if name == "val":
             splits.append(Split(name, records, corpus.prepared, corpus.rows(records)))
         else:
-            seen = prepare([View(r) for r in records], model, cache, plan[0])
+            seen = prepare(records, model, cache, plan[0])
             splits.append(Split(name, records, seen, list(range(len(records)))))
     world = World(device=pick_device(args.device))
     results: list[RunResult] = []
@@ -186,11 +186,11 @@ def read_result(path: Path, asked: dict[str, Any]) -> RunResult:
     """
     try:
         found = json.loads(path.read_text())
-        result = RunResult(**found["result"])
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        result, others = RunResult(**found["result"]), dict(found["asked"])
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise TrainingError(f"{path} cannot be read ({error}); remove {path.parent} to make that run again") from error
     for what in asked:
-        if found.get("asked", {}).get(what) != asked[what]:
+        if others.get(what) != asked[what]:
             raise TrainingError(f"{path} was made with other {what}; choose another --out, or remove {path.parent}")
     return result
 

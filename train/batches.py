@@ -23,7 +23,7 @@ from train.rows import Rows
 from train.settings import Settings
 from train.texts import TextPair, compose
 
-_ORDER, _DRAW, _CHANGE, _ZOOM = 0, 1, 2, 3  # keeps the uses of (seed, epoch) apart
+_ORDER, _DRAW, _CHANGE = 0, 1, 2  # keeps the uses of (seed, epoch) apart
 
 
 @dataclass(frozen=True)
@@ -56,10 +56,7 @@ class BatchMaker:
         settings: Settings,
         world: World | None = None,
     ) -> None:
-        """`row_of[i]` is the row of `prepared` that belongs to `records[i]`; each process gets its slice of a batch.
-
-        With `settings.zoom`, `row_of` goes on with the rows of the closer looks, in the same order.
-        """
+        """`row_of[i]` is the row of `prepared` that belongs to `records[i]`; each process gets its slice of a batch."""
         self.records, self.prepared, self.settings = records, prepared, settings
         self.world = world or World()
         self.rows = Rows(prepared, row_of, self.world.device, settings.hold_on_device)
@@ -99,7 +96,7 @@ class BatchMaker:
         recipe, own = self.settings.recipe, self.world.own(len(chosen))
         drop, named = self.settings.word_drop, self.settings.class_sentence
         pairs = [compose(self.records[i], random, drop, named, recipe.short_text) for i in chosen]
-        rows = self.rows.take(self._looks(chosen, pairs, epoch, step)[own])
+        rows = self.rows.take(chosen[own])
         if self.settings.flips:
             rows = self._turned(rows, _turns(pairs, random)[own])
         long, short = [p.long for p in pairs], [p.short for p in pairs]
@@ -116,15 +113,6 @@ class BatchMaker:
             same_texts(short),
             None if changes is None else changes[own],
         )
-
-    def _looks(self, chosen: np.ndarray, pairs: list[TextPair], epoch: int, step: int) -> np.ndarray:
-        """For each picture the number of its whole or of its closer look; a text that names a side needs the whole."""
-        if self.settings.zoom is None:
-            return chosen
-        random = np.random.default_rng([self.settings.seed, _ZOOM, epoch, step])
-        closer = random.random(len(chosen)) < self.settings.zoom.share
-        closer &= ~np.array([pair.names_direction for pair in pairs])
-        return chosen + closer * len(self.records)
 
     def _turned(self, rows: Tensor, turns: np.ndarray) -> Tensor:
         if self.prepared.is_features:

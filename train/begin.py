@@ -53,20 +53,23 @@ def wordnet_texts(folder: Path) -> list[str]:
         folder: holds `data.noun` (Debian's wordnet-base puts it under /usr/share/wordnet).
 
     Raises:
-        DataError: the file is not there.
+        DataError: the file is not there, or is none of WordNet's.
     """
     path = folder / "data.noun"
     if not path.is_file():
         raise DataError(f"{path} is not there; install WordNet (Debian: wordnet-base) or leave --wordnet out")
     texts = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        if line.startswith("  ") or " | " not in line:
-            continue  # the licence stands at the top, indented
-        head, gloss = line.split(" | ", 1)
-        fields = head.split()
-        nouns = [fields[4 + 2 * i].replace("_", " ") for i in range(int(fields[3], 16))]
-        meaning = gloss.split(";")[0].strip()
-        texts += [*nouns, f"{', '.join(nouns)}: {meaning}", meaning]
+    try:
+        for line in path.read_text(encoding="utf-8").splitlines():
+            if line.startswith("  ") or " | " not in line:
+                continue  # the licence stands at the top, indented
+            head, gloss = line.split(" | ", 1)
+            fields = head.split()
+            nouns = [fields[4 + 2 * i].replace("_", " ") for i in range(int(fields[3], 16))]
+            meaning = gloss.split(";")[0].strip()
+            texts += [*nouns, f"{', '.join(nouns)}: {meaning}", meaning]
+    except (ValueError, IndexError) as error:
+        raise DataError(f"{path} is not WordNet's data.noun ({error}); install it anew") from error
     return list(dict.fromkeys(texts))
 
 
@@ -140,6 +143,8 @@ def begin(args: argparse.Namespace) -> None:
     Raises:
         LRSCLIPError: data, configuration or teacher that do not fit.
     """
+    if not 0 <= args.seed < 2**63:
+        raise TrainingError(f"--seed {args.seed} must be from 0 to 2^63 - 1")
     if args.steps < LEAST_STEPS:
         raise TrainingError(f"--steps {args.steps} is too few to warm up; give {LEAST_STEPS} or more")
     args.out.parent.mkdir(parents=True, exist_ok=True)

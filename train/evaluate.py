@@ -93,6 +93,8 @@ def evaluate(args: argparse.Namespace) -> list[Result]:
     for option, path in {"--json": args.json, "--csv": args.csv}.items():
         if path and (not path.parent.is_dir() or path.is_dir()):
             raise DataError(f"{option} {path} must be a file in a folder that is there")
+    if args.json and args.json == args.csv:
+        raise DataError(f"--json and --csv both name {args.json}; write them to two files")
     todo = plan(wishes)
     for line in todo.skipped:
         print(f"train.evaluate: skipped {line}", file=sys.stderr)

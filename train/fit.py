@@ -22,13 +22,14 @@ from lrsclip.errors import DataError, TrainingError
 from lrsclip.files import file_sha256
 from lrsclip.model import DualEncoder, seeded_model
 from lrsclip.precision import pick_device
-from train.cache import View, prepare
+from train.cache import prepare
 from train.command import run_command
 from train.corpus import read_corpus, read_rsicd
 from train.distributed import World, world_of
 from train.runlog import read_log
 from train.settings import Settings
 from train.state import STATE, RunState, read_state
+from train.step import memory_named
 from train.texts import sentences_of
 from train.trainer import CHECKPOINT, VALIDATION_SOURCE, Corpus, Trainer
 
@@ -133,9 +134,6 @@ def build_corpus(data: Path, settings: Settings, model: DualEncoder, cache: Path
     records = [r for r in read_corpus(data) if r.split == "train" or (r.split, r.source) == ("val", VALIDATION_SOURCE)]
     # with RSICD's own captions only, so that validation follows the protocol that the test split is measured by
     val = [r for r in read_rsicd(data) if r.split == "val" and r.captions] if (data / "RSICD").is_dir() else []
-    views = [View(r) for r in records]
-    if settings.zoom:
-        views += [View(r, settings.zoom) for r in records if r.split == "train"]
     wanted, there = settings.sources, {r.source for r in records if r.split == "train"}
     if wanted is not None and (missing := sorted(set(wanted) - there)):
         known = ", ".join(sorted(there))
@@ -143,8 +141,8 @@ def build_corpus(data: Path, settings: Settings, model: DualEncoder, cache: Path
     return Corpus(
         train=[r for r in records if r.split == "train" and sentences_of(r) and (wanted is None or r.source in wanted)],
         val=val,
-        prepared=prepare(views, model, cache, settings),
-        row_of={view.key: i for i, view in enumerate(views)},
+        prepared=prepare(records, model, cache, settings),
+        row_of={r.key: i for i, r in enumerate(records)},
     )
 
 
@@ -191,7 +189,7 @@ def fit(args: argparse.Namespace, world: World) -> None:
     if args.recipe:
         settings = settings.with_recipe(args.recipe)
     state = read_state(args.out)
-    if state is not None and not args.resume:
+    if (state is not None or (args.out / CHECKPOINT / MANIFEST).is_file()) and not args.resume:
         raise TrainingError(f"{args.out} holds a run already; add --resume to go on, or choose another --out")
     if args.start and (args.init or args.text):
         raise TrainingError("--from brings all weights; leave --init and --text out")
@@ -204,14 +202,15 @@ def fit(args: argparse.Namespace, world: World) -> None:
         model = initial_model(settings, trunk, args.text)
     args.out.mkdir(parents=True, exist_ok=True)
     # all processes ask for the prepared pictures; one of them makes what is missing, and the others wait for its lock
-    corpus = build_corpus(args.data, settings, model, args.cache or args.out.parent / "cache")
+    with memory_named(settings, world):
+        corpus = build_corpus(args.data, settings, model, args.cache or args.out.parent / "cache")
     trainer = Trainer(settings, corpus, model, args.out, world)
     trainer.save_every_s = args.save_every
     origins = (trunk, args.text, *([args.start / STATE, args.start / WEIGHTS] if args.start else []))
     trainer.begun_with = {path.name: file_sha256(path) for path in origins if path and path.is_file()}
     for folder in (args.start, args.start / CHECKPOINT) if args.start else ():
         if (folder / MANIFEST).is_file():
-            trainer.before = read_manifest(folder)["training"]
+            trainer.before = read_manifest(folder).get("training")
     if state is not None:
         trainer.resume(state, read_log(args.out / "log.csv"))
     trainer.run()

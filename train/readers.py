@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -57,7 +58,7 @@ def read_karpathy(annotations: Path, pictures: Path, source: str) -> list[Record
         ]
     except FileNotFoundError as error:
         raise DataError(f"{annotations} is not there; put the data set's caption JSON at that path") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise DataError(f"{annotations} is not JSON ({error}); fetch it again") from error
     except (KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{annotations} is not of the layout images[].filename, split, sentences[].raw") from error
@@ -72,7 +73,7 @@ def read_karpathy(annotations: Path, pictures: Path, source: str) -> list[Record
 
 def _captions(sentences: list[dict[str, str]], name: str) -> tuple[str, ...]:
     """The raw captions; RSICD has a few that are empty, and those say nothing of the picture."""
-    captions = tuple(s["raw"].strip() for s in sentences)
+    captions = tuple(s["raw"].strip().encode(errors="replace").decode() for s in sentences)  # no lone surrogates
     said = tuple(c for c in captions if any(letter.isalnum() for letter in c))
     if len(said) < len(captions):
         log.warning("%s has an empty caption, left out", name)
@@ -117,7 +118,7 @@ def folder_words(name: str) -> str:
 
 def hashed_split(name: str) -> str:
     """A split that depends on nothing but the name: 80 % train, 10 % val, 10 % test."""
-    bucket = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") % 10
+    bucket = int.from_bytes(hashlib.sha256(os.fsencode(name)).digest()[:4], "big") % 10
     return "test" if bucket == 0 else "val" if bucket == 1 else "train"
 
 
@@ -129,9 +130,11 @@ def add_captions(records: list[Record], extra: Path) -> list[Record]:
     """
     try:
         captions: dict[str, list[str]] = json.loads(extra.read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # ValueError: neither UTF-8 nor JSON
         raise DataError(f"{extra} cannot be read as JSON ({error}); fetch it again") from error
-    if not isinstance(captions, dict) or not all(isinstance(v, list) for v in captions.values()):
+    if not isinstance(captions, dict) or not all(
+        isinstance(v, list) and all(isinstance(c, str) for c in v) for v in captions.values()
+    ):
         raise DataError(f"{extra} is not of the layout {{file name: [caption, ...]}}")
     unknown = captions.keys() - {record.path.name for record in records}
     if unknown:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from pathlib import Path
 
 from lrsclip.errors import TrainingError
@@ -33,8 +32,7 @@ def read_log(path: Path) -> list[dict[str, float]]:
         return []
     try:
         with path.open(newline="") as file:
-            return [
-                {k: float(v) if v == "nan" else json.loads(v) for k, v in row.items()} for row in csv.DictReader(file)
-            ]
-    except (ValueError, TypeError) as error:
+            rows = list(csv.DictReader(file))
+        return [{k: int(v) if v.isdigit() else float(v) for k, v in row.items()} for row in rows]
+    except (ValueError, TypeError, AttributeError, csv.Error) as error:
         raise TrainingError(f"{path} is not a log of a run ({error}); remove it, or choose another run") from error

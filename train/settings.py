@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    PositiveFloat,
     PositiveInt,
     ValidationError,
     field_validator,
@@ -27,6 +26,9 @@ CONFIG_DIR = Path(__file__).parent / "configs"
 MAY_CHANGE = ("learning_rate", "trunk_learning_rate", "text_learning_rate", "micro_batch", "hold_on_device")
 
 
+Rate = Annotated[float, Field(gt=0, le=0.1)]  # above, a few of AdamW's steps would leave nothing of what was learned
+
+
 class Stage(BaseModel):
     """A stretch of training at one context length; going from 77 to 248 stretches the positions by KPS."""
 
@@ -35,26 +37,6 @@ class Stage(BaseModel):
     context_length: int = Field(ge=77, le=248)  # CLIP's, or what KPS makes of it
     epochs: int = Field(ge=1)
     long_weight: float = Field(ge=0, le=1)  # a in L = a * L_long + (1 - a) * L_short
-
-
-class Zoom(BaseModel):
-    """A second, closer look at each training picture, cut from it and recoloured once and kept like the first.
-
-    It shows a frozen trunk what crops of its own maps cannot: the same place at a finer ground distance.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    share: float = Field(gt=0, le=1)  # chance that a showing is the closer look
-    scale_min: float = Field(gt=0, le=1)  # smallest part of the picture's area
-    scale_max: float = Field(gt=0, le=1)
-    colour_jitter: float = Field(default=0.0, ge=0, lt=1)  # brightness, contrast, saturation change by up to this
-
-    @model_validator(mode="after")
-    def _is_a_range(self) -> Zoom:
-        if self.scale_min > self.scale_max:
-            raise ValueError(f"scale_min {self.scale_min} is above scale_max {self.scale_max}")
-        return self
 
 
 class Settings(BaseModel):
@@ -66,24 +48,20 @@ class Settings(BaseModel):
     trunk: Literal["frozen", "trained"]  # frozen: its features are computed once and kept (CPU); trained: pixels (GPU)
     stages: tuple[Stage, ...] = Field(min_length=1)
     batch_size: int = Field(ge=2)
-    learning_rate: PositiveFloat
-    trunk_learning_rate: PositiveFloat = 1e-4
+    learning_rate: Rate
+    trunk_learning_rate: Rate = 1e-4
     trunk_frozen_stages: int = Field(default=0, ge=0, le=3)  # of a trained trunk, from the stem on; they cost most
-    trunk_top_blocks: int = Field(
-        default=0, ge=0, le=6
-    )  # of a frozen trunk, those that learn nevertheless, from the end
-    text_learning_rate: PositiveFloat | None = None  # of a tower that knows words already; its token table stays
-    weight_decay: float = Field(ge=0)
+    text_learning_rate: Rate | None = None  # of a tower that knows words already; its token table stays
+    weight_decay: float = Field(ge=0, le=1)
     warmup_steps: int = Field(ge=0)
     class_folder_share: float = Field(ge=0, le=1)  # part of the pictures without captions that an epoch shows
     flips: bool = True  # quarter turns and mirrors, unless a text names a direction
     crop_scale_min: float = Field(default=1.0, gt=0, le=1)  # smallest part of a picture's area that a showing keeps
-    zoom: Zoom | None = None  # of a frozen trunk
     feature_dropout: float = Field(default=0.0, ge=0, lt=1)
     word_drop: float = Field(default=0.0, ge=0, lt=1)  # chance for each word of a text to be left out
     class_sentence: float = Field(default=0.0, ge=0, le=1)  # chance that a captioned picture's class is named as well
     average_decay: float = Field(default=0.0, ge=0, lt=1)  # measured and kept is a running average of the weights
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, lt=2**63)
     recipe: Recipe = Recipe(name="lrsclip")  # in JSON: a name in configs/recipes/, or the recipe itself
     sources: tuple[str, ...] | None = None  # train on these data sets alone
     micro_batch: PositiveInt | None = None  # pictures that a process encodes at once (gradient caching); None: all
@@ -104,8 +82,6 @@ class Settings(BaseModel):
             raise ValueError(f"recipe {self.recipe.name} does not stretch; give every stage the same context_length")
         if self.trunk == "frozen" and self.colour_jitter:
             raise ValueError('colour_jitter changes pixels; it needs "trunk": "trained"')
-        if self.trunk == "trained" and (self.trunk_top_blocks or self.zoom):
-            raise ValueError('trunk_top_blocks and zoom are kept with "trunk": "frozen"; take them out')
         return self
 
     @model_validator(mode="after")
@@ -170,9 +146,9 @@ class Settings(BaseModel):
         except OSError as error:
             known = ", ".join(sorted(p.stem for p in CONFIG_DIR.glob("*.json")))
             raise TrainingError(f"no training settings {name_or_path!r}: say one of {known}, or a JSON file") from error
-        except json.JSONDecodeError as error:
-            raise TrainingError(f"{path} is not JSON: {error}") from error
         except ValidationError as error:
             first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            raise TrainingError(f"{path}: {where}: {first['msg']}") from error
+            where = "".join(f" {part}:" for part in first["loc"])
+            raise TrainingError(f"{path}:{where} {first['msg']}; change it there") from error
+        except (ValueError, RecursionError) as error:  # ValueError: neither UTF-8 nor JSON
+            raise TrainingError(f"{path} is not JSON: {error}") from error

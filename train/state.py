@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import pickle
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from torch.optim import AdamW
 
 from lrsclip.errors import TrainingError
 from lrsclip.files import write_atomically
+from train.command import lacks_memory
 
 STATE = "state.pt"
 
@@ -72,15 +72,22 @@ def read_state(folder: Path) -> RunState | None:
         TrainingError: the file is damaged.
     """
     path = folder / STATE
-    if not path.is_file():
+    if not path.exists():
         return None
     try:
         fields: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        return RunState(**fields)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, TypeError) as error:
+        state = RunState(**fields)
+        _ = state.context_length, state.epoch + state.step + state.log_rows
+    except OSError:
+        raise
+    except Exception as error:  # torch says half a dozen things of a damaged file
+        if lacks_memory(error):
+            raise TrainingError(f"{path} cannot be read: no memory is left; end other programs") from error
+        reason = type(error).__name__
         raise TrainingError(
-            f"{path} cannot be read ({error}); remove it to start anew, or choose another --out"
+            f"{path} is damaged ({reason}); choose another --out, begun --from {folder / 'checkpoint'} if that is whole"
         ) from error
+    return state
 
 
 def moments_of(model: nn.Module, optimizer: AdamW) -> dict[str, dict[str, torch.Tensor]]:

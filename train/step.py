@@ -21,13 +21,13 @@ from lrsclip.model import DualEncoder
 from train.augment import augmented, crop_features
 from train.batches import Batch
 from train.cache import Prepared
+from train.command import lacks_memory
 from train.distributed import World
 from train.losses import DualTextLoss, dual_text_loss
 from train.settings import Settings
 from train.validate import encode_rows
 
 Encode = Callable[[slice], Tensor]
-_NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "CUBLAS_STATUS_ALLOC_FAILED")
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def add_gradients(
     Args:
         model: in the mode (training or not) that it is to be run in.
         batch: this process' rows, everybody's masks.
-        prepared: what the batch's rows were taken from: kept features, maps or pixels.
+        prepared: what the batch's rows were taken from: kept features or pixels.
         objective: what is learned.
         world: the processes.
 
@@ -155,7 +155,7 @@ def memory_named(settings: Settings, world: World) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, MemoryError) as error:
-        if not isinstance(error, MemoryError | torch.OutOfMemoryError) and not any(s in str(error) for s in _NO_MEMORY):
+        if not lacks_memory(error):
             raise
         at_once = min(settings.micro_batch or settings.batch_size, settings.batch_size // world.size)
         raise TrainingError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,9 +21,8 @@ from lrsclip.checkpoint import write_checkpoint
 from lrsclip.errors import TrainingError
 from lrsclip.model import MAX_LOGIT_SCALE, DualEncoder
 from lrsclip.tokens import Tokenizer
-from lrsclip.vision import is_above
 from train.batches import Batch, BatchMaker
-from train.cache import Prepared, View
+from train.cache import Prepared
 from train.distributed import World
 from train.losses import DualTextLoss
 from train.readers import Record
@@ -51,7 +51,7 @@ class Corpus:
         """A hash of the training records: which pictures, with which texts."""
         digest = hashlib.sha256()
         for record in self.train:
-            digest.update("\0".join((record.key, record.label or "", *record.captions, "")).encode())
+            digest.update(os.fsencode("\0".join((record.key, record.label or "", *record.captions, ""))))
         return digest.hexdigest()
 
     def rows(self, records: list[Record]) -> list[int]:
@@ -77,12 +77,12 @@ class Trainer:
         if settings.average_decay:
             self._average = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(settings.average_decay))
         with memory_named(settings, world):
-            rows = corpus.rows(corpus.train)
-            if settings.zoom:
-                rows += [corpus.row_of[View(record, settings.zoom).key] for record in corpus.train]
-            self.maker = BatchMaker(corpus.train, rows, corpus.prepared, settings, world)
+            self.maker = BatchMaker(corpus.train, corpus.rows(corpus.train), corpus.prepared, settings, world)
         if self.maker.steps == 0:
-            raise TrainingError(f"{len(corpus.train)} training pictures do not fill one batch of {settings.batch_size}")
+            raise TrainingError(
+                f"{len(corpus.train)} training pictures do not fill one batch of {settings.batch_size}, with "
+                f"class_folder_share {settings.class_folder_share:g} of those without captions; lower batch_size"
+            )
         self.epoch, self.step, self.best_mr = 0, 0, -1.0
         self.rows: list[dict[str, float]] = []
         self.scores: list[dict[str, float]] = []
@@ -122,9 +122,25 @@ class Trainer:
             with memory_named(self.settings, self.world):
                 self._run()
         except Exception:
-            if self._whole and self.world.is_first and all(p.isfinite().all() for p in self.model.parameters()):
+            if self._whole and self.world.is_first and self._is_finite:
                 self.save()  # nothing that was learned is lost
             raise
+
+    @property
+    def _is_finite(self) -> bool:
+        return all(bool(p.isfinite().all()) for p in self.model.parameters())
+
+    def _end_if_broken(self) -> None:
+        """Keep what is not a number from taking the place of the last state.
+
+        Raises:
+            TrainingError: a weight is not finite.
+        """
+        if not self._is_finite:
+            raise TrainingError(
+                f"weights are not finite after step {self.step} of epoch {self.epoch + 1}: lower learning_rate "
+                f"({self.settings.learning_rate}) and go on with --resume from the last state"
+            )
 
     def _run(self) -> None:
         writer: SummaryWriter | None = None
@@ -136,6 +152,7 @@ class Trainer:
             self._epoch(writer)
             with self.world.together():
                 if writer is not None:
+                    self._end_if_broken()
                     self._validate(writer)
                     self.epoch, self.step = self.epoch + 1, 0
                     self.save()
@@ -212,12 +229,8 @@ class Trainer:
         """The highest learning rate of a tensor, or None where it stays as it is."""
         settings = self.settings
         if name.startswith("visual.trunk."):
-            within = name.removeprefix("visual.trunk.")
-            if settings.trunk == "frozen":
-                learns = is_above(within, settings.trunk_top_blocks)
-            else:
-                learns = trunk_stage(within) > settings.trunk_frozen_stages
-            return settings.trunk_learning_rate if learns else None
+            frozen = settings.trunk == "frozen" or trunk_stage(name) <= settings.trunk_frozen_stages
+            return None if frozen else settings.trunk_learning_rate
         if settings.text_learning_rate and name.startswith("text.") and not name.startswith("text.proj"):
             # most words stand in no caption: were the others to move, these would be left where they no longer belong
             return None if name.startswith("text.token_embedding.table") else settings.text_learning_rate
@@ -244,6 +257,7 @@ class Trainer:
                 bar.update()
                 self.step += 1
                 if self.world.is_first and now - saved > self.save_every_s:
+                    self._end_if_broken()
                     self.save()
                     saved = now
 
@@ -365,5 +379,6 @@ class Trainer:
 
 
 def trunk_stage(name: str) -> int:
-    """The stage (1 to 3) of a trunk's tensor; the stem counts to the first, the last norm to the third."""
-    return {"stage2": 2, "stage3": 3, "final_bn": 3}.get(name.split(".")[0], 1)
+    """The stage (1 to 3) that a trunk's tensor belongs to; the stem counts to the first, the last norm to the third."""
+    part = name.removeprefix("visual.trunk.").split(".")[0]
+    return {"stage2": 2, "stage3": 3, "final_bn": 3}.get(part, 1)

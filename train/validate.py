@@ -30,7 +30,7 @@ def picture_vectors(model: DualEncoder, prepared: Prepared, rows: list[int], dev
 def encode_rows(model: DualEncoder, rows: torch.Tensor, prepared: Prepared) -> torch.Tensor:
     """Rows of `prepared` to (N, D) vectors; differentiable."""
     if prepared.is_features:
-        return model.encode_features(rows.float(), prepared.top_blocks)
+        return model.encode_features(rows.float())
     return model.encode_image(to_pixels(rows, model))
 
 
