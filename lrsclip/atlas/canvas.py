@@ -1,0 +1,222 @@
+"""The painter: a window of the world in colour and height, lit at the end by a sun that casts shadows.
+
+Painting sets a colour and a height for each pixel. `Canvas.finish` lights the relief and casts the shadows from the
+heights alone, so a crown, a roof and a tank are all shaded by one rule. It paints at twice the resolution asked for;
+halving it at the end smooths every edge.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageColor, ImageDraw
+
+from lrsclip.atlas.chance import TEXTURE_PX, Field, rng_at, texture
+from lrsclip.atlas.geometry import Point, bounds
+
+Mask = NDArray[np.bool_]
+Window = tuple[slice, slice]
+SUPERSAMPLE = 2
+
+
+@dataclass(frozen=True)
+class Light:
+    """How the day looks from above.
+
+    Attributes:
+        azimuth: where shadows fall to, radians from east towards south.
+        shadow_per_m: length of the shadow of one metre of height.
+        season: "summer", "autumn", "spring" or "dry".
+        haze: 0 clear, 1 the most that still shows the ground well.
+        warmth: -1 bluish to 1 yellowish.
+    """
+
+    azimuth: float = 0.7
+    shadow_per_m: float = 0.8
+    season: str = "summer"
+    haze: float = 0.4
+    warmth: float = 0.0
+
+
+def rgb(colour: str) -> Field:
+    """A CSS colour as (3,) float32 in 0..1."""
+    return np.asarray(ImageColor.getrgb(colour)[:3], np.float32) / np.float32(255)
+
+
+class Canvas:
+    """A window of the world being painted.
+
+    Args:
+        west, north: upper left corner in metres.
+        width_m, height_m: its extent.
+        px_m: ground size of a pixel of the finished picture.
+        light: the day.
+
+    Attributes:
+        rows, columns: size in painted pixels.
+        m_px: ground size of a painted pixel.
+        colour: (rows, columns, 3) float32 in 0..1 before light.
+        height: (rows, columns) float32 metres of what stands on the ground; it casts shadows.
+        relief: (rows, columns) float32 metres of the ground itself; it is only shaded, because the shadow of a mountain
+            would come from beyond the window.
+    """
+
+    def __init__(self, west: float, north: float, width_m: float, height_m: float, px_m: float, light: Light) -> None:
+        self.west, self.north, self.light = west, north, light
+        self.m_px = px_m / SUPERSAMPLE
+        self.columns, self.rows = round(width_m / self.m_px), round(height_m / self.m_px)
+        self.colour: Field = np.zeros((self.rows, self.columns, 3), np.float32)
+        self.height: Field = np.zeros((self.rows, self.columns), np.float32)
+        self.relief: Field = np.zeros((self.rows, self.columns), np.float32)
+        # Taken from the world's grid, so that neighbouring windows show one ground.
+        self.column0, self.row0 = round(west / self.m_px), round(north / self.m_px)
+
+    @property
+    def whole(self) -> Window:
+        """All of it."""
+        return slice(0, self.rows), slice(0, self.columns)
+
+    def noise(self, lump_m: float, window: Window | None = None, *, name: str = "a", roughness: float = 1.0) -> Field:
+        """Layered noise for a window, mean 0 and deviation 1, that goes on in the neighbouring windows."""
+        rows, columns = window or self.whole
+        # Broad lumps are kept coarse: one texture pixel covers several painted ones.
+        grain = 1
+        while lump_m / self.m_px / grain > TEXTURE_PX / 10:
+            grain *= 2
+        made = texture(name, max(2.0, round(lump_m / self.m_px / grain, 3)), roughness)
+        down = (np.arange(rows.start, rows.stop) + self.row0) // grain % TEXTURE_PX
+        right = (np.arange(columns.start, columns.stop) + self.column0) // grain % TEXTURE_PX
+        picked: Field = made[np.ix_(down, right)]
+        return picked
+
+    def axes(self, window: Window | None = None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Places of pixel middles in metres: x as (1, columns) and y as (rows, 1)."""
+        rows, columns = window or self.whole
+        x = self.west + (np.arange(columns.start, columns.stop) + 0.5) * self.m_px
+        y = self.north + (np.arange(rows.start, rows.stop) + 0.5) * self.m_px
+        return x[None, :], y[:, None]
+
+    def window(self, points: Sequence[Point], margin: float = 0.0) -> Window:
+        """Pixel rows and columns that hold the points and a margin in metres; empty where they lie outside."""
+        west, north, east, south = bounds(points)
+        left, right = (west - margin - self.west) / self.m_px, (east + margin - self.west) / self.m_px
+        top, bottom = (north - margin - self.north) / self.m_px, (south + margin - self.north) / self.m_px
+        rows = max(0, math.floor(top)), min(self.rows, math.ceil(bottom) + 1)
+        columns = max(0, math.floor(left)), min(self.columns, math.ceil(right) + 1)
+        return slice(rows[0], max(rows)), slice(columns[0], max(columns))
+
+    def stencil(self, points: Sequence[Point], line_m: float = 0.0) -> tuple[Window, Mask]:
+        """Pixels inside an outline, or within half of `line_m` metres of a path."""
+        window = rows, columns = self.window(points, line_m)
+        size = (columns.stop - columns.start, rows.stop - rows.start)
+        if 0 in size:
+            return window, np.zeros(size[::-1], np.bool_)
+        sheet = Image.new("1", size)
+        local = [
+            ((x - self.west) / self.m_px - columns.start - 0.5, (y - self.north) / self.m_px - rows.start - 0.5)
+            for x, y in points
+        ]
+        if line_m:
+            ImageDraw.Draw(sheet).line(local, fill=1, width=max(1, round(line_m / self.m_px)), joint="curve")
+        else:
+            ImageDraw.Draw(sheet).polygon(local, fill=1)
+        return window, np.asarray(sheet)
+
+    def lay(self, window: Window, mask: Mask, colour: Field | str, height: Field | float | None = None) -> None:
+        """Paint the pixels of a mask: one colour with a fine speckle, or an (h, w, 3) picture as it is."""
+        if not mask.size:
+            return
+        shown = rgb(colour) if isinstance(colour, str) else colour
+        if shown.ndim == 1:
+            shown = shown * (1 + 0.03 * self.noise(1.5, window)[mask][:, None])
+        else:
+            shown = shown[mask]
+        self.colour[window][mask] = shown
+        if height is not None:
+            self.height[window][mask] = height[mask] if isinstance(height, np.ndarray) else height
+
+    def shape(self, points: Sequence[Point], colour: Field | str, height: float | None = None) -> None:
+        """Fill an outline; a height of None leaves the relief as it is."""
+        window, mask = self.stencil(points)
+        self.lay(window, mask, colour, height)
+
+    def line(self, points: Sequence[Point], width_m: float, colour: Field | str, height: float | None = None) -> None:
+        """Draw a line with round joints; one thinner than a pixel is drawn faint instead."""
+        window, mask = self.stencil(points, max(width_m, self.m_px))
+        if width_m < self.m_px * 0.9 and mask.size:
+            share = width_m / self.m_px
+            colour = rgb(colour) if isinstance(colour, str) else colour
+            self.colour[window][mask] = self.colour[window][mask] * (1 - share) + colour * share
+        else:
+            self.lay(window, mask, colour, height)
+
+    def dashes(self, path: Sequence[Point], width_m: float, colour: str, dash: float, gap: float) -> None:
+        """Draw a broken line along a path of straight pieces."""
+        for (ax, ay), (bx, by) in zip(path, path[1:], strict=False):
+            length = math.hypot(bx - ax, by - ay)
+            for at in np.arange(0, length, dash + gap).tolist():
+                s, e = at / length, min(1.0, (at + dash) / length)
+                ends = [(ax + (bx - ax) * t, ay + (by - ay) * t) for t in (s, e)]
+                self.line(ends, width_m, colour)
+
+    def disc(self, x: float, y: float, radius: float, colour: Field | str, height: float | None = None) -> None:
+        """Fill a disc."""
+        window = self.window([(x, y)], radius)
+        ax, ay = self.axes(window)
+        self.lay(window, np.hypot(ax - x, ay - y) <= radius, colour, height)
+
+    def tint(self, window: Window, mask: Mask, stops: Sequence[str], values: Field, width: float = 1.6) -> None:
+        """Paint a mask with colours between `stops`, chosen by `values` between -width and width."""
+        knots = np.linspace(-width, width, len(stops))
+        table = np.stack([rgb(stop) for stop in stops])
+        picked = values[mask]
+        speckle = 1 + 0.04 * self.noise(1.2, window, name="b")[mask]
+        target = self.colour[window]
+        for band in range(3):
+            target[..., band][mask] = np.interp(picked, knots, table[:, band]) * speckle
+
+    def finish(self, margin_m: float = 0.0) -> Image.Image:
+        """The lit window without its margin, RGB, half as many pixels as were painted."""
+        azimuth, light = self.light.azimuth, self.light
+        sun = math.cos(azimuth), math.sin(azimuth)
+        slope_y, slope_x = np.gradient(self.height + self.relief, self.m_px)
+        shading = 0.5 * (slope_x * sun[0] + slope_y * sun[1]) / np.sqrt(1 + slope_x**2 + slope_y**2)
+        shade = ((self._horizon(sun) - self.height) / 0.6).clip(0, 1)
+        edge = round(margin_m / self.m_px)
+        inner = slice(edge, self.rows - edge), slice(edge, self.columns - edge)
+        lit = self.colour[inner] * (1 + shading[inner]).clip(0.45, 1.45)[..., None]
+        lit *= 1 - shade[inner][..., None] * (1 - np.array([0.36, 0.41, 0.50], np.float32))
+        tone = np.array([1 + 0.04 * light.warmth, 1.0, 1 - 0.06 * light.warmth], np.float32)
+        lit = lit * tone * (1 - 0.18 * light.haze) + np.array([0.10, 0.12, 0.15], np.float32) * light.haze
+        rows, columns = lit.shape[0] // SUPERSAMPLE, lit.shape[1] // SUPERSAMPLE
+        small = lit[: rows * 2, : columns * 2].reshape(rows, 2, columns, 2, 3).mean((1, 3))
+        grain = rng_at(0, "sensor", self.row0, self.column0)
+        small += 0.011 * grain.standard_normal(small.shape[:2], dtype=np.float32)[..., None]
+        small += 0.004 * grain.standard_normal(small.shape, dtype=np.float32)
+        return Image.fromarray((small.clip(0, 1) * 255).astype(np.uint8))
+
+    def _horizon(self, sun: tuple[float, float]) -> Field:
+        """For each pixel the height up to which it lies in shadow: the farthest reach by doubling."""
+        drop = np.float32(self.m_px / self.light.shadow_per_m)
+        horizon = _shifted(self.height, sun[0], sun[1]) - drop
+        reach, tallest = 1.0, float(np.ptp(self.height))
+        while reach * drop < tallest:
+            horizon = np.maximum(horizon, _shifted(horizon, sun[0] * reach, sun[1] * reach) - np.float32(reach) * drop)
+            reach *= 2
+        return horizon
+
+
+def _shifted(values: Field, right: float, down: float) -> Field:
+    """The field moved by whole pixels; what comes in from outside is far below everything."""
+    moved = np.full_like(values, -1e4)
+    dx, dy = round(right), round(down)
+    rows, columns = values.shape
+    to = slice(max(0, dy), min(rows, rows + dy)), slice(max(0, dx), min(columns, columns + dx))
+    source = slice(max(0, -dy), min(rows, rows - dy)), slice(max(0, -dx), min(columns, columns - dx))
+    if to[0].start < to[0].stop and to[1].start < to[1].stop:
+        moved[to] = values[source]
+    return moved

@@ -1,0 +1,278 @@
+"""The atlas as a tile source: a square region of a world in mid-ocean, cut into tiles that never overlap.
+
+Tiles are rendered by blocks of four by four, drawn on first use and kept in the user's cache; `prepare` draws what is
+missing with all cores. A region of any size can be asked for; beyond `_KEPT_TILES` nothing is kept on disk.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import multiprocessing
+import os
+import threading
+import zlib
+from collections.abc import Callable, Mapping
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from pyproj import Transformer
+
+from lrsclip.atlas.chance import rng_at
+from lrsclip.atlas.claims import Statement, statements
+from lrsclip.atlas.country import Country
+from lrsclip.atlas.landuse import World
+from lrsclip.atlas.region import render
+from lrsclip.atlas.truth import TileTruth, truth_of
+from lrsclip.atlas.words import caption, describe
+from lrsclip.errors import Cancelled, PictureError, TileSourceError
+from lrsclip.tiles.source import Tile
+from lrsclip.user_cache import user_cache
+
+TILE_PX = 192
+_BLOCK = 4  # tiles along the side of what is rendered at once
+_KEPT_TILES = 16_384
+_WEST_M, _NORTH_M = 400_000.0, 4_588_000.0
+# UTM 10 south at those metres is the South Pacific near 48.8 S, 124.4 W: farther from land than nearly anywhere.
+_CRS = "EPSG:32710"
+_ATTRIBUTION = "LRSCLIP atlas, a rendered landscape"
+
+
+@dataclass(frozen=True)
+class AtlasText:
+    """The texts of a tile.
+
+    Attributes:
+        short: a caption of one sentence.
+        long: a description.
+    """
+
+    short: str
+    long: str
+
+
+class AtlasTiles:
+    """Tiles of a rendered landscape.
+
+    Args:
+        seed: the world.
+        tiles: at least so many are listed; the region is a square of whole blocks.
+        px_m: ground size of a pixel in metres.
+
+    Raises:
+        TileSourceError: a number is out of range.
+    """
+
+    def __init__(self, seed: int = 0, tiles: int = 1024, px_m: float = 1.0) -> None:
+        if not 1 <= tiles <= 4_000_000:
+            raise TileSourceError(f"atlas: tiles is {tiles}; choose 1 to 4,000,000")
+        if not 0.25 <= px_m <= 2:
+            raise TileSourceError(f"atlas: px_m is {px_m}; choose a ground size of a pixel from 0.25 to 2 metres")
+        self.seed, self.count, self.px_m = seed, tiles, px_m
+        self.side = math.ceil(math.sqrt(tiles))
+        self.tile_m = TILE_PX * px_m
+        self.country = Country(World(seed))
+        self._lonlat = Transformer.from_crs(_CRS, "EPSG:4326", always_xy=True)
+        self._lock = threading.Lock()
+        self._ids = [
+            _name(row, column)
+            for top in range(0, self.side, _BLOCK)
+            for left in range(0, self.side, _BLOCK)
+            for row in range(top, min(top + _BLOCK, self.side))
+            for column in range(left, min(left + _BLOCK, self.side))
+        ][: max(tiles, 1)]
+        self._known = set(self._ids)
+        self._recent = lru_cache(maxsize=4)(self._render_block)
+        self._texts_of_block = lru_cache(maxsize=256)(self._read_texts)
+
+    @classmethod
+    def from_spec(cls, address: str, options: Mapping[str, str]) -> AtlasTiles:
+        """Open `atlas` or `atlas:?seed=3&tiles=4096`.
+
+        Raises:
+            TileSourceError: an option is unknown or no number.
+        """
+        if address:
+            raise TileSourceError(f"atlas takes no address ({address!r}); options stand behind a question mark: atlas:?seed=3")
+        unknown = sorted(set(options) - {"seed", "tiles", "px_m"})
+        if unknown:
+            raise TileSourceError(f"atlas has no option {unknown[0]!r}; it has seed, tiles and px_m")
+        try:
+            return cls(int(options.get("seed", 0)), int(options.get("tiles", 1024)), float(options.get("px_m", 1)))
+        except ValueError as error:
+            raise TileSourceError(f"atlas: {error}; seed and tiles are whole numbers, px_m a number") from error
+
+    @property
+    def spec(self) -> str:
+        """Address that opens the same tiles again."""
+        told = {"seed": (self.seed, 0), "tiles": (self.count, 1024), "px_m": (self.px_m, 1.0)}
+        options = "&".join(f"{name}={value:g}" if name == "px_m" else f"{name}={value}" for name, (value, usual) in told.items() if value != usual)
+        return f"atlas:?{options}" if options else "atlas"
+
+    def __len__(self) -> int:
+        """Number of tiles."""
+        return len(self._ids)
+
+    def tile_ids(self) -> list[str]:
+        """Ids, block by block."""
+        return list(self._ids)
+
+    def fingerprint(self, tile_id: str) -> str:
+        """Changes with the program that draws."""
+        self._check(tile_id)
+        return f"{recipe()}"
+
+    def tile(self, tile_id: str) -> Tile:
+        """Facts of a tile; its caption is the short text."""
+        row, column = self._check(tile_id)
+        corners = [(column, row), (column + 1, row), (column + 1, row + 1), (column, row + 1)]
+        footprint = tuple(self.lonlat(x * self.tile_m, y * self.tile_m) for x, y in corners)
+        return Tile(tile_id, TILE_PX, TILE_PX, self.tile_m, footprint, self.texts(tile_id).short, _ATTRIBUTION)
+
+    def lonlat(self, x_m: float, y_m: float) -> tuple[float, float]:
+        """Degrees east and north of a place given in metres east and south of the region's corner."""
+        longitude, latitude = self._lonlat.transform(_WEST_M + x_m, _NORTH_M - y_m)
+        return float(longitude), float(latitude)
+
+    def picture(self, tile_id: str) -> Image.Image:
+        """The rendered tile, RGB."""
+        row, column = self._check(tile_id)
+        kept = self._folder() / f"{tile_id}.jpg"
+        try:
+            with Image.open(kept) as image:
+                return image.convert("RGB")
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise PictureError(f"the kept atlas tile {kept} cannot be read ({error}); delete it") from error
+        with self._lock:
+            block = self._recent(row // _BLOCK, column // _BLOCK)
+        left, top = column % _BLOCK * TILE_PX, row % _BLOCK * TILE_PX
+        return block.crop((left, top, left + TILE_PX, top + TILE_PX))
+
+    def texts(self, tile_id: str) -> AtlasText:
+        """Short and long text of a tile."""
+        row, column = self._check(tile_id)
+        kept = self._texts_of_block(row // _BLOCK, column // _BLOCK).get(tile_id)
+        return AtlasText(*kept) if kept else self._written(row, column)
+
+    def truth(self, tile_id: str) -> TileTruth:
+        """Ground truth of a tile as polygons."""
+        row, column = self._check(tile_id)
+        return truth_of(self.country, column * self.tile_m, row * self.tile_m, self.tile_m)
+
+    def told(self, tile_id: str, truth: TileTruth | None = None) -> list[Statement]:
+        """The statements that the long text makes."""
+        row, column = self._check(tile_id)
+        return statements(truth or self.truth(tile_id), rng_at(self.seed, "told", row, column))
+
+    def described(self, told: list[Statement], tile_id: str) -> str:
+        """Statements in the wording of a tile."""
+        row, column = self._check(tile_id)
+        return describe(told, rng_at(self.seed, "words", row, column))
+
+    def prepare(self, progress: Callable[[int, int], None] | None = None, stop: threading.Event | None = None) -> None:
+        """Draw and describe every tile that is not kept yet, with all cores; what is done is kept if it is stopped.
+
+        Args:
+            progress: called with tiles done and tiles in all.
+            stop: set it to end early.
+
+        Raises:
+            Cancelled: `stop` was set.
+            TileSourceError: the cache cannot be written.
+        """
+        if self.count > _KEPT_TILES:
+            return
+        blocks = math.ceil(self.side / _BLOCK)
+        missing = [(r, c) for r in range(blocks) for c in range(blocks) if not self._block_file(r, c).exists()]
+        done = blocks**2 - len(missing)
+        if not missing:
+            return
+        try:
+            self._folder().mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise TileSourceError(f"cannot write to {self._folder()} ({error}); set LRSCLIP_CACHE to a folder of yours") from error
+        workers = max(1, min(len(missing), os.cpu_count() or 1))
+        setting = (self.seed, self.count, self.px_m)
+        # Spawned, because a fork of a process with torch's threads can hang.
+        with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+            waiting = {pool.submit(_keep_block, setting, r, c) for r, c in missing}
+            while waiting:
+                finished, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
+                for job in finished:
+                    job.result()
+                done += len(finished)
+                if progress is not None:
+                    progress(min(len(self), round(done / blocks**2 * len(self))), len(self))
+                if stop is not None and stop.is_set():
+                    pool.shutdown(wait=True, cancel_futures=True)
+                    raise Cancelled("drawing the atlas was stopped; what is drawn is kept")
+
+    def keep_block(self, row: int, column: int) -> None:
+        """Draw and describe one block of tiles and keep it: the texts last, as the sign that it is whole."""
+        block, texts = self._render_block(row, column), {}
+        folder = self._folder()
+        for tile_row in range(row * _BLOCK, min((row + 1) * _BLOCK, self.side)):
+            for tile_column in range(column * _BLOCK, min((column + 1) * _BLOCK, self.side)):
+                name = _name(tile_row, tile_column)
+                left, top = tile_column % _BLOCK * TILE_PX, tile_row % _BLOCK * TILE_PX
+                part = folder / f".{name}.{os.getpid()}.part"
+                block.crop((left, top, left + TILE_PX, top + TILE_PX)).save(part, "JPEG", quality=90)
+                part.replace(folder / f"{name}.jpg")
+                texts[name] = list(asdict(self._written(tile_row, tile_column)).values())
+        part = folder / f".block-{row}-{column}.{os.getpid()}.part"
+        part.write_text(json.dumps(texts), encoding="utf-8")
+        part.replace(self._block_file(row, column))
+
+    def _written(self, row: int, column: int) -> AtlasText:
+        name = _name(row, column)
+        told = self.told(name)
+        return AtlasText(caption(told, rng_at(self.seed, "caption", row, column)), self.described(told, name))
+
+    def _read_texts(self, row: int, column: int) -> dict[str, Any]:
+        try:
+            read: dict[str, Any] = json.loads(self._block_file(row, column).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return read
+
+    def _render_block(self, row: int, column: int) -> Image.Image:
+        size = _BLOCK * self.tile_m
+        return render(self.country, column * size, row * size, size, size, self.px_m)
+
+    def _folder(self) -> Path:
+        return user_cache() / f"atlas-{recipe()}-{self.seed}-{self.side}-{self.px_m:g}"
+
+    def _block_file(self, row: int, column: int) -> Path:
+        return self._folder() / f"block-{row}-{column}.json"
+
+    def _check(self, tile_id: str) -> tuple[int, int]:
+        if tile_id not in self._known:
+            raise TileSourceError(f"the atlas has no tile {tile_id!r}; ids look like {self._ids[0]!r}")
+        row, column = tile_id[1:].split("c")
+        return int(row), int(column)
+
+
+def _name(row: int, column: int) -> str:
+    return f"r{row:03d}c{column:03d}"
+
+
+def _keep_block(setting: tuple[int, int, float], row: int, column: int) -> None:
+    _opened(*setting).keep_block(row, column)
+
+
+@lru_cache(maxsize=1)
+def _opened(seed: int, tiles: int, px_m: float) -> AtlasTiles:
+    return AtlasTiles(seed, tiles, px_m)
+
+
+@lru_cache(maxsize=1)
+def recipe() -> str:
+    """Short text that changes with the program that draws and describes."""
+    code = b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
+    return f"{zlib.crc32(code):08x}"

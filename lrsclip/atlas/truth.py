@@ -1,0 +1,163 @@
+"""What a tile shows, as polygons: the ground truth that texts are made from and checked against."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import rasterio.features
+import shapely
+from affine import Affine
+from shapely.geometry import Point as Spot
+from shapely.geometry import Polygon, box, mapping, shape
+from shapely.geometry.base import BaseGeometry
+
+from lrsclip.atlas.country import Country
+from lrsclip.atlas.features import KINDS, Feature
+from lrsclip.atlas.geometry import ribbon
+
+SEEN_SHARE = 0.6
+"""A thing counts as seen if so much of it lies in the tile ..."""
+SLIVER_SHARE = 0.06
+"""... and as not there if less than this does; in between it is neither."""
+_WATER_STEP_M = 2.0
+
+
+@dataclass(frozen=True)
+class Thing:
+    """One thing in a tile.
+
+    Attributes:
+        kind: a key of KINDS.
+        colour: colour word or "".
+        form: shape or material in a word, or "".
+        height_m: how far it stands above the ground.
+        outline: what of it lies in the tile, in metres from the tile's upper left corner, y downwards.
+        share: which part of the whole that is, 0 to 1.
+    """
+
+    kind: str
+    colour: str
+    form: str
+    height_m: float
+    outline: BaseGeometry
+    share: float
+
+
+@dataclass(frozen=True)
+class TileTruth:
+    """Everything in a tile.
+
+    Attributes:
+        size_m: side of the tile on the ground in metres.
+        things: what stands and lies there.
+        areas: land use and water -> the part of the tile that it covers, metres as in `Thing.outline`.
+    """
+
+    size_m: float
+    things: tuple[Thing, ...]
+    areas: dict[str, BaseGeometry]
+
+    @cached_property
+    def seen(self) -> dict[str, list[Thing]]:
+        """Kind -> the things of which enough is seen."""
+        found: dict[str, list[Thing]] = {}
+        for thing in self.things:
+            if thing.share >= SEEN_SHARE:
+                found.setdefault(thing.kind, []).append(thing)
+        return found
+
+    def geojson(self) -> dict[str, Any]:
+        """The same as a GeoJSON feature collection in metres of the tile (x right, y down)."""
+        features = [
+            {
+                "type": "Feature",
+                "geometry": mapping(thing.outline),
+                "properties": {
+                    "class": thing.kind,
+                    "colour": thing.colour,
+                    "material": thing.form,
+                    "height_m": round(thing.height_m, 1),
+                    "share": round(thing.share, 3),
+                },
+            }
+            for thing in self.things
+        ]
+        features += [
+            {"type": "Feature", "geometry": mapping(area), "properties": {"land_use": use}}
+            for use, area in self.areas.items()
+        ]
+        return {"type": "FeatureCollection", "size_m": self.size_m, "features": features}
+
+
+def truth_of(country: Country, west: float, north: float, size_m: float) -> TileTruth:
+    """The ground truth of a square window of a world (metres)."""
+    frame = box(0, 0, size_m, size_m)
+    water = _water(country, west, north, size_m)
+    wet = shapely.union_all(list(water.values()))
+    things, basins = [], []
+    for feature in country.features(west, north, west + size_m, north + size_m):
+        kind = KINDS[feature.kind]
+        if not kind.one:
+            if feature.form == "quay":
+                basins.append(_polygon(feature, west, north))
+            continue
+        if kind.level == 0:
+            continue
+        thing = _thing(feature, west, north, size_m, frame)
+        if thing is not None:
+            things.append(thing)
+            if feature.kind == "basin":
+                basins.append(thing.outline)
+    # Quays and basins lie over whatever shore was there.
+    port = shapely.union_all(basins)
+    areas: dict[str, BaseGeometry] = {}
+    for site in country.sites(west, north, west + size_m, north + size_m):
+        outline = Polygon([(x - west, y - north) for x, y in site.outline]).buffer(0).intersection(frame)
+        outline = outline if site.use == "port" else outline.difference(wet)
+        if site.use not in ("sea", "beach") and outline.area > 1:
+            areas[site.use] = shapely.union_all([areas[site.use], outline]) if site.use in areas else outline
+    for name, area in water.items():
+        left = area.difference(port)
+        if left.area > 1:
+            areas[name] = left
+    return TileTruth(size_m, tuple(things), areas)
+
+
+def _polygon(feature: Feature, west: float, north: float) -> BaseGeometry:
+    outline = ribbon(feature.outline, feature.width_m) if feature.width_m and len(feature.outline) > 1 else feature.outline
+    if len(outline) == 1:
+        return Spot(outline[0][0] - west, outline[0][1] - north).buffer(feature.width_m / 2, 6)
+    return Polygon([(x - west, y - north) for x, y in outline]).buffer(0)
+
+
+def _thing(feature: Feature, west: float, north: float, size_m: float, frame: BaseGeometry) -> Thing | None:
+    left, top, right, bottom = feature.bounds
+    whole = _polygon(feature, west, north)
+    share, seen = 1.0, whole
+    if left < west or top < north or right > west + size_m or bottom > north + size_m:
+        seen = whole.intersection(frame)
+        share = seen.area / whole.area if whole.area else 0.0
+    if seen.is_empty or seen.area < 0.5:
+        return None
+    return Thing(feature.kind, feature.colour, feature.form, feature.height_m, seen, share)
+
+
+def _water(country: Country, west: float, north: float, size_m: float) -> dict[str, BaseGeometry]:
+    """River, sea and the sand of beaches as polygons."""
+    at = (np.arange(0, size_m, _WATER_STEP_M) + _WATER_STEP_M / 2).astype(np.float64)
+    x, y = np.meshgrid(west + at, north + at)
+    ground = country.world.ground(x, y)
+    found = {
+        "river": ground.river < 0,
+        "sea": ground.sea < 0,
+        "beach": (ground.sea >= 0) & (ground.sea < 26 * ground.sandy) & (ground.river > 0),
+    }
+    areas: dict[str, BaseGeometry] = {}
+    for name, mask in found.items():
+        if mask.sum() > 25:
+            parts = rasterio.features.shapes(mask.astype(np.uint8), mask=mask, transform=Affine.scale(_WATER_STEP_M))
+            areas[name] = shapely.union_all([shape(part) for part, _ in parts])
+    return areas

@@ -1,0 +1,190 @@
+"""Statements put into words: a short caption, and a description of several sentences in varied wording.
+
+The wording is drawn from a generator seeded by the tile, so a description and its falsified twin differ in nothing but
+the claim that was changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from lrsclip.atlas.claims import AREA, ROOFED, Statement
+from lrsclip.atlas.features import KINDS
+
+_NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+SCENES: dict[str, tuple[str, ...]] = {
+    "airport": ("an airport", "part of an airport"),
+    "bare land": ("bare land", "bare earth"),
+    "baseball field": ("a baseball ground", "a sports ground for baseball"),
+    "beach": ("a beach", "a sandy beach"),
+    "center": ("a civic center", "a center with a large hall"),
+    "church": ("a church and its surroundings", "a churchyard"),
+    "commercial": ("a commercial area", "a business district"),
+    "dense residential": ("a dense residential area", "densely built housing"),
+    "desert": ("a desert", "a sandy desert with dunes"),
+    "farmland": ("farmland", "a piece of farmland"),
+    "forest": ("a forest", "dense woodland"),
+    "industrial": ("an industrial area", "an industrial estate"),
+    "meadow": ("a meadow", "open grassland"),
+    "medium residential": ("a medium density residential area", "a suburb of single houses"),
+    "mountain": ("a mountain", "a rocky mountain slope"),
+    "park": ("a park", "a public park"),
+    "parking": ("a large parking area", "a large car park"),
+    "playground": ("a sports ground", "a playground with sports facilities"),
+    "pond": ("a pond and the land around it", "a pond landscape"),
+    "port": ("a port", "a harbour"),
+    "railway station": ("a railway station", "a train station"),
+    "resort": ("a resort", "a holiday resort"),
+    "river": ("a river", "a broad river"),
+    "school": ("a school", "a school with its grounds"),
+    "sea": ("the sea", "open sea"),
+    "sparse residential": ("a sparse residential area", "a loose settlement among trees"),
+    "square": ("a public square", "a town square"),
+    "stadium": ("a stadium", "a stadium and its surroundings"),
+    "storage tanks": ("an oil storage area", "a tank farm"),
+    "viaduct": ("a road interchange", "an interchange of roads with a viaduct"),
+}
+"""Land use, and water, in words."""
+_CELLS = {
+    "nw": ("in the north-west", "in the upper left corner", "in the northwestern corner"),
+    "n": ("in the north", "at the top", "in the upper middle"),
+    "ne": ("in the north-east", "in the upper right corner", "in the northeastern corner"),
+    "w": ("in the west", "on the left", "in the middle left"),
+    "c": ("in the middle", "in the centre", "in the center of the image"),
+    "e": ("in the east", "on the right", "in the middle right"),
+    "sw": ("in the south-west", "in the lower left corner", "in the southwestern corner"),
+    "s": ("in the south", "at the bottom", "in the lower middle"),
+    "se": ("in the south-east", "in the lower right corner", "in the southeastern corner"),
+    "N": ("in the northern half", "in the upper half", "in the northern half of the image"),
+    "S": ("in the southern half", "in the lower half", "in the southern half of the image"),
+    "W": ("in the western half", "in the left half", "in the western half of the image"),
+    "E": ("in the eastern half", "in the right half", "in the eastern half of the image"),
+}
+_SIDES = {
+    "north": ("north of", "above"), "south": ("south of", "below"), "west": ("west of", "to the left of"),
+    "east": ("east of", "to the right of"),
+}  # fmt: skip
+_STANDS = frozenset({"crane", "storage tank", "car", "truck", "plane", "train", "parasol", "greenhouse"}) | ROOFED
+
+
+def describe(told: Sequence[Statement], rng: np.random.Generator) -> str:
+    """A description of several sentences.
+
+    Args:
+        told: what to say, in this order.
+        rng: decides the wording alone; one draw for each sentence, whatever it says.
+    """
+    compass = bool(rng.random() < 0.6)
+    return " ".join(_sentence(statement, compass, rng.random(4).tolist()) for statement in told)
+
+
+def caption(told: Sequence[Statement], rng: np.random.Generator) -> str:
+    """One short sentence: the scene and its most telling things."""
+    luck = rng.random(3).tolist()
+    scene = next((s for s in told if s.form == "scene"), None)
+    things = [_things(s) for s in told if s.form == "group"][: 2 if luck[1] < 0.6 else 1]
+    if scene is None:
+        areas = [_pick(SCENES[s.subject], luck[0]) for s in told if s.form == "area"][:2]
+        body = " and ".join(areas) or "land"
+    else:
+        body = _pick(SCENES[scene.subject], luck[0])
+    opening = _pick(("An aerial image of {}", "A view of {} from above", "{}"), luck[2]).format(body)
+    text = opening + (" with " + " and ".join(things) if things else "") + "."
+    return text[0].upper() + text[1:]
+
+
+def _pick(choices: Sequence[str], luck: float) -> str:
+    return choices[min(len(choices) - 1, int(luck * len(choices)))]
+
+
+def _where(place: str, compass: bool, luck: float) -> str:
+    north_words, page_words, long_words = _CELLS[place]
+    return (long_words if luck < 0.3 and compass else north_words) if compass else page_words
+
+
+def _things(s: Statement) -> str:
+    """Number, colour and name: "three white storage tanks", "a church with a red roof"."""
+    kind = KINDS[s.subject]
+    one = s.number == 1 and not s.more
+    name = kind.one if one else kind.many
+    number = f"more than {_number(s.number)}" if s.more else "" if not s.number else _number(s.number)
+    if s.colour and s.subject in ROOFED:
+        words = f"{number} {name} with {'a ' if one else ''}{s.colour} roof{'' if one else 's'}"
+    else:
+        words = f"{number} {s.colour} {name}".replace("  ", " ")
+    if one and words.startswith("one "):
+        rest = words[4:]
+        words = ("an " if rest[0] in "aeiou" else "a ") + rest
+    return words.strip()
+
+
+def _number(number: int) -> str:
+    return _NUMBERS[number] if number < len(_NUMBERS) else str(number)
+
+
+def _sentence(s: Statement, compass: bool, luck: list[float]) -> str:
+    make = {"scene": _scene, "area": _area, "group": _group, "way": _way, "trees": _trees, "relation": _relation, "size": _size}[s.form]
+    text = make(s, compass, luck)
+    return text[0].upper() + text[1:] + "."
+
+
+def _scene(s: Statement, compass: bool, luck: list[float]) -> str:
+    scene = _pick(SCENES[s.subject], luck[0])
+    openings = ("this aerial image shows {}", "the picture shows {}", "{} seen from above", "this is {}", "the scene is mainly {}")
+    return _pick(openings, luck[1]).format(scene)
+
+
+def _area(s: Statement, compass: bool, luck: list[float]) -> str:
+    name = _pick(SCENES[s.subject], luck[0])
+    if not s.place:
+        return _pick(("there is {} too", "part of the ground is {}", "{} takes up part of the image"), luck[1]).format(name)
+    where = _where(s.place, compass, luck[2])
+    return _pick(("{1} lies {0}", "{1} there is {0}", "{0} can be seen {1}"), luck[1]).format(name, where)
+
+
+def _group(s: Statement, compass: bool, luck: list[float]) -> str:
+    things = _things(s)
+    one = s.number == 1 and not s.more
+    stands = ("stands" if one else "stand") if s.subject in _STANDS else ("lies" if one else "lie")
+    there = "is" if one else "are"
+    if not s.place:
+        return _pick((f"there {there} {{}}", f"{{}} can be seen", f"one sees {{}}"), luck[1]).format(things)
+    where = _where(s.place, compass, luck[2])
+    forms = (f"{{0}} {stands} {{1}}", f"{{1}} there {there} {{0}}", f"{{0}} can be seen {{1}}", f"{{1}} {stands} {{0}}")
+    return _pick(forms, luck[1]).format(things, where)
+
+
+def _way(s: Statement, compass: bool, luck: list[float]) -> str:
+    name = {"road": "a road", "railway": "a railway line", "river": "a river"}[s.subject]
+    if compass:
+        course = "from north to south" if s.heading == "down" else "from east to west"
+        side = {"w": "western", "e": "eastern", "n": "northern", "s": "southern"}.get(s.place)
+    else:
+        course = "from top to bottom" if s.heading == "down" else "from left to right"
+        side = {"w": "left", "e": "right", "n": "upper", "s": "lower"}.get(s.place)
+    part = f"the {side} part of the image" if side else "the middle of the image"
+    verb = "flows" if s.subject == "river" else "runs"
+    return _pick((f"{name} {verb} {course} through {part}", f"through {part} {name} {verb} {course}"), luck[1])
+
+
+def _trees(s: Statement, compass: bool, luck: list[float]) -> str:
+    many = ("many trees grow here", "there are plenty of trees", "many trees stand around")
+    some = ("there are some trees", "a number of trees grow here", "some trees stand around")
+    return _pick(many if s.number >= 20 else some, luck[1])
+
+
+def _relation(s: Statement, compass: bool, luck: list[float]) -> str:
+    side = _SIDES[s.relation][0 if compass else 1]
+    if s.other.startswith(AREA):
+        area = _pick(SCENES[s.other.removeprefix(AREA)], luck[0])
+        return _pick(("the {0} is {2} {1}", "the {0} lies {2} {1}"), luck[1]).format(KINDS[s.subject].one, area, side)
+    return _pick(("the {0} is {2} the {1}", "the {0} lies {2} the {1}"), luck[1]).format(
+        KINDS[s.subject].one, KINDS[s.other].one, side
+    )
+
+
+def _size(s: Statement, compass: bool, luck: list[float]) -> str:
+    forms = ("the {0} is about {1} metres long", "the {0} measures about {1} metres", "about {1} metres is the length of the {0}")
+    return _pick(forms, luck[1]).format(KINDS[s.subject].one, s.number)
