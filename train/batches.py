@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from lrsclip.tokens import Tokenizer
@@ -61,12 +62,15 @@ class BatchMaker:
         self.world = world or World()
         self.rows = Rows(prepared, row_of, self.world.device, settings.hold_on_device)
         self._captioned = np.array([i for i, r in enumerate(records) if r.captions], dtype=np.int64)
+        self._exact = np.array([r.exact for r in records], dtype=np.bool_)
         self._plain = np.array([i for i, r in enumerate(records) if not r.captions], dtype=np.int64)
 
     @property
     def steps(self) -> int:
         """Steps of an epoch (a last batch that is not full is left out: it would have fewer negatives)."""
-        return (len(self._captioned) + self._plain_shown) // self.settings.batch_size
+        exact = int(self._exact.sum())
+        mixed = len(self._captioned) - exact + self._plain_shown
+        return mixed // self.settings.batch_size + exact // self.settings.batch_size
 
     @property
     def _plain_shown(self) -> int:
@@ -76,8 +80,8 @@ class BatchMaker:
         """The batches of an epoch from `first_step` on, each made while the one before it is learned from."""
         random = np.random.default_rng([self.settings.seed, _ORDER, epoch])
         shown = np.concatenate([self._captioned, random.permutation(self._plain)[: self._plain_shown]])
-        order = random.permutation(shown)
         size = self.settings.batch_size
+        order = self._ordered(shown, size, random)
 
         def make(step: int) -> Batch:
             return self._make(order[step * size : (step + 1) * size], epoch, step, tokenizer)
@@ -90,6 +94,16 @@ class BatchMaker:
                 if step + 1 < self.steps:
                     ahead = pool.submit(make, step + 1)
                 yield batch
+
+    def _ordered(self, shown: np.ndarray, size: int, random: np.random.Generator) -> np.ndarray:
+        """An epoch's order; records with exact texts share batches, because only each other tells them apart."""
+        if not self._exact.any():
+            return random.permutation(shown)
+        batches = []
+        for kind in (False, True):
+            own = random.permutation(shown[self._exact[shown] == kind])
+            batches += list(own[: len(own) // size * size].reshape(-1, size))
+        return np.concatenate([batches[i] for i in random.permutation(len(batches))])
 
     def _make(self, chosen: np.ndarray, epoch: int, step: int, tokenizer: Tokenizer) -> Batch:
         random = np.random.default_rng([self.settings.seed, _DRAW, epoch, step])
@@ -105,6 +119,8 @@ class BatchMaker:
             short_ids = pad_in_front(short_ids, tokenizer.context_length, recipe.front_padding, random)
         change = np.random.default_rng([self.settings.seed, _CHANGE, epoch, step])
         changes = draw_changes(len(chosen), change, self.settings.crop_scale_min, self.settings.colour_jitter)
+        if changes is not None:
+            changes.crops[torch.from_numpy(self._exact[chosen])] = torch.tensor([1.0, 0.0, 0.0])
         return Batch(
             rows,
             tokenizer(long)[own],

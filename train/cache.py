@@ -48,8 +48,35 @@ class Prepared:
         is_features: which of the two.
     """
 
-    rows: Array
+    rows: Array | Joined
     is_features: bool
+
+
+class Joined:
+    """Several arrays read as one, without a copy in memory.
+
+    Args:
+        parts: arrays that differ in their first side alone.
+    """
+
+    def __init__(self, parts: list[Array]) -> None:
+        self._parts, self._starts = parts, np.cumsum([0, *(len(part) for part in parts)])
+        self.shape = (int(self._starts[-1]), *parts[0].shape[1:])
+        self.itemsize = parts[0].itemsize
+
+    def __getitem__(self, rows: int | list[int] | Array) -> Array:
+        if np.ndim(rows) == 0:
+            part = int(np.searchsorted(self._starts, rows, side="right")) - 1
+            one: Array = self._parts[part][rows - self._starts[part]]
+            return one
+        return np.stack([self[int(row)] for row in np.asarray(rows)])
+
+
+def joined(parts: list[Prepared]) -> Prepared:
+    """Several kept sets as one, in this order."""
+    if len(parts) == 1:
+        return parts[0]
+    return Prepared(Joined([part.rows for part in parts if isinstance(part.rows, np.ndarray)]), parts[0].is_features)
 
 
 def open_picture(path: Path) -> Image.Image:

@@ -22,7 +22,8 @@ from lrsclip.errors import DataError, TrainingError
 from lrsclip.files import file_sha256
 from lrsclip.model import DualEncoder, seeded_model
 from lrsclip.precision import pick_device
-from train.cache import prepare
+from train.atlas import read_atlas
+from train.cache import joined, prepare
 from train.command import run_command
 from train.corpus import read_corpus, read_rsicd
 from train.distributed import World, world_of
@@ -134,15 +135,18 @@ def build_corpus(data: Path, settings: Settings, model: DualEncoder, cache: Path
     records = [r for r in read_corpus(data) if r.split == "train" or (r.split, r.source) == ("val", VALIDATION_SOURCE)]
     # with RSICD's own captions only, so that validation follows the protocol that the test split is measured by
     val = [r for r in read_rsicd(data) if r.split == "val" and r.captions] if (data / "RSICD").is_dir() else []
+    atlas = read_atlas(settings.atlas_seeds, settings.atlas_tiles)
     wanted, there = settings.sources, {r.source for r in records if r.split == "train"}
     if wanted is not None and (missing := sorted(set(wanted) - there)):
         known = ", ".join(sorted(there))
         raise DataError(f"{data} has no training pictures of source {missing[0]!r}; there are: {known}")
     return Corpus(
-        train=[r for r in records if r.split == "train" and sentences_of(r) and (wanted is None or r.source in wanted)],
+        train=[r for r in records if r.split == "train" and sentences_of(r) and (wanted is None or r.source in wanted)]
+        + atlas,
         val=val,
-        prepared=prepare(records, model, cache, settings),
-        row_of={r.key: i for i, r in enumerate(records)},
+        # The worlds are kept in a file of their own, so that other worlds leave the pictures' one as it is.
+        prepared=joined([prepare(part, model, cache, settings) for part in (records, atlas) if part]),
+        row_of={r.key: i for i, r in enumerate([*records, *atlas])},
     )
 
 

@@ -30,6 +30,7 @@ class Record:
         split: `train`, `val` or `test`.
         captions: human captions as given, duplicates included (evaluation protocols count them); may be empty.
         label: scene class in plain words, or None.
+        exact: the captions count things and name their places, so no crop of the picture is described by them.
     """
 
     source: str
@@ -37,6 +38,7 @@ class Record:
     split: str
     captions: tuple[str, ...] = ()
     label: str | None = None
+    exact: bool = False
 
     @property
     def key(self) -> str:

@@ -63,6 +63,8 @@ class Settings(BaseModel):
     average_decay: float = Field(default=0.0, ge=0, lt=1)  # measured and kept is a running average of the weights
     seed: int = Field(default=0, ge=0, lt=2**63)
     recipe: Recipe = Recipe(name="lrsclip")  # in JSON: a name in configs/recipes/, or the recipe itself
+    atlas_seeds: tuple[int, ...] = ()  # worlds of the atlas to learn from as well; drawn where they are not yet
+    atlas_tiles: PositiveInt = 1024  # of each of them
     sources: tuple[str, ...] | None = None  # train on these data sets alone
     micro_batch: PositiveInt | None = None  # pictures that a process encodes at once (gradient caching); None: all
     hold_on_device: bool | None = None  # prepared pictures in the device's memory; None: on a GPU where they fit

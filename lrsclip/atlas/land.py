@@ -140,6 +140,8 @@ def _rock(canvas: Canvas, window: Window, mask: Mask) -> None:
     relief = canvas.relief[window]
     crag = 0.8 * canvas.noise(110, window, name="crag", roughness=0.7) + 0.35 * canvas.noise(24, window)
     relief[mask] += (6 * crag * np.minimum(1, relief / 40))[mask]
+    if min(relief.shape) < 2:  # a sliver at the window's edge, cut away with the margin
+        return
     slope = np.hypot(*np.gradient(relief, canvas.m_px))
     green = _FOREST[canvas.light.season]
     stops = (green[1], green[2], "#77714f", "#8c8069", "#a3968a", "#8f8882")

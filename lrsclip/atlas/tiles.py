@@ -34,6 +34,10 @@ from lrsclip.tiles.source import Tile
 from lrsclip.user_cache import user_cache
 
 TILE_PX = 192
+DEFAULT_SEED = 0
+"""The world of the demo; never trained on."""
+GROUNDING_SEED = 7
+"""The world of the grounding test; never trained on."""
 _BLOCK = 4  # tiles along the side of what is rendered at once
 _KEPT_TILES = 16_384
 _WEST_M, _NORTH_M = 400_000.0, 4_588_000.0
@@ -67,7 +71,7 @@ class AtlasTiles:
         TileSourceError: a number is out of range.
     """
 
-    def __init__(self, seed: int = 0, tiles: int = 1024, px_m: float = 1.0) -> None:
+    def __init__(self, seed: int = DEFAULT_SEED, tiles: int = 1024, px_m: float = 1.0) -> None:
         if not 1 <= tiles <= 4_000_000:
             raise TileSourceError(f"atlas: tiles is {tiles}; choose 1 to 4,000,000")
         if not 0.25 <= px_m <= 2:
@@ -141,7 +145,7 @@ class AtlasTiles:
     def picture(self, tile_id: str) -> Image.Image:
         """The rendered tile, RGB."""
         row, column = self._check(tile_id)
-        kept = self._folder() / f"{tile_id}.jpg"
+        kept = self.kept_file(tile_id)
         try:
             with Image.open(kept) as image:
                 return image.convert("RGB")
@@ -153,6 +157,10 @@ class AtlasTiles:
             block = self._recent(row // _BLOCK, column // _BLOCK)
         left, top = column % _BLOCK * TILE_PX, row % _BLOCK * TILE_PX
         return block.crop((left, top, left + TILE_PX, top + TILE_PX))
+
+    def kept_file(self, tile_id: str) -> Path:
+        """Where `prepare` keeps a tile's picture."""
+        return self._folder() / f"{tile_id}.jpg"
 
     def texts(self, tile_id: str) -> AtlasText:
         """Short and long text of a tile."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from lrsclip.bundle import LRSCLIP
 from lrsclip.errors import DataError
 from lrsclip.metrics.selo_map import SeloProtocol, selo_protocol
+from train.evaluation.atlas import GROUNDING, run_grounding
 from train.evaluation.classification import CLASSIFICATION, classification
 from train.evaluation.localization import read_choice, read_scenes, run_choice, run_selo
 from train.evaluation.result import Result
@@ -25,7 +26,7 @@ from train.evaluation.vectors import PictureVectors
 Measure = Callable[[LRSCLIP, PictureVectors], list[Result]]
 
 LOCALIZATION = "localization"
-TASKS = (SHORT, LONG, CLASSIFICATION, LOCALIZATION, SYNONYMS)
+TASKS = (SHORT, LONG, CLASSIFICATION, LOCALIZATION, SYNONYMS, GROUNDING)
 LOCALIZATION_SETS = ("choice", "air-slt")
 SETS = tuple(dict.fromkeys([*CAPTION_SETS, *CLASS_SETS, *LOCALIZATION_SETS]))
 SELO_PROTOCOL = "standard"
@@ -86,6 +87,9 @@ def plan(wishes: Wishes) -> Plan:
     for task in wishes.tasks:
         if task == SYNONYMS:
             jobs += [Job(task, _synonyms)] if wishes.sets is None else []  # it belongs to no data set
+            continue
+        if task == GROUNDING:
+            jobs += [Job(task, run_grounding)] if wishes.sets is None else []  # it draws its own pictures
             continue
         found, missing = _localization_jobs(wishes) if task == LOCALIZATION else _picture_jobs(wishes, task)
         jobs += found

@@ -1,0 +1,38 @@
+"""The atlas as training data: rendered tiles of worlds that nothing is measured on, with their true descriptions."""
+
+from __future__ import annotations
+
+import re
+
+from tqdm import tqdm
+
+from lrsclip.atlas.tiles import DEFAULT_SEED, GROUNDING_SEED, AtlasTiles
+from lrsclip.errors import TrainingError
+from train.readers import Record
+
+_SENTENCE = re.compile(r"(?<=\.) ")
+
+
+def read_atlas(seeds: tuple[int, ...], tiles: int) -> list[Record]:
+    """Draw what is missing, and read the records of some worlds, all of split `train`.
+
+    Args:
+        seeds: the worlds.
+        tiles: of each world.
+
+    Raises:
+        TrainingError: a world is one that is measured on.
+        TileSourceError: the user's cache cannot be written.
+    """
+    records = []
+    for seed in seeds:
+        if seed in (DEFAULT_SEED, GROUNDING_SEED):
+            raise TrainingError(f"atlas seed {seed} is measured on; train on other worlds")
+        source = AtlasTiles(seed, tiles)
+        with tqdm(total=len(source), desc=f"drawing atlas {seed}", unit="tile", delay=2) as bar:
+            source.prepare(lambda done, _total, bar=bar: bar.update(done - bar.n))
+        for tile_id in source.tile_ids():
+            texts = source.texts(tile_id)
+            sentences = (texts.short, *_SENTENCE.split(texts.long))
+            records.append(Record("atlas", source.kept_file(tile_id), "train", sentences, None, exact=True))
+    return records
