@@ -14,9 +14,9 @@ from app.pages import build, serve
 from app.state import AppState
 from lrsclip import LRSCLIPError
 from lrsclip.index import TileIndex, build_index, default_cache_dir
-from lrsclip.tiles import TileSource, open_source
-from lrsclip.tiles.demo import demo_folder
+from lrsclip.tiles import Preparable, TileSource, open_source
 
+DEFAULT_TILES = "atlas"
 EXIT_ERROR = 2
 EXIT_STOPPED = 130  # what a shell expects after Ctrl-C
 
@@ -44,20 +44,29 @@ def open_state(tiles: str | None, checkpoint: str, index_dir: Path | None = None
     """Load a checkpoint and open tiles, whose index is read from the cache or built there.
 
     Args:
-        tiles: a folder of pictures; None for the demo tiles that the project paints itself.
+        tiles: address of a tile source; None for the landscape that the project renders itself.
         checkpoint: as `lrsclip.load` takes it.
         index_dir: the index's folder; None for one in the user's cache.
 
     Raises:
         LRSCLIPError: the checkpoint, the tiles or the index cannot be used.
     """
-    source = open_source(str(demo_folder()) if tiles is None else tiles)
+    source = open_source(DEFAULT_TILES if tiles is None else tiles)
     bundle = lrsclip.load(checkpoint)
+    _prepare(source)
     directory = default_cache_dir(source, bundle) if index_dir is None else index_dir
     index = _index(source, bundle, directory)
     for skipped in index.manifest.skipped:
         print(f"left out: {skipped.reason}", file=sys.stderr)
     return AppState(bundle, index, source)
+
+
+def _prepare(source: TileSource) -> None:
+    """Have the tiles made that are not there yet, with a bar."""
+    if not isinstance(source, Preparable):
+        return
+    with tqdm(total=len(source), desc="drawing the atlas, once", unit="tile", leave=False, delay=1) as bar:
+        source.prepare(lambda done, _total: bar.update(done - bar.n))
 
 
 def _index(source: TileSource, bundle: lrsclip.LRSCLIP, directory: Path) -> TileIndex:
@@ -76,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Search, classify and localise in a folder of satellite or aerial pictures, in the browser.",
     )
     parser.add_argument(
-        "--tiles", metavar="DIR", help="folder of pictures (default: demo tiles that the project paints)"
+        "--tiles", metavar="SPEC", help="folder of pictures, or atlas:?seed=N (default: atlas, a rendered landscape)"
     )
     parser.add_argument(
         "--checkpoint", default="tiny", help="name, folder or Hub address of a checkpoint (default: tiny)"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from functools import partial
+from typing import Any
 
 from tqdm import tqdm
 
@@ -30,9 +32,13 @@ def read_atlas(seeds: tuple[int, ...], tiles: int) -> list[Record]:
             raise TrainingError(f"atlas seed {seed} is measured on; train on other worlds")
         source = AtlasTiles(seed, tiles)
         with tqdm(total=len(source), desc=f"drawing atlas {seed}", unit="tile", delay=2) as bar:
-            source.prepare(lambda done, _total, bar=bar: bar.update(done - bar.n))
+            source.prepare(partial(_show, bar))
         for tile_id in source.tile_ids():
             texts = source.texts(tile_id)
             sentences = (texts.short, *_SENTENCE.split(texts.long))
             records.append(Record("atlas", source.kept_file(tile_id), "train", sentences, None, exact=True))
     return records
+
+
+def _show(bar: Any, done: int, _total: int) -> None:
+    bar.update(done - bar.n)

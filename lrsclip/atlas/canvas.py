@@ -7,6 +7,7 @@ halving it at the end smooths every edge.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -96,8 +97,8 @@ class Canvas:
     def axes(self, window: Window | None = None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Places of pixel middles in metres: x as (1, columns) and y as (rows, 1)."""
         rows, columns = window or self.whole
-        x = self.west + (np.arange(columns.start, columns.stop) + 0.5) * self.m_px
-        y = self.north + (np.arange(rows.start, rows.stop) + 0.5) * self.m_px
+        x = np.asarray(self.west + (np.arange(columns.start, columns.stop) + 0.5) * self.m_px, np.float64)
+        y = np.asarray(self.north + (np.arange(rows.start, rows.stop) + 0.5) * self.m_px, np.float64)
         return x[None, :], y[:, None]
 
     def window(self, points: Sequence[Point], margin: float = 0.0) -> Window:
@@ -131,10 +132,7 @@ class Canvas:
         if not mask.size:
             return
         shown = rgb(colour) if isinstance(colour, str) else colour
-        if shown.ndim == 1:
-            shown = shown * (1 + 0.03 * self.noise(1.5, window)[mask][:, None])
-        else:
-            shown = shown[mask]
+        shown = shown * (1 + 0.03 * self.noise(1.5, window)[mask][:, None]) if shown.ndim == 1 else shown[mask]
         self.colour[window][mask] = shown
         if height is not None:
             self.height[window][mask] = height[mask] if isinstance(height, np.ndarray) else height
@@ -156,7 +154,7 @@ class Canvas:
 
     def dashes(self, path: Sequence[Point], width_m: float, colour: str, dash: float, gap: float) -> None:
         """Draw a broken line along a path of straight pieces."""
-        for (ax, ay), (bx, by) in zip(path, path[1:], strict=False):
+        for (ax, ay), (bx, by) in itertools.pairwise(path):
             length = math.hypot(bx - ax, by - ay)
             for at in np.arange(0, length, dash + gap).tolist():
                 s, e = at / length, min(1.0, (at + dash) / length)

@@ -19,27 +19,37 @@ def rng_at(seed: int, name: str, *place: int) -> np.random.Generator:
     return np.random.default_rng([seed & 0xFFFFFFFF, zlib.crc32(name.encode()), *(p & 0xFFFFFFFF for p in place)])
 
 
-def field(seed: int, name: str, x: NDArray[np.float64], y: NDArray[np.float64], size_m: float, octaves: int = 3) -> Field:
+def field(
+    seed: int, name: str, x: NDArray[np.float64], y: NDArray[np.float64], size_m: float, octaves: int = 3
+) -> Field:
     """Smooth noise in 0..1 over the endless plane, at places x and y (any equal shape), lumps of about `size_m`."""
     key = np.uint32(zlib.crc32(f"{seed} {name}".encode()))
     total = np.zeros(np.shape(x), np.float32)
     weight = 0.0
     for octave in range(octaves):
         step = size_m / 2**octave
-        total += np.float32(0.5**octave) * _lattice(key + np.uint32(octave * 7919), np.asarray(x) / step, np.asarray(y) / step)
+        total += np.float32(0.5**octave) * _lattice(
+            key + np.uint32(octave * 7919), np.asarray(x) / step, np.asarray(y) / step
+        )
         weight += 0.5**octave
     return total / np.float32(weight)
 
 
 def _lattice(key: np.uint32, x: NDArray[np.float64], y: NDArray[np.float64]) -> Field:
     left, top = np.floor(x), np.floor(y)
-    u, v = (x - left).astype(np.float32), (y - top).astype(np.float32)
-    u, v = u * u * u * (u * (u * 6 - 15) + 10), v * v * v * (v * (v * 6 - 15) + 10)
-    i, j = left.astype(np.int64), top.astype(np.int64)
+    u, v = _smooth(x - left), _smooth(y - top)
+    i, j = np.asarray(left, np.int64), np.asarray(top, np.int64)
     near = _hashed(key, i, j) * (1 - u) + _hashed(key, i + 1, j) * u
     far = _hashed(key, i, j + 1) * (1 - u) + _hashed(key, i + 1, j + 1) * u
-    mixed: Field = near * (1 - v) + far * v
+    mixed: Field = np.asarray(near * (1 - v) + far * v, np.float32)
     return mixed
+
+
+def _smooth(within: NDArray[np.float64]) -> Field:
+    """0 to 1 with flat ends, so that neighbouring cells join without an edge."""
+    share = within.astype(np.float32)
+    smooth: Field = share * share * share * (share * (share * 6 - 15) + 10)
+    return smooth
 
 
 def _hashed(key: np.uint32, i: NDArray[np.int64], j: NDArray[np.int64]) -> Field:

@@ -52,7 +52,11 @@ def _covered(area: BaseGeometry | None, truth: TileTruth) -> float:
 
 
 def _group(s: Statement, truth: TileTruth) -> bool | None:
-    kept = [t for t in truth.things if t.kind == s.subject and (not s.colour or t.colour == s.colour) and t.share >= SLIVER_SHARE]
+    kept = [
+        t
+        for t in truth.things
+        if t.kind == s.subject and (not s.colour or t.colour == s.colour) and t.share >= SLIVER_SHARE
+    ]
     sure = [t for t in kept if t.share >= SEEN_SHARE]
     lowest, highest = len(sure), len(kept)
     if s.number:
@@ -82,9 +86,11 @@ def _placed(outlines: list[BaseGeometry], place: str, size_m: float) -> bool:
     else:
         half = size_m / 2
         room = {
-            "N": box(0, 0, size_m, half), "S": box(0, half, size_m, size_m), "W": box(0, 0, half, size_m),
+            "N": box(0, 0, size_m, half),
+            "S": box(0, half, size_m, size_m),
+            "W": box(0, 0, half, size_m),
             "E": box(half, 0, size_m, size_m),
-        }[place]  # fmt: skip
+        }[place]
     return bool(outlines) and all(room.intersects(outline.centroid) for outline in outlines)
 
 
@@ -152,4 +158,4 @@ def _size(s: Statement, truth: TileTruth) -> bool | None:
     # The farthest two corners of what surrounds it, and the side that its area leaves for a rectangle of that diagonal.
     hull = list(one.outline.convex_hull.exterior.coords)
     farthest = max(math.dist(a, b) for a in hull for b in hull)
-    return True if 0.70 * farthest - 6 <= s.number <= farthest + 6 and s.number > 0 else False
+    return bool(0.7 * farthest - 6 <= s.number <= farthest + 6 and s.number > 0)

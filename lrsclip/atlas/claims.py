@@ -23,9 +23,25 @@ CELLS = ("nw", "n", "ne", "w", "c", "e", "sw", "s", "se")
 """The nine thirds-by-thirds of a tile, row by row."""
 HALVES = ("N", "S", "W", "E")
 _OPPOSITE = {
-    "nw": "se", "n": "s", "ne": "sw", "w": "e", "e": "w", "sw": "ne", "s": "n", "se": "nw", "N": "S", "S": "N",
-    "W": "E", "E": "W", "north": "south", "south": "north", "west": "east", "east": "west", "down": "across", "across": "down",
-}  # fmt: skip
+    "nw": "se",
+    "n": "s",
+    "ne": "sw",
+    "w": "e",
+    "e": "w",
+    "sw": "ne",
+    "s": "n",
+    "se": "nw",
+    "N": "S",
+    "S": "N",
+    "W": "E",
+    "E": "W",
+    "north": "south",
+    "south": "north",
+    "west": "east",
+    "east": "west",
+    "down": "across",
+    "across": "down",
+}
 _COLOURS = {
     "roof": ("red", "brown", "grey", "orange", "white", "blue"),
     "crop": ("green", "dark green", "light green", "yellow", "brown"),
@@ -35,11 +51,33 @@ _COLOURS = {
 }
 ROOFED = frozenset(
     {
-        "house", "apartment block", "tower", "shop", "factory hall", "warehouse", "school building", "church", "terminal",
-        "hangar", "station", "centre hall", "hotel", "barn",
+        "house",
+        "apartment block",
+        "tower",
+        "shop",
+        "factory hall",
+        "warehouse",
+        "school building",
+        "church",
+        "terminal",
+        "hangar",
+        "station",
+        "centre hall",
+        "hotel",
+        "barn",
     }
-)  # fmt: skip
-COLOURED = ROOFED | {"crop", "storage tank", "tennis court", "basketball court", "running track", "ship", "train", "crane", "stadium"}
+)
+COLOURED = ROOFED | {
+    "crop",
+    "storage tank",
+    "tennis court",
+    "basketball court",
+    "running track",
+    "ship",
+    "train",
+    "crane",
+    "stadium",
+}
 AREA = "area "
 """Marks a land use where a kind could stand too."""
 WAYS = frozenset({"road", "railway", "river"})
@@ -54,7 +92,8 @@ class Statement:
 
     Attributes:
         form: "scene" (the tile is mainly this), "area" (a part of it is), "group" (things of a kind), "way" (a line
-            through the tile), "trees", "relation" (of two single things, or of one to an area), "size" (of a single thing).
+            through the tile), "trees", "relation" (of two single things, or of one to an area), "size" (of a single
+            thing).
         subject: land use or kind.
         number: how many, 0 where nothing is said of it; of a size, metres in tens.
         more: whether there are more than `number`.
@@ -208,7 +247,16 @@ def _changed(s: Statement, truth: TileTruth, kind: ClaimKind) -> Iterator[Statem
         for other in _alike(s.subject):
             yield replace(s, subject=other)
     elif kind == "object" and s.form == "area":
-        for other in ("farmland", "forest", "industrial", "dense residential", "park", "desert", "storage tanks", "port"):
+        for other in (
+            "farmland",
+            "forest",
+            "industrial",
+            "dense residential",
+            "park",
+            "desert",
+            "storage tanks",
+            "port",
+        ):
             if other not in truth.areas:
                 yield replace(s, subject=other)
     elif kind == "place" and s.place in _OPPOSITE:
@@ -226,13 +274,25 @@ def _palette(kind: str) -> tuple[str, ...]:
 
 
 _FAMILIES = (
-    ("house", "apartment block", "tower", "shop", "factory hall", "warehouse", "school building", "church", "hangar", "hotel", "barn"),
+    (
+        "house",
+        "apartment block",
+        "tower",
+        "shop",
+        "factory hall",
+        "warehouse",
+        "school building",
+        "church",
+        "hangar",
+        "hotel",
+        "barn",
+    ),
     ("tennis court", "basketball court", "baseball field", "football pitch", "running track", "stadium"),
     ("plane", "boat", "ship", "train", "truck", "car"),
     ("pond", "pool", "fountain", "storage tank", "basin"),
     ("crop", "parking lot", "pond", "square"),
     ("bridge", "viaduct", "runway", "pier", "crane", "platform"),
-)  # fmt: skip
+)
 
 
 def _alike(kind: str) -> Iterator[str]:

@@ -81,7 +81,7 @@ class Country:
         PAINTERS[site.use](plot)
         return tuple(plot.features)
 
-    def _shore(self, west: float, north: float, east: float, south: float) -> "_Lookup":
+    def _shore(self, west: float, north: float, east: float, south: float) -> _Lookup:
         x = np.arange(west - 20, east + 20 + _GRID_M, _GRID_M)
         y = np.arange(north - 20, south + 20 + _GRID_M, _GRID_M)
         return _Lookup(x[0], y[0], self.world.ground(*np.meshgrid(x, y)).water)

@@ -18,13 +18,26 @@ Draw = Callable[[Canvas, Feature], None]
 DRAW: dict[str, Draw] = {}
 
 _ROOF = {
-    "red": "#9a5443", "brown": "#75594a", "grey": "#7d7e80", "orange": "#bd7d52", "white": "#dedcd5", "blue": "#4f739f",
-    "green": "#5d8068", "black": "#3b3d42", "yellow": "#cdb45c",
-}  # fmt: skip
+    "red": "#9a5443",
+    "brown": "#75594a",
+    "grey": "#7d7e80",
+    "orange": "#bd7d52",
+    "white": "#dedcd5",
+    "blue": "#4f739f",
+    "green": "#5d8068",
+    "black": "#3b3d42",
+    "yellow": "#cdb45c",
+}
 _PAINT = {
-    "red": "#a02f28", "blue": "#2d4f8c", "grey": "#9a9da0", "white": "#eceae6", "black": "#2b2d31", "green": "#3f7350",
-    "brown": "#7c5138", "orange": "#cf7a30",
-}  # fmt: skip
+    "red": "#a02f28",
+    "blue": "#2d4f8c",
+    "grey": "#9a9da0",
+    "white": "#eceae6",
+    "black": "#2b2d31",
+    "green": "#3f7350",
+    "brown": "#7c5138",
+    "orange": "#cf7a30",
+}
 _COURT = {"green": "#4a7a55", "blue": "#3d6aa0", "red": "#a2563f"}
 
 
@@ -73,7 +86,9 @@ def _pitched(canvas: Canvas, f: Feature) -> None:
         slope = (depth / 2 - crosswise) if width >= depth else (width / 2 - lengthwise)
     else:
         slope = np.minimum(depth / 2 - crosswise, width / 2 - lengthwise)
-    canvas.lay(window, mask, _varied(_ROOF[f.colour or "grey"], f), (f.height_m + rise * slope.clip(0)).astype(np.float32))
+    canvas.lay(
+        window, mask, _varied(_ROOF[f.colour or "grey"], f), (f.height_m + rise * slope.clip(0)).astype(np.float32)
+    )
 
 
 @draws("church")
@@ -82,7 +97,10 @@ def _church(canvas: Canvas, f: Feature) -> None:
     a, b = f.outline[:2]
     turn = math.atan2(b[1] - a[1], b[0] - a[0])
     colour = _varied(_ROOF[f.colour or "grey"], f)
-    for long, wide, shift, angle in ((width, depth * 0.62, 0.0, turn), (depth * 1.75, depth * 0.55, -width * 0.14, turn + math.pi / 2)):
+    for long, wide, shift, angle in (
+        (width, depth * 0.62, 0.0, turn),
+        (depth * 1.75, depth * 0.55, -width * 0.14, turn + math.pi / 2),
+    ):
         spot = at[0] + shift * math.cos(turn), at[1] + shift * math.sin(turn)
         part = Feature("church", box(*spot, long, wide, angle), f.colour, angle=angle)
         window, mask = canvas.stencil(part.outline)
@@ -94,7 +112,19 @@ def _church(canvas: Canvas, f: Feature) -> None:
     canvas.shape(box(*tower, 5, 5, turn), "#59616a", 33)
 
 
-@draws("apartment block", "tower", "shop", "school building", "hotel", "terminal", "centre hall", "warehouse", "hangar", "greenhouse", "factory hall")
+@draws(
+    "apartment block",
+    "tower",
+    "shop",
+    "school building",
+    "hotel",
+    "terminal",
+    "centre hall",
+    "warehouse",
+    "hangar",
+    "greenhouse",
+    "factory hall",
+)
 def _flat(canvas: Canvas, f: Feature) -> None:
     colour = _varied(_ROOF[f.colour or "grey"], f)
     window, mask = canvas.stencil(f.outline)
@@ -105,7 +135,9 @@ def _flat(canvas: Canvas, f: Feature) -> None:
         x, y = canvas.axes(window)
         radius = max(math.dist(at, p) for p in f.outline)
         away = np.hypot(x - at[0], y - at[1]) / radius
-        canvas.lay(window, mask, colour, (f.height_m * (0.55 + 0.45 * np.sqrt((1 - away**2).clip(0)))).astype(np.float32))
+        canvas.lay(
+            window, mask, colour, (f.height_m * (0.55 + 0.45 * np.sqrt((1 - away**2).clip(0)))).astype(np.float32)
+        )
         for p in f.outline[::3]:
             canvas.line([at, p], 0.8, colour * 0.8)
         canvas.disc(*at, radius * 0.22, colour * 0.75, f.height_m)
@@ -129,9 +161,11 @@ def _roof_clutter(canvas: Canvas, f: Feature, at: Point, width: float, depth: fl
     turn = math.atan2(b[1] - a[1], b[0] - a[0])
     for _ in range(int(rng.integers(2, 7)) if min(width, depth) > 10 else 1):
         u, v = rng.uniform(-0.38, 0.38) * width, rng.uniform(-0.34, 0.34) * depth
-        size = rng.uniform(1.4, 4.5, 2)
+        wide, deep = rng.uniform(1.4, 4.5, 2).tolist()
         tone = str(rng.choice(["#c9c9c6", "#8b8d8f", "#5f6164", "#d8d6d0"]))
-        canvas.shape(box(*place([(u, v)], *at, 1, 1, turn)[0], *size.tolist(), turn), tone, f.height_m + float(rng.uniform(1, 3)))
+        canvas.shape(
+            box(*place([(u, v)], *at, 1, 1, turn)[0], wide, deep, turn), tone, f.height_m + float(rng.uniform(1, 3))
+        )
 
 
 @draws("storage tank")
@@ -150,7 +184,11 @@ def _stadium(canvas: Canvas, f: Feature) -> None:
     colour, at = rgb(_ROOF[f.colour or "grey"]), middle(f.outline)
     for number, share in enumerate(np.linspace(1, 0.62, 9).tolist()):
         ring = place([(x - at[0], y - at[1]) for x, y in f.outline], *at, share, share, 0)
-        canvas.shape(ring, colour * (1 - 0.04 * (number % 2)) if number < 3 else _varied("#9c9a95", f) * (1 - 0.08 * (number % 2)), f.height_m * (1 - number / 9) + 1)
+        canvas.shape(
+            ring,
+            colour * (1 - 0.04 * (number % 2)) if number < 3 else _varied("#9c9a95", f) * (1 - 0.08 * (number % 2)),
+            f.height_m * (1 - number / 9) + 1,
+        )
     canvas.shape(place([(x - at[0], y - at[1]) for x, y in f.outline], *at, 0.60, 0.60, 0), "#6d7f4a", 0)
 
 
@@ -177,7 +215,7 @@ def _pitch(canvas: Canvas, f: Feature) -> None:
     window, mask = canvas.stencil(f.outline)
     if not mask.any():
         return
-    at, width, depth = _frame(f)
+    at, _width, _depth = _frame(f)
     lengthwise, _ = _axes(canvas, f, window, at)
     canvas.lay(window, mask, "#5b8a3d", 0.0)
     stripes = 1 + 0.06 * np.sign(np.sin(lengthwise * (2 * math.pi / 12)))
@@ -214,7 +252,9 @@ def _baseball(canvas: Canvas, f: Feature) -> None:
         return place([(u * reach, v * reach)], *tip, 1, 1, f.angle)[0]
 
     canvas.shape(f.outline, "#a98a5e")
-    window, mask = canvas.stencil([tip, *(place([(p[0] - tip[0], p[1] - tip[1])], *tip, 0.94, 0.94, 0)[0] for p in f.outline[1:])])
+    window, mask = canvas.stencil(
+        [tip, *(place([(p[0] - tip[0], p[1] - tip[1])], *tip, 0.94, 0.94, 0)[0] for p in f.outline[1:])]
+    )
     canvas.lay(window, mask, "#5f8a40")
     canvas.disc(*at(0.26, 0), reach * 0.30, "#b48e62")
     canvas.shape(box(*at(0.27, 0), reach * 0.30, reach * 0.30, f.angle + math.pi / 4), "#658f44")
@@ -230,7 +270,10 @@ def _tree(canvas: Canvas, f: Feature) -> None:
     variant = int(abs(x * 7 + y * 13)) % 6
     dome, mask, shade = _crown(round(radius * 2), variant, canvas.m_px)
     rows, columns = dome.shape
-    top, left = round((y - canvas.north) / canvas.m_px) - rows // 2, round((x - canvas.west) / canvas.m_px) - columns // 2
+    top, left = (
+        round((y - canvas.north) / canvas.m_px) - rows // 2,
+        round((x - canvas.west) / canvas.m_px) - columns // 2,
+    )
     r0, r1, c0, c1 = max(0, -top), min(rows, canvas.rows - top), max(0, -left), min(columns, canvas.columns - left)
     if r0 >= r1 or c0 >= c1:
         return
@@ -239,7 +282,9 @@ def _tree(canvas: Canvas, f: Feature) -> None:
     here = canvas.height[window]
     above = mask[r0:r1, c0:c1] & (part > here)
     here[above] = part[above]
-    canvas.colour[window][above] = _varied(_TREES[canvas.light.season][variant % 3], f, 0.16) * shade[r0:r1, c0:c1][above][:, None]
+    canvas.colour[window][above] = (
+        _varied(_TREES[canvas.light.season][variant % 3], f, 0.16) * shade[r0:r1, c0:c1][above][:, None]
+    )
 
 
 _TREES = {
@@ -290,7 +335,9 @@ def _train(canvas: Canvas, f: Feature) -> None:
     wagons = max(1, round(width / 23))
     for number in range(wagons):
         u = (number + 0.5) * width / wagons - width / 2
-        canvas.shape(box(*place([(u, 0)], *at, 1, 1, turn)[0], width / wagons - 1.4, depth, turn), _PAINT[f.colour or "red"], 4)
+        canvas.shape(
+            box(*place([(u, 0)], *at, 1, 1, turn)[0], width / wagons - 1.4, depth, turn), _PAINT[f.colour or "red"], 4
+        )
         canvas.shape(box(*place([(u, 0)], *at, 1, 1, turn)[0], width / wagons - 4, depth * 0.4, turn), "#c9cbcc", 4.3)
 
 
@@ -311,7 +358,11 @@ def _boat(canvas: Canvas, f: Feature) -> None:
     turn = math.atan2(b[1] - a[1], b[0] - a[0])
     hull = [(0.5, 0), (0.3, 0.5), (-0.5, 0.45), (-0.5, -0.45), (0.3, -0.5)]
     ship = f.kind == "ship"
-    canvas.shape(place(hull, *at, width, depth, turn), _varied(_PAINT[f.colour], f) if ship else rgb("#f3f3f0"), 5 if ship else 1.6)
+    canvas.shape(
+        place(hull, *at, width, depth, turn),
+        _varied(_PAINT[f.colour], f) if ship else rgb("#f3f3f0"),
+        5 if ship else 1.6,
+    )
     if not ship:
         canvas.shape(box(*at, width * 0.3, depth * 0.5, turn), "#4a6078", 2.4)
         return
@@ -358,9 +409,10 @@ def _lawn(canvas: Canvas, f: Feature) -> None:
 @draws("pavement", "apron", "square", "parking lot")
 def _paved(canvas: Canvas, f: Feature) -> None:
     stops = {
-        "apron": ("#96958f", "#a5a49e", "#b3b2ac"), "square": ("#b3aa9a", "#c0b7a6", "#ccc4b4"),
+        "apron": ("#96958f", "#a5a49e", "#b3b2ac"),
+        "square": ("#b3aa9a", "#c0b7a6", "#ccc4b4"),
         "parking lot": ("#5b5d60", "#68696c", "#757678"),
-    }.get(f.kind, ("#9c988c", "#a9a599", "#b5b1a5"))  # fmt: skip
+    }.get(f.kind, ("#9c988c", "#a9a599", "#b5b1a5"))
     window, mask = canvas.stencil(f.outline)
     canvas.tint(window, mask, stops, 0.7 * canvas.noise(30, window) + 0.4 * canvas.noise(3, window))
     canvas.height[window][mask] = 0
@@ -383,9 +435,12 @@ def _slots(canvas: Canvas, f: Feature) -> None:
 @draws("road", "street", "lane", "path", "taxiway")
 def _way(canvas: Canvas, f: Feature) -> None:
     edge, top = {
-        "road": ("#a09d95", "#66676a"), "street": ("#a3a098", "#727375"), "lane": ("#9b8d70", "#b0a180"),
-        "path": ("#b8aa8a", "#c5b797"), "taxiway": ("#8f8e86", "#9a9993"),
-    }[f.kind]  # fmt: skip
+        "road": ("#a09d95", "#66676a"),
+        "street": ("#a3a098", "#727375"),
+        "lane": ("#9b8d70", "#b0a180"),
+        "path": ("#b8aa8a", "#c5b797"),
+        "taxiway": ("#8f8e86", "#9a9993"),
+    }[f.kind]
     canvas.line(f.outline, f.width_m, edge, 0)
     if f.kind in ("road", "street", "taxiway"):
         canvas.line(f.outline, f.width_m - (2.4 if f.kind != "taxiway" else 3), top, 0)
@@ -429,7 +484,10 @@ def _bridge(canvas: Canvas, f: Feature) -> None:
         path = [((a[0] + b[0]) / 2, (a[1] + b[1]) / 2), ((c[0] + d[0]) / 2, (c[1] + d[1]) / 2)]
         breadth = math.dist(a, b)
     else:
-        path = [((f.outline[k][0] + f.outline[n - 1 - k][0]) / 2, (f.outline[k][1] + f.outline[n - 1 - k][1]) / 2) for k in range(n // 2)]
+        path = [
+            ((f.outline[k][0] + f.outline[n - 1 - k][0]) / 2, (f.outline[k][1] + f.outline[n - 1 - k][1]) / 2)
+            for k in range(n // 2)
+        ]
         breadth = math.dist(f.outline[0], f.outline[n - 1])
     canvas.line(path, breadth - 2, "#6c6d6f" if f.form != "railway" else "#857d72", f.height_m)
     canvas.dashes(path, 0.4, "#e4e4de", 4, 6)
@@ -439,5 +497,3 @@ def _bridge(canvas: Canvas, f: Feature) -> None:
 def _roundabout(canvas: Canvas, f: Feature) -> None:
     at = middle(f.outline)
     canvas.disc(*at, max(math.dist(at, p) for p in f.outline), "#6a6b6d", 0)
-
-

@@ -55,7 +55,10 @@ def spread(start: Point, end: Point, bow: float = 0.0, count: int = 9) -> Outlin
     length = math.hypot(dx, dy) or 1.0
     shares = np.linspace(0, 1, count if bow else 2).tolist()
     return tuple(
-        (start[0] + dx * t - dy / length * bow * 4 * t * (1 - t), start[1] + dy * t + dx / length * bow * 4 * t * (1 - t))
+        (
+            start[0] + dx * t - dy / length * bow * 4 * t * (1 - t),
+            start[1] + dy * t + dx / length * bow * 4 * t * (1 - t),
+        )
         for t in shares
     )
 

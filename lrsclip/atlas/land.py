@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from lrsclip.atlas.canvas import Canvas, Mask, Window, rgb
@@ -61,7 +63,9 @@ def paint_ground(canvas: Canvas, ground: Ground, covers: list[Feature]) -> None:
         covers: features of levels 0 and 1, lowest first.
     """
     canvas.relief[:] = spread_out(canvas, ground.relief_m)
-    canvas.tint(canvas.whole, np.ones_like(canvas.height, np.bool_), _GRASS[canvas.light.season], _lumps(canvas, canvas.whole))
+    canvas.tint(
+        canvas.whole, np.ones_like(canvas.height, np.bool_), _GRASS[canvas.light.season], _lumps(canvas, canvas.whole)
+    )
     for feature in covers:
         window, mask = canvas.stencil(feature.outline)
         if mask.any():
@@ -69,7 +73,7 @@ def paint_ground(canvas: Canvas, ground: Ground, covers: list[Feature]) -> None:
     _water(canvas, ground)
 
 
-def field_axes(canvas: Canvas) -> tuple[Field, Field]:
+def field_axes(canvas: Canvas) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Places (rows, columns) of the coarse grid over a window, metres."""
     x = canvas.west + np.arange(0, canvas.columns * canvas.m_px + FIELD_M, FIELD_M)
     y = canvas.north + np.arange(0, canvas.rows * canvas.m_px + FIELD_M, FIELD_M)
@@ -145,7 +149,9 @@ def _rock(canvas: Canvas, window: Window, mask: Mask) -> None:
     slope = np.hypot(*np.gradient(relief, canvas.m_px))
     green = _FOREST[canvas.light.season]
     stops = (green[1], green[2], "#77714f", "#8c8069", "#a3968a", "#8f8882")
-    canvas.tint(window, mask, stops, ((slope - 0.75) * 1.6 + 0.35 * crag + 0.3 * canvas.noise(90, window)).astype(np.float32))
+    canvas.tint(
+        window, mask, stops, ((slope - 0.75) * 1.6 + 0.35 * crag + 0.3 * canvas.noise(90, window)).astype(np.float32)
+    )
 
 
 @lru_cache(maxsize=2)
@@ -161,7 +167,9 @@ def _crowns() -> tuple[Field, Field]:
         for column in range(0, TEXTURE_PX, step):
             radius = float(rng.uniform(5, 11))
             at_row, at_column = row + int(rng.integers(step)), column + int(rng.integers(step))
-            dome = np.sqrt((1 - square / radius**2).clip(0)) * radius * 0.55 + float(rng.uniform(5, 9)) * (square < radius**2)
+            dome = np.sqrt((1 - square / radius**2).clip(0)) * radius * 0.55 + float(rng.uniform(5, 9)) * (
+                square < radius**2
+            )
             rows, columns = (at_row + span.astype(int)) % TEXTURE_PX, (at_column + span.astype(int)) % TEXTURE_PX
             where = np.ix_(rows, columns)
             above = dome > height[where]
@@ -181,7 +189,7 @@ def _canopy(canvas: Canvas, window: Window, mask: Mask, stops: tuple[str, ...]) 
     canvas.height[window][mask] = ragged[mask].clip(0)
 
 
-def _ramp(canvas: Canvas, values: Field, mask: Mask, stops: list[tuple[float, str]]) -> None:
+def _ramp(canvas: Canvas, values: Field, mask: Mask, stops: Sequence[tuple[float, str]]) -> None:
     knots = [at for at, _ in stops]
     table = np.stack([rgb(colour) for _, colour in stops])
     picked = values[mask]
@@ -199,7 +207,14 @@ def _water(canvas: Canvas, ground: Ground) -> None:
         _ramp(canvas, sea, sand, [(-4, "#a8946c"), (2, "#b8a27a"), (8, "#d9c49a"), (26, "#e6d5b0")])
         canvas.height[sand] = 0
         wet = sea < 0
-        deep = [(-260, "#1d4a63"), (-110, "#235a73"), (-45, "#34788a"), (-16, "#5aa5a6"), (-4, "#93c4b8"), (0, "#d8dcc8")]
+        deep = [
+            (-260, "#1d4a63"),
+            (-110, "#235a73"),
+            (-45, "#34788a"),
+            (-16, "#5aa5a6"),
+            (-4, "#93c4b8"),
+            (0, "#d8dcc8"),
+        ]
         _ramp(canvas, sea, wet, deep)
         foam = (sea > -34) & (sea < -1) & (canvas.noise(10, name="foam") + 0.9 * np.cos(sea * 0.42) > 1.75)
         canvas.colour[foam] = 0.4 * canvas.colour[foam] + 0.56

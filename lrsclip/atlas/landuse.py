@@ -28,23 +28,59 @@ RAIL_EVERY, RAIL_ROW = 10, 3
 _WEIGHTS: dict[str, dict[str, float]] = {
     # What the middle of a town, its quarters, its edge and the open country hold, by relative frequency.
     "middle": {
-        "commercial": 5, "dense residential": 6, "center": 2.2, "square": 2.2, "church": 1.6, "parking": 1.6,
-        "stadium": 1.2, "park": 1.6, "school": 1.4, "viaduct": 0.8,
+        "commercial": 5,
+        "dense residential": 6,
+        "center": 2.2,
+        "square": 2.2,
+        "church": 1.6,
+        "parking": 1.6,
+        "stadium": 1.2,
+        "park": 1.6,
+        "school": 1.4,
+        "viaduct": 0.8,
     },
     "quarter": {
-        "dense residential": 6, "medium residential": 6, "school": 2.4, "park": 2, "playground": 2.4, "baseball field": 2,
-        "parking": 1.6, "church": 1.6, "commercial": 1.6, "industrial": 2.4, "storage tanks": 1.8, "viaduct": 1.2,
-        "stadium": 0.8, "pond": 0.8,
+        "dense residential": 6,
+        "medium residential": 6,
+        "school": 2.4,
+        "park": 2,
+        "playground": 2.4,
+        "baseball field": 2,
+        "parking": 1.6,
+        "church": 1.6,
+        "commercial": 1.6,
+        "industrial": 2.4,
+        "storage tanks": 1.8,
+        "viaduct": 1.2,
+        "stadium": 0.8,
+        "pond": 0.8,
     },
     "edge": {
-        "medium residential": 5, "sparse residential": 5, "industrial": 4, "storage tanks": 2.4, "baseball field": 1.4,
-        "playground": 1.2, "farmland": 3, "bare land": 2, "parking": 1.2, "viaduct": 1, "pond": 1.4, "church": 1,
-        "meadow": 1, "resort": 1.2,
+        "medium residential": 5,
+        "sparse residential": 5,
+        "industrial": 4,
+        "storage tanks": 2.4,
+        "baseball field": 1.4,
+        "playground": 1.2,
+        "farmland": 3,
+        "bare land": 2,
+        "parking": 1.2,
+        "viaduct": 1,
+        "pond": 1.4,
+        "church": 1,
+        "meadow": 1,
+        "resort": 1.2,
     },
     "country": {
-        "farmland": 10, "meadow": 3.5, "forest": 6, "pond": 2.4, "sparse residential": 2.4, "bare land": 1.6, "resort": 0.8,
+        "farmland": 10,
+        "meadow": 3.5,
+        "forest": 6,
+        "pond": 2.4,
+        "sparse residential": 2.4,
+        "bare land": 1.6,
+        "resort": 0.8,
     },
-}  # fmt: skip
+}
 _BIG: tuple[tuple[str, int, int, float], ...] = (
     # Sites that take several blocks: name, blocks across and down, chance in a county that has room.
     ("airport", 4, 2, 0.17),
@@ -55,10 +91,24 @@ _BIG: tuple[tuple[str, int, int, float], ...] = (
 )
 URBAN = frozenset(
     {
-        "commercial", "dense residential", "medium residential", "center", "square", "church", "parking", "stadium",
-        "school", "playground", "baseball field", "industrial", "storage tanks", "railway station", "port", "park",
+        "commercial",
+        "dense residential",
+        "medium residential",
+        "center",
+        "square",
+        "church",
+        "parking",
+        "stadium",
+        "school",
+        "playground",
+        "baseball field",
+        "industrial",
+        "storage tanks",
+        "railway station",
+        "port",
+        "park",
     }
-)  # fmt: skip
+)
 WILD = frozenset({"sea", "mountain", "desert", "beach", "forest", "meadow"})
 
 
@@ -264,6 +314,15 @@ class World:
 
 
 _BY_WATER = frozenset(
-    {"dense residential", "medium residential", "sparse residential", "farmland", "meadow", "forest", "park", "bare land",
-     "commercial"}
-)  # fmt: skip
+    {
+        "dense residential",
+        "medium residential",
+        "sparse residential",
+        "farmland",
+        "meadow",
+        "forest",
+        "park",
+        "bare land",
+        "commercial",
+    }
+)

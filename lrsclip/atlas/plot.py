@@ -191,7 +191,10 @@ class Plot:
 
     def cars(self, start: Point, end: Point, count: int, *, across: bool = True, share: float = 0.7) -> None:
         """Park cars side by side between two places, each slot taken with a chance of `share`."""
-        length, heading = math.hypot(end[0] - start[0], end[1] - start[1]), math.atan2(end[1] - start[1], end[0] - start[0])
+        length, heading = (
+            math.hypot(end[0] - start[0], end[1] - start[1]),
+            math.atan2(end[1] - start[1], end[0] - start[0]),
+        )
         for number in range(count):
             t = (number + 0.5) / count
             if length and self.chance(share):
@@ -203,7 +206,9 @@ class Plot:
         colour = self.any("white", "white", "white", "grey", "grey", "black", "black", "red", "blue")
         self.put("car", box(u, v, self.between(4.2, 4.9), 1.9, turn), colour, turn=turn)
 
-    def parking(self, u: float, v: float, width: float, depth: float, share: float = 0.7, kind: str = "parking lot") -> bool:
+    def parking(
+        self, u: float, v: float, width: float, depth: float, share: float = 0.7, kind: str = "parking lot"
+    ) -> bool:
         """Lay out a parking lot with double rows of cars along u."""
         if not self.block(kind, u, v, width, depth):
             return False
@@ -258,7 +263,12 @@ class Plot:
 
     def trees_around(self, u: float, v: float, half_u: float, half_v: float, spacing: float, radius: float) -> None:
         """Plant trees along the sides of a rectangle."""
-        corners = [(u - half_u, v - half_v), (u + half_u, v - half_v), (u + half_u, v + half_v), (u - half_u, v + half_v)]
+        corners = [
+            (u - half_u, v - half_v),
+            (u + half_u, v - half_v),
+            (u + half_u, v + half_v),
+            (u - half_u, v + half_v),
+        ]
         for start, end in zip(corners, [*corners[1:], corners[0]], strict=True):
             self.tree_row(start, end, spacing, radius)
 
@@ -285,9 +295,17 @@ class Plot:
     def plane(self, u: float, v: float, length: float, turn: float) -> None:
         """Park an airliner, its nose towards `turn`; its outline is the cross of fuselage and wings."""
         cross = [
-            (0.5, 0), (0.42, 0.05), (0.13, 0.05), (-0.13, 0.46), (-0.19, 0.46), (-0.07, 0.05), (-0.37, 0.04), (-0.46, 0.17),
-            (-0.5, 0.17), (-0.47, 0.0),
-        ]  # fmt: skip
+            (0.5, 0),
+            (0.42, 0.05),
+            (0.13, 0.05),
+            (-0.13, 0.46),
+            (-0.19, 0.46),
+            (-0.07, 0.05),
+            (-0.37, 0.04),
+            (-0.46, 0.17),
+            (-0.5, 0.17),
+            (-0.47, 0.0),
+        ]
         outline = [*cross, *((a, -b) for a, b in reversed(cross[1:-1]))]
         self.put("plane", place(outline, u, v, length, length, turn), "white", height=4.5, turn=turn, width=0.0)
 
@@ -310,7 +328,9 @@ class Plot:
         """Metres to the water at a place of the frame."""
         return self.shore(*self.at(u, v))
 
-    def shore_rows(self, kind: str, band: tuple[float, float], step: float, colours: Sequence[str], share: float) -> None:
+    def shore_rows(
+        self, kind: str, band: tuple[float, float], step: float, colours: Sequence[str], share: float
+    ) -> None:
         """Set things out on the band of sand along the shore."""
         for v in np.arange(-self.depth / 2, self.depth / 2, step).tolist():
             for u in np.arange(-self.width / 2, self.width / 2, step).tolist():

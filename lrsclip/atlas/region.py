@@ -15,13 +15,17 @@ MARGIN_M = 64.0
 """What is painted around a window, so that shadows fall into it from outside."""
 
 
-def render(country: Country, west: float, north: float, width_m: float, height_m: float, px_m: float = 1.0) -> Image.Image:
+def render(
+    country: Country, west: float, north: float, width_m: float, height_m: float, px_m: float = 1.0
+) -> Image.Image:
     """Paint a window of a world.
 
     Args:
         country: the world's features.
-        west, north: its upper left corner in metres.
-        width_m, height_m: its size in metres.
+        west: metres of its upper left corner east of the world's origin.
+        north: and south of it.
+        width_m: its breadth in metres.
+        height_m: and its height.
         px_m: ground size of a pixel.
 
     Returns:

@@ -73,10 +73,15 @@ def _laid(world: World, kind: str, start: Point, end: Point, rng: np.random.Gene
             a, b = max(0, first - 4), min(count - 1, after + 3)
             made.append(
                 Feature(
-                    "bridge", ribbon([point(a), point(b)], WIDTH_M[kind] + 3), "grey", 5.0,
-                    math.atan2(end[1] - start[1], end[0] - start[0]), kind, 0.0,
+                    "bridge",
+                    ribbon([point(a), point(b)], WIDTH_M[kind] + 3),
+                    "grey",
+                    5.0,
+                    math.atan2(end[1] - start[1], end[0] - start[0]),
+                    kind,
+                    0.0,
                 )
-            )  # fmt: skip
+            )
             continue
         if first - dry_from > 2:
             made.append(Feature(kind, (point(dry_from), point(first - 1)), width_m=WIDTH_M[kind]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 from lrsclip.atlas.plot import Plot, site
@@ -20,11 +21,16 @@ def farmland(p: Plot) -> None:
     """Fields of several crops in strips, sometimes watered in circles, and a farm at times."""
     p.cover("grass", form="margin")
     crops = CROPS[p.season]
-    if p.season == "dry" and p.chance(0.7) or p.chance(0.12):
+    if (p.season == "dry" and p.chance(0.7)) or p.chance(0.12):
         step = p.width / 2
         for a in (-0.5, 0.5):
             for b in (-0.5, 0.5):
-                p.put("crop", p.ring(a * step, b * p.depth / 2, min(step, p.depth / 2) / 2 - 3, 0), p.any(*crops), form="circular")
+                p.put(
+                    "crop",
+                    p.ring(a * step, b * p.depth / 2, min(step, p.depth / 2) / 2 - 3, 0),
+                    p.any(*crops),
+                    form="circular",
+                )
         return
     turn = p.between(0, 1) < 0.5
     columns = int(p.rng.choice([2, 3, 4]))
@@ -33,7 +39,7 @@ def farmland(p: Plot) -> None:
     farm = p.chance(0.3)
     for column in range(columns):
         cuts = [-0.5, *sorted(p.between(-0.3, 0.3) for _ in range(int(p.rng.choice([0, 0, 1, 2])))), 0.5]
-        for low, high in zip(cuts, cuts[1:], strict=False):
+        for low, high in itertools.pairwise(cuts):
             u, v = (edges[column] + edges[column + 1]) / 2, (low + high) / 2
             wide, deep = edges[column + 1] - edges[column], high - low
             if deep < 0.08:
@@ -81,7 +87,9 @@ def bare_land(p: Plot) -> None:
     p.cover("bare land")
     w, d = p.width / 2 + 6, p.depth / 2 + 6
     for _ in range(int(p.between(1, 3.9))):
-        p.way("path", p.bent([(-w, p.between(-d, d)), (p.between(-30, 30), p.between(-30, 30)), (w, p.between(-d, d))]), 3)
+        p.way(
+            "path", p.bent([(-w, p.between(-d, d)), (p.between(-30, 30), p.between(-30, 30)), (w, p.between(-d, d))]), 3
+        )
     p.trees(30, (1.4, 2.8), 0.15)
 
 
@@ -116,4 +124,13 @@ def pond(p: Plot) -> None:
     p.keep_clear(u, v, radius * 1.9, radius * 1.9)
     p.trees(9.5, (2.6, 5), p.between(0.3, 0.85), lambda tu, tv: math.hypot(tu - u, tv - v) > radius * 1.2)
     if p.chance(0.4):
-        p.block("house", -p.width / 2 + 20, -p.depth / 2 + 18, 15, 11, p.any("red", "brown", "grey"), height=5, form="gabled")
+        p.block(
+            "house",
+            -p.width / 2 + 20,
+            -p.depth / 2 + 18,
+            15,
+            11,
+            p.any("red", "brown", "grey"),
+            height=5,
+            form="gabled",
+        )

@@ -121,9 +121,15 @@ def commercial(p: Plot) -> None:
             else:
                 colour = p.any("white", "grey", "grey", "brown", "red", "blue")
                 p.block(
-                    "shop", u, v, wide * p.between(0.66, 0.84), deep * p.between(0.6, 0.8), colour,
-                    height=p.between(8, 18), form="flat",
-                )  # fmt: skip
+                    "shop",
+                    u,
+                    v,
+                    wide * p.between(0.66, 0.84),
+                    deep * p.between(0.6, 0.8),
+                    colour,
+                    height=p.between(8, 18),
+                    form="flat",
+                )
     for column in range(1, columns):
         u = -p.width / 2 + column * wide
         p.tree_row((u, -p.depth / 2), (u, p.depth / 2), 11, 2.4)
@@ -138,7 +144,16 @@ def center(p: Plot) -> None:
     p.disc("centre hall", 0, 0, p.between(32, 44), p.any("white", "blue", "grey"), height=p.between(18, 26))
     for side in (-1, 1):
         p.parking(side * (p.width / 2 - 18), 0, 34, p.depth * 0.55, 0.6)
-        p.block("shop", 0, side * (p.depth / 2 - 14), p.width * 0.5, 18, p.any("white", "grey", "brown"), height=9, form="flat")
+        p.block(
+            "shop",
+            0,
+            side * (p.depth / 2 - 14),
+            p.width * 0.5,
+            18,
+            p.any("white", "grey", "brown"),
+            height=9,
+            form="flat",
+        )
     p.trees(10, (2.2, 3.6), 0.5, lambda u, v: math.hypot(u, v) > 62)
 
 
@@ -157,9 +172,25 @@ def square(p: Plot) -> None:
     for side in (-1, 1):
         for number in range(4):
             t = (number + 0.5) / 4 - 0.5
-            p.block("shop", t * p.width, side * (p.depth / 2 - 17), p.width / 4 - 6, 26, p.any(*colour), height=p.between(9, 15))
+            p.block(
+                "shop",
+                t * p.width,
+                side * (p.depth / 2 - 17),
+                p.width / 4 - 6,
+                26,
+                p.any(*colour),
+                height=p.between(9, 15),
+            )
             if abs(t) < 0.3:
-                p.block("shop", side * (p.width / 2 - 17), t * p.depth, 26, p.depth / 4 - 6, p.any(*colour), height=p.between(9, 15))
+                p.block(
+                    "shop",
+                    side * (p.width / 2 - 17),
+                    t * p.depth,
+                    26,
+                    p.depth / 4 - 6,
+                    p.any(*colour),
+                    height=p.between(9, 15),
+                )
 
 
 @site("church")
@@ -195,7 +226,9 @@ def school(p: Plot) -> None:
     p.put("square", p.rect(-14, v + 36, p.width * 0.38, 40))
     track(p, p.width * 0.02 - 14, p.depth / 2 - 46, 84, 36)
     for number in range(int(p.between(1, 3.9))):
-        p.block("basketball court", p.width / 2 - 16, p.depth / 2 - 30 - number * 36, 17, 30, p.any("green", "blue", "red"))
+        p.block(
+            "basketball court", p.width / 2 - 16, p.depth / 2 - 30 - number * 36, 17, 30, p.any("green", "blue", "red")
+        )
     p.parking(p.width / 2 - 24, -p.depth / 2 + 40, 40, 60, 0.7)
     p.trees(10, (2.4, 4.2), 0.5)
 
@@ -264,7 +297,11 @@ def stadium(p: Plot) -> None:
     p.put("running track", p.oval(0, 0, 72, 40, turn), "red", turn=turn)
     p.put("football pitch", p.rect(0, 0, 84, 52, turn), "green", turn=turn)
     for side in (-1, 1):
-        spot = (side * (p.width / 2 - 20), 0.0, 34.0, p.depth * 0.8) if turn else (0.0, side * (p.depth / 2 - 20), p.width * 0.8, 34.0)
+        spot = (
+            (side * (p.width / 2 - 20), 0.0, 34.0, p.depth * 0.8)
+            if turn
+            else (0.0, side * (p.depth / 2 - 20), p.width * 0.8, 34.0)
+        )
         p.parking(*spot, p.between(0.1, 0.9))
     p.trees(11, (2.4, 4), 0.4, lambda u, v: math.hypot(u, v) > 104)
 

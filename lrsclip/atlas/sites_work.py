@@ -22,9 +22,15 @@ def industrial(p: Plot) -> None:
                 kind = p.any("factory hall", "warehouse")
                 high = wide > deep
                 p.block(
-                    kind, u, v - 6 + row * 12, wide * p.between(0.62, 0.8), deep * p.between(0.5, 0.68), p.any(*colours),
-                    height=p.between(8, 13), form="sawtooth" if kind == "factory hall" and high else "ribbed",
-                )  # fmt: skip
+                    kind,
+                    u,
+                    v - 6 + row * 12,
+                    wide * p.between(0.62, 0.8),
+                    deep * p.between(0.5, 0.68),
+                    p.any(*colours),
+                    height=p.between(8, 13),
+                    form="sawtooth" if kind == "factory hall" and high else "ribbed",
+                )
             elif luck < 0.86:
                 for number in range(int(p.between(2, 4.9))):
                     p.disc("storage tank", u - wide * 0.3 + number * 19, v, 8, "white", height=9)
@@ -32,7 +38,9 @@ def industrial(p: Plot) -> None:
                 p.parking(u, v, wide * 0.8, deep * 0.6, 0.6)
     for _ in range(int(p.between(3, 12))):
         u, turn = p.between(-0.45, 0.45) * p.width, p.any("0", "1") == "1"
-        p.loose("truck", u, p.between(-6, 6), 12, 2.7, p.any("white", "red", "blue", "grey"), math.pi / 2 if turn else 0.0)
+        p.loose(
+            "truck", u, p.between(-6, 6), 12, 2.7, p.any("white", "red", "blue", "grey"), math.pi / 2 if turn else 0.0
+        )
     p.trees(16, (2.4, 4), 0.25)
 
 
@@ -44,7 +52,9 @@ def storage_tanks(p: Plot) -> None:
     wide, deep = p.width / columns, p.depth / rows
     colour = p.any("white", "white", "white", "grey", "brown")
     for row in range(1, rows):
-        p.way("street", [(-p.width / 2 - 6, -p.depth / 2 + row * deep), (p.width / 2 + 6, -p.depth / 2 + row * deep)], 6)
+        p.way(
+            "street", [(-p.width / 2 - 6, -p.depth / 2 + row * deep), (p.width / 2 + 6, -p.depth / 2 + row * deep)], 6
+        )
     for column in range(columns):
         for row in range(rows):
             u, v = -p.width / 2 + (column + 0.5) * wide, -p.depth / 2 + (row + 0.5) * deep
@@ -80,7 +90,16 @@ def port(p: Plot) -> None:
                     if p.chance(0.72):
                         size = p.between(9, 14)
                         v = quay + 14 + slot * 10
-                        p.loose("boat", u + side * (4 + size / 2), v, size, size * 0.3, "white", 0 if side > 0 else math.pi, wet=True)
+                        p.loose(
+                            "boat",
+                            u + side * (4 + size / 2),
+                            v,
+                            size,
+                            size * 0.3,
+                            "white",
+                            0 if side > 0 else math.pi,
+                            wet=True,
+                        )
         p.parking(-w * 0.4, quay - 26, w * 0.9, 34, 0.7)
         p.block("warehouse", w * 0.5, quay - 30, 60, 26, p.any("white", "blue"), height=7, form="ribbed")
         return
@@ -88,16 +107,32 @@ def port(p: Plot) -> None:
         length = p.between(85, 125)
         u = -w + 75 + number * 120
         if u + length / 2 < w:
-            p.loose("ship", u, quay + 14, length, 17, p.any("red", "blue", "black", "grey"), 0.0 if p.chance(0.5) else math.pi, wet=True)
+            p.loose(
+                "ship",
+                u,
+                quay + 14,
+                length,
+                17,
+                p.any("red", "blue", "black", "grey"),
+                0.0 if p.chance(0.5) else math.pi,
+                wet=True,
+            )
     for number in range(int(p.between(2, 4.9))):
-        p.block("crane", -w * 0.7 + number * w * 0.44, quay + 2, 12, 34, p.any("red", "blue", "orange"), height=26, wet=True)
+        p.block(
+            "crane", -w * 0.7 + number * w * 0.44, quay + 2, 12, 34, p.any("red", "blue", "orange"), height=26, wet=True
+        )
     for column in range(int(2 * w // 34)):
         u = -w + 22 + column * 34
         for row in range(3):
             for lane in range(4):
                 if p.chance(0.8):
                     colour = p.any("red", "blue", "green", "orange", "white", "brown")
-                    p.put("container", p.rect(u, quay - 22 - row * 24 - lane * 3.2, 26, 2.7), colour, height=p.between(2.5, 8))
+                    p.put(
+                        "container",
+                        p.rect(u, quay - 22 - row * 24 - lane * 3.2, 26, 2.7),
+                        colour,
+                        height=p.between(2.5, 8),
+                    )
     p.block("warehouse", 0, -d + 22, w * 1.3, 26, p.any("white", "grey", "blue"), height=9, form="ribbed")
 
 
@@ -119,7 +154,9 @@ def beach(p: Plot) -> None:
     p.shore_rows("parasol", (8, 22), 7.0, ("red", "blue", "white", "orange"), p.between(0, 0.5))
     for _ in range(int(p.between(0, 4))):
         u, v = p.between(-0.4, 0.4) * p.width, -p.depth * p.between(0.1, 0.4)
-        p.block("hotel", u, v, p.between(26, 44), 14, p.any("white", "orange", "red"), height=p.between(9, 20), form="flat")
+        p.block(
+            "hotel", u, v, p.between(26, 44), 14, p.any("white", "orange", "red"), height=p.between(9, 20), form="flat"
+        )
     p.trees(9, (2.2, 4.6), 0.5, lambda u, v: p.inland(u, v) > 45)
 
 
@@ -137,10 +174,21 @@ def resort(p: Plot) -> None:
     if p.chance(0.6):
         p.block("pool", u + 46, v, 24, 10)
     for number in range(int(p.between(1, 3.9))):
-        p.block("tennis court", p.width / 2 - 22 - number * 24, -p.depth / 2 + 26, 18, 34, p.any("green", "blue", "red"))
+        p.block(
+            "tennis court", p.width / 2 - 22 - number * 24, -p.depth / 2 + 26, 18, 34, p.any("green", "blue", "red")
+        )
     for number in range(int(p.width // 26)):
         for row in (0, 1):
-            p.block("house", -p.width / 2 + 16 + number * 26, p.depth / 2 - 18 - row * 32, 13, 11, roof, height=4.5, form="hipped")
+            p.block(
+                "house",
+                -p.width / 2 + 16 + number * 26,
+                p.depth / 2 - 18 - row * 32,
+                13,
+                11,
+                roof,
+                height=4.5,
+                form="hipped",
+            )
     p.way("path", p.bent([(-p.width / 2, 26), (-20, 34), (p.width / 4, 20), (p.width / 2, 30)]), 3.5)
     p.parking(p.width / 2 - 32, 2, 52, 34, 0.7)
     p.trees(8.5, (2.2, 4.4), 0.55, lambda _u, v: abs(v - 28) > 9)
@@ -191,11 +239,17 @@ def airport(p: Plot) -> None:
             p.plane(u, terminal + 62, p.between(36, 46), -math.pi / 2)
     for number in range(int(w * 1.3 // 80)):
         if p.chance(0.35):
-            p.plane(-w * 0.62 + number * 80, apron + 42, p.between(32, 44), p.any("0", "1") == "1" and 0.0 or math.pi)
+            p.plane(-w * 0.62 + number * 80, apron + 42, p.between(32, 44), (p.any("0", "1") == "1" and 0.0) or math.pi)
     if p.chance(0.7):
         p.plane(p.between(-0.7, 0.7) * w, runway - 88, 40, 0.0 if p.chance(0.5) else math.pi)
     for number in range(3):
-        p.put("hangar", p.rect(-w + 44 + number * 2, apron - 60 + number * 56, 62, 46), p.any("white", "grey", "blue"), height=15, form="ribbed")
+        p.put(
+            "hangar",
+            p.rect(-w + 44 + number * 2, apron - 60 + number * 56, 62, 46),
+            p.any("white", "grey", "blue"),
+            height=15,
+            form="ribbed",
+        )
     p.parking(w * 0.1, -d + 30, w * 1.0, 44, 0.75)
     p.parking(w - 70, apron - 30, 100, 100, 0.6)
 

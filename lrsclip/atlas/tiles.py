@@ -101,7 +101,9 @@ class AtlasTiles:
             TileSourceError: an option is unknown or no number.
         """
         if address:
-            raise TileSourceError(f"atlas takes no address ({address!r}); options stand behind a question mark: atlas:?seed=3")
+            raise TileSourceError(
+                f"atlas takes no address ({address!r}); options stand behind a question mark: atlas:?seed=3"
+            )
         unknown = sorted(set(options) - {"seed", "tiles", "px_m"})
         if unknown:
             raise TileSourceError(f"atlas has no option {unknown[0]!r}; it has seed, tiles and px_m")
@@ -114,7 +116,11 @@ class AtlasTiles:
     def spec(self) -> str:
         """Address that opens the same tiles again."""
         told = {"seed": (self.seed, 0), "tiles": (self.count, 1024), "px_m": (self.px_m, 1.0)}
-        options = "&".join(f"{name}={value:g}" if name == "px_m" else f"{name}={value}" for name, (value, usual) in told.items() if value != usual)
+        options = "&".join(
+            f"{name}={value:g}" if name == "px_m" else f"{name}={value}"
+            for name, (value, usual) in told.items()
+            if value != usual
+        )
         return f"atlas:?{options}" if options else "atlas"
 
     def __len__(self) -> int:
@@ -204,7 +210,9 @@ class AtlasTiles:
         try:
             self._folder().mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise TileSourceError(f"cannot write to {self._folder()} ({error}); set LRSCLIP_CACHE to a folder of yours") from error
+            raise TileSourceError(
+                f"cannot write to {self._folder()} ({error}); set LRSCLIP_CACHE to a folder of yours"
+            ) from error
         workers = max(1, min(len(missing), os.cpu_count() or 1))
         setting = (self.seed, self.count, self.px_m)
         # Spawned, because a fork of a process with torch's threads can hang.

@@ -127,7 +127,9 @@ def truth_of(country: Country, west: float, north: float, size_m: float) -> Tile
 
 
 def _polygon(feature: Feature, west: float, north: float) -> BaseGeometry:
-    outline = ribbon(feature.outline, feature.width_m) if feature.width_m and len(feature.outline) > 1 else feature.outline
+    outline = (
+        ribbon(feature.outline, feature.width_m) if feature.width_m and len(feature.outline) > 1 else feature.outline
+    )
     if len(outline) == 1:
         return Spot(outline[0][0] - west, outline[0][1] - north).buffer(feature.width_m / 2, 6)
     return Polygon([(x - west, y - north) for x, y in outline]).buffer(0)

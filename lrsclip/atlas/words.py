@@ -63,9 +63,11 @@ _CELLS = {
     "E": ("in the eastern half", "in the right half", "in the eastern half of the image"),
 }
 _SIDES = {
-    "north": ("north of", "above"), "south": ("south of", "below"), "west": ("west of", "to the left of"),
+    "north": ("north of", "above"),
+    "south": ("south of", "below"),
+    "west": ("west of", "to the left of"),
     "east": ("east of", "to the right of"),
-}  # fmt: skip
+}
 _STANDS = frozenset({"crane", "storage tank", "car", "truck", "plane", "train", "parasol", "greenhouse"}) | ROOFED
 
 
@@ -125,21 +127,37 @@ def _number(number: int) -> str:
 
 
 def _sentence(s: Statement, compass: bool, luck: list[float]) -> str:
-    make = {"scene": _scene, "area": _area, "group": _group, "way": _way, "trees": _trees, "relation": _relation, "size": _size}[s.form]
+    make = {
+        "scene": _scene,
+        "area": _area,
+        "group": _group,
+        "way": _way,
+        "trees": _trees,
+        "relation": _relation,
+        "size": _size,
+    }[s.form]
     text = make(s, compass, luck)
     return text[0].upper() + text[1:] + "."
 
 
 def _scene(s: Statement, compass: bool, luck: list[float]) -> str:
     scene = _pick(SCENES[s.subject], luck[0])
-    openings = ("this aerial image shows {}", "the picture shows {}", "{} seen from above", "this is {}", "the scene is mainly {}")
+    openings = (
+        "this aerial image shows {}",
+        "the picture shows {}",
+        "{} seen from above",
+        "this is {}",
+        "the scene is mainly {}",
+    )
     return _pick(openings, luck[1]).format(scene)
 
 
 def _area(s: Statement, compass: bool, luck: list[float]) -> str:
     name = _pick(SCENES[s.subject], luck[0])
     if not s.place:
-        return _pick(("there is {} too", "part of the ground is {}", "{} takes up part of the image"), luck[1]).format(name)
+        return _pick(("there is {} too", "part of the ground is {}", "{} takes up part of the image"), luck[1]).format(
+            name
+        )
     where = _where(s.place, compass, luck[2])
     return _pick(("{1} lies {0}", "{1} there is {0}", "{0} can be seen {1}"), luck[1]).format(name, where)
 
@@ -150,9 +168,9 @@ def _group(s: Statement, compass: bool, luck: list[float]) -> str:
     stands = ("stands" if one else "stand") if s.subject in _STANDS else ("lies" if one else "lie")
     there = "is" if one else "are"
     if not s.place:
-        return _pick((f"there {there} {{}}", f"{{}} can be seen", f"one sees {{}}"), luck[1]).format(things)
+        return _pick((f"there {there} {{}}", "{} can be seen", "one sees {}"), luck[1]).format(things)
     where = _where(s.place, compass, luck[2])
-    forms = (f"{{0}} {stands} {{1}}", f"{{1}} there {there} {{0}}", f"{{0}} can be seen {{1}}", f"{{1}} {stands} {{0}}")
+    forms = (f"{{0}} {stands} {{1}}", f"{{1}} there {there} {{0}}", "{0} can be seen {1}", f"{{1}} {stands} {{0}}")
     return _pick(forms, luck[1]).format(things, where)
 
 
@@ -186,5 +204,9 @@ def _relation(s: Statement, compass: bool, luck: list[float]) -> str:
 
 
 def _size(s: Statement, compass: bool, luck: list[float]) -> str:
-    forms = ("the {0} is about {1} metres long", "the {0} measures about {1} metres", "about {1} metres is the length of the {0}")
+    forms = (
+        "the {0} is about {1} metres long",
+        "the {0} measures about {1} metres",
+        "about {1} metres is the length of the {0}",
+    )
     return _pick(forms, luck[1]).format(KINDS[s.subject].one, s.number)

@@ -1,11 +1,11 @@
 """Room of the tiles: where pictures come from, whatever they are searched with.
 
-A tile source lists tiles in a stable order and hands out each one's facts and its picture. The only kind so far is a
-folder of picture files; `open_source` turns what a user types into a source.
+A tile source lists tiles in a stable order and hands out each one's facts and its picture. So far it is a
+folder of picture files, or the atlas (`lrsclip.atlas`); `open_source` turns what a user types into a source.
 """
 
 from lrsclip.decode import read_picture
 from lrsclip.tiles.folder import FolderTiles
-from lrsclip.tiles.source import Fingerprinted, Tile, TileSource, open_source
+from lrsclip.tiles.source import Fingerprinted, Preparable, Tile, TileSource, open_source
 
-__all__ = ["Fingerprinted", "FolderTiles", "Tile", "TileSource", "open_source", "read_picture"]
+__all__ = ["Fingerprinted", "FolderTiles", "Preparable", "Tile", "TileSource", "open_source", "read_picture"]

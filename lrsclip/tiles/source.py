@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
+from urllib.parse import parse_qsl
 
 from PIL import Image
 
@@ -13,7 +16,7 @@ from lrsclip.errors import TileSourceError
 
 # Two letters at least, so that the drive in C:\tiles is not taken for a kind of source.
 _KIND = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+):")
-_ACCEPTED = "give the path of a folder of pictures, bare or as folder:PATH"
+_ACCEPTED = "give atlas, atlas:?seed=3, or the path of a folder of pictures, bare or as folder:PATH"
 
 
 @dataclass(frozen=True)
@@ -87,11 +90,31 @@ class Fingerprinted(Protocol):
         ...
 
 
+@runtime_checkable
+class Preparable(Protocol):
+    """A source whose tiles must be made before they can be read, which is worth a progress bar of its own."""
+
+    def prepare(self, progress: Callable[[int, int], None] | None = None, stop: threading.Event | None = None) -> None:
+        """Make what is missing; what is made is kept if it is stopped.
+
+        Args:
+            progress: called with tiles done and tiles in all.
+            stop: set it to end early.
+
+        Raises:
+            Cancelled: `stop` was set.
+            TileSourceError: there is no place to keep them.
+        """
+        ...
+
+
 def open_source(spec: str) -> TileSource:
     """Open the tile source at an address.
 
     Args:
-        spec: the path of a folder, or "folder:PATH". A leading ~ stands for the home folder.
+        spec: "atlas" for the landscape that the project renders, with options behind a question mark
+            ("atlas:?seed=3&tiles=4096"); or the path of a folder, or "folder:PATH". A leading ~ stands for the home
+            folder.
 
     Returns:
         The source, with its tiles listed.
@@ -106,6 +129,12 @@ def open_source(spec: str) -> TileSource:
     if not address:
         raise TileSourceError(f"the tile source is empty; {_ACCEPTED}")
     kind = _KIND.match(address)
+    if address == "atlas" or address.startswith("atlas:"):
+        # Here, so that opening a folder needs none of what draws.
+        from lrsclip.atlas.tiles import AtlasTiles
+
+        rest, _, options = address.removeprefix("atlas").removeprefix(":").partition("?")
+        return AtlasTiles.from_spec(rest, _options(options, address))
     if kind is None:
         return FolderTiles(address)
     if kind.group(1).lower() == "folder":
@@ -116,6 +145,15 @@ def open_source(spec: str) -> TileSource:
     if _is_folder(address):  # a real folder whose name holds a colon
         return FolderTiles(address)
     raise TileSourceError(f"no tile source of kind {kind.group(1)!r} ({address}); {_ACCEPTED}")
+
+
+def _options(text: str, address: str) -> dict[str, str]:
+    """`a=1&b=2` as a mapping."""
+    try:
+        pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text))
+    except ValueError as error:
+        raise TileSourceError(f"the options of {address} read like ?seed=3&tiles=4096 ({error})") from error
+    return dict(pairs)
 
 
 def _is_folder(address: str) -> bool:

@@ -63,7 +63,9 @@ def pairs_of(source: AtlasTiles, count: int) -> list[Pair]:
     return pairs
 
 
-def run_grounding(bundle: Encoders, vectors: PictureVectors, tiles: int = 1000, index_tiles: int = 1024) -> list[Result]:
+def run_grounding(
+    bundle: Encoders, vectors: PictureVectors, tiles: int = 1000, index_tiles: int = 1024
+) -> list[Result]:
     """Measure both.
 
     Args:
@@ -73,8 +75,8 @@ def run_grounding(bundle: Encoders, vectors: PictureVectors, tiles: int = 1000, 
         index_tiles: of the world that is searched.
 
     Returns:
-        A row of retrieval, a row for each cut of the texts, and a row for each length; a figure is the per cent of pairs
-        in which the truth is nearer, ties counted half.
+        A row of retrieval, a row for each cut of the texts, and a row for each length; a figure is the per cent of
+        pairs in which the truth is nearer, ties counted half.
     """
     return [_retrieval(bundle, vectors, index_tiles), *_preference(bundle, vectors, tiles)]
 
@@ -89,7 +91,9 @@ def _retrieval(bundle: Encoders, vectors: PictureVectors, tiles: int) -> Result:
     own = np.eye(len(image), dtype=np.bool_)
     scores = RetrievalScores.mean_of(hit_chances(score, own), hit_chances(score.T, own))
     seconds = time.monotonic() - started
-    return Result(GROUNDING, f"atlas {source.seed}", "long description, own tile", tiles, tiles, scores.as_dict(), seconds)
+    return Result(
+        GROUNDING, f"atlas {source.seed}", "long description, own tile", tiles, tiles, scores.as_dict(), seconds
+    )
 
 
 def _preference(bundle: Encoders, vectors: PictureVectors, tiles: int) -> list[Result]:
@@ -110,14 +114,24 @@ def _preference(bundle: Encoders, vectors: PictureVectors, tiles: int) -> list[R
             rows += [(f"{name}, cut at {limit}", (tokens >= low) & (tokens < high)) for low, high, name in _BANDS]
         for name, some in rows:
             if some.any():
-                results.append(_row(f"atlas {source.seed}", name, [p for p, s in zip(pairs, some, strict=True) if s], won[some], started))
+                results.append(
+                    _row(
+                        f"atlas {source.seed}",
+                        name,
+                        [p for p, s in zip(pairs, some, strict=True) if s],
+                        won[some],
+                        started,
+                    )
+                )
                 started = time.monotonic()
     return results
 
 
 def _row(data: str, protocol: str, pairs: list[Pair], won: np.ndarray, started: float) -> Result:
     kinds = np.array([pair.kind for pair in pairs])
-    metrics = {kind: float(won[kinds == kind].mean()) for kind in CLAIM_KINDS if (kinds == kind).any()}
+    metrics: dict[str, float] = {
+        kind: float(won[kinds == kind].mean()) for kind in CLAIM_KINDS if (kinds == kind).any()
+    }
     metrics["claims"] = float(won.mean())
     detail = {f"pairs {kind}": float((kinds == kind).sum()) for kind in CLAIM_KINDS}
     tiles = len({pair.tile for pair in pairs})
