@@ -1,31 +1,18 @@
-"""The heat-map as a Folium map in pixel coordinates, whole in one document that asks the network for nothing.
-
-Leaflet comes from the XStatic-Leaflet package and is written into the page. The page is shown in an iframe whose
-sandbox lets scripts run but gives them no origin, and its content security policy forbids every request.
-"""
+"""The heat-map as a Folium map in pixel coordinates, in a document of its own (see `app.leaflet`)."""
 
 from __future__ import annotations
 
-import base64
-import re
-from functools import lru_cache
-from html import escape
-from importlib.resources import files
-from pathlib import Path
-from typing import cast
-
 import folium
-from branca.element import Element, Figure, MacroElement
+from branca.element import MacroElement
 from folium.template import Template
 from PIL import Image
 
 from app.colours import cell_table, legend_gradient, overlay
+from app.leaflet import frame, whole_document
 from app.pictures import LARGE_PX, data_url, shrunk
 from lrsclip.localize import Heatmap
 
 START_OPACITY = 0.65
-_HERE = Path(__file__).parent
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 
 
 class _Controls(MacroElement):
@@ -46,13 +33,8 @@ class _Controls(MacroElement):
 
 def heatmap_iframe(scene: Image.Image, heatmap: Heatmap, text: str) -> str:
     """An HTML fragment that shows the map; safe to put into a page whatever `text` holds."""
-    title = f"Heat-map over the scene for: {text[:120]}"
-    document = escape(heatmap_document(scene, heatmap), quote=True)
     shape = f"--width: {heatmap.width_px}; --height: {heatmap.height_px}"
-    return (
-        f'<iframe class="map" style="{shape}" sandbox="allow-scripts" title="{escape(title, quote=True)}" '
-        f'srcdoc="{document}"></iframe>'
-    )
+    return frame(heatmap_document(scene, heatmap), "map", f"Heat-map over the scene for: {text[:120]}", shape)
 
 
 def heatmap_document(scene: Image.Image, heatmap: Heatmap) -> str:
@@ -89,7 +71,7 @@ def heatmap_document(scene: Image.Image, heatmap: Heatmap) -> str:
     }
     view.add_child(_Controls(heat, facts))
     view.fit_bounds(bounds, padding=(0, 0))
-    return _rendered(view)
+    return whole_document(view, "map_controls.js")
 
 
 def _best_window(heatmap: Heatmap) -> folium.FeatureGroup:
@@ -106,33 +88,3 @@ def _grown(heatmap: Heatmap) -> list[list[float]]:
     """Bounds half a scene larger on every side: one may pan a little, but not lose the picture."""
     x, y = heatmap.width_px / 2, heatmap.height_px / 2
     return [[-y, -x], [heatmap.height_px + y, heatmap.width_px + x]]
-
-
-def _rendered(view: folium.Map) -> str:
-    figure = cast(Figure, view.get_root())  # Folium puts every map into one
-    leaflet_js, leaflet_css = _leaflet()
-    figure.header.add_child(Element(f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'), index=0)
-    figure.header.add_child(Element(f"<script>{leaflet_js}</script><style>{leaflet_css}</style>"), name="leaflet")
-    own_js, own_css = (_own(name) for name in ("map_controls.js", "map.css"))
-    figure.header.add_child(Element(f"<script>{own_js}</script><style>{own_css}</style>"), name="lrsclip")
-    return str(figure.render())
-
-
-@lru_cache(maxsize=2)
-def _own(name: str) -> str:
-    return (_HERE / name).read_text(encoding="utf-8")
-
-
-@lru_cache(maxsize=1)
-def _leaflet() -> tuple[str, str]:
-    """Leaflet's script and style sheet, the pictures that the style sheet names written into it."""
-    data = files("xstatic.pkg.leaflet") / "data"
-    script = (data / "leaflet.js").read_text(encoding="utf-8")
-    script = re.sub(r"//# sourceMappingURL=.*", "", script)
-
-    def inline(match: re.Match[str]) -> str:
-        picture = (data / match.group(1)).read_bytes()
-        return f"url(data:image/png;base64,{base64.b64encode(picture).decode()})"
-
-    style = re.sub(r"url\((images/[\w.-]+\.png)\)", inline, (data / "leaflet.css").read_text(encoding="utf-8"))
-    return script, style

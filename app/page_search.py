@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 import gradio as gr
 from PIL import Image
 
 from app.events import ENCODING, INTERNAL, QUICK, for_page
+from app.hits_map import has_places, hits_frame
 from app.meter import meter_of
 from app.page_classify import ClassifyPage
 from app.page_localise import LocalisePage
@@ -35,10 +37,11 @@ class Controls:
 
 @dataclass(frozen=True)
 class Results:
-    """The tiles found; `found` holds what the gallery shows."""
+    """The tiles found, on the map and as pictures; `found` holds what the gallery shows."""
 
     found: gr.State
     summary: gr.HTML
+    places: gr.HTML
     gallery: gr.Gallery
 
 
@@ -49,6 +52,7 @@ class Details:
     chosen: gr.State
     picture: gr.Image
     facts: gr.HTML
+    fly: gr.HTML
     actions: gr.Row
     to_localise: gr.Button
     to_classify: gr.Button
@@ -98,6 +102,7 @@ def _results(state: AppState) -> Results:
     first = first_tiles(state)
     shown = len(first.hits)
     summary = gr.HTML(f'<p class="summary"><b>{len(state.index):,} tiles</b> to search, {shown} of them here</p>')
+    places = gr.HTML(hits_frame(state, first.hits, found=False), visible=has_places(state))
     gallery = gr.Gallery(
         [(thumbnail(state, hit.tile_id), None) for hit in first.hits],
         show_label=False,
@@ -109,7 +114,7 @@ def _results(state: AppState) -> Results:
         interactive=False,
         elem_id="gallery",
     )
-    return Results(gr.State(first), summary, gallery)
+    return Results(gr.State(first), summary, places, gallery)
 
 
 def _details() -> Details:
@@ -122,10 +127,11 @@ def _details() -> Details:
         elem_classes="details-picture",
     )
     facts = gr.HTML(empty(_NOTHING_CHOSEN), elem_id="facts")
+    fly = gr.HTML("", elem_id="fly")  # tells the script below where the map shall go
     with gr.Row(visible=False) as actions:
         to_localise = gr.Button("Localise this tile", size="sm", min_width=120)
         to_classify = gr.Button("Classify this tile", size="sm", min_width=120)
-    return Details(gr.State(None), picture, facts, actions, to_localise, to_classify)
+    return Details(gr.State(None), picture, facts, fly, actions, to_localise, to_classify)
 
 
 def wire(state: AppState, page: SearchPage, tabs: gr.Tabs, classify: ClassifyPage, localise: LocalisePage) -> None:
@@ -144,7 +150,7 @@ def _wire_search(state: AppState, page: SearchPage) -> None:
         summary = search_summary(found.hits, len(state.index), found.text_ms, found.index_ms)
         gallery = gr.Gallery(shown, selected_index=None)
         nothing = None, gr.Image(None, visible=False), empty(_NOTHING_CHOSEN), gr.Row(visible=False)
-        return found, summary, gallery, *nothing
+        return found, summary, hits_frame(state, found.hits, found=True), gallery, *nothing
 
     controls.text.change(meter_of(state), controls.text, [controls.meter, controls.reading], **QUICK)
     for button, example in zip(controls.examples, EXAMPLES, strict=True):
@@ -156,6 +162,7 @@ def _wire_search(state: AppState, page: SearchPage) -> None:
         [
             results.found,
             results.summary,
+            results.places,
             results.gallery,
             details.chosen,
             details.picture,
@@ -175,9 +182,10 @@ def _wire_choice(state: AppState, page: SearchPage) -> None:
         hit = found.hits[int(event.index)]
         large = shrunk(tile_picture(state, hit.tile_id), LARGE_PX)
         facts = tile_facts(state.index.tile(hit.tile_id), hit if found.text else None)
-        return hit.tile_id, gr.Image(large, visible=True), facts, gr.Row(visible=True)
+        fly = f'<i data-tile="{escape(hit.tile_id, quote=True)}"></i>'
+        return hit.tile_id, gr.Image(large, visible=True), facts, fly, gr.Row(visible=True)
 
-    shown = [details.chosen, details.picture, details.facts, details.actions]
+    shown = [details.chosen, details.picture, details.facts, details.fly, details.actions]
     chosen = results.gallery.select(for_page(choose), results.found, shown, show_progress="hidden", **INTERNAL)
     chosen.then(None, None, None, js=_SHOW_DETAILS)
 
@@ -209,6 +217,9 @@ def _wire_hand_over(
 # On a narrow screen the details stand below the gallery: bring them into view.
 _SHOW_DETAILS = """() => {
   const details = document.getElementById("details");
+  const map = document.querySelector("iframe.places-map");
+  const tile = document.querySelector("#fly [data-tile]");
+  if (map && tile) map.contentWindow.postMessage({tile: tile.dataset.tile}, "*");
   if (details.getBoundingClientRect().top > window.innerHeight * 0.8) details.scrollIntoView({behavior: "smooth"});
 }"""
 

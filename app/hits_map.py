@@ -1,0 +1,142 @@
+"""The tiles found, where they lie: a Folium map over a mosaic of all tiles, which flies to the best hit.
+
+The ground of the map is drawn from the tiles themselves, so it needs no tile service and asks the network for nothing.
+A click on a picture of the gallery sends the frame a message, and the map flies there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import folium
+from branca.element import MacroElement
+from folium.template import Template
+from PIL import Image
+
+from app.leaflet import frame, whole_document
+from app.pictures import data_url, thumbnail
+from app.state import AppState, Recent
+from lrsclip.errors import LRSCLIPError
+from lrsclip.index import Hit
+from lrsclip.tiles import Tile
+
+MOSAIC_PX = 1536
+MOST_TILES = 4096
+"""With more tiles than this the ground stays empty: drawing it would take longer than a visitor waits."""
+_SHOWN_HITS = 24
+Box = tuple[float, float, float, float]
+_MOSAICS: Recent[Mosaic] = Recent(2)
+
+
+@dataclass(frozen=True)
+class Mosaic:
+    """All tiles as one picture.
+
+    Attributes:
+        url: the picture as a data URL, north up, dark where no tile lies; empty where there are too many tiles.
+        box: west, south, east, north in degrees.
+    """
+
+    url: str
+    box: Box
+
+
+class _Flight(MacroElement):
+    """Rectangles of the hits, and flying to one of them; the script is `hits_map.js`."""
+
+    _template = Template(
+        "{% macro script(this, kwargs) %}"
+        "lrsclipHits({{ this._parent.get_name() }}, {{ this.hits|tojson }});"
+        "{% endmacro %}"
+    )
+
+    def __init__(self, hits: list[dict[str, object]]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._name = "Flight"
+        self.hits = hits
+
+
+def box_of(tile: Tile) -> Box | None:
+    """West, south, east and north of a tile's footprint in degrees; None where it is not known."""
+    if not tile.footprint_lonlat:
+        return None
+    east_west = [lon for lon, _ in tile.footprint_lonlat]
+    north_south = [lat for _, lat in tile.footprint_lonlat]
+    return min(east_west), min(north_south), max(east_west), max(north_south)
+
+
+def has_places(state: AppState) -> bool:
+    """Whether the tiles' places are known; asked of the first one."""
+    ids = state.index.tile_ids()
+    return bool(ids) and box_of(state.index.tile(ids[0])) is not None
+
+
+def hits_frame(state: AppState, hits: Sequence[Hit], found: bool) -> str:
+    """An HTML fragment with the map of some hits, or nothing where no places are known.
+
+    Args:
+        state: the app's.
+        hits: best first.
+        found: whether they were searched for; then the map flies to the first.
+    """
+    if not has_places(state):
+        return ""
+    return frame(hits_document(state, hits, found), "places-map", "Map of the tiles")
+
+
+def hits_document(state: AppState, hits: Sequence[Hit], found: bool) -> str:
+    """The map's whole HTML document."""
+    mosaic = mosaic_of(state)
+    west, south, east, north = mosaic.box
+    view = folium.Map(tiles=None, zoom_snap=0, zoom_delta=0.5, attribution_control=False)
+    view.default_js, view.default_css = [], []
+    view.options.update(max_zoom=19)
+    if mosaic.url:
+        ground = folium.raster_layers.ImageOverlay(
+            mosaic.url, [[south, west], [north, east]], name="Tiles", alt="all tiles"
+        )
+        ground.add_to(view)
+    view.fit_bounds([[south, west], [north, east]])
+    view.add_child(
+        _Flight([_shown(state, hit, found) for hit in hits[:_SHOWN_HITS] if box_of(state.index.tile(hit.tile_id))])
+    )
+    return whole_document(view, "hits_map.js")
+
+
+def _shown(state: AppState, hit: Hit, found: bool) -> dict[str, object]:
+    west, south, east, north = box_of(state.index.tile(hit.tile_id)) or (0, 0, 0, 0)
+    picture = data_url(thumbnail(state, hit.tile_id), "JPEG") if found and hit.rank <= 3 else ""
+    return {
+        "tile": hit.tile_id,
+        "label": f"{hit.rank} · {hit.score_cos:.3f}" if found else "",
+        "bounds": [[south, west], [north, east]],
+        "picture": picture,
+    }
+
+
+def mosaic_of(state: AppState) -> Mosaic:
+    """All tiles as one picture in plate carrée, made once for each index."""
+    return _MOSAICS.get((state.source.spec, state.index.manifest.created), lambda: _mosaic(state))
+
+
+def _mosaic(state: AppState) -> Mosaic:
+    boxes = {tile_id: box for tile_id in state.index.tile_ids() if (box := box_of(state.index.tile(tile_id)))}
+    west, south = min(b[0] for b in boxes.values()), min(b[1] for b in boxes.values())
+    east, north = max(b[2] for b in boxes.values()), max(b[3] for b in boxes.values())
+    # A degree of longitude is shorter than one of latitude.
+    shape = (east - west) * math.cos(math.radians((south + north) / 2)) / max(north - south, 1e-9)
+    wide, high = (MOSAIC_PX, round(MOSAIC_PX / shape)) if shape >= 1 else (round(MOSAIC_PX * shape), MOSAIC_PX)
+    picture = Image.new("RGB", (max(1, wide), max(1, high)), "#14181f")
+    for tile_id, box in boxes.items() if len(boxes) <= MOST_TILES else ():
+        left, right = ((x - west) / (east - west) * wide for x in (box[0], box[2]))
+        top, bottom = ((north - y) / (north - south) * high for y in (box[3], box[1]))
+        size = math.ceil(right) - int(left), math.ceil(bottom) - int(top)
+        try:
+            small = state.source.picture(tile_id).resize(size, Image.Resampling.BOX, reducing_gap=1.5)
+        except LRSCLIPError:  # a lost file leaves a gap in the ground, no more
+            continue
+        picture.paste(small, (int(left), int(top)))
+    url = data_url(picture, "JPEG") if len(boxes) <= MOST_TILES else ""
+    return Mosaic(url, (west, south, east, north))

@@ -1,0 +1,64 @@
+"""Leaflet written into a document, so that a map asks the network for nothing.
+
+Every map of the app is one whole HTML document in an iframe whose sandbox lets scripts run but gives them no origin;
+its content security policy forbids every request.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from functools import lru_cache
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from typing import cast
+
+import folium
+from branca.element import Element, Figure
+
+_HERE = Path(__file__).parent
+_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+
+
+def whole_document(view: folium.Map, script: str) -> str:
+    """A Folium map as one document.
+
+    Args:
+        view: the map.
+        script: name of our own script in this folder that it needs.
+    """
+    figure = cast(Figure, view.get_root())  # Folium puts every map into one
+    leaflet_js, leaflet_css = _leaflet()
+    figure.header.add_child(Element(f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'), index=0)
+    figure.header.add_child(Element(f"<script>{leaflet_js}</script><style>{leaflet_css}</style>"), name="leaflet")
+    figure.header.add_child(Element(f"<script>{_own(script)}</script><style>{_own('map.css')}</style>"), name="lrsclip")
+    return str(figure.render())
+
+
+def frame(document: str, css_class: str, title: str, style: str = "") -> str:
+    """An HTML fragment that shows a document in a sandbox; safe to put into a page whatever the document holds."""
+    return (
+        f'<iframe class="{css_class}" style="{style}" sandbox="allow-scripts" title="{escape(title, quote=True)}" '
+        f'srcdoc="{escape(document, quote=True)}"></iframe>'
+    )
+
+
+@lru_cache(maxsize=4)
+def _own(name: str) -> str:
+    return (_HERE / name).read_text(encoding="utf-8")
+
+
+@lru_cache(maxsize=1)
+def _leaflet() -> tuple[str, str]:
+    """Leaflet's script and style sheet, the pictures that the style sheet names written into it."""
+    data = files("xstatic.pkg.leaflet") / "data"
+    script = (data / "leaflet.js").read_text(encoding="utf-8")
+    script = re.sub(r"//# sourceMappingURL=.*", "", script)
+
+    def inline(match: re.Match[str]) -> str:
+        picture = (data / match.group(1)).read_bytes()
+        return f"url(data:image/png;base64,{base64.b64encode(picture).decode()})"
+
+    style = re.sub(r"url\((images/[\w.-]+\.png)\)", inline, (data / "leaflet.css").read_text(encoding="utf-8"))
+    return script, style
