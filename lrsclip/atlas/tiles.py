@@ -34,14 +34,14 @@ from lrsclip.tiles.source import Tile
 from lrsclip.user_cache import user_cache
 
 TILE_PX = 192
-DEFAULT_SEED = 0
+DEFAULT_SEED = 3
 """The world of the demo; never trained on."""
-GROUNDING_SEED = 7
+GROUNDING_SEED = 20
 """The world of the grounding test; never trained on."""
 _BLOCK = 4  # tiles along the side of what is rendered at once
 _KEPT_TILES = 16_384
-_WEST_M, _NORTH_M = 400_000.0, 4_588_000.0
-# UTM 10 south at those metres is the South Pacific near 48.8 S, 124.4 W: farther from land than nearly anywhere.
+_WEST_M, _NORTH_M = 497_000.0, 4_588_000.0
+# UTM 10 south at those metres is the South Pacific near 48.9 S, 123 W: farther from land than nearly anywhere.
 _CRS = "EPSG:32710"
 _ATTRIBUTION = "LRSCLIP atlas, a rendered landscape"
 
