@@ -26,6 +26,8 @@ MOSAIC_PX = 1536
 MOST_TILES = 4096
 """With more tiles than this the ground stays empty: drawing it would take longer than a visitor waits."""
 _SHOWN_HITS = 24
+_POINT_DEGREES = 0.0003  # about 33 m: what is drawn for a tile of which only the middle is known
+_LEAST_PX = 3
 Box = tuple[float, float, float, float]
 _MOSAICS: Recent[Mosaic] = Recent(2)
 
@@ -59,9 +61,13 @@ class _Flight(MacroElement):
 
 
 def box_of(tile: Tile) -> Box | None:
-    """West, south, east and north of a tile's footprint in degrees; None where it is not known."""
+    """West, south, east and north of a tile in degrees, a small box where only its middle is known; else None."""
     if not tile.footprint_lonlat:
-        return None
+        middle = tile.middle_lonlat
+        if middle is None:
+            return None
+        across = _POINT_DEGREES / max(0.1, math.cos(math.radians(middle[1])))
+        return middle[0] - across, middle[1] - _POINT_DEGREES, middle[0] + across, middle[1] + _POINT_DEGREES
     east_west = [lon for lon, _ in tile.footprint_lonlat]
     north_south = [lat for _, lat in tile.footprint_lonlat]
     return min(east_west), min(north_south), max(east_west), max(north_south)
@@ -132,7 +138,7 @@ def _mosaic(state: AppState) -> Mosaic:
     for tile_id, box in boxes.items() if len(boxes) <= MOST_TILES else ():
         left, right = ((x - west) / (east - west) * wide for x in (box[0], box[2]))
         top, bottom = ((north - y) / (north - south) * high for y in (box[3], box[1]))
-        size = math.ceil(right) - int(left), math.ceil(bottom) - int(top)
+        size = max(_LEAST_PX, math.ceil(right) - int(left)), max(_LEAST_PX, math.ceil(bottom) - int(top))
         try:
             small = state.source.picture(tile_id).resize(size, Image.Resampling.BOX, reducing_gap=1.5)
         except LRSCLIPError:  # a lost file leaves a gap in the ground, no more

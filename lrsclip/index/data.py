@@ -189,6 +189,7 @@ def row_from_dict(facts: dict[str, Any], source_specs: tuple[str, ...]) -> Row:
         footprint_lonlat=None if outline is None else tuple((float(lon), float(lat)) for lon, lat in outline),
         caption=facts["caption"],
         attribution=facts["attribution"],
+        center_lonlat=None if (middle := facts.get("center_lonlat")) is None else (float(middle[0]), float(middle[1])),
     )
     return Row(tile, source_specs[int(facts["source"])], facts["fingerprint"])
 

@@ -1,4 +1,4 @@
-"""Tiles from a folder of picture files, at any depth."""
+"""Tiles from a folder of picture files, at any depth; places and captions where the files tell them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from PIL import Image
 
 from lrsclip.decode import DECODE_FAULTS, FORMATS, orientation, read_picture, unreadable
 from lrsclip.errors import PictureError, TileSourceError
+from lrsclip.tiles.facts import place_in_exif, place_in_name, read_captions
 from lrsclip.tiles.source import Tile
 
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"})
@@ -43,6 +44,7 @@ class FolderTiles:
         if not self.root.is_dir():
             raise TileSourceError(f"{self.root} is a file; give the folder that holds it")
         self._paths = _scan(self.root)
+        self._captions = read_captions(self.root)
 
     @property
     def spec(self) -> str:
@@ -68,11 +70,13 @@ class FolderTiles:
         try:
             with Image.open(path, formats=FORMATS) as picture:
                 width_px, height_px = picture.size
+                place = place_in_name(path) or place_in_exif(picture)
                 if orientation(picture) in _SIDEWAYS:
                     width_px, height_px = height_px, width_px
         except DECODE_FAULTS as error:
             raise unreadable(tile_id, error) from error
-        return Tile(tile_id=tile_id, width_px=width_px, height_px=height_px)
+        caption = self._captions.get(path.name)
+        return Tile(tile_id, width_px, height_px, caption=caption, center_lonlat=place)
 
     def picture(self, tile_id: str) -> Image.Image:
         """Picture of one tile, upright and in mode RGB; see `read_picture`.

@@ -16,7 +16,7 @@ from lrsclip.errors import TileSourceError
 
 # Two letters at least, so that the drive in C:\tiles is not taken for a kind of source.
 _KIND = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+):")
-_ACCEPTED = "give atlas, atlas:?seed=3, or the path of a folder of pictures, bare or as folder:PATH"
+_ACCEPTED = "give atlas, atlas:?seed=3, geotiff:PATTERN, or the path of a folder of pictures, bare or as folder:PATH"
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Tile:
         footprint_lonlat: outline as (longitude, latitude) pairs in degrees, where known.
         caption: a sentence about the tile, where there is one.
         attribution: whom to credit for the picture, where that is known.
+        center_lonlat: its middle in degrees, where only that is known; see `middle_lonlat`.
     """
 
     tile_id: str
@@ -40,6 +41,17 @@ class Tile:
     footprint_lonlat: tuple[tuple[float, float], ...] | None = None
     caption: str | None = None
     attribution: str | None = None
+    center_lonlat: tuple[float, float] | None = None
+
+    @property
+    def middle_lonlat(self) -> tuple[float, float] | None:
+        """Longitude and latitude of the middle in degrees, from whatever is known."""
+        if not self.footprint_lonlat:
+            return self.center_lonlat
+        count = len(self.footprint_lonlat)
+        return sum(lon for lon, _ in self.footprint_lonlat) / count, sum(
+            lat for _, lat in self.footprint_lonlat
+        ) / count
 
 
 class TileSource(Protocol):
@@ -113,7 +125,8 @@ def open_source(spec: str) -> TileSource:
 
     Args:
         spec: "atlas" for the landscape that the project renders, with options behind a question mark
-            ("atlas:?seed=3&tiles=4096"); or the path of a folder, or "folder:PATH". A leading ~ stands for the home
+            ("atlas:?seed=3&tiles=4096"); "geotiff:scenes/*.tif?tile_px=512"
+            for rasters; or the path of a folder, or "folder:PATH". A leading ~ stands for the home
             folder.
 
     Returns:
@@ -129,6 +142,11 @@ def open_source(spec: str) -> TileSource:
     if not address:
         raise TileSourceError(f"the tile source is empty; {_ACCEPTED}")
     kind = _KIND.match(address)
+    if address.startswith("geotiff:"):
+        from lrsclip.tiles.geotiff import GeoTiffTiles
+
+        rest, _, options = address.removeprefix("geotiff:").partition("?")
+        return GeoTiffTiles.from_spec(rest, _options(options, address))
     if address == "atlas" or address.startswith("atlas:"):
         # Here, so that opening a folder needs none of what draws.
         from lrsclip.atlas.tiles import AtlasTiles

@@ -1,0 +1,263 @@
+"""Tiles cut from georeferenced rasters by windowed reads, so that no scene is ever in memory whole."""
+
+from __future__ import annotations
+
+import glob
+import math
+import threading
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from PIL import Image
+from rasterio.enums import ColorInterp
+from rasterio.errors import RasterioError
+from rasterio.transform import xy
+from rasterio.warp import transform
+from rasterio.windows import Window
+
+from lrsclip.errors import PictureError, TileSourceError
+from lrsclip.tiles.source import Tile
+
+_SAMPLE_PX = 1024  # side of the decimated read that the stretch is taken from
+_PERCENTILES = (2.0, 98.0)
+_OPEN_RASTERS = 8
+_OPTIONS = frozenset({"tile_px", "overlap_px", "bands"})
+
+
+@dataclass(frozen=True)
+class _Raster:
+    path: Path
+    name: str
+    width: int
+    height: int
+    bands: tuple[int, ...]
+    stretch: tuple[tuple[float, float], ...] | None  # for each band what becomes black and white; None: 8 bits as is
+
+
+class GeoTiffTiles:
+    """Tiles of one or many rasters.
+
+    A tile's id is the raster's file name, with the column and row of its upper left pixel. Windows at the right and
+    lower edge are moved inwards so that all have one size; a raster smaller than a tile is one tile. Tiles without any
+    data are listed as well, since listing must not read pixels, and cannot be read; an index leaves them out.
+
+    Args:
+        pattern: path of a raster, or a glob; a leading ~ stands for the home folder.
+        tile_px: side of a tile in pixels of the raster.
+        overlap_px: how far neighbouring tiles overlap.
+        bands: numbers (from 1) of the bands for red, green and blue, or one for grey; by default the file's own red,
+            green and blue where it names them, else its first three.
+
+    Raises:
+        TileSourceError: nothing fits the pattern, a file is no raster, a band is not there, or a size is out of range.
+    """
+
+    def __init__(
+        self, pattern: str, tile_px: int = 512, overlap_px: int = 0, bands: tuple[int, ...] | None = None
+    ) -> None:
+        if not 32 <= tile_px <= 8192:
+            raise TileSourceError(f"geotiff: tile_px is {tile_px}; choose 32 to 8192 pixels")
+        if not 0 <= overlap_px < tile_px:
+            raise TileSourceError(f"geotiff: overlap_px is {overlap_px}; choose 0 to less than tile_px ({tile_px})")
+        if bands is not None and len(bands) not in (1, 3):
+            raise TileSourceError(f"geotiff: bands names {len(bands)} bands; name one, or three as in bands=4,3,2")
+        self._pattern = str(Path(pattern).expanduser().absolute())
+        self.tile_px, self.overlap_px, self._bands = tile_px, overlap_px, bands
+        paths = [Path(found) for found in sorted(glob.glob(self._pattern, recursive=True)) if Path(found).is_file()]
+        if not paths:
+            raise TileSourceError(
+                f"no raster fits {pattern!r}; check the path, and quote a pattern with * for the shell"
+            )
+        self._rasters: dict[str, _Raster] = {}
+        for path in paths:
+            name = path.name if path.name not in self._rasters else str(path)
+            self._rasters[name] = _look_at(path, name, bands)
+        self._corners = {
+            f"{raster.name}@{x},{y}": (raster, x, y)
+            for raster in self._rasters.values()
+            for y in starts(raster.height, tile_px, overlap_px)
+            for x in starts(raster.width, tile_px, overlap_px)
+        }
+        self._lock = threading.Lock()  # a rasterio data set may be read by one thread at a time
+        self._close = ExitStack()
+        self._open = lru_cache(maxsize=_OPEN_RASTERS)(self._opened)
+
+    @classmethod
+    def from_spec(cls, address: str, options: Mapping[str, str]) -> GeoTiffTiles:
+        """Open `geotiff:GLOB?tile_px=512&overlap_px=64&bands=4,3,2`.
+
+        Raises:
+            TileSourceError: as the class, or an option is unknown or no number.
+        """
+        if not address:
+            raise TileSourceError("no path after geotiff:; give one, or a pattern such as geotiff:scenes/*.tif")
+        unknown = sorted(set(options) - _OPTIONS)
+        if unknown:
+            raise TileSourceError(f"geotiff has no option {unknown[0]!r}; it has {', '.join(sorted(_OPTIONS))}")
+        try:
+            bands = tuple(int(part) for part in options["bands"].split(",")) if "bands" in options else None
+            return cls(address, int(options.get("tile_px", 512)), int(options.get("overlap_px", 0)), bands)
+        except ValueError as error:
+            raise TileSourceError(f"geotiff: {error}; options are whole numbers, bands some with commas") from error
+
+    @property
+    def spec(self) -> str:
+        """Address that opens the same tiles again."""
+        told = [f"tile_px={self.tile_px}"] if self.tile_px != 512 else []
+        told += [f"overlap_px={self.overlap_px}"] if self.overlap_px else []
+        told += [f"bands={','.join(map(str, self._bands))}"] if self._bands else []
+        return f"geotiff:{self._pattern}" + (f"?{'&'.join(told)}" if told else "")
+
+    def __len__(self) -> int:
+        """Number of tiles."""
+        return len(self._corners)
+
+    def tile_ids(self) -> list[str]:
+        """Ids raster by raster, row by row."""
+        return list(self._corners)
+
+    def fingerprint(self, tile_id: str) -> str:
+        """Size and time of change of the raster's file, "gone" when it is no longer there."""
+        try:
+            facts = self._listed(tile_id)[0].path.stat()
+        except OSError:
+            return "gone"
+        return f"{facts.st_size}-{facts.st_mtime_ns}"
+
+    def tile(self, tile_id: str) -> Tile:
+        """Facts of a tile: its outline in degrees and its side on the ground, where the raster has a place on Earth."""
+        raster, x, y = self._listed(tile_id)
+        wide, high = min(self.tile_px, raster.width), min(self.tile_px, raster.height)
+        with self._lock, _naming(tile_id):
+            data = self._open(raster.path)
+            outline = _outline(data, x, y, wide, high)
+        return Tile(tile_id, wide, high, _side_m(outline), outline, attribution=None)
+
+    def picture(self, tile_id: str) -> Image.Image:
+        """A tile, RGB; what holds no data is black.
+
+        Raises:
+            TileSourceError: there is no such tile.
+            PictureError: the file is gone or damaged, or the window holds no data at all.
+        """
+        raster, x, y = self._listed(tile_id)
+        window = Window(x, y, min(self.tile_px, raster.width), min(self.tile_px, raster.height))
+        with self._lock, _naming(tile_id):
+            data = self._open(raster.path)
+            values = data.read(raster.bands, window=window)
+            there = data.dataset_mask(window=window) > 0
+        if not there.any():
+            raise PictureError(f"{tile_id} holds no data: it lies outside what the raster shows")
+        return _rgb(values, there, raster.stretch)
+
+    def _listed(self, tile_id: str) -> tuple[_Raster, int, int]:
+        if tile_id not in self._corners:
+            raise TileSourceError(
+                f"no tile {tile_id!r} in {self._pattern}; ids look like {next(iter(self._corners))!r}"
+            )
+        return self._corners[tile_id]
+
+    def _opened(self, path: Path) -> rasterio.DatasetReader:
+        return self._close.enter_context(rasterio.open(path))
+
+
+class _naming:
+    """What rasterio says of a file, as an error that names the tile."""
+
+    def __init__(self, tile_id: str) -> None:
+        self._tile_id = tile_id
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, RasterioError | OSError):
+            reason = " ".join(str(error).split())
+            raise PictureError(f"cannot read {self._tile_id}: {reason}; replace the raster or leave it out") from error
+
+
+def starts(length_px: int, tile_px: int, overlap_px: int) -> list[int]:
+    """First pixels of the windows along one side: they cover it whole, the last one moved inwards."""
+    if length_px <= tile_px:
+        return [0]
+    step = tile_px - overlap_px
+    inner = list(range(0, length_px - tile_px, step))
+    return [*inner, length_px - tile_px]
+
+
+def _look_at(path: Path, name: str, wanted: tuple[int, ...] | None) -> _Raster:
+    """Size, bands and stretch of a raster, from its head and one decimated read."""
+    try:
+        with rasterio.open(path) as data:
+            bands = wanted or _usual_bands(data)
+            if max(bands) > data.count or min(bands) < 1:
+                raise TileSourceError(f"{path} has {data.count} bands, so there is no band {max(bands)}; choose others")
+            eight_bit = all(data.dtypes[band - 1] == "uint8" for band in bands)
+            stretch = None if eight_bit else _stretch(data, bands)
+            return _Raster(path, name, data.width, data.height, bands, stretch)
+    except (RasterioError, OSError) as error:
+        raise TileSourceError(f"{path} cannot be read as a raster ({error}); leave it out of the pattern") from error
+
+
+def _usual_bands(data: rasterio.DatasetReader) -> tuple[int, ...]:
+    named = {interpretation: number for number, interpretation in enumerate(data.colorinterp, 1)}
+    rgb = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
+    if all(band in named for band in rgb):
+        return tuple(named[band] for band in rgb)
+    return (1, 2, 3) if data.count >= 3 else (1,)
+
+
+def _stretch(data: rasterio.DatasetReader, bands: tuple[int, ...]) -> tuple[tuple[float, float], ...]:
+    share = min(1.0, _SAMPLE_PX / max(data.width, data.height))
+    size = len(bands), max(1, round(data.height * share)), max(1, round(data.width * share))
+    sample = data.read(bands, out_shape=size, masked=True)
+    ends = []
+    for band in sample:
+        values = band.compressed().astype(np.float64)
+        values = values[np.isfinite(values)]
+        low, high = np.percentile(values, _PERCENTILES).tolist() if values.size else (0.0, 1.0)
+        ends.append((low, high if high > low else low + 1))
+    return tuple(ends)
+
+
+def _rgb(
+    values: NDArray[np.generic], there: NDArray[np.bool_], stretch: tuple[tuple[float, float], ...] | None
+) -> Image.Image:
+    if stretch is None:
+        shown = values.astype(np.uint8)
+    else:
+        ends = np.array(stretch, np.float32)[:, :, None, None]
+        share = (np.nan_to_num(values.astype(np.float32)) - ends[:, 0]) / (ends[:, 1] - ends[:, 0])
+        shown = np.rint(share.clip(0, 1) * 255).astype(np.uint8)
+    shown[:, ~there] = 0
+    stacked = np.repeat(shown, 3, axis=0) if len(shown) == 1 else shown
+    return Image.fromarray(np.ascontiguousarray(stacked.transpose(1, 2, 0)))
+
+
+def _outline(
+    data: rasterio.DatasetReader, x: int, y: int, wide: int, high: int
+) -> tuple[tuple[float, float], ...] | None:
+    if data.crs is None or data.transform.is_identity:
+        return None
+    rows, columns = [y, y, y + high, y + high], [x, x + wide, x + wide, x]
+    longitudes, latitudes = transform(data.crs, "EPSG:4326", *xy(data.transform, rows, columns, offset="ul"))
+    outline = tuple((float(lon), float(lat)) for lon, lat in zip(longitudes, latitudes, strict=True))
+    return outline if all(math.isfinite(v) for point in outline for v in point) else None
+
+
+def _side_m(outline: tuple[tuple[float, float], ...] | None) -> float | None:
+    """Mean of the upper and the left side of an outline on the ground, metres; good to half a per cent."""
+    if outline is None:
+        return None
+    (west, north), (east, east_north), _, (left, south) = outline
+    per_degree = 111_320.0
+    shorter = math.cos(math.radians((north + south) / 2))
+    upper = math.hypot((east - west) * shorter, east_north - north) * per_degree
+    side = math.hypot((left - west) * shorter, south - north) * per_degree
+    return (upper + side) / 2
