@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from PIL import Image
 
+from lrsclip.atlas import draw_ground
 from lrsclip.atlas.canvas import Canvas
 from lrsclip.atlas.country import Country
 from lrsclip.atlas.draw import DRAW
 from lrsclip.atlas.features import KINDS
 from lrsclip.atlas.land import field_axes, paint_ground
 from lrsclip.atlas.landuse import World
+
+assert draw_ground  # importing it registers what it draws
 
 MARGIN_M = 64.0
 """What is painted around a window, so that shadows fall into it from outside."""
