@@ -1,0 +1,76 @@
+"""The map of the hits: tiles at their place, a flight to the best and to the one that is clicked."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect, sync_playwright
+
+import lrsclip
+from app.hits_map import box_of, has_places, hits_frame, mosaic_of
+from app.search import find, first_tiles
+from app.state import AppState
+from lrsclip.index import build_index
+from lrsclip.tiles import Tile, open_source
+from tests.app_parts import make_state, running
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory: pytest.TempPathFactory) -> AppState:
+    """An app over nine rendered tiles, with random weights."""
+    folder = tmp_path_factory.mktemp("atlas")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LRSCLIP_CACHE", str(folder / "cache"))
+        source, bundle = open_source("atlas:?seed=4&tiles=9"), lrsclip.random_model()
+        return AppState(bundle, build_index(source, bundle, folder / "index"), source)
+
+
+def test_a_tile_has_a_box_where_its_place_is_known() -> None:
+    outline = ((10.0, 5.0), (11.0, 5.0), (11.0, 4.0), (10.0, 4.0))
+    assert box_of(Tile("a", 8, 8, footprint_lonlat=outline)) == (10.0, 4.0, 11.0, 5.0)
+    west, south, east, north = box_of(Tile("a", 8, 8, center_lonlat=(10.0, 60.0))) or (0, 0, 0, 0)
+    assert (west + east) / 2 == pytest.approx(10)
+    assert (east - west) / 2 == pytest.approx(north - south, rel=0.01)  # a degree of longitude is half as long at 60 N
+    assert box_of(Tile("a", 8, 8)) is None
+
+
+def test_tiles_without_a_place_have_no_map(tmp_path: Path) -> None:
+    state = make_state(tmp_path)
+    assert not has_places(state)
+    assert hits_frame(state, first_tiles(state).hits, found=False) == ""
+
+
+def test_the_map_holds_the_hits_and_asks_for_nothing(state: AppState) -> None:
+    found = find(state, "a church", 3)
+    fragment = hits_frame(state, found.hits, found=True)
+    assert re.findall(r'sandbox="([^"]*)"', fragment) == ["allow-scripts"]
+    for hit in found.hits:
+        assert hit.tile_id in fragment
+    west, south, east, north = mosaic_of(state).box
+    assert -124 < west < east < -122
+    assert -50 < south < north < -48
+    assert not re.findall(
+        r"https?://(?!leafletjs\.com|www\.w3\.org)[\w.]+/[\w{]", re.sub(r"data:[^&\"']+", "", fragment)
+    )
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH; on Debian: apt-get install chromium")
+def test_the_map_flies_to_the_best_hit_and_to_a_clicked_one(state: AppState) -> None:
+    with running(state) as url, sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = chromium.new_page(viewport={"width": 1440, "height": 1000})
+        page.goto(url)
+        view = page.frame_locator("iframe.places-map").locator(".leaflet-container")
+        expect(view.locator("img.leaflet-image-layer").first).to_be_visible()
+        page.locator("#description textarea").fill("a pond in a meadow")
+        page.locator("#search-button").click()
+        ranked = [hit.tile_id for hit in find(state, "a pond in a meadow", 9).hits]
+        expect(view).to_have_attribute("data-tile", ranked[0])
+        page.locator("#gallery .thumbnail-item").nth(2).click()
+        expect(view).to_have_attribute("data-tile", ranked[2])
+        chromium.close()
