@@ -85,7 +85,9 @@ def _parser() -> argparse.ArgumentParser:
         description="Search, classify and localise in a folder of satellite or aerial pictures, in the browser.",
     )
     parser.add_argument(
-        "--tiles", metavar="SPEC", help="folder of pictures, or atlas:?seed=N (default: atlas, a rendered landscape)"
+        "--tiles",
+        metavar="SPEC",
+        help="folder of pictures, geotiff:PATTERN, or atlas:?seed=N (default: atlas, a rendered landscape)",
     )
     parser.add_argument(
         "--checkpoint", default="tiny", help="name, folder or Hub address of a checkpoint (default: tiny)"

@@ -1,7 +1,7 @@
 """Make the README's pictures: `python -m assets.make_pictures`.
 
-Starts the demo on the tiles that the project paints itself, with the shipped checkpoint, and photographs each page in
-Chromium.
+Starts the demo on the atlas, with the shipped checkpoint, and photographs each page in Chromium; and draws one tile of
+each kind of site.
 """
 
 from __future__ import annotations
@@ -10,16 +10,21 @@ import shutil
 import sys
 from pathlib import Path
 
+from PIL import Image
 from playwright.sync_api import Page, expect, sync_playwright
 
 from app.cli import open_state
 from app.pages import build, serve
+from lrsclip.atlas.geometry import middle
+from lrsclip.atlas.region import render
+from lrsclip.atlas.tiles import TILE_PX, AtlasTiles
 
 FOLDER = Path(__file__).parent / "readme"
 QUERY = (
-    "A marina seen from above: four long piers run out from a concrete quay into dark calm water, and dozens of small "
-    "white boats are moored close together on both sides of each pier. A road with parked cars follows the quay."
+    "A school seen from above. Long school buildings stand around a paved square in the north. In the south lies a "
+    "football pitch within a red running track, and a basketball court can be seen in the east. There are many cars."
 )
+SHEET_COLUMNS, SHEET_PX = 10, 144
 SENTENCE = "houses among green trees"
 
 
@@ -30,6 +35,21 @@ def search(page: Page, text: str) -> None:
     expect(page.get_by_text("best first")).to_be_visible()
     page.locator("#gallery .thumbnail-item").first.click()
     expect(page.get_by_text("Localise this tile")).to_be_visible()
+
+
+def contact_sheet() -> None:
+    """Draw one tile of every kind of site."""
+    source = AtlasTiles()
+    first: dict[str, tuple[float, float]] = {}
+    for site in source.country.sites(0, 0, source.side * source.tile_m, source.side * source.tile_m):
+        first.setdefault(site.use, middle(site.outline))
+    rows = -(-len(first) // SHEET_COLUMNS)
+    sheet = Image.new("RGB", (SHEET_COLUMNS * SHEET_PX, rows * SHEET_PX), "white")
+    for number, use in enumerate(sorted(first)):
+        x, y = (round(at - TILE_PX / 2) for at in first[use])
+        tile = render(source.country, x, y, TILE_PX, TILE_PX).resize((SHEET_PX - 4, SHEET_PX - 4))
+        sheet.paste(tile, (number % SHEET_COLUMNS * SHEET_PX + 2, number // SHEET_COLUMNS * SHEET_PX + 2))
+    sheet.save(FOLDER / "atlas.jpg", quality=82)
 
 
 def shoot(page: Page, name: str) -> None:
@@ -45,6 +65,7 @@ def main() -> int:
         print("error: no chromium on PATH; on Debian: apt-get install chromium", file=sys.stderr)
         return 2
     FOLDER.mkdir(exist_ok=True)
+    contact_sheet()
     demo = build(open_state(None, "tiny"))
     url = serve(demo, host="127.0.0.1", port=None, block=False)
     with sync_playwright() as playwright:

@@ -13,7 +13,6 @@ import numpy as np
 
 import lrsclip
 from lrsclip.tiles import open_source
-from lrsclip.tiles.demo import demo_folder
 from train.cache import open_picture
 from train.corpus import read_rsicd
 from train.provenance import provenance
@@ -36,14 +35,14 @@ def main() -> None:
     """Print the comparison."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.precision_gap")
     parser.add_argument("--checkpoint", default="tiny")
-    parser.add_argument("--data", type=Path, help=f"first {PICTURES} RSICD test pictures (default: the demo tiles)")
+    parser.add_argument("--data", type=Path, help=f"first {PICTURES} RSICD test pictures (default: tiles of the atlas)")
     parser.add_argument("--device", default="cpu", help="where float32 runs (default: cpu)")
     args = parser.parse_args()
     if args.data:
         records = [r for r in read_rsicd(args.data) if r.split == "test"][:PICTURES]
         pictures, texts = [open_picture(r.path) for r in records], [paragraph(r) for r in records]
     else:
-        source = open_source(str(demo_folder()))
+        source = open_source("atlas:?tiles=64")
         pictures, texts = [source.picture(tile_id) for tile_id in source.tile_ids()], list(SENTENCES)
     here = lrsclip.load(args.checkpoint, device="cpu", precision="bf16")
     there = lrsclip.load(args.checkpoint, device=args.device, precision="fp32")

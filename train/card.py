@@ -21,6 +21,7 @@ _SOURCES = {
     "ucm": "UC Merced Land Use with UCM-Captions (USGS, public domain)",
     "resisc45": "NWPU-RESISC45, 12 classes, class names only (research use)",
     "nwpu": "NWPU-Captions of the same classes (research use)",
+    "atlas": "Rendered landscapes of this project (the atlas), described from their ground truth",
     "eurosat": "EuroSAT RGB, class names only (Sentinel-2, MIT)",
 }
 _HEAD = """---

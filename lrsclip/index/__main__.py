@@ -60,8 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m lrsclip.index", description="Index tiles and search them.")
     commands = parser.add_subparsers(dest="command", required=True)
-    build = commands.add_parser("build", help="index a folder of pictures, go on with it, or bring it up to date")
-    build.add_argument("spec", metavar="SPEC", help="path of the folder, or folder:PATH")
+    build = commands.add_parser("build", help="index tiles, go on with it, or bring it up to date")
+    build.add_argument("spec", metavar="SPEC", help="folder of pictures, geotiff:PATTERN, or atlas")
     build.add_argument("--checkpoint", default="tiny", help="the model (default: %(default)s)")
     build.add_argument("--out", type=Path, metavar="DIR", help="folder of the index (default: in the user's cache)")
     build.add_argument("--batch-size", type=int, default=64, metavar="N", help="default: %(default)s")

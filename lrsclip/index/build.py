@@ -13,7 +13,7 @@ from lrsclip.index.disk import has_index, litter, new_manifest, read_index, tidy
 from lrsclip.index.index import TileIndex
 from lrsclip.index.parts import PartStore, directory_lock
 from lrsclip.index.refresh import Pace, Progress, is_current, refresh
-from lrsclip.tiles.source import TileSource
+from lrsclip.tiles.source import Preparable, TileSource
 from lrsclip.user_cache import user_cache
 
 
@@ -60,6 +60,8 @@ def build_index(
     if existing is not None and not unfinished and is_current(existing[1], source):
         pace.report(len(source), len(source))
         return TileIndex(existing[1], existing[0])
+    if isinstance(source, Preparable):
+        source.prepare(stop=stop)  # with all cores, before one encoder waits for single tiles
     with directory_lock(directory, stop):
         existing = _existing(directory, source, bundle)
         before = existing[1] if existing is not None else None

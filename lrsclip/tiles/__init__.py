@@ -1,7 +1,8 @@
 """Room of the tiles: where pictures come from, whatever they are searched with.
 
-A tile source lists tiles in a stable order and hands out each one's facts and its picture. So far it is a
-folder of picture files, or the atlas (`lrsclip.atlas`); `open_source` turns what a user types into a source.
+A tile source lists tiles in a stable order and hands out each one's facts and its picture. There are folders of
+picture files, rasters (`geotiff`) and the rendered landscape (`lrsclip.atlas`); `open_source` turns what a user types
+into a source.
 """
 
 from lrsclip.decode import read_picture
