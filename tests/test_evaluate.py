@@ -5,12 +5,15 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from lrsclip.atlas.tiles import DEFAULT_SEED, GROUNDING_SEED
 from lrsclip.bundle import Embeddings
 from lrsclip.checkpoint import read_manifest, write_checkpoint
 from lrsclip.config import ImageConfig, ModelConfig, PreprocessConfig, TextConfig
@@ -18,6 +21,7 @@ from lrsclip.loading import EMBEDDED
 from lrsclip.model import seeded_model
 from lrsclip.tokens import words
 from train import card, evaluate
+from train.evaluation.atlas import run_grounding
 from train.evaluation.synonyms import PAIRS, run_synonyms
 
 from .corpora import COLOURS, make_class_folders, make_rsicd, make_rsitmd, make_ucm, write_picture
@@ -43,6 +47,15 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     write_checkpoint(root / "ours", seeded_model(config, 0), name="ours", vocabulary={}, training={}, metrics={})
     return root
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_rendered_tiles(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The grounding test over four tiles of each world, kept for this file's tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LRSCLIP_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setattr("train.evaluation.plan.run_grounding", partial(run_grounding, tiles=4, index_tiles=4))
+        yield
 
 
 @pytest.fixture
@@ -72,6 +85,8 @@ def test_a_published_file_is_measured_in_one_run(place: Path, capsys: pytest.Cap
         *(("long-retrieval", name) for name in captions),
         *(("classification", name) for name in classes | {"rsscn7, all pictures", "scenes, all pictures"}),
         ("synonyms", "words of no caption"),
+        ("grounding", f"atlas {DEFAULT_SEED}"),
+        ("grounding", f"atlas {GROUNDING_SEED}"),
     }
     protocols = {row["protocol"] for row in report["results"] if row["task"] == "short-retrieval"}
     assert protocols == {"raw", "merged"}
@@ -82,6 +97,7 @@ def test_a_published_file_is_measured_in_one_run(place: Path, capsys: pytest.Cap
         "## long-retrieval",
         "## classification",
         "## synonyms",
+        "## grounding",
     ]
     assert "skipped eurosat" in err and "skipped air-slt" in err
     assert sum("EuroSAT_RGB is not there" in line for line in report["skipped"]) == 1

@@ -98,7 +98,7 @@ def _retrieval(bundle: Encoders, vectors: PictureVectors, tiles: int) -> Result:
 
 def _preference(bundle: Encoders, vectors: PictureVectors, tiles: int) -> list[Result]:
     started = time.monotonic()
-    source = AtlasTiles(GROUNDING_SEED, max(1024, tiles))
+    source = AtlasTiles(GROUNDING_SEED, tiles)
     image = _pictures(source, vectors, tiles)
     pairs = pairs_of(source, tiles)
     chosen = image[[pair.tile for pair in pairs]]
