@@ -25,7 +25,7 @@ QUERY = (
     "football pitch within a red running track, and a basketball court can be seen in the east. There are many cars."
 )
 SHEET_COLUMNS, SHEET_PX = 10, 144
-SENTENCE = "houses among green trees"
+SENTENCE = "large circular storage tanks"
 
 
 def search(page: Page, text: str) -> None:
@@ -79,7 +79,7 @@ def main() -> int:
         expect(page.locator("#bars li").first).to_be_visible()
         shoot(page, "classify")
         page.get_by_role("tab", name="Search").click()
-        search(page, "a long bridge with cars over a river")
+        search(page, "white storage tanks in the north, and houses with gardens in the south")
         page.get_by_text("Localise this tile").click()
         page.locator("#sentence textarea").fill(SENTENCE)
         page.locator("#localise-button").click()
