@@ -45,7 +45,7 @@ def bundle() -> lrsclip.LRSCLIP:
 def tiles() -> dict[str, Image.Image]:
     """One tile of each kind of site."""
     country = Country(World(DEFAULT_SEED))
-    first = {}
+    first: dict[str, tuple[float, float]] = {}
     for site in country.sites(0, 0, 6144, 6144):
         first.setdefault(site.use, middle(site.outline))
     return {

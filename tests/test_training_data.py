@@ -13,9 +13,11 @@ import torch.nn.functional as F
 
 from app.classify import RSICD_LABELS
 from lrsclip.errors import DataError, TrainingError
+from lrsclip.tokens import Tokenizer
 from train import fit
 from train.augment import crop_features, draw_changes, turn
-from train.cache import open_picture, prepare_pixels
+from train.batches import BatchMaker
+from train.cache import Prepared, joined, open_picture, prepare_pixels
 from train.corpus import read_corpus
 from train.losses import dual_text_loss, info_nce, same_texts
 from train.readers import (
@@ -270,3 +272,30 @@ def test_real_corpus_does_not_leak() -> None:
     paths = [r.path for r in records]
     assert len(set(paths)) == len(paths)  # a picture in two splits would be in the list twice
     assert not any("RSSCN7" in str(p) or "CHOICE" in str(p) for p in paths)
+
+
+def test_several_kept_sets_read_as_one() -> None:
+    parts = [np.arange(6).reshape(3, 2), np.arange(6, 10).reshape(2, 2)]
+    together = joined([Prepared(part, is_features=True) for part in parts])
+    whole = np.concatenate(parts)
+    assert len(together.rows) == 5
+    assert together.rows.shape == (5, 2)
+    assert (together.rows[[4, 0, 3]] == whole[[4, 0, 3]]).all()
+    assert all((together.rows[row] == whole[row]).all() for row in range(5))
+
+
+def test_exact_texts_share_batches_and_keep_their_whole_picture() -> None:
+    real = [Record("rsicd", Path(f"{n}.jpg"), "train", (f"a field {n}.",)) for n in range(9)]
+    exact = [Record("atlas", Path(f"a{n}.jpg"), "train", (f"{n} houses.",), exact=True) for n in range(9)]
+    records = real + exact
+    rows = np.random.default_rng(0).integers(0, 255, (18, 3, 32, 32), dtype=np.uint8)
+    settings = Settings.read("tiny").model_copy(update={"batch_size": 4, "crop_scale_min": 0.3, "trunk": "trained"})
+    maker = BatchMaker(records, list(range(18)), Prepared(rows, is_features=False), settings)
+    batches = list(maker.epoch(0, 0, Tokenizer(77)))
+    assert len(batches) == maker.steps == 4
+    whole = torch.tensor([1.0, 0.0, 0.0])
+    kinds = []
+    for batch in batches:
+        assert batch.changes is not None
+        kinds.append({bool((crop == whole).all()) for crop in batch.changes.crops})
+    assert sorted(map(sorted, kinds)) == [[False], [False], [True], [True]]

@@ -64,6 +64,10 @@ class Joined:
         self.shape = (int(self._starts[-1]), *parts[0].shape[1:])
         self.itemsize = parts[0].itemsize
 
+    def __len__(self) -> int:
+        """Rows of all parts."""
+        return int(self.shape[0])
+
     def __getitem__(self, rows: int | list[int] | Array) -> Array:
         if np.ndim(rows) == 0:
             part = int(np.searchsorted(self._starts, rows, side="right")) - 1
