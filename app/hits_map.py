@@ -28,6 +28,7 @@ MOST_TILES = 4096
 _SHOWN_HITS = 24
 _POINT_DEGREES = 0.0003  # about 33 m: what is drawn for a tile of which only the middle is known
 _LEAST_PX = 3
+_SHARP_HITS = 12  # shown from pictures of their own; the ground of a wide collection is coarse
 Box = tuple[float, float, float, float]
 _MOSAICS: Recent[Mosaic] = Recent(2)
 
@@ -113,7 +114,7 @@ def hits_document(state: AppState, hits: Sequence[Hit], found: bool) -> str:
 
 def _shown(state: AppState, hit: Hit, found: bool) -> dict[str, object]:
     west, south, east, north = box_of(state.index.tile(hit.tile_id)) or (0, 0, 0, 0)
-    picture = data_url(thumbnail(state, hit.tile_id), "JPEG") if found and hit.rank <= 3 else ""
+    picture = data_url(thumbnail(state, hit.tile_id), "JPEG") if found and hit.rank <= _SHARP_HITS else ""
     return {
         "tile": hit.tile_id,
         "label": f"{hit.rank} · {hit.score_cos:.3f}" if found else "",
