@@ -10,7 +10,7 @@ import copy
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +59,7 @@ class Joined:
         parts: arrays that differ in their first side alone.
     """
 
-    def __init__(self, parts: list[Array]) -> None:
+    def __init__(self, parts: Sequence[Array | Joined]) -> None:
         self._parts, self._starts = parts, np.cumsum([0, *(len(part) for part in parts)])
         self.shape = (int(self._starts[-1]), *parts[0].shape[1:])
         self.itemsize = parts[0].itemsize
@@ -80,7 +80,7 @@ def joined(parts: list[Prepared]) -> Prepared:
     """Several kept sets as one, in this order."""
     if len(parts) == 1:
         return parts[0]
-    return Prepared(Joined([part.rows for part in parts if isinstance(part.rows, np.ndarray)]), parts[0].is_features)
+    return Prepared(Joined([part.rows for part in parts]), parts[0].is_features)
 
 
 def open_picture(path: Path) -> Image.Image:

@@ -205,9 +205,3 @@ def _bridge(canvas: Canvas, f: Feature) -> None:
         breadth = math.dist(f.outline[0], f.outline[n - 1])
     canvas.line(path, breadth - 2, "#6c6d6f" if f.form != "railway" else "#857d72", f.height_m)
     canvas.dashes(path, 0.4, "#e4e4de", 4, 6)
-
-
-@draws("roundabout")
-def _roundabout(canvas: Canvas, f: Feature) -> None:
-    at = middle(f.outline)
-    canvas.disc(*at, max(math.dist(at, p) for p in f.outline), "#6a6b6d", 0)

@@ -89,7 +89,6 @@ KINDS: dict[str, Kind] = {
     "railway": _area(4, "railway", "railways"),
     "runway": _thing(4, "runway", "runways"),
     "taxiway": Kind(3),
-    "roundabout": _thing(5, "roundabout", "roundabouts"),
     "bridge": _thing(9, "bridge", "bridges"),
     "viaduct": _thing(9, "viaduct", "viaducts"),
     "marking": Kind(5),

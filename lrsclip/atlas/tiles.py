@@ -88,7 +88,7 @@ class AtlasTiles:
             for left in range(0, self.side, _BLOCK)
             for row in range(top, min(top + _BLOCK, self.side))
             for column in range(left, min(left + _BLOCK, self.side))
-        ][: max(tiles, 1)]
+        ][:tiles]
         self._known = set(self._ids)
         self._recent = lru_cache(maxsize=4)(self._render_block)
         self._texts_of_block = lru_cache(maxsize=256)(self._read_texts)
@@ -134,7 +134,7 @@ class AtlasTiles:
     def fingerprint(self, tile_id: str) -> str:
         """Changes with the program that draws."""
         self._check(tile_id)
-        return f"{recipe()}"
+        return recipe()
 
     def tile(self, tile_id: str) -> Tile:
         """Facts of a tile; its caption is the short text."""
