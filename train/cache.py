@@ -61,8 +61,8 @@ class Joined:
 
     def __init__(self, parts: Sequence[Array | Joined]) -> None:
         self._parts, self._starts = parts, np.cumsum([0, *(len(part) for part in parts)])
-        self.shape = (int(self._starts[-1]), *parts[0].shape[1:])
-        self.itemsize = parts[0].itemsize
+        self.shape: tuple[int, ...] = (int(self._starts[-1]), *parts[0].shape[1:])
+        self.itemsize: int = parts[0].itemsize
 
     def __len__(self) -> int:
         """Rows of all parts."""
