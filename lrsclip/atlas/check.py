@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 
-from shapely.geometry import box
+from shapely import line_merge
+from shapely.geometry import MultiLineString, Point, box
 from shapely.geometry.base import BaseGeometry
+from shapely.ops import unary_union
 
-from lrsclip.atlas.claims import AREA, CELLS, Statement
+from lrsclip.atlas.claims import ABSENT, AREA, CELLS, Statement
 from lrsclip.atlas.truth import SEEN_SHARE, SLIVER_SHARE, Thing, TileTruth
 
 
@@ -29,6 +31,12 @@ def holds(statement: Statement, truth: TileTruth) -> bool | None:
         "way": _way,
         "relation": _relation,
         "size": _size,
+        "part": _part,
+        "most": _most,
+        "cover": _cover,
+        "crossing": _crossing,
+        "high": _high,
+        "none": _none,
     }[statement.form](statement, truth)
 
 
@@ -129,16 +137,19 @@ def _union_length(spans: list[tuple[float, float]]) -> float:
     return total
 
 
+def spot(name: str, truth: TileTruth) -> Point | None:
+    """The middle of an area (AREA and its use) or of the only thing of a kind; None where that is not one place."""
+    if name.startswith(AREA):
+        area = truth.areas.get(name.removeprefix(AREA))
+        return None if area is None else area.centroid
+    one = _only(name, truth)
+    return None if one is None else one.outline.centroid
+
+
 def _relation(s: Statement, truth: TileTruth) -> bool | None:
-    one = _only(s.subject, truth)
-    if s.other.startswith(AREA):
-        far = truth.areas.get(s.other.removeprefix(AREA))
-    else:
-        other = _only(s.other, truth)
-        far = None if other is None else other.outline
-    if one is None or far is None:
+    a, b = spot(s.subject, truth), spot(s.other, truth)
+    if a is None or b is None:
         return None
-    a, b = one.outline.centroid, far.centroid
     dx, dy = a.x - b.x, a.y - b.y
     forward, sideways = {"east": (dx, dy), "west": (-dx, dy), "south": (dy, dx), "north": (-dy, dx)}[s.relation]
     if forward > 15 and forward > 1.3 * abs(sideways):
@@ -159,3 +170,88 @@ def _size(s: Statement, truth: TileTruth) -> bool | None:
     hull = list(one.outline.convex_hull.exterior.coords)
     farthest = max(math.dist(a, b) for a in hull for b in hull)
     return bool(0.7 * farthest - 6 <= s.number <= farthest + 6 and s.number > 0)
+
+
+def _part(s: Statement, truth: TileTruth) -> bool | None:
+    """A thing of that kind and colour is cut by that edge."""
+    size = truth.size_m
+    alike = [t for t in truth.things if t.kind == s.subject and (not s.colour or t.colour == s.colour)]
+    at_edge = [
+        t
+        for t in alike
+        for west, north, east, south in [t.outline.bounds]
+        if {"W": west < 0.5, "N": north < 0.5, "E": east > size - 0.5, "S": south > size - 0.5}[s.place]
+    ]
+    if any(t.share < 0.98 and t.outline.area > 150 for t in at_edge):
+        return True
+    return None if at_edge else False
+
+
+def _most(s: Statement, truth: TileTruth) -> bool | None:
+    """Clearly more than half of them stand in that half."""
+    things = [t for t in truth.things if t.kind == s.subject and t.share >= SLIVER_SHARE]
+    if len(things) < 4:
+        return None if things else False
+    inside = sum(_placed([t.outline], s.place, truth.size_m) for t in things) / len(things)
+    return True if inside >= 0.65 else False if inside < 0.5 else None
+
+
+def _cover(s: Statement, truth: TileTruth) -> bool | None:
+    off = abs(100 * _covered(truth.areas.get(s.subject), truth) - s.number)
+    return True if off <= 7 else False if off > 16 else None
+
+
+def crossings(truth: TileTruth) -> list[Point]:
+    """Where three or more arms of roads, streets and lanes meet, well inside the tile."""
+    ways = [t.outline for t in truth.things if t.kind in ("road", "street", "lane") and t.outline.area > 20]
+    net = unary_union([way.buffer(0.6) for way in ways])
+    meets = [a.intersection(b) for n, a in enumerate(ways) for b in ways[n + 1 :] if a.intersects(b)]
+    found: list[Point] = []
+    for meet in _parts_of(unary_union([m.buffer(6) for m in meets])):
+        at = meet.centroid
+        if not min(at.x, at.y, truth.size_m - at.x, truth.size_m - at.y) > 14:
+            continue
+        around = at.buffer(math.sqrt(meet.area / math.pi) + 8).exterior.intersection(net)
+        if len(_lines(around)) >= 3:
+            found.append(at)
+    return found
+
+
+def _lines(around: BaseGeometry) -> list[BaseGeometry]:
+    parts = [part for part in _parts_of(around) if part.length > 1]
+    return _parts_of(line_merge(MultiLineString(parts))) if len(parts) > 1 else parts
+
+
+def _parts_of(shape: BaseGeometry) -> list[BaseGeometry]:
+    return [] if shape.is_empty else list(getattr(shape, "geoms", [shape]))
+
+
+def _crossing(s: Statement, truth: TileTruth) -> bool | None:
+    found = crossings(truth)
+    if any(_placed([at], s.place, truth.size_m) for at in found):
+        return True
+    # A meeting too near the edge to be sure of is no proof that there is none.
+    third, column, row = truth.size_m / 3, CELLS.index(s.place) % 3, CELLS.index(s.place) // 3
+    room = box(column * third, row * third, (column + 1) * third, (row + 1) * third).buffer(10)
+    ways = [t.outline.intersection(room) for t in truth.things if t.kind in ABSENT["road"]]
+    return None if sum(not way.is_empty for way in ways) > 1 else False
+
+
+def _high(s: Statement, truth: TileTruth) -> bool | None:
+    if not truth.relief_m:
+        return None
+    here, sorted_m = truth.relief_m[CELLS.index(s.place)], sorted(truth.relief_m)
+    if here == sorted_m[-1] and here - sorted_m[-2] > 2:
+        return True
+    return False if here <= sorted_m[4] else None
+
+
+def _none(s: Statement, truth: TileTruth) -> bool | None:
+    """Nothing of that sort is there; a sliver of it is neither here nor there."""
+    sort = ABSENT[s.subject]
+    found = [t for t in truth.things if t.kind in sort]
+    covered = sum(_covered(truth.areas.get(use), truth) for use in sort & {"river", "sea"})
+    if any(t.share >= SEEN_SHARE or t.outline.area > 150 for t in found) or covered > 0.03:
+        return False
+    faint = s.subject == "road" and any(t.kind == "path" for t in truth.things)
+    return None if found or covered or faint else True

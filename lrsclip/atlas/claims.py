@@ -1,24 +1,24 @@
 """True statements about a tile, and the same with exactly one thing wrong.
 
-A statement is what one sentence says, in the form of a record. `statements` picks those that hold by `check.holds`,
-`falsified` changes a single field of one so that it does not hold any more.
+A statement is what one sentence says, in the form of a record. `telling.statements` picks those that hold by
+`check.holds`, `falsified` changes a single field of one so that it does not hold any more.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
-from shapely.geometry.base import BaseGeometry
 
-from lrsclip.atlas.features import KINDS
 from lrsclip.atlas.truth import TileTruth
 
 ClaimKind = Literal["count", "colour", "object", "place", "relation"]
 CLAIM_KINDS: tuple[ClaimKind, ...] = get_args(ClaimKind)
+Form = Literal[
+    "scene", "area", "group", "way", "crossing", "trees", "relation", "size", "part", "most", "cover", "high", "none"
+]
 CELLS = ("nw", "n", "ne", "w", "c", "e", "sw", "s", "se")
 """The nine thirds-by-thirds of a tile, row by row."""
 HALVES = ("N", "S", "W", "E")
@@ -80,10 +80,18 @@ COLOURED = ROOFED | {
 }
 AREA = "area "
 """Marks a land use where a kind could stand too."""
-WAYS = frozenset({"road", "railway", "river"})
-# What is too small or too common to point at one by one.
-_SMALL = frozenset({"car", "truck", "parasol", "platform", "pier"})
-_MAIN_SHARE, _SIDE_SHARE = 0.45, 0.12
+WAYS = ("river", "road", "railway", "street", "lane")
+COVERS = (25, 33, 50, 67, 90)
+"""Shares of a tile, in per cent, that have a word."""
+TREES = (7, 20, 60, 120, 250)
+"""More than so many trees have a word."""
+ABSENT: dict[str, frozenset[str]] = {
+    "building": ROOFED | {"greenhouse", "stadium"},
+    "road": frozenset({"road", "street", "lane", "viaduct", "bridge"}),
+    "water": frozenset({"pond", "pool", "fountain", "basin", "river", "sea"}),
+    "tree": frozenset({"tree"}),
+}
+"""What a text may say is not there -> the kinds, land uses and waters that would be it."""
 
 
 @dataclass(frozen=True)
@@ -92,19 +100,20 @@ class Statement:
 
     Attributes:
         form: "scene" (the tile is mainly this), "area" (a part of it is), "group" (things of a kind), "way" (a line
-            through the tile), "trees", "relation" (of two single things, or of one to an area), "size" (of a single
-            thing).
-        subject: land use or kind.
-        number: how many, 0 where nothing is said of it; of a size, metres in tens.
+            through the tile), "crossing" (where ways meet), "trees", "relation" (of single things or areas), "size" (of
+            a single thing), "part" (a thing that the edge cuts), "most" (the half where most of a kind stand), "cover"
+            (how much of the tile an area takes), "high" (the highest ground), "none" (nothing of that sort is there).
+        subject: land use or kind; of "none", a key of ABSENT; of a relation, also AREA and a land use.
+        number: how many, 0 where nothing is said of it; of a size, metres in tens; of a cover, per cent.
         more: whether there are more than `number`.
         colour: of all that is counted.
-        place: one of CELLS or HALVES where all of it lies.
+        place: one of CELLS or HALVES where all of it lies; of a part, the edge that cuts it.
         heading: of a way, "down" (north to south) or "across".
         relation: where the subject lies, seen from `other`: "north", "south", "west", "east".
         other: kind of the second thing, or AREA and a land use.
     """
 
-    form: Literal["scene", "area", "group", "way", "trees", "relation", "size"]
+    form: Form
     subject: str
     number: int = 0
     more: bool = False
@@ -113,102 +122,6 @@ class Statement:
     heading: str = ""
     relation: str = ""
     other: str = ""
-
-
-def statements(truth: TileTruth, rng: np.random.Generator, most: int = 13) -> list[Statement]:
-    """True statements about a tile, the most telling first, at most so many."""
-    from lrsclip.atlas.check import holds  # check knows Statement
-
-    picked: list[Statement] = []
-    for candidate in _candidates(truth, rng):
-        if len(picked) < most and holds(candidate, truth):
-            picked.append(candidate)
-    return picked
-
-
-def _candidates(truth: TileTruth, rng: np.random.Generator) -> Iterator[Statement]:
-    shares = sorted(((area.area / truth.size_m**2, use) for use, area in truth.areas.items()), reverse=True)
-    if shares and shares[0][0] >= _MAIN_SHARE:
-        yield Statement("scene", shares[0][1])
-    for share, use in shares[0 if not shares or shares[0][0] < _MAIN_SHARE else 1 :]:
-        if use not in WAYS and share >= _SIDE_SHARE:
-            yield Statement("area", use, place=place_of([truth.areas[use]], truth.size_m))
-    groups = sorted(truth.seen.items(), key=lambda item: -sum(thing.outline.area for thing in item[1]))
-    told = [kind for kind, _ in groups if KINDS[kind].counted]
-    for kind in told:
-        yield from _of_kind(truth, kind, rng)
-    for kind in ("river", "road", "railway"):
-        yield from _ways(truth, kind)
-    trees = len(truth.seen.get("tree", ()))
-    if trees >= 8:
-        yield Statement("trees", "tree", number=60 if trees > 60 else 20 if trees > 20 else 7, more=True)
-    yield from _relations(truth, told, rng)
-
-
-def _of_kind(truth: TileTruth, kind: str, rng: np.random.Generator) -> Iterator[Statement]:
-    things = truth.seen[kind]
-    if kind in COLOURED and all(thing.colour for thing in things):
-        by_colour: dict[str, int] = {}
-        for thing in things:
-            by_colour[thing.colour] = by_colour.get(thing.colour, 0) + 1
-        for colour, number in sorted(by_colour.items(), key=lambda item: -item[1])[:3]:
-            same = [thing.outline for thing in things if thing.colour == colour]
-            yield _counted(kind, number, colour, place_of(same, truth.size_m))
-        return
-    at = "" if kind in _SMALL and len(things) > 3 else place_of([thing.outline for thing in things], truth.size_m)
-    yield _counted(kind, len(things), "", at)
-
-
-def _counted(kind: str, number: int, colour: str, at: str) -> Statement:
-    if number <= 10:
-        return Statement("group", kind, number, False, colour, at)
-    floor = max(step for step in (10, 15, 20, 30, 40, 50, 75, 100, 150, 200) if step <= number - 1)
-    return Statement("group", kind, floor, True, colour, at)
-
-
-def _ways(truth: TileTruth, kind: str) -> Iterator[Statement]:
-    for heading in ("down", "across"):
-        for at in ("w", "c", "e") if heading == "down" else ("n", "c", "s"):
-            yield Statement("way", kind, place=at, heading=heading)
-
-
-def _relations(truth: TileTruth, told: list[str], rng: np.random.Generator) -> Iterator[Statement]:
-    single = [kind for kind in told if len(truth.seen[kind]) == 1 and kind not in _SMALL]
-    pairs = [(a, b) for n, a in enumerate(single) for b in single[n + 1 :]]
-    total = truth.size_m**2
-    pairs += [(a, AREA + use) for a in single for use, area in truth.areas.items() if 0.1 < area.area / total < 0.45]
-    for number, index in enumerate(rng.permutation(len(pairs))[:6].tolist()):
-        a, b = pairs[index]
-        far = truth.areas[b.removeprefix(AREA)] if b.startswith(AREA) else truth.seen[b][0].outline
-        pa, pb = truth.seen[a][0].outline.centroid, far.centroid
-        dx, dy = pa.x - pb.x, pa.y - pb.y
-        side = ("east" if dx > 0 else "west") if abs(dx) > abs(dy) else ("south" if dy > 0 else "north")
-        yield Statement("relation", a, relation=side, other=b)
-        if number < 3 and truth.seen[a][0].share == 1:
-            yield Statement("size", a, number=round(length_of(truth.seen[a][0].outline) / 10) * 10)
-
-
-def length_of(outline: BaseGeometry) -> float:
-    """Length in metres of the longer side of the smallest rectangle around an outline."""
-    corners = list(outline.minimum_rotated_rectangle.exterior.coords)
-    return max(math.dist(corners[0], corners[1]), math.dist(corners[1], corners[2]))
-
-
-def place_of(outlines: list, size_m: float) -> str:  # type: ignore[type-arg]
-    """The cell, or else the half, in which the middles of all outlines lie; "" where there is none."""
-    middles = [(o.centroid.x / size_m, o.centroid.y / size_m) for o in outlines]
-    cells = {CELLS[min(2, int(y * 3)) * 3 + min(2, int(x * 3))] for x, y in middles}
-    if len(cells) == 1:
-        return cells.pop()
-    for half, inside in (
-        ("N", all(y < 0.47 for _, y in middles)),
-        ("S", all(y > 0.53 for _, y in middles)),
-        ("W", all(x < 0.47 for x, _ in middles)),
-        ("E", all(x > 0.53 for x, _ in middles)),
-    ):
-        if inside:
-            return half
-    return ""
 
 
 def falsified(
@@ -243,10 +156,10 @@ def _changed(s: Statement, truth: TileTruth, kind: ClaimKind) -> Iterator[Statem
         for colour in _palette(s.subject):
             if colour != s.colour:
                 yield replace(s, colour=colour)
-    elif kind == "object" and s.form == "group":
-        for other in _alike(s.subject):
+    elif kind == "object" and s.form in ("group", "part", "none"):
+        for other in ABSENT if s.form == "none" else _alike(s.subject):
             yield replace(s, subject=other)
-    elif kind == "object" and s.form == "area":
+    elif kind == "object" and s.form in ("area", "cover"):
         for other in (
             "farmland",
             "forest",

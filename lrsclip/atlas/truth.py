@@ -54,11 +54,13 @@ class TileTruth:
         size_m: side of the tile on the ground in metres.
         things: what stands and lies there.
         areas: land use and water -> the part of the tile that it covers, metres as in `Thing.outline`.
+        relief_m: where mountains rise, the mean height over the plain of its nine thirds-by-thirds, row by row.
     """
 
     size_m: float
     things: tuple[Thing, ...]
     areas: dict[str, BaseGeometry]
+    relief_m: tuple[float, ...] = ()
 
     @cached_property
     def seen(self) -> dict[str, list[Thing]]:
@@ -123,7 +125,14 @@ def truth_of(country: Country, west: float, north: float, size_m: float) -> Tile
         left = area.difference(port)
         if left.area > 1:
             areas[name] = left
-    return TileTruth(size_m, tuple(things), areas)
+    return TileTruth(size_m, tuple(things), areas, _relief(country, west, north, size_m))
+
+
+def _relief(country: Country, west: float, north: float, size_m: float) -> tuple[float, ...]:
+    at = (np.arange(12) + 0.5) * size_m / 12
+    x, y = np.meshgrid(west + at, north + at)
+    height = country.world.ground(x, y).relief_m.reshape(3, 4, 3, 4).mean((1, 3))
+    return tuple(height.ravel().tolist()) if height.max() - height.min() > 8 else ()
 
 
 def _polygon(feature: Feature, west: float, north: float) -> BaseGeometry:

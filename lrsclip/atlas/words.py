@@ -113,13 +113,16 @@ def _things(s: Statement) -> str:
     name = kind.one if one else kind.many
     number = f"more than {_number(s.number)}" if s.more else "" if not s.number else _number(s.number)
     if s.colour and s.subject in ROOFED:
-        words = f"{number} {name} with {'a ' if one else ''}{s.colour} roof{'' if one else 's'}"
+        words = f"{number} {name} with {_article(s.colour) + ' ' if one else ''}{s.colour} roof{'' if one else 's'}"
     else:
         words = f"{number} {s.colour} {name}".replace("  ", " ")
     if one and words.startswith("one "):
-        rest = words[4:]
-        words = ("an " if rest[0] in "aeiou" else "a ") + rest
+        words = f"{_article(words[4:])} {words[4:]}"
     return words.strip()
+
+
+def _article(words: str) -> str:
+    return "an" if words[0] in "aeiou" else "a"
 
 
 def _number(number: int) -> str:
@@ -135,6 +138,12 @@ def _sentence(s: Statement, compass: bool, luck: list[float]) -> str:
         "trees": _trees,
         "relation": _relation,
         "size": _size,
+        "part": _part,
+        "most": _most,
+        "cover": _cover,
+        "crossing": _crossing,
+        "high": _high,
+        "none": _none,
     }[s.form]
     text = make(s, compass, luck)
     return text[0].upper() + text[1:] + "."
@@ -175,7 +184,13 @@ def _group(s: Statement, compass: bool, luck: list[float]) -> str:
 
 
 def _way(s: Statement, compass: bool, luck: list[float]) -> str:
-    name = {"road": "a road", "railway": "a railway line", "river": "a river"}[s.subject]
+    name = {
+        "road": "a main road",
+        "railway": "a railway line",
+        "river": "a river",
+        "street": "a street",
+        "lane": "a narrow lane",
+    }[s.subject]
     if compass:
         course = "from north to south" if s.heading == "down" else "from east to west"
         side = {"w": "western", "e": "eastern", "n": "northern", "s": "southern"}.get(s.place)
@@ -187,20 +202,86 @@ def _way(s: Statement, compass: bool, luck: list[float]) -> str:
     return _pick((f"{name} {verb} {course} through {part}", f"through {part} {name} {verb} {course}"), luck[1])
 
 
+_TREES = {
+    7: ("some trees", "a number of trees", "a few trees"),
+    20: ("dozens of trees", "many trees", "plenty of trees"),
+    60: ("very many trees", "trees in great number", "a great many trees"),
+    120: ("more than a hundred trees", "over a hundred trees", "well over a hundred trees"),
+    250: ("hundreds of trees", "several hundred trees", "trees by the hundred"),
+}
+
+
 def _trees(s: Statement, compass: bool, luck: list[float]) -> str:
-    many = ("many trees grow here", "there are plenty of trees", "many trees stand around")
-    some = ("there are some trees", "a number of trees grow here", "some trees stand around")
-    return _pick(many if s.number >= 20 else some, luck[1])
+    many = _pick(_TREES[s.number], luck[0])
+    where = " " + (_where(s.place, compass, luck[2]) if s.place else "here")
+    return _pick(("{0} grow{1}", "there are {0}{1}", "{0} stand{1}"), luck[1]).format(many, where)
+
+
+def _most(s: Statement, compass: bool, luck: list[float]) -> str:
+    stand = "stand" if s.subject in _STANDS or s.subject == "tree" else "lie"
+    forms = (f"most of the {{0}} {stand} {{1}}", f"{{1}} {stand} most of the {{0}}", "most of the {0} are {1}")
+    return _pick(forms, luck[1]).format(KINDS[s.subject].many, _where(s.place, compass, luck[2]))
+
+
+_SHARES = {
+    25: ("about a quarter", "roughly a quarter"),
+    33: ("about a third", "roughly one third"),
+    50: ("about half", "roughly one half"),
+    67: ("about two thirds", "roughly two thirds"),
+    90: ("almost all", "nearly all"),
+}
+
+
+def _cover(s: Statement, compass: bool, luck: list[float]) -> str:
+    share, name = _pick(_SHARES[s.number], luck[2]), _pick(SCENES[s.subject], luck[0])
+    forms = ("{0} takes up {1} of the image", "{1} of the image is {0}", "{0} covers {1} of the picture")
+    return _pick(forms, luck[1]).format(name, share)
+
+
+_EDGES = {"N": ("northern", "upper"), "S": ("southern", "lower"), "W": ("western", "left"), "E": ("eastern", "right")}
+
+
+def _part(s: Statement, compass: bool, luck: list[float]) -> str:
+    thing = _things(Statement("group", s.subject, 1, colour=s.colour))
+    edge = _EDGES[s.place][0 if compass else 1]
+    forms = (
+        "{0} is cut off by the {1} edge",
+        "at the {1} edge only a part of {0} can be seen",
+        "{0} reaches beyond the {1} edge",
+    )
+    return _pick(forms, luck[1]).format(thing, edge)
+
+
+def _crossing(s: Statement, compass: bool, luck: list[float]) -> str:
+    where = _where(s.place, compass, luck[2])
+    return _pick(("roads meet {0}", "there is a road junction {0}", "{0} roads cross"), luck[1]).format(where)
+
+
+def _high(s: Statement, compass: bool, luck: list[float]) -> str:
+    where = _where(s.place, compass, luck[2])
+    return _pick(("the highest ground lies {0}", "the land is highest {0}"), luck[1]).format(where)
+
+
+_ABSENT = {
+    "building": ("there are no buildings", "no building can be seen"),
+    "road": ("there is no road", "no roads can be seen"),
+    "water": ("there is no water", "no water can be seen"),
+    "tree": ("no trees grow here", "there are no trees"),
+}
+
+
+def _none(s: Statement, compass: bool, luck: list[float]) -> str:
+    return _pick(_ABSENT[s.subject], luck[1])
 
 
 def _relation(s: Statement, compass: bool, luck: list[float]) -> str:
+    one, other = _named(s.subject, luck[2]), _named(s.other, luck[0])
     side = _SIDES[s.relation][0 if compass else 1]
-    if s.other.startswith(AREA):
-        area = _pick(SCENES[s.other.removeprefix(AREA)], luck[0])
-        return _pick(("the {0} is {2} {1}", "the {0} lies {2} {1}"), luck[1]).format(KINDS[s.subject].one, area, side)
-    return _pick(("the {0} is {2} the {1}", "the {0} lies {2} the {1}"), luck[1]).format(
-        KINDS[s.subject].one, KINDS[s.other].one, side
-    )
+    return _pick(("{0} is {2} {1}", "{0} lies {2} {1}"), luck[1]).format(one, other, side)
+
+
+def _named(name: str, luck: float) -> str:
+    return _pick(SCENES[name.removeprefix(AREA)], luck) if name.startswith(AREA) else f"the {KINDS[name].one}"
 
 
 def _size(s: Statement, compass: bool, luck: list[float]) -> str:

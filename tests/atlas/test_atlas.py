@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from shapely.geometry import shape
 
 from lrsclip.atlas.check import holds
-from lrsclip.atlas.claims import CLAIM_KINDS, Statement, falsified, statements
+from lrsclip.atlas.claims import CLAIM_KINDS, Statement, falsified
 from lrsclip.atlas.country import USES, Country
 from lrsclip.atlas.landuse import World
 from lrsclip.atlas.region import render
+from lrsclip.atlas.telling import statements
 from lrsclip.atlas.tiles import DEFAULT_SEED, AtlasTiles
 from lrsclip.atlas.truth import Thing, TileTruth, truth_of
 from lrsclip.errors import Cancelled, TileSourceError
