@@ -30,7 +30,7 @@ from train.readers import (
     read_karpathy,
 )
 from train.settings import Settings
-from train.texts import compose, paragraph, sentences_of, vocabulary
+from train.texts import compose, compose_exact, paragraph, sentences_of, vocabulary
 
 from .corpora import COLOURS, make_class_folders, make_rsicd, small_model, write_picture
 
@@ -299,3 +299,24 @@ def test_exact_texts_share_batches_and_keep_their_whole_picture() -> None:
         assert batch.changes is not None
         kinds.append({bool((crop == whole).all()) for crop in batch.changes.crops})
     assert sorted(map(sorted, kinds)) == [[False], [False], [True], [True]]
+
+
+def test_false_twins_differ_from_the_long_text_in_one_sentence() -> None:
+    sentences = tuple(f"Field {n} is green." for n in range(9))
+    false = tuple((n, f"Field {n - 1} is red.") for n in (1, 4, 9))
+    record = Record("atlas", Path("a.jpg"), "train", ("Some fields.", *sentences), exact=True, false=false)
+    for seed in range(60):
+        pair = compose_exact(record, np.random.default_rng(seed), most=4, word_drop=0.2)
+        true, wrong = re.split(r"(?<=\.) ", pair.long), re.split(r"(?<=\.) ", pair.false)
+        assert 2 <= len(true) <= 4
+        assert set(true) <= set(sentences)
+        changed = [(a, b) for a, b in zip(true, wrong, strict=True) if a != b]
+        assert [b for _, b in changed] == [a.replace("green", "red") for a, _ in changed]
+        assert len(changed) == 1
+
+
+def test_a_false_text_is_one_more_to_tell_a_picture_from() -> None:
+    image, scale = F.normalize(torch.randn(5, 8, generator=torch.manual_seed(0)), dim=1), torch.tensor(4.0)
+    alone = info_nce(image, image, scale)
+    assert info_nce(image, image, scale, None, image[:2]) > alone + 0.1
+    assert torch.allclose(info_nce(image, image, scale, None, image[:0]), alone)

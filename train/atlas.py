@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from functools import partial
 from typing import Any
 
@@ -11,8 +10,6 @@ from tqdm import tqdm
 from lrsclip.atlas.tiles import DEFAULT_SEED, GROUNDING_SEED, AtlasTiles
 from lrsclip.errors import TrainingError
 from train.readers import Record
-
-_SENTENCE = re.compile(r"(?<=\.) ")
 
 
 def read_atlas(seeds: tuple[int, ...], tiles: int) -> list[Record]:
@@ -35,8 +32,9 @@ def read_atlas(seeds: tuple[int, ...], tiles: int) -> list[Record]:
             source.prepare(partial(_show, bar))
         for tile_id in source.tile_ids():
             texts = source.texts(tile_id)
-            sentences = (texts.short, *_SENTENCE.split(texts.long))
-            records.append(Record("atlas", source.kept_file(tile_id), "train", sentences, None, exact=True))
+            captions = (texts.short, *texts.sentences)
+            false = tuple((at + 1, text) for at, text in texts.false)
+            records.append(Record("atlas", source.kept_file(tile_id), "train", captions, None, True, false))
     return records
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -22,8 +22,9 @@ from train.losses import same_texts
 from train.readers import Record
 from train.rows import Rows
 from train.settings import Settings
-from train.texts import TextPair, compose
+from train.texts import TextPair, compose, compose_exact
 
+_SENTENCES = (4, 8, 16)  # an exact batch's longest texts: most steps cost less, and short texts are learned as well
 _ORDER, _DRAW, _CHANGE = 0, 1, 2  # keeps the uses of (seed, epoch) apart
 
 
@@ -36,6 +37,8 @@ class Batch:
         long: (n, L) token ids; `same_long` (N, N) says which of the whole batch are the same text.
         short: (n, S) token ids; `same_short` likewise.
         changes: crops and colours of the n rows, still to be made; None for none.
+        false: (n, L) token ids of the long texts with one false claim; None where the batch knows none.
+        has_false: (N,) bool, which of the whole batch have one.
     """
 
     rows: Tensor
@@ -44,6 +47,8 @@ class Batch:
     same_long: Tensor
     same_short: Tensor
     changes: Changes | None = None
+    false: Tensor | None = None
+    has_false: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.bool))
 
 
 class BatchMaker:
@@ -109,7 +114,13 @@ class BatchMaker:
         random = np.random.default_rng([self.settings.seed, _DRAW, epoch, step])
         recipe, own = self.settings.recipe, self.world.own(len(chosen))
         drop, named = self.settings.word_drop, self.settings.class_sentence
-        pairs = [compose(self.records[i], random, drop, named, recipe.short_text) for i in chosen]
+        most = int(random.choice(_SENTENCES)) if self._exact[chosen].any() else 0
+        pairs = [
+            compose_exact(self.records[i], random, most, drop)
+            if self.records[i].exact
+            else compose(self.records[i], random, drop, named, recipe.short_text)
+            for i in chosen
+        ]
         rows = self.rows.take(chosen[own])
         if self.settings.flips:
             rows = self._turned(rows, _turns(pairs, random)[own])
@@ -121,6 +132,7 @@ class BatchMaker:
         changes = draw_changes(len(chosen), change, self.settings.crop_scale_min, self.settings.colour_jitter)
         if changes is not None:
             changes.crops[torch.from_numpy(self._exact[chosen])] = torch.tensor([1.0, 0.0, 0.0])
+        has_false = torch.tensor([bool(p.false) for p in pairs])
         return Batch(
             rows,
             tokenizer(long)[own],
@@ -128,6 +140,8 @@ class BatchMaker:
             same_texts(long),
             same_texts(short),
             None if changes is None else changes[own],
+            tokenizer([p.false or p.long for p in pairs])[own] if has_false.any() else None,
+            has_false,
         )
 
     def _turned(self, rows: Tensor, turns: np.ndarray) -> Tensor:

@@ -23,7 +23,9 @@ class DualTextLoss:
     short: Tensor
 
 
-def info_nce(image: Tensor, text: Tensor, scale: Tensor, same_text: Tensor | None = None) -> Tensor:
+def info_nce(
+    image: Tensor, text: Tensor, scale: Tensor, same_text: Tensor | None = None, false_text: Tensor | None = None
+) -> Tensor:
     """Symmetric InfoNCE: the mean of picture-to-text and text-to-picture cross-entropy.
 
     Args:
@@ -32,13 +34,16 @@ def info_nce(image: Tensor, text: Tensor, scale: Tensor, same_text: Tensor | Non
         scale: the logit scale, already exponentiated.
         same_text: (N, N) bool, true where rows i and j have the same text. Such a pair is no negative: "many planes are
             parked at an airport" is true of both pictures, so it is left out of both sums.
+        false_text: (M, D) of length one; texts that are false of every picture, so each picture has M more to tell its
+            own from (as in NegCLIP, Yuksekgonul et al. 2023).
     """
     logits = scale * image @ text.T
     if same_text is not None:
         apart = same_text & ~torch.eye(len(logits), dtype=torch.bool, device=logits.device)
         logits = logits.masked_fill(apart, float("-inf"))
     target = torch.arange(len(logits), device=logits.device)
-    return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
+    of_image = logits if false_text is None else torch.cat([logits, scale * image @ false_text.T], dim=1)
+    return (F.cross_entropy(of_image, target) + F.cross_entropy(logits.T, target)) / 2
 
 
 def dual_text_loss(
@@ -50,6 +55,7 @@ def dual_text_loss(
     same_long: Tensor | None = None,
     same_short: Tensor | None = None,
     pca_components: int | None = None,
+    false_long: Tensor | None = None,
 ) -> DualTextLoss:
     """L = a * L_long + (1 - a) * L_short, with a = `long_weight`; see `info_nce` for the shapes.
 
@@ -61,12 +67,13 @@ def dual_text_loss(
         long_weight: a, 0 to 1. Long-CLIP's L_long + L_short is a = 0.5: AdamW does not see a factor of the whole loss.
         same_long: see `info_nce`.
         same_short: see `info_nce`.
+        false_long: see `info_nce`.
         pca_components: the short loss sees the pictures rebuilt from so many components (Long-CLIP); None: as they are.
     """
     total = image.new_zeros(())
     loss_long = loss_short = image.new_full((), torch.nan)
     if long is not None:
-        loss_long = info_nce(image, long, scale, same_long)
+        loss_long = info_nce(image, long, scale, same_long, false_long)
         total = total + long_weight * loss_long
     if short is not None:
         seen = image if pca_components is None else rebuilt_from_components(image, pca_components)

@@ -30,7 +30,9 @@ class Record:
         split: `train`, `val` or `test`.
         captions: human captions as given, duplicates included (evaluation protocols count them); may be empty.
         label: scene class in plain words, or None.
-        exact: the captions count things and name their places, so no crop of the picture is described by them.
+        exact: the captions count things and name their places, so no crop of the picture is described by them; the
+            first is a caption, the others are the sentences of one description.
+        false: (number of a caption, the same sentence with one false claim).
     """
 
     source: str
@@ -39,6 +41,7 @@ class Record:
     captions: tuple[str, ...] = ()
     label: str | None = None
     exact: bool = False
+    false: tuple[tuple[int, str], ...] = ()
 
     @property
     def key(self) -> str:

@@ -90,6 +90,7 @@ def add_gradients(
         batch.same_long.to(world.device),
         batch.same_short.to(world.device),
         objective.pca_components,
+        _known(gathered.get("false"), batch),
     )
     (loss.total / world.size).backward()
     with world.together():
@@ -104,6 +105,11 @@ def add_gradients(
                     encode(piece).backward(gradient[piece])
     world.add_gradients(model.parameters())
     return loss
+
+
+def _known(false: Tensor | None, batch: Batch) -> Tensor | None:
+    """The false texts of those pictures that have one."""
+    return None if false is None else false[batch.has_false.to(false.device)]
 
 
 def _encoders(
@@ -137,9 +143,16 @@ def _encoders(
         with half():
             return model.encode_text(batch.short[piece].to(device))
 
+    def false(piece: slice) -> Tensor:
+        assert batch.false is not None
+        with half():
+            return model.encode_text(batch.false[piece].to(device))
+
     encoders: dict[str, Encode] = {"image": image}
     if objective.long_weight > 0:
         encoders["long"] = long
+        if batch.false is not None:
+            encoders["false"] = false
     if objective.long_weight < 1:
         encoders["short"] = short
     return encoders

@@ -35,10 +35,17 @@ _LONG_TEMPLATE_SENTENCES = 3
 
 @dataclass(frozen=True)
 class TextPair:
-    """A short and a long text of one picture."""
+    """A short and a long text of one picture.
+
+    Attributes:
+        short: a sentence or two.
+        long: several.
+        false: the long text with one claim made false; empty where none is known.
+    """
 
     short: str
     long: str
+    false: str = ""
 
     @property
     def names_direction(self) -> bool:
@@ -97,6 +104,30 @@ def compose(
     return TextPair(_thin(short, random, word_drop), _thin(long, random, word_drop))
 
 
+def compose_exact(record: Record, random: np.random.Generator, most: int, word_drop: float = 0.0) -> TextPair:
+    """Draw the texts of a picture whose description is exact: parts of it, and one of them with a false claim.
+
+    Args:
+        record: an exact one.
+        random: decides what is said, in which order, and what is made false.
+        most: sentences of the long text at most.
+        word_drop: chance for each word of the short text to be left out; the long one and its false twin stay whole.
+    """
+    caption, sentences = record.captions[0], record.captions[1:] or record.captions
+    order = random.permutation(len(sentences))[: int(random.integers(min(2, most), most + 1))].tolist()
+    told = {at: sentences[at] for at in order}
+    false = ""
+    if record.false:
+        number, wrong = record.false[int(random.integers(len(record.false)))]
+        if number - 1 not in told:  # say the true sentence in place of the last one
+            told.pop(order[-1])
+            told = {number - 1: sentences[number - 1]} | told
+        false = " ".join((told | {number - 1: wrong}).values())
+    few = random.permutation(len(sentences))[: int(random.integers(1, 3))]
+    short = caption if random.random() < 0.4 else " ".join(sentences[at] for at in few)
+    return TextPair(_thin(short, random, word_drop), " ".join(told.values()), false)
+
+
 def _subset_behind_first(sentences: list[str], random: np.random.Generator) -> str:
     """Some of a long text's sentences, not its first one, in random order (DeBias-CLIP); a lone sentence stays."""
     rest = sentences[1:] or sentences
@@ -113,7 +144,11 @@ def vocabulary(records: list[Record]) -> Counter[str]:
     """Words of all texts that training can draw from these records, with counts."""
     counts: Counter[str] = Counter()
     for record in records:
-        for text in (*sentences_of(record), record.label if record.captions and record.label else ""):
+        for text in (
+            *sentences_of(record),
+            *(text for _, text in record.false),
+            record.label if record.captions and record.label else "",
+        ):
             counts.update(words(text))
     return counts
 

@@ -23,13 +23,13 @@ from PIL import Image
 from pyproj import Transformer
 
 from lrsclip.atlas.chance import rng_at
-from lrsclip.atlas.claims import Statement
+from lrsclip.atlas.claims import CLAIM_KINDS, Statement, falsified
 from lrsclip.atlas.country import Country
 from lrsclip.atlas.landuse import World
 from lrsclip.atlas.region import render
 from lrsclip.atlas.telling import statements
 from lrsclip.atlas.truth import TileTruth, truth_of
-from lrsclip.atlas.words import caption, describe
+from lrsclip.atlas.words import caption, sentences
 from lrsclip.errors import Cancelled, PictureError, TileSourceError
 from lrsclip.tiles.source import Tile
 from lrsclip.user_cache import user_cache
@@ -39,6 +39,7 @@ DEFAULT_SEED = 11
 """The world of the demo, the most varied of the first twenty; never trained on."""
 GROUNDING_SEED = 20
 """The world of the grounding test; never trained on."""
+_TWINS = 3  # false sentences of each kind of claim
 _BLOCK = 4  # tiles along the side of what is rendered at once
 _KEPT_TILES = 16_384
 _WEST_M, _NORTH_M = 497_000.0, 4_588_000.0
@@ -53,11 +54,18 @@ class AtlasText:
 
     Attributes:
         short: a caption of one sentence.
-        long: a description.
+        sentences: of the description.
+        false: (number of a sentence, the same with one false claim), for learning to tell them apart.
     """
 
     short: str
-    long: str
+    sentences: tuple[str, ...]
+    false: tuple[tuple[int, str], ...] = ()
+
+    @property
+    def long(self) -> str:
+        """The description."""
+        return " ".join(self.sentences)
 
 
 class AtlasTiles:
@@ -175,7 +183,9 @@ class AtlasTiles:
         """Short and long text of a tile."""
         row, column = self._check(tile_id)
         kept = self._texts_of_block(row // _BLOCK, column // _BLOCK).get(tile_id)
-        return AtlasText(*kept) if kept else self._written(row, column)
+        if not kept:
+            return self._written(row, column)
+        return AtlasText(kept["short"], tuple(kept["sentences"]), tuple((at, text) for at, text in kept["false"]))
 
     def truth(self, tile_id: str) -> TileTruth:
         """Ground truth of a tile as polygons."""
@@ -189,8 +199,10 @@ class AtlasTiles:
 
     def described(self, told: list[Statement], tile_id: str) -> str:
         """Statements in the wording of a tile."""
-        row, column = self._check(tile_id)
-        return describe(told, rng_at(self.seed, "words", row, column))
+        return " ".join(self._sentences(told, *self._check(tile_id)))
+
+    def _sentences(self, told: list[Statement], row: int, column: int) -> list[str]:
+        return sentences(told, rng_at(self.seed, "words", row, column))
 
     def prepare(self, progress: Callable[[int, int], None] | None = None, stop: threading.Event | None = None) -> None:
         """Draw and describe every tile that is not kept yet, with all cores; what is done is kept if it is stopped.
@@ -243,15 +255,23 @@ class AtlasTiles:
                 part = folder / f".{name}.{os.getpid()}.part"
                 block.crop((left, top, left + TILE_PX, top + TILE_PX)).save(part, "JPEG", quality=90)
                 part.replace(folder / f"{name}.jpg")
-                texts[name] = list(asdict(self._written(tile_row, tile_column)).values())
+                texts[name] = asdict(self._written(tile_row, tile_column))
         part = folder / f".block-{row}-{column}.{os.getpid()}.part"
         part.write_text(json.dumps(texts), encoding="utf-8")
         part.replace(self._block_file(row, column))
 
     def _written(self, row: int, column: int) -> AtlasText:
         name = _name(row, column)
-        told = self.told(name)
-        return AtlasText(caption(told, rng_at(self.seed, "caption", row, column)), self.described(told, name))
+        truth = self.truth(name)
+        told, rng = self.told(name, truth), rng_at(self.seed, "false", row, column)
+        false = []
+        for kind in CLAIM_KINDS * _TWINS:
+            if (changed := falsified(told, truth, kind, rng)) is not None:
+                at, statement = changed
+                other = self._sentences([*told[:at], statement, *told[at + 1 :]], row, column)
+                false.append((at, other[at]))
+        short = caption(told, rng_at(self.seed, "caption", row, column))
+        return AtlasText(short, tuple(self._sentences(told, row, column)), tuple(dict.fromkeys(false)))
 
     def _read_texts(self, row: int, column: int) -> dict[str, Any]:
         try:

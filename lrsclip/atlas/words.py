@@ -71,15 +71,15 @@ _SIDES = {
 _STANDS = frozenset({"crane", "storage tank", "car", "truck", "plane", "train", "parasol", "greenhouse"}) | ROOFED
 
 
-def describe(told: Sequence[Statement], rng: np.random.Generator) -> str:
-    """A description of several sentences.
+def sentences(told: Sequence[Statement], rng: np.random.Generator) -> list[str]:
+    """One sentence for each statement.
 
     Args:
         told: what to say, in this order.
         rng: decides the wording alone; one draw for each sentence, whatever it says.
     """
     compass = bool(rng.random() < 0.6)
-    return " ".join(_sentence(statement, compass, rng.random(4).tolist()) for statement in told)
+    return [_sentence(statement, compass, rng.random(4).tolist()) for statement in told]
 
 
 def caption(told: Sequence[Statement], rng: np.random.Generator) -> str:
