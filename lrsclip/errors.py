@@ -24,7 +24,15 @@ class PictureError(LRSCLIPError, ValueError):
 
 
 class TileSourceError(LRSCLIPError):
-    """A tile source (a folder, later rasters and services) cannot be used."""
+    """A tile source (a folder, rasters, a data set, a place on Earth) cannot be used."""
+
+
+class AddressError(TileSourceError):
+    """A web address may not be asked: no http, or of a private network."""
+
+
+class FetchError(LRSCLIPError):
+    """A server did not send what was asked for; trying again may help."""
 
 
 class IndexMismatchError(LRSCLIPError):

@@ -16,7 +16,10 @@ from lrsclip.errors import TileSourceError
 
 # Two letters at least, so that the drive in C:\tiles is not taken for a kind of source.
 _KIND = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+):")
-_ACCEPTED = "give atlas, atlas:?seed=3, geotiff:PATTERN, or the path of a folder of pictures, bare or as folder:PATH"
+_ACCEPTED = (
+    "give atlas, atlas:?seed=3, place:LAT,LON,2km@17, hub:owner/name, geotiff:PATTERN, or the path of a folder of "
+    "pictures, bare or as folder:PATH"
+)
 
 
 @dataclass(frozen=True)
@@ -125,9 +128,9 @@ def open_source(spec: str) -> TileSource:
 
     Args:
         spec: "atlas" for the landscape that the project renders, with options behind a question mark
-            ("atlas:?seed=3&tiles=4096"); "geotiff:scenes/*.tif?tile_px=512"
-            for rasters; or the path of a folder, or "folder:PATH". A leading ~ stands for the home
-            folder.
+            ("atlas:?seed=3&tiles=4096"); "place:37.76,-122.45,2km@17" for the web map of a place; "hub:owner/name" or
+            "hub:owner/name:split" for a data set; "geotiff:scenes/*.tif?tile_px=512" for rasters; or the path of a
+            folder, or "folder:PATH". A leading ~ stands for the home folder.
 
     Returns:
         The source, with its tiles listed.
@@ -142,17 +145,10 @@ def open_source(spec: str) -> TileSource:
     if not address:
         raise TileSourceError(f"the tile source is empty; {_ACCEPTED}")
     kind = _KIND.match(address)
-    if address.startswith("geotiff:"):
-        from lrsclip.tiles.geotiff import GeoTiffTiles
-
-        rest, _, options = address.removeprefix("geotiff:").partition("?")
-        return GeoTiffTiles.from_spec(rest, _options(options, address))
-    if address == "atlas" or address.startswith("atlas:"):
-        # Here, so that opening a folder needs none of what draws.
-        from lrsclip.atlas.tiles import AtlasTiles
-
-        rest, _, options = address.removeprefix("atlas").removeprefix(":").partition("?")
-        return AtlasTiles.from_spec(rest, _options(options, address))
+    if address == "atlas" or (kind is not None and kind.group(1) in ("atlas", "geotiff", "hub", "place")):
+        name, _, rest = address.partition(":")
+        rest, _, options = rest.partition("?")
+        return _kinds()[name](rest, _options(options, address))
     if kind is None:
         return FolderTiles(address)
     if kind.group(1).lower() == "folder":
@@ -163,6 +159,21 @@ def open_source(spec: str) -> TileSource:
     if _is_folder(address):  # a real folder whose name holds a colon
         return FolderTiles(address)
     raise TileSourceError(f"no tile source of kind {kind.group(1)!r} ({address}); {_ACCEPTED}")
+
+
+def _kinds() -> dict[str, Callable[[str, dict[str, str]], TileSource]]:
+    """What opens each kind of address; imported here, so that opening a folder needs none of it."""
+    from lrsclip.atlas.tiles import AtlasTiles
+    from lrsclip.tiles.geotiff import GeoTiffTiles
+    from lrsclip.tiles.hub import HubTiles
+    from lrsclip.tiles.place import PlaceTiles
+
+    return {
+        "atlas": AtlasTiles.from_spec,
+        "geotiff": GeoTiffTiles.from_spec,
+        "hub": HubTiles.from_spec,
+        "place": PlaceTiles.from_spec,
+    }
 
 
 def _options(text: str, address: str) -> dict[str, str]:

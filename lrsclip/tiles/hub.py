@@ -1,0 +1,237 @@
+"""Tiles from a data set on the Hugging Face Hub: its Parquet files, read piece by piece.
+
+Nothing is downloaded as a whole: the footer of each file says how many rows it has, and a row group is fetched when one
+of its pictures is wanted.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import threading
+from bisect import bisect_right
+from collections.abc import Mapping
+from functools import lru_cache
+from itertools import accumulate
+from typing import Any
+from urllib.parse import urlencode
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from huggingface_hub import HfFileSystem
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from PIL import Image
+
+from lrsclip.decode import DECODE_FAULTS, FORMATS, read_picture
+from lrsclip.errors import PictureError, TileSourceError
+from lrsclip.tiles.source import Tile
+
+_ADDRESS = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+?)(?::(?P<split>[\w.-]+))?")
+_CONVERTED = "refs/convert/parquet"  # where the Hub keeps what it converted by itself
+_CAPTIONS = ("caption", "captions", "text", "description", "sentences", "raw")
+_IMAGES = ("image", "img", "picture", "tile", "jpg", "png", "webp")
+_FAULTS = (OSError, HfHubHTTPError, HFValidationError, pa.ArrowException, ValueError)
+_KEPT_GROUPS = 4
+
+
+class HubTiles:
+    """The pictures of one split of a data set.
+
+    A tile's id is the file's name and the row in it. The image column is found by its type, the caption column by its
+    name; both can be named. Private data sets are read with HF_TOKEN.
+
+    Args:
+        repo: owner/name.
+        split: such as train or test; None for all files.
+        image: name of the image column.
+        caption: name of the caption column.
+
+    Raises:
+        TileSourceError: no such data set, no Parquet in it, no such split, or no column of pictures.
+    """
+
+    def __init__(
+        self, repo: str, split: str | None = None, image: str | None = None, caption: str | None = None
+    ) -> None:
+        self.repo, self.split = repo, split
+        self._asked = {"image": image, "caption": caption}
+        # What the environment says now: the library's own constant is as old as its import.
+        self._hub = HfFileSystem(endpoint=os.environ.get("HF_ENDPOINT") or None, skip_instance_cache=True)
+        self._lock = threading.Lock()
+        self._opened = lru_cache(maxsize=16)(self._open)
+        self._group = lru_cache(maxsize=_KEPT_GROUPS)(self._read_group)
+        try:
+            self._files = self._split_files(split)
+            rows = [self._opened(path).metadata.num_rows for path in self._files]
+            self.image, self.caption = self._columns(self._opened(self._files[0]).schema_arrow)
+        except _FAULTS as error:
+            raise TileSourceError(
+                f"the data set {repo} cannot be read from the Hub ({_sentence(error)}); check its name, the network, "
+                "and HF_TOKEN if it is private"
+            ) from error
+        self._starts = [0, *accumulate(rows)]
+        if not self._starts[-1]:
+            raise TileSourceError(f"the data set {repo} has no rows{f' in {split}' if split else ''}")
+        self._names = [path.rsplit("/", 1)[1].removesuffix(".parquet") for path in self._files]
+        if len(set(self._names)) < len(self._names):
+            self._names = [path.split("/", 3)[-1].removesuffix(".parquet") for path in self._files]
+        self._number = {name: number for number, name in enumerate(self._names)}
+
+    @classmethod
+    def from_spec(cls, address: str, options: Mapping[str, str]) -> HubTiles:
+        """Open `hub:owner/name` or `hub:owner/name:split`, with options `image` and `caption`.
+
+        Raises:
+            TileSourceError: the address or an option is none.
+        """
+        match = _ADDRESS.fullmatch(address)
+        if match is None:
+            raise TileSourceError(f"{address!r} is no data set; write hub:owner/name or hub:owner/name:split")
+        unknown = sorted(set(options) - {"image", "caption"})
+        if unknown:
+            raise TileSourceError(f"hub has no option {unknown[0]!r}; it has image and caption, names of columns")
+        return cls(match["repo"], match["split"], options.get("image"), options.get("caption"))
+
+    @property
+    def spec(self) -> str:
+        """Address that opens the same tiles again."""
+        asked = {name: column for name, column in self._asked.items() if column}
+        address = f"hub:{self.repo}" + (f":{self.split}" if self.split else "")
+        return f"{address}?{urlencode(asked)}" if asked else address
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return self._starts[-1]
+
+    def tile_ids(self) -> list[str]:
+        """Ids file by file, row by row."""
+        counts = [after - before for before, after in zip(self._starts, self._starts[1:], strict=False)]
+        return [f"{name}/{row}" for name, count in zip(self._names, counts, strict=True) for row in range(count)]
+
+    def tile(self, tile_id: str) -> Tile:
+        """Facts of a tile.
+
+        Raises:
+            PictureError: its picture cannot be read.
+            TileSourceError: there is no such tile, or the Hub does not answer.
+        """
+        row = self._row(tile_id)
+        try:
+            with Image.open(io.BytesIO(_bytes(row[self.image], tile_id)), formats=FORMATS) as picture:
+                width, height = picture.size
+        except DECODE_FAULTS as error:
+            if isinstance(error, PictureError):
+                raise
+            raise PictureError(f"cannot read {tile_id} of {self.repo}: {_sentence(error)}") from error
+        return Tile(
+            tile_id,
+            width,
+            height,
+            caption=_text(row.get(self.caption)) if self.caption else None,
+            attribution=f"{self.repo} on the Hugging Face Hub",
+        )
+
+    def picture(self, tile_id: str) -> Image.Image:
+        """The picture, RGB.
+
+        Raises:
+            PictureError: it cannot be read.
+            TileSourceError: there is no such tile, or the Hub does not answer.
+        """
+        content = _bytes(self._row(tile_id)[self.image], tile_id)
+        return read_picture(io.BytesIO(content), name=f"{tile_id} of {self.repo}")
+
+    def _split_files(self, split: str | None) -> list[str]:
+        """Paths of the Parquet files, in order; those that the Hub converted where the data set has none of its own."""
+        root = f"datasets/{self.repo}"
+        found = self._parquet(root)
+        if not found:
+            found = self._parquet(f"{root}@{_CONVERTED.replace('/', '%2F')}")
+        if not found:
+            raise TileSourceError(
+                f"the data set {self.repo} has no Parquet files; save its pictures to a folder instead"
+            )
+        if split is None:
+            return found
+        # data/train-00000-of-00002.parquet, train/0000.parquet or default/train/0000.parquet
+        part = re.compile(rf"(^|/){re.escape(split)}([-./]|$)")
+        chosen = [path for path in found if part.search(path.removeprefix(root))]
+        if not chosen:
+            names = ", ".join(path.removeprefix(root + "/") for path in found[:4])
+            raise TileSourceError(f"the data set {self.repo} has no split {split!r}; its files are {names}, ...")
+        return chosen
+
+    def _parquet(self, root: str) -> list[str]:
+        try:
+            return sorted(path for path in self._hub.find(root) if path.endswith(".parquet"))
+        except FileNotFoundError:
+            return []
+
+    def _open(self, path: str) -> pq.ParquetFile:
+        return pq.ParquetFile(self._hub.open(path, "rb", block_size=2**20))
+
+    def _columns(self, schema: pa.Schema) -> tuple[str, str | None]:
+        """Names of the image and the caption column."""
+        for name in self._asked.values():
+            if name and name not in schema.names:
+                raise TileSourceError(
+                    f"the data set {self.repo} has no column {name!r}; it has {', '.join(schema.names)}"
+                )
+        pictures = [f.name for f in schema if pa.types.is_struct(f.type) and f.type.get_field_index("bytes") >= 0]
+        pictures += [f.name for f in schema if f.name in _IMAGES and _is_bytes(f.type)]
+        image = self._asked["image"] or next(iter(pictures), None)
+        if image is None:
+            raise TileSourceError(
+                f"the data set {self.repo} has no column of pictures; name it with ?image=, its columns are "
+                f"{', '.join(schema.names)}"
+            )
+        caption = self._asked["caption"] or next((name for name in _CAPTIONS if name in schema.names), None)
+        return image, caption
+
+    def _row(self, tile_id: str) -> dict[str, Any]:
+        name, _, row = tile_id.rpartition("/")
+        number = self._number.get(name, -1)
+        if number < 0 or not row.isdigit() or int(row) >= self._starts[number + 1] - self._starts[number]:
+            raise TileSourceError(f"the data set {self.repo} has no tile {tile_id!r}; ids look like {self._names[0]}/0")
+        with self._lock:  # one reader of a file at a time; a row group serves many tiles
+            try:
+                metadata = self._opened(self._files[number]).metadata
+                sizes = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
+                starts = [0, *accumulate(sizes)]
+                group = bisect_right(starts, int(row)) - 1
+                table = self._group(number, group)
+            except _FAULTS as error:
+                raise TileSourceError(
+                    f"the Hub does not hand out {tile_id} of {self.repo} ({_sentence(error)})"
+                ) from error
+        one: dict[str, Any] = table.slice(int(row) - starts[group], 1).to_pylist()[0]
+        return one
+
+    def _read_group(self, number: int, group: int) -> pa.Table:
+        columns = [self.image, *([self.caption] if self.caption else [])]
+        return self._opened(self._files[number]).read_row_group(group, columns=columns)
+
+
+def _bytes(cell: Any, tile_id: str) -> bytes:
+    content = cell.get("bytes") if isinstance(cell, dict) else cell
+    if not isinstance(content, bytes) or not content:
+        raise PictureError(
+            f"{tile_id} holds no picture, only the name of one; only pictures inside the Parquet are read"
+        )
+    return content
+
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+
+
+def _text(cell: Any) -> str | None:
+    """A caption, or the first of several."""
+    while isinstance(cell, (list, dict)):
+        cell = (cell[0] if cell else None) if isinstance(cell, list) else cell.get("raw")
+    return cell if isinstance(cell, str) and cell.strip() else None
+
+
+def _sentence(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
