@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,8 +16,10 @@ from app.state import AppState
 from lrsclip import LRSCLIPError
 from lrsclip.index import TileIndex, build_index, default_cache_dir
 from lrsclip.tiles import Preparable, TileSource, open_source
+from lrsclip.web import ALLOW_PRIVATE
 
 DEFAULT_TILES = "atlas"
+_OWN_HOSTS = ("127.0.0.1", "localhost", "::1")  # then whoever sees the page owns the machine
 EXIT_ERROR = 2
 EXIT_STOPPED = 130  # what a shell expects after Ctrl-C
 
@@ -28,9 +31,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         Exit code: 0 after a normal end, 2 with one line on stderr if something is wrong, 130 after Ctrl-C.
     """
     args = _parser().parse_args(argv)
+    if args.allow_private:
+        os.environ[ALLOW_PRIVATE] = "1"
     try:
         state = open_state(args.tiles, args.checkpoint, args.index)
-        serve(build(state), host=args.host, port=args.port, share=args.share == "yes")
+        local = args.share == "no" and args.host in _OWN_HOSTS and "SPACE_ID" not in os.environ
+        serve(build(state, guests=not local), host=args.host, port=args.port, share=args.share == "yes")
     except LRSCLIPError as error:
         return _fail(str(error))
     except OSError as error:
@@ -65,7 +71,9 @@ def _prepare(source: TileSource) -> None:
     """Have the tiles made that are not there yet, with a bar."""
     if not isinstance(source, Preparable):
         return
-    with tqdm(total=len(source), desc="drawing the atlas, once", unit="tile", leave=False, delay=1) as bar:
+    if plan := source.plan():
+        print(plan, file=sys.stderr)
+    with tqdm(total=len(source), desc="bringing the tiles", unit="tile", leave=False, delay=1) as bar:
         source.prepare(lambda done, _total: bar.update(done - bar.n))
 
 
@@ -87,7 +95,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--tiles",
         metavar="SPEC",
-        help="folder of pictures, geotiff:PATTERN, or atlas:?seed=N (default: atlas, a rendered landscape)",
+        help="folder of pictures, geotiff:PATTERN, place:LAT,LON,2km@17, hub:OWNER/NAME, or atlas:?seed=N "
+        "(default: atlas, a rendered landscape)",
     )
     parser.add_argument(
         "--checkpoint", default="tiny", help="name, folder or Hub address of a checkpoint (default: tiny)"
@@ -97,6 +106,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
     parser.add_argument("--port", type=int, default=7860, help="port to listen on (default: 7860)")
+    parser.add_argument(
+        "--allow-private", action="store_true", help="let map services of this machine and its network be asked"
+    )
     parser.add_argument(
         "--share", choices=("no", "yes"), default="no", help="open a public tunnel through Gradio's servers"
     )

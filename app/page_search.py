@@ -16,8 +16,8 @@ from app.page_classify import ClassifyPage
 from app.page_localise import LocalisePage
 from app.pictures import LARGE_PX, shrunk, thumbnail, tile_picture
 from app.search import EXAMPLES, MAX_HITS, START_HITS, Found, find, first_tiles
-from app.state import AppState
-from app.words import empty, search_summary, tile_facts, token_meter
+from app.state import AppState, Collections
+from app.words import collection_summary, empty, search_summary, tile_facts, token_meter
 from lrsclip.errors import TileSourceError
 
 _NOTHING_CHOSEN = "Click a picture to see it large, with its score and facts."
@@ -37,8 +37,9 @@ class Controls:
 
 @dataclass(frozen=True)
 class Results:
-    """The tiles found, on the map and as pictures; `found` holds what the gallery shows."""
+    """The tiles found, on the map and as pictures; `opened` holds the collection's address, `found` what is shown."""
 
+    opened: gr.State
     found: gr.State
     summary: gr.HTML
     places: gr.HTML
@@ -65,6 +66,13 @@ class SearchPage:
     controls: Controls
     results: Results
     details: Details
+
+    @property
+    def all_of_a_collection(self) -> list[gr.components.Component | gr.Row]:
+        """What `fresh` gives values for, in its order."""
+        results, details = self.results, self.details
+        shown = [results.opened, results.found, results.summary, results.places, results.gallery]
+        return [*shown, details.chosen, details.picture, details.facts, details.actions]
 
 
 def lay_out(state: AppState) -> SearchPage:
@@ -100,8 +108,7 @@ def _controls(state: AppState) -> Controls:
 
 def _results(state: AppState) -> Results:
     first = first_tiles(state)
-    shown = len(first.hits)
-    summary = gr.HTML(f'<p class="summary"><b>{len(state.index):,} tiles</b> to search, {shown} of them here</p>')
+    summary = gr.HTML(collection_summary(len(state.index), len(first.hits)))
     places = gr.HTML(hits_frame(state, first.hits, found=False), visible=has_places(state))
     gallery = gr.Gallery(
         [(thumbnail(state, hit.tile_id), None) for hit in first.hits],
@@ -114,7 +121,20 @@ def _results(state: AppState) -> Results:
         interactive=False,
         elem_id="gallery",
     )
-    return Results(gr.State(first), summary, places, gallery)
+    return Results(gr.State(state.source.spec), gr.State(first), summary, places, gallery)
+
+
+def fresh(state: AppState) -> tuple[Any, ...]:
+    """The tab as it looks before any search of a collection."""
+    first = first_tiles(state)
+    gallery = gr.Gallery([(thumbnail(state, hit.tile_id), None) for hit in first.hits], selected_index=None)
+    places = gr.HTML(hits_frame(state, first.hits, found=False), visible=has_places(state))
+    summary = collection_summary(len(state.index), len(first.hits))
+    return state.source.spec, first, summary, places, gallery, *_nothing_chosen()
+
+
+def _nothing_chosen() -> tuple[Any, ...]:
+    return None, gr.Image(None, visible=False), empty(_NOTHING_CHOSEN), gr.Row(visible=False)
 
 
 def _details() -> Details:
@@ -134,52 +154,45 @@ def _details() -> Details:
     return Details(gr.State(None), picture, facts, fly, actions, to_localise, to_classify)
 
 
-def wire(state: AppState, page: SearchPage, tabs: gr.Tabs, classify: ClassifyPage, localise: LocalisePage) -> None:
+def wire(
+    collections: Collections, page: SearchPage, tabs: gr.Tabs, classify: ClassifyPage, localise: LocalisePage
+) -> None:
     """Connect the tab's parts, and its way to the other two tabs."""
-    _wire_search(state, page)
-    _wire_choice(state, page)
-    _wire_hand_over(state, page, tabs, classify, localise)
+    _wire_search(collections, page)
+    _wire_choice(collections, page)
+    _wire_hand_over(collections, page, tabs, classify, localise)
 
 
-def _wire_search(state: AppState, page: SearchPage) -> None:
-    controls, results, details = page.controls, page.results, page.details
+def _wire_search(collections: Collections, page: SearchPage) -> None:
+    controls, results = page.controls, page.results
 
-    def search(text: str, count: float) -> tuple[Any, ...]:
+    def search(spec: str, text: str, count: float) -> tuple[Any, ...]:
+        state = collections.of(spec)
         found = find(state, text, int(count))
         shown = [(thumbnail(state, hit.tile_id), f"{hit.rank}  ·  {hit.score_cos:.3f}") for hit in found.hits]
         summary = search_summary(found.hits, len(state.index), found.text_ms, found.index_ms)
         gallery = gr.Gallery(shown, selected_index=None)
-        nothing = None, gr.Image(None, visible=False), empty(_NOTHING_CHOSEN), gr.Row(visible=False)
-        return found, summary, hits_frame(state, found.hits, found=True), gallery, *nothing
+        return found, summary, hits_frame(state, found.hits, found=True), gallery, *_nothing_chosen()
 
-    controls.text.change(meter_of(state), controls.text, [controls.meter, controls.reading], **QUICK)
+    controls.text.change(meter_of(collections.first), controls.text, [controls.meter, controls.reading], **QUICK)
     for button, example in zip(controls.examples, EXAMPLES, strict=True):
         button.click(_giving(example.text), None, controls.text, **QUICK)
     gr.on(
         [controls.button.click, controls.text.submit],
         for_page(search),
-        [controls.text, controls.count],
-        [
-            results.found,
-            results.summary,
-            results.places,
-            results.gallery,
-            details.chosen,
-            details.picture,
-            details.facts,
-            details.actions,
-        ],
+        [results.opened, controls.text, controls.count],
+        page.all_of_a_collection[1:],
         show_progress_on=results.gallery,
         **ENCODING,
         **INTERNAL,
     )
 
 
-def _wire_choice(state: AppState, page: SearchPage) -> None:
+def _wire_choice(collections: Collections, page: SearchPage) -> None:
     results, details = page.results, page.details
 
     def choose(found: Found, event: gr.SelectData) -> tuple[Any, ...]:
-        hit = found.hits[int(event.index)]
+        state, hit = collections.of(found.spec), found.hits[int(event.index)]
         large = shrunk(tile_picture(state, hit.tile_id), LARGE_PX)
         facts = tile_facts(state.index.tile(hit.tile_id), hit if found.text else None)
         fly = f'<i data-tile="{escape(hit.tile_id, quote=True)}"></i>'
@@ -191,24 +204,24 @@ def _wire_choice(state: AppState, page: SearchPage) -> None:
 
 
 def _wire_hand_over(
-    state: AppState, page: SearchPage, tabs: gr.Tabs, classify: ClassifyPage, localise: LocalisePage
+    collections: Collections, page: SearchPage, tabs: gr.Tabs, classify: ClassifyPage, localise: LocalisePage
 ) -> None:
     details = page.details
 
-    def chosen_picture(tile_id: str | None) -> Image.Image:
+    def chosen_picture(found: Found, tile_id: str | None) -> Image.Image:
         if tile_id is None:
             raise TileSourceError("no tile is chosen; click a picture first")
-        return tile_picture(state, tile_id)
+        return tile_picture(collections.of(found.spec), tile_id)
 
     details.to_localise.click(
-        for_page(lambda tile_id, text: (chosen_picture(tile_id), text, gr.Tabs(selected="localise"))),
-        [details.chosen, page.controls.text],
+        for_page(lambda found, tile_id, text: (chosen_picture(found, tile_id), text, gr.Tabs(selected="localise"))),
+        [page.results.found, details.chosen, page.controls.text],
         [localise.scene, localise.text, tabs],
         **INTERNAL,
     )
     details.to_classify.click(
-        for_page(lambda tile_id: (chosen_picture(tile_id), gr.Tabs(selected="classify"))),
-        details.chosen,
+        for_page(lambda found, tile_id: (chosen_picture(found, tile_id), gr.Tabs(selected="classify"))),
+        [page.results.found, details.chosen],
         [classify.picture, tabs],
         **INTERNAL,
     )

@@ -1,4 +1,4 @@
-"""The whole page: header, three tabs, the endpoints for programs, and how a server is started with them."""
+"""The whole page: header, four tabs, the endpoints for programs, and how a server is started with them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from pathlib import Path
 
 import gradio as gr
 
-from app import api, page_classify, page_localise, page_search
-from app.state import AppState
+from app import api, page_classify, page_localise, page_places, page_search
+from app.state import AppState, Collections
 from app.words import header
 
 TITLE = "LRSCLIP: find and pinpoint long descriptions in satellite and aerial pictures"
@@ -17,14 +17,20 @@ CACHE_CHECK_S, CACHE_AGE_S = 1800, 6 * 3600  # files made for the browser live t
 _HERE = Path(__file__).parent
 
 
-def build(state: AppState) -> gr.Blocks:
-    """Build the app around a model, an index and its tiles; `serve` starts it."""
+def build(state: AppState, *, guests: bool = True) -> gr.Blocks:
+    """Build the app around a model, an index and its tiles; `serve` starts it.
+
+    Args:
+        state: what to begin with.
+        guests: whether strangers will use it, who may not open this machine's files.
+    """
+    collections = Collections(state, guests)
     demo: gr.Blocks
     with gr.Blocks(
         title=TITLE, analytics_enabled=False, delete_cache=(CACHE_CHECK_S, CACHE_AGE_S), fill_width=True
     ) as demo:
         api.add_endpoints(state)  # first, so that the events below cannot take the endpoints' names
-        gr.HTML(header(state))
+        head = gr.HTML(header(state))
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Search", id="search"):
                 search = page_search.lay_out(state)
@@ -32,9 +38,12 @@ def build(state: AppState) -> gr.Blocks:
                 classify = page_classify.lay_out(state)
             with gr.Tab("Localise", id="localise"):
                 localise = page_localise.lay_out(state)
-        page_search.wire(state, search, tabs, classify, localise)
+            with gr.Tab("Places", id="places"):
+                places = page_places.lay_out(collections)
+        page_search.wire(collections, search, tabs, classify, localise)
         page_classify.wire(state, classify)
         page_localise.wire(state, demo, localise)
+        page_places.wire(collections, demo, places, search, head)
     demo.queue(max_size=QUEUE_SIZE, default_concurrency_limit=4)
     return demo
 

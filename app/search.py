@@ -24,12 +24,14 @@ class Found:
         hits: best first.
         text_ms: time to encode the description.
         index_ms: time to search the index.
+        spec: address of the collection that was searched.
     """
 
     text: str
     hits: tuple[Hit, ...]
     text_ms: float
     index_ms: float
+    spec: str
 
 
 def find(state: AppState, text: str, k: int) -> Found:
@@ -46,13 +48,19 @@ def find(state: AppState, text: str, k: int) -> Found:
     encoded = time.perf_counter()
     hits = state.index.search(vectors, k)[0]
     searched = time.perf_counter()
-    return Found(text, tuple(hits), 1000 * (encoded - started), 1000 * (searched - encoded))
+    return Found(text, tuple(hits), 1000 * (encoded - started), 1000 * (searched - encoded), state.source.spec)
 
 
 def first_tiles(state: AppState) -> Found:
     """The first tiles of the collection, to look at before any search; they have ranks but no scores."""
     first = state.index.tile_ids()[:START_HITS]
-    return Found("", tuple(Hit(tile_id, float("nan"), rank) for rank, tile_id in enumerate(first, 1)), 0.0, 0.0)
+    return Found(
+        "",
+        tuple(Hit(tile_id, float("nan"), rank) for rank, tile_id in enumerate(first, 1)),
+        0.0,
+        0.0,
+        state.source.spec,
+    )
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What the whole app shares: the model, the index and the tiles. Read-only once the server runs."""
+"""What the whole app shares: the model, and the tile collections that are open, each with its index."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ from threading import Event, Lock
 from typing import Generic, TypeVar
 
 from lrsclip import LRSCLIP
+from lrsclip.errors import TileSourceError
 from lrsclip.index import TileIndex
 from lrsclip.tiles import TileSource
 
 Value = TypeVar("Value")
+FIRST = ""
+"""Stands for the address of the first collection, which may be a folder that visitors need not know."""
+_MOST_OPEN = 6  # collections beside the first; each costs the memory of its vectors
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,47 @@ class AppState:
     bundle: LRSCLIP
     index: TileIndex
     source: TileSource
+
+
+class Collections:
+    """The tile collections that are open: the one the server began with, and those that visitors opened since.
+
+    Args:
+        first: what the server began with; never closed.
+        guests: whether visitors are strangers, who may not open files of this machine.
+    """
+
+    def __init__(self, first: AppState, guests: bool = False) -> None:
+        self.first, self.guests = first, guests
+        self._open: OrderedDict[str, AppState] = OrderedDict()
+        self._lock = Lock()
+
+    def of(self, spec: str) -> AppState:
+        """The open collection at an address, or FIRST.
+
+        Raises:
+            TileSourceError: it was closed, because others were opened since.
+        """
+        with self._lock:
+            if spec in (FIRST, self.first.source.spec):
+                return self.first
+            if spec in self._open:
+                self._open.move_to_end(spec)
+                return self._open[spec]
+        raise TileSourceError(f"{spec} was closed, because other collections were opened; open it again under Places")
+
+    def add(self, state: AppState) -> None:
+        """Open a collection; the one that was used longest ago is closed if there are too many."""
+        with self._lock:
+            self._open[state.source.spec] = state
+            self._open.move_to_end(state.source.spec)
+            if len(self._open) > _MOST_OPEN:
+                self._open.popitem(last=False)
+
+    def specs(self) -> list[str]:
+        """Addresses of all that are open, the first one first."""
+        with self._lock:
+            return [self.first.source.spec, *self._open]
 
 
 class Recent(Generic[Value]):

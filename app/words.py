@@ -33,6 +33,30 @@ def header(state: AppState) -> str:
     )
 
 
+def plan_facts(spec: str, tiles: int, first: Tile | None, work: str) -> str:
+    """What opening a collection would mean: how many tiles, how large, what is fetched and whom it is from."""
+    rows = [("Tiles", f"{tiles:,}"), ("Address", spec)]
+    if first is not None and first.ground_m is not None:
+        rows.append(("A tile", f"{first.ground_m:,.0f} m a side"))
+    if first is not None and first.attribution:
+        rows.append(("Source", first.attribution))
+    rows.append(("To do", work or "nothing to fetch or draw; the tiles are looked at once"))
+    return _list_of(rows)
+
+
+def collection_facts(spec: str, tiles: int, skipped: Sequence[str]) -> str:
+    """What was opened."""
+    rows = [("Open", spec), ("Tiles", f"{tiles:,}, searched from now on")]
+    if skipped:
+        rows.append(("Left out", f"{len(skipped)}, such as: {skipped[0]}"))
+    return _list_of(rows)
+
+
+def _list_of(rows: Sequence[tuple[str, str]]) -> str:
+    cells = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in rows)
+    return f'<dl class="facts">{cells}</dl>'
+
+
 def token_meter(report: TokenReport | None, limit: int) -> str:
     """How much of the limit a text takes."""
     count = report.count if report else 0
@@ -87,6 +111,11 @@ def _shortened(text: str, *, keep_start: bool = True, keep_end: bool = True) -> 
     return f"{head} … {tail}"
 
 
+def collection_summary(tiles: int, shown: int) -> str:
+    """One line over the first tiles, before any search."""
+    return f'<p class="summary"><b>{tiles:,} tiles</b> to search, {shown} of them here</p>'
+
+
 def search_summary(hits: Sequence[Hit], tiles: int, text_ms: float, index_ms: float) -> str:
     """One line over the results: how many, and where the time went."""
     return (
@@ -107,8 +136,7 @@ def tile_facts(tile: Tile, hit: Hit | None) -> str:
         rows.append(("Caption", tile.caption))
     if tile.attribution:
         rows.append(("Source", tile.attribution))
-    cells = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in rows)
-    return f'<dl class="facts">{cells}</dl>'
+    return _list_of(rows)
 
 
 def class_bars(scores: Sequence[ClassScore], shown: int) -> str:
@@ -136,8 +164,7 @@ def heatmap_facts(heatmap: Heatmap) -> str:
         ("Window sizes", f"{sizes} px"),
         ("Work", f"{heatmap.windows} {windows}, {heatmap.seconds:.2f} s"),
     )
-    cells = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in rows)
-    return f'<dl class="facts">{cells}</dl>'
+    return _list_of(rows)
 
 
 def beside(left: str, right: str) -> str:

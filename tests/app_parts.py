@@ -59,9 +59,9 @@ def make_state(folder: Path) -> AppState:
 
 
 @contextmanager
-def running(state: AppState) -> Iterator[str]:
+def running(state: AppState, *, guests: bool = True) -> Iterator[str]:
     """A server on this machine's loopback; gives its address."""
-    demo = build(state)
+    demo = build(state, guests=guests)
     try:
         yield serve(demo, host="127.0.0.1", port=None, block=False)
     finally:

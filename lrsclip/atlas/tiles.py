@@ -204,6 +204,19 @@ class AtlasTiles:
     def _sentences(self, told: list[Statement], row: int, column: int) -> list[str]:
         return sentences(told, rng_at(self.seed, "words", row, column))
 
+    def plan(self) -> str:
+        """What `prepare` would do."""
+        missing = (
+            0 if self.count > _KEPT_TILES else sum(not self._block_file(*block).exists() for block in self._blocks())
+        )
+        if not missing:
+            return ""
+        return f"{min(missing * _BLOCK**2, len(self)):,} tiles are to be drawn, once: some 30 a second and core"
+
+    def _blocks(self) -> list[tuple[int, int]]:
+        blocks = math.ceil(self.side / _BLOCK)
+        return [(row, column) for row in range(blocks) for column in range(blocks)]
+
     def prepare(self, progress: Callable[[int, int], None] | None = None, stop: threading.Event | None = None) -> None:
         """Draw and describe every tile that is not kept yet, with all cores; what is done is kept if it is stopped.
 
@@ -217,9 +230,9 @@ class AtlasTiles:
         """
         if self.count > _KEPT_TILES:
             return
-        blocks = math.ceil(self.side / _BLOCK)
-        missing = [(r, c) for r in range(blocks) for c in range(blocks) if not self._block_file(r, c).exists()]
-        done = blocks**2 - len(missing)
+        blocks = self._blocks()
+        missing = [block for block in blocks if not self._block_file(*block).exists()]
+        done = len(blocks) - len(missing)
         if not missing:
             return
         try:
@@ -239,7 +252,7 @@ class AtlasTiles:
                     job.result()
                 done += len(finished)
                 if progress is not None:
-                    progress(min(len(self), round(done / blocks**2 * len(self))), len(self))
+                    progress(min(len(self), round(done / len(blocks) * len(self))), len(self))
                 if stop is not None and stop.is_set():
                     pool.shutdown(wait=True, cancel_futures=True)
                     raise Cancelled("drawing the atlas was stopped; what is drawn is kept")

@@ -10,7 +10,7 @@ import argparse
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -22,8 +22,9 @@ from lrsclip.errors import Cancelled, LRSCLIPError
 from lrsclip.index.build import build_index, default_cache_dir
 from lrsclip.index.disk import read_manifest
 from lrsclip.index.index import TileIndex
-from lrsclip.tiles import open_source
+from lrsclip.tiles import Preparable, TileSource, open_source
 
+_SPEC_HELP = "folder of pictures, geotiff:PATTERN, place:LAT,LON,2km@17, hub:OWNER/NAME, or atlas"
 _EXIT_ERROR = 2
 _EXIT_STOPPED = 130  # what a shell expects after Ctrl-C
 
@@ -61,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m lrsclip.index", description="Index tiles and search them.")
     commands = parser.add_subparsers(dest="command", required=True)
     build = commands.add_parser("build", help="index tiles, go on with it, or bring it up to date")
-    build.add_argument("spec", metavar="SPEC", help="folder of pictures, geotiff:PATTERN, or atlas")
+    build.add_argument("spec", metavar="SPEC", help=_SPEC_HELP)
     build.add_argument("--checkpoint", default="tiny", help="the model (default: %(default)s)")
     build.add_argument("--out", type=Path, metavar="DIR", help="folder of the index (default: in the user's cache)")
     build.add_argument("--batch-size", type=int, default=64, metavar="N", help="default: %(default)s")
@@ -79,16 +80,33 @@ def _build(spec: str, checkpoint: str, out: Path | None, batch_size: int) -> Non
     source = open_source(spec)
     bundle = lrsclip.load(checkpoint)
     directory = out if out is not None else default_cache_dir(source, bundle)
-    with _stop_on_interrupt() as stop, tqdm(unit="tile", total=len(source)) as bar:
+    with _stop_on_interrupt() as stop:
+        _prepare(source, stop)
+        with _bar(source, "indexing") as show:
+            index = build_index(source, bundle, directory, batch_size=batch_size, progress=show, stop=stop)
+    for skipped in index.manifest.skipped:
+        print(f"skipped: {skipped.reason}", file=sys.stderr)
+    print(f"{len(index)} tiles indexed, {len(index.manifest.skipped)} skipped: {directory}")
+
+
+def _prepare(source: TileSource, stop: threading.Event) -> None:
+    """Have tiles drawn or fetched, after telling how many."""
+    if isinstance(source, Preparable):
+        if plan := source.plan():
+            print(plan, file=sys.stderr)
+        with _bar(source, "bringing the tiles") as show:
+            source.prepare(show, stop)
+
+
+@contextmanager
+def _bar(source: TileSource, what: str) -> Iterator[Callable[[int, int], None]]:
+    with tqdm(desc=what, unit="tile", total=len(source), delay=0.5) as bar:
 
         def show(done: int, total: int) -> None:
             bar.total = total
             bar.update(done - bar.n)
 
-        index = build_index(source, bundle, directory, batch_size=batch_size, progress=show, stop=stop)
-    for skipped in index.manifest.skipped:
-        print(f"skipped: {skipped.reason}", file=sys.stderr)
-    print(f"{len(index)} tiles indexed, {len(index.manifest.skipped)} skipped: {directory}")
+        yield show
 
 
 def _search(directory: Path, text: str, k: int, checkpoint: str | None) -> None:

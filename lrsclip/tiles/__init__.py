@@ -1,12 +1,21 @@
 """Room of the tiles: where pictures come from, whatever they are searched with.
 
 A tile source lists tiles in a stable order and hands out each one's facts and its picture. There are folders of
-picture files, rasters (`geotiff`) and the rendered landscape (`lrsclip.atlas`); `open_source` turns what a user types
-into a source.
+picture files, rasters (`geotiff`), places on Earth (`place`), data sets (`hub`) and the rendered landscape
+(`lrsclip.atlas`); `open_source` turns what a user types into a source.
 """
 
 from lrsclip.decode import read_picture
 from lrsclip.tiles.folder import FolderTiles
-from lrsclip.tiles.source import Fingerprinted, Preparable, Tile, TileSource, open_source
+from lrsclip.tiles.source import Fingerprinted, Preparable, Tile, TileSource, is_for_guests, open_source
 
-__all__ = ["Fingerprinted", "FolderTiles", "Preparable", "Tile", "TileSource", "open_source", "read_picture"]
+__all__ = [
+    "Fingerprinted",
+    "FolderTiles",
+    "Preparable",
+    "Tile",
+    "TileSource",
+    "is_for_guests",
+    "open_source",
+    "read_picture",
+]

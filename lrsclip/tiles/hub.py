@@ -46,18 +46,26 @@ class HubTiles:
         split: such as train or test; None for all files.
         image: name of the image column.
         caption: name of the caption column.
+        token: whether HF_TOKEN, if set, is used.
 
     Raises:
         TileSourceError: no such data set, no Parquet in it, no such split, or no column of pictures.
     """
 
     def __init__(
-        self, repo: str, split: str | None = None, image: str | None = None, caption: str | None = None
+        self,
+        repo: str,
+        split: str | None = None,
+        image: str | None = None,
+        caption: str | None = None,
+        token: bool = True,
     ) -> None:
         self.repo, self.split = repo, split
         self._asked = {"image": image, "caption": caption}
         # What the environment says now: the library's own constant is as old as its import.
-        self._hub = HfFileSystem(endpoint=os.environ.get("HF_ENDPOINT") or None, skip_instance_cache=True)
+        self._hub = HfFileSystem(
+            endpoint=os.environ.get("HF_ENDPOINT") or None, token=None if token else False, skip_instance_cache=True
+        )
         self._lock = threading.Lock()
         self._opened = lru_cache(maxsize=16)(self._open)
         self._group = lru_cache(maxsize=_KEPT_GROUPS)(self._read_group)
@@ -88,10 +96,11 @@ class HubTiles:
         match = _ADDRESS.fullmatch(address)
         if match is None:
             raise TileSourceError(f"{address!r} is no data set; write hub:owner/name or hub:owner/name:split")
-        unknown = sorted(set(options) - {"image", "caption"})
+        unknown = sorted(set(options) - {"image", "caption", "token"})
         if unknown:
             raise TileSourceError(f"hub has no option {unknown[0]!r}; it has image and caption, names of columns")
-        return cls(match["repo"], match["split"], options.get("image"), options.get("caption"))
+        token = options.get("token") != "no"
+        return cls(match["repo"], match["split"], options.get("image"), options.get("caption"), token)
 
     @property
     def spec(self) -> str:

@@ -201,6 +201,16 @@ class PlaceTiles:
             self._bring(tile_id, None)
         return read_picture(file, name=f"tile {tile_id} of {self._provider['name']}")
 
+    def plan(self) -> str:
+        """What `prepare` would do."""
+        missing = sum(not self._file(name).is_file() for name in self._ids)
+        if not missing:
+            return ""
+        minutes = missing / self.per_second / 60
+        spent = f"about {minutes:.0f} minutes" if minutes >= 1.5 else "about a minute" if minutes > 0.5 else "seconds"
+        name = self._provider["name"]
+        return f"{missing:,} tiles are to be fetched from {name}, once: {spent}. {self.attribution}"
+
     def prepare(self, progress: Callable[[int, int], None] | None = None, stop: threading.Event | None = None) -> None:
         """Fetch what is missing, a few at a time and no faster than `per_second`; what is fetched is kept.
 

@@ -16,6 +16,11 @@ from lrsclip.errors import TileSourceError
 
 # Two letters at least, so that the drive in C:\tiles is not taken for a kind of source.
 _KIND = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+):")
+GUEST_KINDS, GUEST_OPTIONS = (
+    frozenset({"atlas", "hub", "place"}),
+    frozenset({"seed", "tiles", "px_m", "service", "image", "caption"}),
+)
+GUEST_TILES = 4096
 _ACCEPTED = (
     "give atlas, atlas:?seed=3, place:LAT,LON,2km@17, hub:owner/name, geotiff:PATTERN, or the path of a folder of "
     "pictures, bare or as folder:PATH"
@@ -107,7 +112,11 @@ class Fingerprinted(Protocol):
 
 @runtime_checkable
 class Preparable(Protocol):
-    """A source whose tiles must be made before they can be read, which is worth a progress bar of its own."""
+    """A source whose tiles must be drawn or fetched before they can be read: worth a progress bar of its own."""
+
+    def plan(self) -> str:
+        """What `prepare` would do, as one sentence; empty where nothing is missing. Costs no request."""
+        ...
 
     def prepare(self, progress: Callable[[int, int], None] | None = None, stop: threading.Event | None = None) -> None:
         """Make what is missing; what is made is kept if it is stopped.
@@ -123,7 +132,7 @@ class Preparable(Protocol):
         ...
 
 
-def open_source(spec: str) -> TileSource:
+def open_source(spec: str, *, guest: bool = False) -> TileSource:
     """Open the tile source at an address.
 
     Args:
@@ -131,6 +140,7 @@ def open_source(spec: str) -> TileSource:
             ("atlas:?seed=3&tiles=4096"); "place:37.76,-122.45,2km@17" for the web map of a place; "hub:owner/name" or
             "hub:owner/name:split" for a data set; "geotiff:scenes/*.tif?tile_px=512" for rasters; or the path of a
             folder, or "folder:PATH". A leading ~ stands for the home folder.
+        guest: a stranger typed it: no files of this machine, no access token, no more than GUEST_TILES tiles.
 
     Returns:
         The source, with its tiles listed.
@@ -141,6 +151,8 @@ def open_source(spec: str) -> TileSource:
     # Here and not above: the folder source needs Tile from this module.
     from lrsclip.tiles.folder import FolderTiles
 
+    if guest:
+        return _for_guest(spec.strip())
     address = spec.strip()
     if not address:
         raise TileSourceError(f"the tile source is empty; {_ACCEPTED}")
@@ -159,6 +171,31 @@ def open_source(spec: str) -> TileSource:
     if _is_folder(address):  # a real folder whose name holds a colon
         return FolderTiles(address)
     raise TileSourceError(f"no tile source of kind {kind.group(1)!r} ({address}); {_ACCEPTED}")
+
+
+def is_for_guests(spec: str) -> bool:
+    """Whether an address is of a kind that strangers may open."""
+    return spec.partition(":")[0] in GUEST_KINDS
+
+
+def _for_guest(address: str) -> TileSource:
+    kind, _, rest = address.partition(":")
+    rest, _, text = rest.partition("?")
+    options = _options(text, address)
+    if kind not in GUEST_KINDS or not set(options) <= GUEST_OPTIONS:
+        allowed = "atlas, place:LAT,LON,2km@17 or hub:owner/name"
+        raise TileSourceError(f"{address!r} is not open to visitors of this page; give {allowed}")
+    tiles = options.get("tiles", "")
+    if tiles.isdigit() and int(tiles) > GUEST_TILES:
+        raise TileSourceError(f"{address!r} has more than {GUEST_TILES:,} tiles, the limit for visitors of this page")
+    if kind == "hub":
+        options["token"] = "no"
+    source = _kinds()[kind](rest, options)
+    if len(source) > GUEST_TILES:
+        raise TileSourceError(
+            f"{address!r} has {len(source):,} tiles; visitors of this page may open {GUEST_TILES:,} at most"
+        )
+    return source
 
 
 def _kinds() -> dict[str, Callable[[str, dict[str, str]], TileSource]]:
