@@ -7,12 +7,14 @@ from lrsclip.index.build import build_index, default_cache_dir
 from lrsclip.index.data import IndexArgumentError, Manifest, ModelMark, Skipped
 from lrsclip.index.disk import read_manifest
 from lrsclip.index.index import Hit, TileIndex
+from lrsclip.index.within import SearchFilter
 
 __all__ = [
     "Hit",
     "IndexArgumentError",
     "Manifest",
     "ModelMark",
+    "SearchFilter",
     "Skipped",
     "TileIndex",
     "build_index",

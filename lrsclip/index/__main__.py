@@ -22,6 +22,7 @@ from lrsclip.errors import Cancelled, LRSCLIPError
 from lrsclip.index.build import build_index, default_cache_dir
 from lrsclip.index.disk import read_manifest
 from lrsclip.index.index import TileIndex
+from lrsclip.index.within import SearchFilter
 from lrsclip.tiles import Preparable, TileSource, open_source
 
 _SPEC_HELP = "folder of pictures, geotiff:PATTERN, place:LAT,LON,2km@17, hub:OWNER/NAME, or atlas"
@@ -41,9 +42,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     asked = _parser().parse_args(argv)
     try:
         if asked.command == "build":
-            _build(asked.spec, asked.checkpoint, asked.out, asked.batch_size)
+            _build(asked)
+        elif asked.command == "add":
+            _add(asked.dir, asked.spec, asked.checkpoint)
+        elif asked.command == "remove":
+            _remove(asked.dir, asked.spec, asked.checkpoint)
         elif asked.command == "search":
-            _search(asked.dir, asked.text, asked.k, asked.checkpoint)
+            _search(asked)
         else:
             _info(asked.dir)
     except Cancelled as stopped:
@@ -66,24 +71,69 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument("--checkpoint", default="tiny", help="the model (default: %(default)s)")
     build.add_argument("--out", type=Path, metavar="DIR", help="folder of the index (default: in the user's cache)")
     build.add_argument("--batch-size", type=int, default=64, metavar="N", help="default: %(default)s")
+    build.add_argument("--rebuild", action="store_true", help="begin anew, whatever lies in the folder")
+    for name, what in (("add", "take another source's tiles in"), ("remove", "drop a source's tiles")):
+        change = commands.add_parser(name, help=what)
+        change.add_argument("dir", type=Path, metavar="DIR", help="folder of the index")
+        change.add_argument("spec", metavar="SPEC", help=_SPEC_HELP)
+        change.add_argument("--checkpoint", help="the model (default: the one named in the index)")
     search = commands.add_parser("search", help="find the tiles that fit a text")
     search.add_argument("dir", type=Path, metavar="DIR", help="folder of the index")
     search.add_argument("text", metavar="TEXT")
     search.add_argument("-k", type=int, default=5, help="number of hits (default: %(default)s)")
+    search.add_argument(
+        "--bbox", type=float, nargs=4, metavar=("W", "S", "E", "N"), help="only tiles whose middle lies there, degrees"
+    )
+    search.add_argument("--source", action="append", metavar="SPEC", help="only this source's tiles; may be repeated")
+    search.add_argument("--hide-duplicates", action="store_true", help="leave out tiles that look like a better hit")
     search.add_argument("--checkpoint", help="the model (default: the one named in the index)")
     info = commands.add_parser("info", help="tell what an index holds")
     info.add_argument("dir", type=Path, metavar="DIR", help="folder of the index")
     return parser
 
 
-def _build(spec: str, checkpoint: str, out: Path | None, batch_size: int) -> None:
-    source = open_source(spec)
-    bundle = lrsclip.load(checkpoint)
-    directory = out if out is not None else default_cache_dir(source, bundle)
+def _build(asked: argparse.Namespace) -> None:
+    source = open_source(asked.spec)
+    bundle = lrsclip.load(asked.checkpoint)
+    directory = asked.out if asked.out is not None else default_cache_dir(source, bundle)
     with _stop_on_interrupt() as stop:
         _prepare(source, stop)
         with _bar(source, "indexing") as show:
-            index = build_index(source, bundle, directory, batch_size=batch_size, progress=show, stop=stop)
+            index = build_index(
+                source,
+                bundle,
+                directory,
+                batch_size=asked.batch_size,
+                progress=show,
+                stop=stop,
+                rebuild=asked.rebuild,
+            )
+    _tell(index, directory)
+
+
+def _add(directory: Path, spec: str, checkpoint: str | None) -> None:
+    source, bundle, index = open_source(spec), *_opened(directory, checkpoint)
+    with _stop_on_interrupt() as stop:
+        _prepare(source, stop)
+        with _bar(source, "indexing") as show:
+            index.add(source, bundle, directory=directory, progress=show, stop=stop)
+    _tell(index, directory)
+
+
+def _remove(directory: Path, spec: str, checkpoint: str | None) -> None:
+    _, index = _opened(directory, checkpoint)
+    # What is gone from the disk cannot be opened, and can still be dropped under the address that `info` shows.
+    known = index.manifest.source_specs
+    index.remove(spec if spec in known else open_source(spec).spec, directory=directory)
+    _tell(index, directory)
+
+
+def _opened(directory: Path, checkpoint: str | None) -> tuple[lrsclip.LRSCLIP, TileIndex]:
+    bundle = lrsclip.load(checkpoint if checkpoint is not None else read_manifest(directory).model.name)
+    return bundle, TileIndex.load(directory, bundle)
+
+
+def _tell(index: TileIndex, directory: Path) -> None:
     for skipped in index.manifest.skipped:
         print(f"skipped: {skipped.reason}", file=sys.stderr)
     print(f"{len(index)} tiles indexed, {len(index.manifest.skipped)} skipped: {directory}")
@@ -109,13 +159,16 @@ def _bar(source: TileSource, what: str) -> Iterator[Callable[[int, int], None]]:
         yield show
 
 
-def _search(directory: Path, text: str, k: int, checkpoint: str | None) -> None:
-    bundle = lrsclip.load(checkpoint if checkpoint is not None else read_manifest(directory).model.name)
-    index = TileIndex.load(directory, bundle)
-    report = bundle.describe_tokens(text)
+def _search(asked: argparse.Namespace) -> None:
+    bundle, index = _opened(asked.dir, asked.checkpoint)
+    report = bundle.describe_tokens(asked.text)
     if report.cut:
         print(f"the text is cut at {report.limit} tokens; not read: {report.cut}", file=sys.stderr)
-    for hit in index.search(bundle.encode_text([text]), k)[0]:
+    sources = None if asked.source is None else tuple(asked.source)
+    box = tuple(asked.bbox) if asked.bbox else None
+    within = SearchFilter(box, sources) if box or sources else None
+    vectors = bundle.encode_text([asked.text])
+    for hit in index.search(vectors, asked.k, within=within, hide_duplicates=asked.hide_duplicates)[0]:
         print(f"{hit.rank:4d}  {hit.score_cos:+.4f}  {hit.tile_id}")
 
 

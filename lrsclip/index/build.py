@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lrsclip.errors import IndexMismatchError
 from lrsclip.index.data import ImageEncoder, IndexData, Manifest, ModelMark
-from lrsclip.index.disk import has_index, litter, new_manifest, read_index, tidy
+from lrsclip.index.disk import discard, has_index, litter, new_manifest, read_index, tidy
 from lrsclip.index.index import TileIndex
 from lrsclip.index.parts import PartStore, directory_lock
 from lrsclip.index.refresh import Pace, Progress, is_current, refresh
@@ -25,6 +25,7 @@ def build_index(
     batch_size: int = 64,
     progress: Progress | None = None,
     stop: threading.Event | None = None,
+    rebuild: bool = False,
 ) -> TileIndex:
     """Index a source's tiles in a folder.
 
@@ -40,6 +41,7 @@ def build_index(
         batch_size: tiles per call of the encoder.
         progress: called with tiles done and tiles in all, at the start and after every batch.
         stop: set it to end early; what is finished is kept.
+        rebuild: begin anew, whatever state the index in the folder is in and whichever model or tiles it is of.
 
     Returns:
         The index, saved in the folder.
@@ -54,6 +56,9 @@ def build_index(
     directory, pace = Path(directory), Pace(batch_size, progress, stop)
     model = ModelMark.of(bundle)
     parts = PartStore(directory, model, source.spec)
+    if rebuild:
+        with directory_lock(directory, stop):
+            discard(directory)
     existing = _existing(directory, source, bundle)
     # Looked at without the lock first: a finished index may lie in a folder that cannot be written to.
     unfinished = existing is None or parts.exists() or litter(directory, existing[0])

@@ -164,6 +164,30 @@ def tidy(directory: Path, manifest: d.Manifest) -> None:
             path.unlink(missing_ok=True)
 
 
+def discard(directory: Path) -> None:
+    """Delete an index in whatever state, and nothing else; only for who holds the folder's lock.
+
+    Raises:
+        IndexDamagedError: the folder cannot be written to, or its manifest.json is another program's.
+    """
+    path = directory / MANIFEST
+    with writing_to(directory):
+        if path.exists() and not _is_ours(path):
+            raise IndexDamagedError(f"{path} is another program's; choose another folder")
+        for own in (one for one in directory.iterdir() if _OWN_NAME.fullmatch(one.name)):
+            own.unlink()
+        for part in directory.glob("parts-*/part-*.safetensors"):
+            part.unlink()
+
+
+def _is_ours(manifest: Path) -> bool:
+    """Whether a manifest, maybe cut short, is an index's: what cannot be read must at least stand beside vectors."""
+    try:
+        return bool(json.loads(manifest.read_bytes())["format"] == d.FORMAT)
+    except (ValueError, KeyError, TypeError):
+        return any(_VECTORS_NAME.fullmatch(path.name) for path in manifest.parent.iterdir())
+
+
 @contextmanager
 def writing_to(directory: Path) -> Iterator[None]:
     """Turn what the file system says while writing into an error with a mend.
@@ -190,7 +214,7 @@ def _read_checked(directory: Path, name: str, sha256: str) -> bytes:
 
 
 def _damaged(directory: Path, what: str) -> IndexDamagedError:
-    return IndexDamagedError(f"the index in {directory} is damaged: {what}; delete that folder and build it again")
+    return IndexDamagedError(f"the index in {directory} is damaged: {what}; build it again with --rebuild")
 
 
 def _versions() -> dict[str, str]:

@@ -1,10 +1,11 @@
-"""Exact search over tile vectors with FAISS: a flat inner-product index, on a GPU where FAISS has one."""
+"""Search over tile vectors with FAISS, on a GPU where FAISS has one; `engine` says what is used from which size on."""
 
 from __future__ import annotations
 
 import os
 import threading
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,15 @@ from numpy.typing import ArrayLike, NDArray
 from lrsclip.errors import IndexMismatchError, TileSourceError
 from lrsclip.index.data import ImageEncoder, IndexArgumentError, IndexData, Manifest, ModelMark
 from lrsclip.index.disk import new_manifest, read_index, write_index
+from lrsclip.index.engine import NEAR_TIE_COS, Engine, plan_of, unit
 from lrsclip.index.parts import PartStore, directory_lock
-from lrsclip.index.refresh import Pace, Progress, refresh
+from lrsclip.index.refresh import Pace, Progress, refresh, without
+from lrsclip.index.within import SearchFilter, distinct, middles_of
 from lrsclip.tiles.source import Tile, TileSource
+from lrsclip.user_cache import user_cache
 
 _GPU_MAX_K = 2048  # a limit of FAISS on the GPU
 _MARGIN = 32
-# Wider than the rounding of any float32 inner product: candidates closer than this may be in the wrong order.
-_NEAR_TIE_COS = 1e-5
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,13 @@ class _State:
     data: IndexData
     manifest: Manifest
     place: dict[str, int]
-    on_cpu: Any
+    engine: Engine
     on_gpu: Any | None
+
+    @cached_property
+    def middles(self) -> NDArray[np.float64]:
+        """(N, 2), see `middles_of`."""
+        return middles_of(self.data)
 
 
 class TileIndex:
@@ -122,11 +129,12 @@ class TileIndex:
             TileSourceError: it is not in the index.
         """
         state = self._state
-        row: NDArray[np.float32] = state.on_cpu.reconstruct(_place(state, tile_id))
-        return row
+        return unit(state.data.vectors[[_place(state, tile_id)]])[0]
 
-    def search(self, vectors: ArrayLike, k: int) -> list[list[Hit]]:
-        """Find the k tiles nearest to each query, exactly.
+    def search(
+        self, vectors: ArrayLike, k: int, *, within: SearchFilter | None = None, hide_duplicates: bool = False
+    ) -> list[list[Hit]]:
+        """Find the k tiles nearest to each query; exactly, up to `engine.FP16_UP_TO` tiles.
 
         Equal scores stand in the order of the rows, whatever FAISS, the machine and the batch do with them: the
         candidates are scored once more in float64 and rounded to float32.
@@ -134,9 +142,11 @@ class TileIndex:
         Args:
             vectors: (Q, D) float32 queries; their length does not matter.
             k: how many hits for each; all tiles if there are fewer.
+            within: what the search is kept to, before and not after the k are chosen.
+            hide_duplicates: leave out tiles that look the same as a better hit.
 
         Returns:
-            Q lists of min(k, N) hits, best first.
+            Q lists of min(k, N) hits, best first; fewer where a filter or duplicates leave fewer.
 
         Raises:
             IndexArgumentError: k is below one, or the queries are not finite vectors other than zero.
@@ -148,16 +158,21 @@ class TileIndex:
         queries = _unit_queries(vectors, state.manifest.model)
         if not len(queries):
             return []
-        count = len(state.data.rows)
-        k = min(k, count)
+        among = None if within is None else within.rows_of(state.data, state.middles)
+        count = len(state.data.rows) if among is None else len(among)
+        if count == 0:
+            return [[] for _ in queries]
+        k, near_tie_cos = min(k, count), NEAR_TIE_COS[state.engine.plan.kind]
         found: list[list[Hit] | None] = [None] * len(queries)
-        wanted = min(count, k + _MARGIN)
+        wanted = min(count, (4 * k if hide_duplicates else k) + _MARGIN)
         while open_ := [number for number, hits in enumerate(found) if hits is None]:
-            scores, places = self._candidates(state, queries[open_].astype(np.float32), wanted)
+            scores, places = self._candidates(state, queries[open_].astype(np.float32), wanted, among)
             for number, row_scores, row_places in zip(open_, scores, places, strict=True):
+                hits = _hits(state, queries[number], row_places[row_places >= 0], k, hide_duplicates)
+                all_seen = wanted == count or row_places[-1] < 0
                 # Ties that reach beyond the candidates: without the rest of them, which to name would be chance.
-                if wanted == count or row_scores[-1] < row_scores[k - 1] - _NEAR_TIE_COS:
-                    found[number] = _hits(state, queries[number], row_places, k)
+                if all_seen or (len(hits) == k and row_scores[-1] < hits[-1].score_cos - near_tie_cos):
+                    found[number] = hits
             wanted = min(count, wanted * 4)
         return [hits for hits in found if hits is not None]
 
@@ -212,6 +227,25 @@ class TileIndex:
             self.save(directory)
             parts.clear()
 
+    def remove(self, source_spec: str, *, directory: str | os.PathLike[str] | None = None) -> None:
+        """Drop a source's tiles. Searches go on meanwhile.
+
+        Args:
+            source_spec: its address, as the manifest has it.
+            directory: the index's folder, where the rest is saved; None: in memory only, until `save`.
+
+        Raises:
+            IndexArgumentError: there is no such source, or it is the only one.
+            IndexDamagedError: the folder cannot be written to.
+        """
+        with self._changing:
+            state = self._state
+            data = without(state.data, source_spec)
+            self._state = _state(data, new_manifest(data, state.manifest.model))
+        if directory is not None:
+            with directory_lock(Path(directory), None):
+                self.save(directory)
+
     def _take_in(self, source: TileSource, bundle: ImageEncoder, parts: PartStore | None, pace: Pace) -> None:
         with self._changing:
             state = self._state
@@ -220,24 +254,22 @@ class TileIndex:
                 self._state = _state(data, new_manifest(data, state.manifest.model))
 
     def _candidates(
-        self, state: _State, queries: NDArray[np.float32], k: int
+        self, state: _State, queries: NDArray[np.float32], k: int, among: NDArray[np.int64] | None
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        if state.on_gpu is not None and k <= _GPU_MAX_K:
-            with self._gpu_turn:  # FAISS on the GPU takes one search at a time
-                scores, places = state.on_gpu.search(queries, k)
-        else:
-            scores, places = state.on_cpu.search(queries, k)
+        if state.on_gpu is None or k > _GPU_MAX_K or among is not None:  # FAISS on the GPU knows no selectors
+            return state.engine.search(queries, k, among)
+        with self._gpu_turn:  # and takes one search at a time
+            scores, places = state.on_gpu.search(queries, k)
         return scores, places
 
 
 def _state(data: IndexData, manifest: Manifest) -> _State:
-    vectors = data.vectors.astype(np.float32)
-    # float16 made them a little longer or shorter than one.
-    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    on_cpu = faiss.IndexFlatIP(manifest.model.dimension)
-    on_cpu.add(vectors)
+    plan = plan_of(len(data.rows), manifest.model.dimension)
+    # In the cache and not beside the vectors: FAISS does not guard its own files against forgery.
+    kept = user_cache() / "search" / f"{manifest.vectors_sha256}-{plan.kind}.faiss" if manifest.vectors_sha256 else None
+    engine = Engine(data.vectors, plan, kept)
     place = {row.tile.tile_id: number for number, row in enumerate(data.rows)}
-    return _State(data, manifest, place, on_cpu, _gpu_copy(on_cpu))
+    return _State(data, manifest, place, engine, _gpu_copy(engine.index) if plan.kind == "flat" else None)
 
 
 def _gpu_copy(on_cpu: Any) -> Any | None:
@@ -269,11 +301,15 @@ def _unit_queries(vectors: ArrayLike, model: ModelMark) -> NDArray[np.float64]:
     return unit
 
 
-def _hits(state: _State, query: NDArray[np.float64], places: NDArray[np.int64], k: int) -> list[Hit]:
-    candidates = state.on_cpu.reconstruct_batch(places).astype(np.float64)  # (c, D)
+def _hits(
+    state: _State, query: NDArray[np.float64], places: NDArray[np.int64], k: int, hide_duplicates: bool
+) -> list[Hit]:
+    vectors = unit(state.data.vectors[places])
+    candidates = vectors.astype(np.float64)  # (c, D)
     # einsum and not @: it sums every row in the same order, so equal vectors get equal scores to the last bit.
     scores = np.clip(np.einsum("cd,d->c", candidates, query), -1.0, 1.0).astype(np.float32)
-    best = np.lexsort((places, -scores))[:k]
+    best = np.lexsort((places, -scores))
+    best = best[distinct(vectors[best], k)] if hide_duplicates else best[:k]
     rows = state.data.rows
     return [
         Hit(rows[places[number]].tile.tile_id, float(scores[number]), rank) for rank, number in enumerate(best, start=1)

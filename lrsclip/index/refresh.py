@@ -179,6 +179,26 @@ def _merged(data: IndexData | None, spec: str, mine: Encoded, skipped: tuple[Ski
     return IndexData(merged_rows, vectors[order], specs, all_skipped)
 
 
+def without(data: IndexData, source_spec: str) -> IndexData:
+    """Index data without one source.
+
+    Raises:
+        IndexArgumentError: there is no such source, or it is the only one.
+    """
+    if source_spec not in data.source_specs:
+        known = ", ".join(data.source_specs)
+        raise IndexArgumentError(f"the index has no source {source_spec}; it has {known}")
+    if len(data.source_specs) == 1:
+        raise IndexArgumentError(f"{source_spec} is the only source of the index; delete its folder instead")
+    kept = [number for number, row in enumerate(data.rows) if row.source_spec != source_spec]
+    return IndexData(
+        tuple(data.rows[number] for number in kept),
+        data.vectors[kept],
+        tuple(spec for spec in data.source_specs if spec != source_spec),
+        tuple(one for one in data.skipped if one.source_spec != source_spec),
+    )
+
+
 def _listing(source: TileSource) -> dict[str, str | None]:
     tile_ids = source.tile_ids()
     listed = {tile_id: fingerprint_of(source, tile_id) for tile_id in tile_ids}

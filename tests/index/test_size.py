@@ -1,0 +1,224 @@
+"""Searching many vectors: what is chosen from which size on, filters, near-duplicates, sources that come and go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+import lrsclip
+from lrsclip.errors import IndexDamagedError
+from lrsclip.index import IndexArgumentError, SearchFilter, TileIndex, build_index, engine
+from lrsclip.index import __main__ as shell
+from lrsclip.index.data import IndexData, ModelMark, Row
+from lrsclip.index.disk import new_manifest
+from lrsclip.index.engine import Engine, EngineKind, EnginePlan, plan_of, unit
+from lrsclip.tiles import Tile, open_source
+
+from .helpers import Recorder, paint
+
+GIGABYTE = 2**30
+
+
+@pytest.mark.parametrize(
+    ("count", "memory", "kind"),
+    [
+        (1_000, GIGABYTE, "flat"),
+        (100_000, GIGABYTE, "flat"),
+        (100_000, 10_000_000, "fp16"),
+        (200_000, GIGABYTE, "fp16"),
+        (400_000, GIGABYTE, "hnsw"),
+        (400_000, GIGABYTE // 4, "ivf"),
+        (1_000_000, 8 * GIGABYTE, "ivf"),
+        (50_000_000, 64 * GIGABYTE, "ivf"),
+    ],
+)
+def test_the_kind_follows_from_count_and_memory(count: int, memory: int, kind: str) -> None:
+    plan = plan_of(count, 256, memory)
+    assert plan.kind == kind
+    if kind == "ivf":
+        assert 0 < plan.probed < plan.lists < count / 30
+
+
+def clustered(count: int, dimension: int, seed: int = 0) -> NDArray[np.float16]:
+    """Vectors in clumps, as those of pictures are."""
+    random = np.random.default_rng(seed)
+    middles = random.normal(size=(40, dimension))
+    vectors = middles[random.integers(40, size=count)] + 0.6 * random.normal(size=(count, dimension))
+    unit_length: NDArray[np.float16] = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float16)
+    return unit_length
+
+
+PLANS: dict[EngineKind, EnginePlan] = {
+    "flat": EnginePlan("flat"),
+    "fp16": EnginePlan("fp16"),
+    "hnsw": EnginePlan("hnsw"),
+    "ivf": EnginePlan("ivf", lists=64, probed=16),
+}
+
+
+@pytest.mark.parametrize("kind", PLANS)
+@pytest.mark.parametrize("share", [1.0, 0.5, 0.01])
+def test_every_kind_finds_the_nearest_of_those_that_may_be_found(
+    kind: EngineKind, share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "_EXACT_ROWS", 500)
+    vectors = clustered(6000, 32)
+    queries = unit(clustered(40, 32, seed=0)[:40])
+    allowed = np.flatnonzero(np.random.default_rng(1).random(len(vectors)) < share).astype(np.int64)
+    found = Engine(vectors, PLANS[kind]).search(queries, 10, None if share == 1 else allowed)[1]
+    assert set(found.ravel().tolist()) - {-1} <= set(allowed.tolist())
+    scores = queries @ unit(vectors)[allowed].T
+    best = allowed[np.argsort(-scores, axis=1)[:, :10]]
+    recall = np.mean([len(set(a) & set(b)) / 10 for a, b in zip(found.tolist(), best.tolist(), strict=True)])
+    assert recall >= {"flat": 1.0, "fp16": 0.97, "hnsw": 0.9, "ivf": 0.85}[kind]
+
+
+def test_an_approximate_index_is_built_once_and_a_damaged_file_built_anew(tmp_path: Path) -> None:
+    vectors, kept = clustered(3000, 16), tmp_path / "search" / "x.faiss"
+    first = Engine(vectors, PLANS["ivf"], kept)
+    written = kept.read_bytes()
+    queries = unit(vectors[:5])
+    second = Engine(vectors, PLANS["ivf"], kept)
+    assert np.array_equal(first.search(queries, 5)[1], second.search(queries, 5)[1])
+    for damage in (b"", b"IwFl", written[: len(written) // 2]):
+        kept.write_bytes(damage)
+        assert np.array_equal(first.search(queries, 5)[1], Engine(vectors, PLANS["ivf"], kept).search(queries, 5)[1])
+    other = clustered(2000, 16)
+    assert Engine(other, PLANS["ivf"], kept).index.ntotal == 2000
+
+
+def spread_out(count: int, *, specs: tuple[str, ...] = ("folder:/a", "folder:/b")) -> TileIndex:
+    """An index of tiles all over the world, in turn from the sources; every tenth has no place."""
+    random = np.random.default_rng(3)
+    vectors = clustered(count, 16)
+    places = np.column_stack([random.uniform(-180, 180, count), random.uniform(-80, 80, count)])
+    rows = tuple(
+        Row(
+            Tile(f"t{n}", 8, 8, center_lonlat=None if n % 10 == 0 else (float(places[n, 0]), float(places[n, 1]))),
+            specs[n * len(specs) // count],
+        )
+        for n in range(count)
+    )
+    data = IndexData(rows, vectors, specs, ())
+    return TileIndex(data, new_manifest(data, ModelMark("m", "0" * 64, 16, 8)))
+
+
+SPREAD = spread_out(400)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.floats(-180, 180), st.floats(-85, 80), st.floats(-180, 180), st.floats(0, 90), st.integers(1, 50), st.booleans()
+)
+def test_a_box_keeps_exactly_the_tiles_in_it(
+    west: float, south: float, east: float, high: float, k: int, second: bool
+) -> None:
+    within = SearchFilter((west, south, east, min(90.0, south + high)), ("folder:/b",) if second else None)
+    query = SPREAD.vector("t7")[None]
+    everything = SPREAD.search(query, 400)[0]
+
+    def inside(tile_id: str) -> bool:
+        place = SPREAD.tile(tile_id).middle_lonlat
+        if place is None or (second and SPREAD.source_spec(tile_id) != "folder:/b"):
+            return False
+        lon, lat = place
+        across = west <= lon <= east if west <= east else lon >= west or lon <= east
+        return across and south <= lat <= min(90.0, south + high)
+
+    expected = [hit.tile_id for hit in everything if inside(hit.tile_id)][:k]
+    assert [hit.tile_id for hit in SPREAD.search(query, k, within=within)[0]] == expected
+
+
+@pytest.mark.parametrize("box", [(0, 10, 5, 9), (0, -91, 5, 9), (-200, 0, 0, 5), (0, 0, float("nan"), 5)])
+def test_what_is_no_box_is_refused(box: tuple[float, float, float, float]) -> None:
+    with pytest.raises(IndexArgumentError):
+        SearchFilter(box)
+    with pytest.raises(IndexArgumentError, match="it has folder:/a, folder:/b"):
+        SPREAD.search(SPREAD.vector("t1")[None], 3, within=SearchFilter(source_specs=("folder:/c",)))
+
+
+def test_near_duplicates_are_hidden_behind_the_best_of_them() -> None:
+    random = np.random.default_rng(0)
+    base = random.normal(size=(30, 64))
+    copies = np.repeat(base, 8, axis=0) + 0.02 * random.normal(size=(240, 64))
+    vectors = (copies / np.linalg.norm(copies, axis=1, keepdims=True)).astype(np.float16)
+    rows = tuple(Row(Tile(f"t{n}", 8, 8), "folder:/a") for n in range(240))
+    data = IndexData(rows, vectors, ("folder:/a",), ())
+    index = TileIndex(data, new_manifest(data, ModelMark("m", "0" * 64, 64, 8)))
+    query = index.vector("t17")[None]
+    plain, hidden = index.search(query, 20)[0], index.search(query, 20, hide_duplicates=True)[0]
+    assert {int(hit.tile_id[1:]) // 8 for hit in plain[:8]} == {2}
+    assert plain[0].tile_id == hidden[0].tile_id == "t17"
+    groups = [int(hit.tile_id[1:]) // 8 for hit in hidden]
+    assert len(groups) == len(set(groups)) == 20
+    assert len(index.search(query, 100, hide_duplicates=True)[0]) == 30
+
+
+def test_sources_come_and_go(folder: Path, tmp_path: Path, model: lrsclip.LRSCLIP, recorder: Recorder) -> None:
+    other = paint(tmp_path / "more", range(50, 56), "m")
+    index = build_index(open_source(str(folder)), model, tmp_path / "index")
+    before = index.data.vectors.copy()
+    index.add(open_source(str(other)), recorder, directory=tmp_path / "index")
+    assert (len(index), recorder.encoded) == (26, 6)
+    index.remove(f"folder:{other.resolve()}", directory=tmp_path / "index")
+    again = TileIndex.load(tmp_path / "index", model)
+    assert np.array_equal(again.data.vectors, before)
+    assert again.manifest.source_specs == (f"folder:{folder.resolve()}",)
+    with pytest.raises(IndexArgumentError, match="the only source"):
+        again.remove(f"folder:{folder.resolve()}")
+    with pytest.raises(IndexArgumentError, match="has no source"):
+        again.remove("folder:/nowhere")
+
+
+def test_one_command_rebuilds_what_is_damaged(
+    folder: Path,
+    tmp_path: Path,
+    model: lrsclip.LRSCLIP,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lrsclip, "load", lambda _name: model)
+    directory = tmp_path / "index"
+    build_index(open_source(str(folder)), model, directory)
+    next(directory.glob("vectors-*")).write_bytes(b"cut")
+    build = ["build", str(folder), "--out", str(directory)]
+    assert shell.main(build) == 2
+    assert "--rebuild" in capsys.readouterr().err
+    assert shell.main([*build, "--rebuild"]) == 0
+    (directory / "manifest.json").write_text("{")
+    assert shell.main([*build, "--rebuild"]) == 0
+    assert len(TileIndex.load(directory, model)) == 20
+    stranger = tmp_path / "else"
+    stranger.mkdir()
+    (stranger / "manifest.json").write_text('{"name": "an extension"}')
+    with pytest.raises(IndexDamagedError, match="another program's"):
+        build_index(open_source(str(folder)), model, stranger, rebuild=True)
+    assert (stranger / "manifest.json").read_text() == '{"name": "an extension"}'
+
+
+def test_shell_adds_filters_and_removes(
+    folder: Path,
+    tmp_path: Path,
+    model: lrsclip.LRSCLIP,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lrsclip, "load", lambda _name: model)
+    placed, directory = tmp_path / "placed", str(tmp_path / "index")
+    paint(placed, range(60, 64))
+    for number in range(60, 64):
+        (placed / f"{number}.png").rename(placed / f"-95.{number}_29.7.png")
+    assert shell.main(["build", str(folder), "--out", directory]) == 0
+    assert shell.main(["add", directory, str(placed)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith("24 tiles")
+    assert shell.main(["search", directory, "a field", "-k", "9", "--bbox", "-95.615", "29", "-95.605", "30"]) == 0
+    assert [line.split()[-1] for line in capsys.readouterr().out.splitlines()] == ["-95.61_29.7.png"]
+    assert shell.main(["search", directory, "a field", "-k", "9", "--source", f"folder:{placed.resolve()}"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 4
+    assert shell.main(["remove", directory, str(placed)]) == 0
+    assert capsys.readouterr().out.startswith("20 tiles")
