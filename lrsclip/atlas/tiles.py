@@ -14,6 +14,7 @@ import threading
 import zlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -45,6 +46,7 @@ _KEPT_TILES = 16_384
 _WEST_M, _NORTH_M = 497_000.0, 4_588_000.0
 # UTM 10 south at those metres is the South Pacific near 48.9 S, 123 W: farther from land than nearly anywhere.
 _CRS = "EPSG:32710"
+_NOT_IN_TILES = ("__init__.py", "__main__.py", "scenes.py")
 _ATTRIBUTION = "LRSCLIP atlas, a rendered landscape"
 
 
@@ -248,8 +250,14 @@ class AtlasTiles:
             waiting = {pool.submit(_keep_block, setting, r, c) for r, c in missing}
             while waiting:
                 finished, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
-                for job in finished:
-                    job.result()
+                try:
+                    for job in finished:
+                        job.result()
+                except BrokenProcessPool as error:
+                    raise TileSourceError(
+                        "a process that drew the atlas ended early: memory may be short; and a script that draws must "
+                        'keep what it does behind `if __name__ == "__main__":`, because it is read once more by each'
+                    ) from error
                 done += len(finished)
                 if progress is not None:
                     progress(min(len(self), round(done / len(blocks) * len(self))), len(self))
@@ -326,5 +334,6 @@ def _opened(seed: int, tiles: int, px_m: float) -> AtlasTiles:
 @lru_cache(maxsize=1)
 def recipe() -> str:
     """Short text that changes with the program that draws and describes."""
-    code = b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
+    parts = sorted(path for path in Path(__file__).parent.glob("*.py") if path.name not in _NOT_IN_TILES)
+    code = b"".join(path.read_bytes() for path in parts)
     return f"{zlib.crc32(code):08x}"

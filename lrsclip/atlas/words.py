@@ -97,6 +97,12 @@ def caption(told: Sequence[Statement], rng: np.random.Generator) -> str:
     return text[0].upper() + text[1:]
 
 
+def named(s: Statement) -> str:
+    """A land use or things by name, as a sentence of its own: "A tank farm.", "Red barns."."""
+    words = _things(s) if s.form == "group" else SCENES[s.subject][0]
+    return words[0].upper() + words[1:] + "."
+
+
 def _pick(choices: Sequence[str], luck: float) -> str:
     return choices[min(len(choices) - 1, int(luck * len(choices)))]
 
