@@ -81,7 +81,7 @@ COLOURED = ROOFED | {
 AREA = "area "
 """Marks a land use where a kind could stand too."""
 WAYS = ("river", "road", "railway", "street", "lane")
-COVERS = (25, 33, 50, 67, 90)
+COVERS = (25, 33, 50, 67, 95)
 """Shares of a tile, in per cent, that have a word."""
 TREES = (7, 20, 60, 120, 250)
 """More than so many trees have a word."""

@@ -234,7 +234,7 @@ _SHARES = {
     33: ("about a third", "roughly one third"),
     50: ("about half", "roughly one half"),
     67: ("about two thirds", "roughly two thirds"),
-    90: ("almost all", "nearly all"),
+    95: ("almost all", "nearly all"),
 }
 
 

@@ -17,12 +17,16 @@ from lrsclip.atlas.claims import CLAIM_KINDS, Statement, falsified
 from lrsclip.atlas.country import USES, Country
 from lrsclip.atlas.landuse import World
 from lrsclip.atlas.region import render
+from lrsclip.atlas.scenes import SCENE_PX, write_scenes
 from lrsclip.atlas.telling import statements
 from lrsclip.atlas.tiles import DEFAULT_SEED, AtlasTiles
 from lrsclip.atlas.truth import Thing, TileTruth, truth_of
+from lrsclip.atlas.words import SCENES
 from lrsclip.errors import Cancelled, TileSourceError
+from lrsclip.metrics.selo import region_mask
 from lrsclip.tiles import Preparable, open_source
 from lrsclip.tokens import Tokenizer
+from train.evaluation.localization import read_scenes
 
 WORLD = Country(World(DEFAULT_SEED))
 RSICD_SCENES = {
@@ -106,10 +110,11 @@ def test_the_checker_judges_a_tile_made_by_hand() -> None:
             ("house", "grey", 170, 170, 1.0),
             ("church", "brown", 90, 90, 1.0),
             ("pond", "", 92, 20, 1.0),
-            ("barn", "red", 188, 60, 0.4),
+            ("barn", "red", 182, 60, 0.4),
         )
     )
-    truth = TileTruth(192, things, {"farmland": shape(_square(0, 0, 192))})
+    yard = Thing("warehouse", "grey", "", 5.0, shape(_square(172, 100, 20)), 0.3)
+    truth = TileTruth(192, (*things, yard), {"farmland": shape(_square(0, 0, 192))})
     expected = {
         Statement("scene", "farmland"): True,
         Statement("scene", "forest"): False,
@@ -123,6 +128,17 @@ def test_the_checker_judges_a_tile_made_by_hand() -> None:
         Statement("relation", "church", relation="south", other="pond"): True,
         Statement("relation", "church", relation="north", other="pond"): False,
         Statement("relation", "church", relation="north", other="house"): None,
+        Statement("part", "warehouse", colour="grey", place="E"): True,
+        Statement("part", "warehouse", colour="red", place="E"): False,
+        Statement("part", "warehouse", place="W"): False,
+        Statement("most", "house", place="N"): None,  # three are too few to speak of most
+        Statement("cover", "farmland", number=95): True,
+        Statement("cover", "farmland", number=50): False,
+        Statement("none", "road"): True,
+        Statement("none", "building"): False,
+        Statement("none", "water"): False,
+        Statement("crossing", "road", place="c"): False,
+        Statement("high", "mountain", place="c"): None,
         Statement("size", "church", number=10): True,
         Statement("size", "church", number=90): False,
     }
@@ -134,7 +150,8 @@ def test_descriptions_are_long_varied_and_within_what_the_model_reads() -> None:
     texts = [source.described(source.told(name), name) for name in source.tile_ids()[::7]]
     tokens = [Tokenizer(248).count(text) for text in texts]
     assert max(tokens) <= 248
-    assert np.median(tokens) >= 55
+    assert np.median(tokens) >= 90
+    assert np.mean(np.array(tokens) >= 60) > 0.75  # open sea and bare mountains have less to tell
     assert len(set(texts)) > 0.9 * len(texts)
 
 
@@ -199,3 +216,18 @@ def test_a_million_tiles_are_listed_without_being_drawn() -> None:
     source = AtlasTiles(5, 1_000_000)
     assert len(source) == 1_000_000
     assert source.picture(source.tile_ids()[-1]).size == (192, 192)
+
+
+def test_scenes_are_those_that_localisation_is_measured_on(tmp_path: Path) -> None:
+    count = write_scenes(tmp_path, count=1, seed=4)
+    queries = read_scenes(tmp_path)
+    assert len(queries) == count >= 3
+    truth = truth_of(Country(World(4)), 0, 0, float(SCENE_PX))
+    uses = {f"{SCENES[use][0].capitalize()}.": area for use, area in truth.areas.items()}
+    for query in queries:
+        mask = region_mask(query.polygons, SCENE_PX, SCENE_PX)
+        assert 0 < mask.mean() < 0.25
+        if query.caption in uses:
+            assert mask.sum() == pytest.approx(uses[query.caption].area, rel=0.25)
+    with pytest.raises(TileSourceError, match="there already"):
+        write_scenes(tmp_path, count=1)

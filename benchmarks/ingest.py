@@ -1,0 +1,98 @@
+"""Indexing pictures against a plain loop: `python -m benchmarks.ingest ../shared/data/RSICD/RSICD_images`.
+
+The plain loop is what one writes first: open a picture, run open_clip's preprocessing, collect a batch, encode it in
+float32, go on. It has the same model and the same pictures, in the same process. Also told: the share of the time in
+which the encoder works, which is what an ingest can at best come to.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from open_clip.transform import image_transform
+from PIL import Image
+
+import lrsclip
+from lrsclip.index import build_index
+from lrsclip.tiles import FolderTiles
+from train.provenance import provenance
+
+BATCH = 64
+
+
+class Timed:
+    """A model that adds up how long it encodes."""
+
+    def __init__(self, bundle: lrsclip.LRSCLIP) -> None:
+        self._bundle, self.seconds = bundle, 0.0
+        self.name, self.sha256 = bundle.name, bundle.sha256
+        self.embed_dim, self.image_px = bundle.embed_dim, bundle.image_px
+
+    def encode_image(self, pictures: list[Image.Image]) -> NDArray[np.float32]:
+        """As the bundle does."""
+        started = time.perf_counter()
+        vectors = self._bundle.encode_image(pictures)
+        self.seconds += time.perf_counter() - started
+        return vectors
+
+
+class Some:
+    """The first tiles of a folder."""
+
+    def __init__(self, folder: FolderTiles, count: int) -> None:
+        self._folder, self._ids = folder, folder.tile_ids()[:count]
+        self.spec, self.tile, self.picture = folder.spec, folder.tile, folder.picture
+
+    def __len__(self) -> int:
+        """How many."""
+        return len(self._ids)
+
+    def tile_ids(self) -> list[str]:
+        """Their ids."""
+        return self._ids
+
+
+@torch.inference_mode()
+def plain_loop(bundle: lrsclip.LRSCLIP, files: list[Path]) -> float:
+    """Seconds that the plain loop takes."""
+    mean, std = bundle.config.preprocess.mean, bundle.config.preprocess.std
+    preprocess = image_transform(bundle.image_px, is_train=False, mean=mean, std=std)
+    started = time.perf_counter()
+    for start in range(0, len(files), BATCH):
+        batch = torch.stack([preprocess(Image.open(file).convert("RGB")) for file in files[start : start + BATCH]])
+        torch.nn.functional.normalize(bundle.model.encode_image(batch.float()), dim=-1)
+    return time.perf_counter() - started
+
+
+def main() -> None:
+    """Print both sides and the ratio."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.ingest")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--checkpoint", default="tiny")
+    parser.add_argument("--count", type=int, default=1_000_000, help="pictures at most (default: all)")
+    args = parser.parse_args()
+    folder = FolderTiles(args.folder)
+    source = Some(folder, args.count)
+    files = [folder.root / name for name in source.tile_ids()]
+    exact, timed = lrsclip.load(args.checkpoint, precision="fp32"), Timed(lrsclip.load(args.checkpoint))
+    plain_loop(exact, files[:BATCH])  # both sides warm
+    timed.encode_image([folder.picture(name) for name in source.tile_ids()[:BATCH]])
+    timed.seconds = 0.0
+    with tempfile.TemporaryDirectory() as directory:
+        started = time.perf_counter()
+        build_index(source, timed, Path(directory) / "index")
+        ours = time.perf_counter() - started
+    plain, facts = plain_loop(exact, files), provenance()
+    print(f"{len(source):,} pictures, {facts['cpu']}, gpu {facts['gpu']}, torch {facts['torch']}, {facts['date']}")
+    print(f"plain loop {plain:.0f} s, index {ours:.0f} s: {plain / ours:.1f} x")
+    print(f"the encoder works {timed.seconds / ours:.0%} of that time")
+
+
+if __name__ == "__main__":
+    main()
