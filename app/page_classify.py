@@ -10,7 +10,7 @@ import gradio as gr
 from app.classify import RSICD_LABELS, score_classes
 from app.events import ENCODING, INTERNAL, UPLOAD, for_page
 from app.pictures import upload_box, uploaded
-from app.state import AppState
+from app.state import AppState, Collections
 from app.strip import TileStrip
 from app.words import class_bars, empty
 from lrsclip.classify import DEFAULT_TEMPLATES
@@ -58,12 +58,13 @@ def lay_out(state: AppState) -> ClassifyPage:
     return ClassifyPage(picture, strip, labels, templates, shown, button, bars)
 
 
-def wire(state: AppState, page: ClassifyPage) -> None:
+def wire(collections: Collections, page: ClassifyPage) -> None:
     """Connect the tab's parts."""
+    state = collections.first  # all collections share its model
 
     def classify(upload: dict[str, Any] | None, labels: str, templates: str, shown: float) -> str:
         return class_bars(score_classes(state, uploaded(upload), labels, templates), int(shown))
 
     inputs = [page.picture, page.labels, page.templates, page.shown]
     page.button.click(for_page(classify), inputs, page.bars, **UPLOAD, **ENCODING, **INTERNAL)
-    page.strip.wire(state, page.picture)
+    page.strip.wire(collections, page.picture)

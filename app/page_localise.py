@@ -12,7 +12,7 @@ from app.folium_map import heatmap_iframe
 from app.localise import heat
 from app.meter import meter_of
 from app.pictures import upload_box, uploaded
-from app.state import AppState, Stops
+from app.state import AppState, Collections, Stops
 from app.strip import TileStrip
 from app.words import beside, empty, heatmap_facts, token_meter
 from lrsclip.errors import Cancelled
@@ -55,9 +55,9 @@ def lay_out(state: AppState) -> LocalisePage:
     return LocalisePage(scene, strip, text, meter, read, button, stop, shown)
 
 
-def wire(state: AppState, demo: gr.Blocks, page: LocalisePage) -> None:
+def wire(collections: Collections, demo: gr.Blocks, page: LocalisePage) -> None:
     """Connect the tab's parts; work that nobody waits for any more is stopped."""
-    stops = Stops()
+    stops, state = Stops(), collections.first  # all collections share its model
 
     def localise(
         upload: dict[str, Any] | None,
@@ -87,4 +87,4 @@ def wire(state: AppState, demo: gr.Blocks, page: LocalisePage) -> None:
     )  # fmt: skip
     page.stop.click(stop, None, None, **QUICK)
     demo.unload(stop)
-    page.strip.wire(state, page.scene)
+    page.strip.wire(collections, page.scene)

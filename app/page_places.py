@@ -7,10 +7,12 @@ from typing import Any
 
 import gradio as gr
 
+from app import strip
 from app.events import INTERNAL, QUICK, for_page
 from app.page_search import SearchPage, fresh
 from app.places import SUGGESTIONS, look_up, open_collection
 from app.state import FIRST, Collections, Stops
+from app.strip import TileStrip
 from app.words import collection_facts, empty, header, plan_facts
 from lrsclip.errors import Cancelled
 from lrsclip.tiles import is_for_guests
@@ -79,7 +81,14 @@ def _choices(collections: Collections, mine: list[str]) -> list[tuple[str, str]]
     return [(shown, FIRST), *((one, one) for one in mine)]
 
 
-def wire(collections: Collections, demo: gr.Blocks, page: PlacesPage, search: SearchPage, head: gr.HTML) -> None:
+def wire(
+    collections: Collections,
+    demo: gr.Blocks,
+    page: PlacesPage,
+    search: SearchPage,
+    strips: list[TileStrip],
+    head: gr.HTML,
+) -> None:
     """Connect the tab's parts; opening that nobody waits for any more is stopped."""
     stops = Stops()
 
@@ -89,7 +98,8 @@ def wire(collections: Collections, demo: gr.Blocks, page: PlacesPage, search: Se
 
     def show(spec: str) -> tuple[Any, ...]:
         state = collections.of(spec)
-        return header(state), *fresh(state)
+        of_strips = [value for _ in strips for value in strip.fresh(state)]
+        return header(state), *fresh(state), *of_strips
 
     def opened(
         spec: str,
@@ -125,7 +135,8 @@ def wire(collections: Collections, demo: gr.Blocks, page: PlacesPage, search: Se
         show_progress_on=page.plan, concurrency_id="places", concurrency_limit=2, **INTERNAL,
     )  # fmt: skip
     page.stop.click(stop, None, None, **QUICK)
-    page.chosen.change(for_page(show), page.chosen, [head, *search.all_of_a_collection], **INTERNAL)
+    of_strips = [part for one in strips for part in (one.gallery, one.shown)]
+    page.chosen.change(for_page(show), page.chosen, [head, *search.all_of_a_collection, *of_strips], **INTERNAL)
     demo.unload(stop)
 
 

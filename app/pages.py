@@ -41,9 +41,9 @@ def build(state: AppState, *, guests: bool = True) -> gr.Blocks:
             with gr.Tab("Places", id="places"):
                 places = page_places.lay_out(collections)
         page_search.wire(collections, search, tabs, classify, localise)
-        page_classify.wire(state, classify)
-        page_localise.wire(state, demo, localise)
-        page_places.wire(collections, demo, places, search, head)
+        page_classify.wire(collections, classify)
+        page_localise.wire(collections, demo, localise)
+        page_places.wire(collections, demo, places, search, [classify.strip, localise.strip], head)
     demo.queue(max_size=QUEUE_SIZE, default_concurrency_limit=4)
     return demo
 

@@ -3,33 +3,51 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import gradio as gr
 from PIL import Image
 
 from app.events import INTERNAL, for_page
 from app.pictures import thumbnail, tile_picture
-from app.state import AppState
+from app.state import AppState, Collections
 
 TILES = 6
 
 
 @dataclass(frozen=True)
+class Shown:
+    """Which tiles the strip shows.
+
+    Attributes:
+        spec: address of their collection.
+        tile_ids: in the order of the strip.
+    """
+
+    spec: str
+    tile_ids: tuple[str, ...]
+
+
+def spread(state: AppState) -> Shown:
+    """Tiles spread evenly over a collection, so that they differ."""
+    all_ids = state.index.tile_ids()
+    step = max(1, len(all_ids) // TILES)
+    return Shown(state.source.spec, tuple(all_ids[::step][:TILES]))
+
+
+@dataclass(frozen=True)
 class TileStrip:
-    """The strip and the tiles in it."""
+    """The strip; `shown` holds which tiles are in it."""
 
     gallery: gr.Gallery
-    tile_ids: tuple[str, ...]
+    shown: gr.State
 
     @classmethod
     def lay_out(cls, state: AppState, elem_id: str) -> TileStrip:
-        """Show tiles spread evenly over the collection, so that they differ."""
-        all_ids = state.index.tile_ids()
-        step = max(1, len(all_ids) // TILES)
-        tile_ids = tuple(all_ids[::step][:TILES])
+        """Show some of a collection's tiles."""
         gr.HTML('<p class="hint">or take one of the tiles</p>')
         gallery = gr.Gallery(
-            [(thumbnail(state, tile_id), None) for tile_id in tile_ids],
+            _pictures(state),
             show_label=False,
             columns=TILES,
             height="auto",
@@ -40,12 +58,21 @@ class TileStrip:
             elem_id=elem_id,
             elem_classes="strip",
         )
-        return cls(gallery, tile_ids)
+        return cls(gallery, gr.State(spread(state)))
 
-    def wire(self, state: AppState, target: gr.Image) -> None:
+    def wire(self, collections: Collections, target: gr.Image) -> None:
         """A click puts the tile into `target`."""
 
-        def take(event: gr.SelectData) -> Image.Image:
-            return tile_picture(state, self.tile_ids[int(event.index)])
+        def take(shown: Shown, event: gr.SelectData) -> Image.Image:
+            return tile_picture(collections.of(shown.spec), shown.tile_ids[int(event.index)])
 
-        self.gallery.select(for_page(take), None, target, show_progress="hidden", **INTERNAL)
+        self.gallery.select(for_page(take), self.shown, target, show_progress="hidden", **INTERNAL)
+
+
+def fresh(state: AppState) -> tuple[Any, ...]:
+    """Values for a strip's gallery and `shown` when another collection is searched."""
+    return gr.Gallery(_pictures(state), selected_index=None), spread(state)
+
+
+def _pictures(state: AppState) -> list[tuple[Image.Image, None]]:
+    return [(thumbnail(state, tile_id), None) for tile_id in spread(state).tile_ids]

@@ -191,13 +191,18 @@ class AtlasTiles:
 
     def truth(self, tile_id: str) -> TileTruth:
         """Ground truth of a tile as polygons."""
-        row, column = self._check(tile_id)
+        return self._truth(*self._check(tile_id))
+
+    def _truth(self, row: int, column: int) -> TileTruth:
         return truth_of(self.country, column * self.tile_m, row * self.tile_m, self.tile_m)
 
     def told(self, tile_id: str, truth: TileTruth | None = None) -> list[Statement]:
         """The statements that the long text makes."""
         row, column = self._check(tile_id)
-        return statements(truth or self.truth(tile_id), rng_at(self.seed, "told", row, column))
+        return self._told(truth or self._truth(row, column), row, column)
+
+    def _told(self, truth: TileTruth, row: int, column: int) -> list[Statement]:
+        return statements(truth, rng_at(self.seed, "told", row, column))
 
     def described(self, told: list[Statement], tile_id: str) -> str:
         """Statements in the wording of a tile."""
@@ -282,9 +287,9 @@ class AtlasTiles:
         part.replace(self._block_file(row, column))
 
     def _written(self, row: int, column: int) -> AtlasText:
-        name = _name(row, column)
-        truth = self.truth(name)
-        told, rng = self.told(name, truth), rng_at(self.seed, "false", row, column)
+        """Texts of any tile of the square, listed or not: a block is kept as a whole, whoever asks for a part of it."""
+        truth = self._truth(row, column)
+        told, rng = self._told(truth, row, column), rng_at(self.seed, "false", row, column)
         false = []
         for kind in CLAIM_KINDS * _TWINS:
             if (changed := falsified(told, truth, kind, rng)) is not None:

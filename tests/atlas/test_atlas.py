@@ -231,3 +231,15 @@ def test_scenes_are_those_that_localisation_is_measured_on(tmp_path: Path) -> No
             assert mask.sum() == pytest.approx(uses[query.caption].area, rel=0.25)
     with pytest.raises(TileSourceError, match="there already"):
         write_scenes(tmp_path, count=1)
+
+
+def test_a_count_that_fills_no_square_is_drawn_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LRSCLIP_CACHE", str(tmp_path))
+    some, whole = AtlasTiles(2, 3), AtlasTiles(2, 4)
+    some.prepare()
+    assert len(some.tile_ids()) == 3
+    assert all(some.kept_file(name).is_file() for name in some.tile_ids())
+    last = whole.tile_ids()[3]
+    assert last not in some.tile_ids()
+    assert whole.texts(last) == AtlasTiles(2, 16).texts(last)
+    assert not whole.plan()
