@@ -22,6 +22,9 @@ from lrsclip.atlas.geometry import Point, bounds
 Mask = NDArray[np.bool_]
 Window = tuple[slice, slice]
 SUPERSAMPLE = 2
+_PAINTED_GREY, _CONTRAST = 0.47, 1.05
+# The mean of what is painted, and how far from it the sensor spreads: so the tiles' mean, contrast and saturation are
+# those of RSICD's pictures.
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,8 @@ class Light:
         season: "summer", "autumn", "spring" or "dry".
         haze: 0 clear, 1 the most that still shows the ground well.
         warmth: -1 bluish to 1 yellowish.
+        vividness: how much of the paint's saturation the sensor shows.
+        exposure: brightness of a middle grey.
     """
 
     azimuth: float = 0.7
@@ -41,6 +46,8 @@ class Light:
     season: str = "summer"
     haze: float = 0.4
     warmth: float = 0.0
+    vividness: float = 0.75
+    exposure: float = 0.41
 
 
 def rgb(colour: str) -> Field:
@@ -190,6 +197,8 @@ class Canvas:
         lit *= 1 - shade[inner][..., None] * (1 - np.array([0.36, 0.41, 0.50], np.float32))
         tone = np.array([1 + 0.04 * light.warmth, 1.0, 1 - 0.06 * light.warmth], np.float32)
         lit = lit * tone * (1 - 0.18 * light.haze) + np.array([0.10, 0.12, 0.15], np.float32) * light.haze
+        grey = lit.mean(axis=2, keepdims=True)
+        lit = (grey + light.vividness * (lit - grey) - _PAINTED_GREY) * _CONTRAST + np.float32(light.exposure)
         rows, columns = lit.shape[0] // SUPERSAMPLE, lit.shape[1] // SUPERSAMPLE
         small = lit[: rows * 2, : columns * 2].reshape(rows, 2, columns, 2, 3).mean((1, 3))
         grain = rng_at(0, "sensor", self.row0, self.column0)

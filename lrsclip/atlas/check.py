@@ -12,6 +12,8 @@ from shapely.ops import unary_union
 from lrsclip.atlas.claims import ABSENT, AREA, CELLS, Statement
 from lrsclip.atlas.truth import SEEN_SHARE, SLIVER_SHARE, Thing, TileTruth
 
+_JOINT_M = 2.0  # pieces of a way that are laid end to end are one way
+
 
 def holds(statement: Statement, truth: TileTruth) -> bool | None:
     """Judge a statement.
@@ -103,11 +105,16 @@ def _placed(outlines: list[BaseGeometry], place: str, size_m: float) -> bool:
 
 
 def _way(s: Statement, truth: TileTruth) -> bool | None:
-    """A way runs down (or across) through the tile within one third of it."""
+    """A way runs down (or across) through the tile, within one third of it where the place is said."""
     parts = _strips(s.subject, truth)
     if not parts:
         return False
     size = truth.size_m
+    if not s.place:
+        joined = unary_union([part.buffer(_JOINT_M) for part in parts])
+        spans = [(b[2] - b[0], b[3] - b[1]) for b in (line.bounds for line in getattr(joined, "geoms", [joined]))]
+        ahead = [(y, x) if s.heading == "down" else (x, y) for x, y in spans]
+        return True if any(far >= 0.85 * size and aside < 0.6 * size for far, aside in ahead) else None
     third = {"w": 0, "n": 0, "c": 1, "e": 2, "s": 2}[s.place]
     low, high = third * size / 3, (third + 1) * size / 3
     down = s.heading == "down"

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lrsclip.atlas import sites_land, sites_town, sites_work
 from lrsclip.atlas.chance import rng_at
 from lrsclip.atlas.features import Feature
-from lrsclip.atlas.landuse import BLOCK_M, Site, World
+from lrsclip.atlas.geometry import bounds, turned
+from lrsclip.atlas.landuse import BLOCK_M, Ground, Site, World
 from lrsclip.atlas.plot import PAINTERS, Plot
 from lrsclip.atlas.roads import ways
 
@@ -27,27 +30,48 @@ _GRID_M = 4.0
 class Country:
     """The features of a world, made where they are asked for.
 
+    The plan of the land lies along the axes; here it is turned by the world's bearing, so all places that go in and
+    come out are metres east and south on the ground.
+
     Args:
         world: the plan of the land.
     """
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self._filled = lru_cache(maxsize=600)(self._fill)
-        self._ways = lru_cache(maxsize=2000)(lambda i, j: ways(world, i, j))
+        self._filled = lru_cache(maxsize=600)(lambda site: self._turned(self._fill(site)))
+        self._ways = lru_cache(maxsize=2000)(lambda i, j: self._turned(ways(world, i, j)))
+
+    def ground(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> Ground:
+        """The lie of the land at places x and y (arrays of one shape)."""
+        cos, sin = math.cos(self.world.bearing), math.sin(self.world.bearing)
+        return self.world.ground(x * cos + y * sin, y * cos - x * sin)
 
     def sites(self, west: float, north: float, east: float, south: float) -> list[Site]:
         """The sites that may reach into a window (metres), each once."""
+        planned = self._planned(west, north, east, south)
+        return [replace(site, outline=turned(site.outline, self.world.bearing)) for site in planned]
+
+    def _planned(self, west: float, north: float, east: float, south: float) -> list[Site]:
+        """The same, as the plan has them."""
         found: dict[tuple[int, int], Site] = {}
-        for i, j in _blocks(west, north, east, south):
+        for i, j in self._blocks(west, north, east, south):
             site = self.world.site(i, j)
             found[site.i, site.j] = site
         return list(found.values())
 
+    def _blocks(self, west: float, north: float, east: float, south: float) -> Iterator[tuple[int, int]]:
+        corners = ((west, north), (east, north), (east, south), (west, south))
+        yield from _blocks(*bounds(turned(corners, -self.world.bearing)))
+
+    def _turned(self, features: Iterable[Feature]) -> tuple[Feature, ...]:
+        by = self.world.bearing
+        return tuple(replace(f, outline=turned(f.outline, by), angle=f.angle + by) for f in features)
+
     def features(self, west: float, north: float, east: float, south: float) -> list[Feature]:
         """Every feature that reaches into a window (metres), in a stable order."""
-        made = [feature for site in self.sites(west, north, east, south) for feature in self._filled(site)]
-        for i, j in _blocks(west, north, east, south):
+        made = [feature for site in self._planned(west, north, east, south) for feature in self._filled(site)]
+        for i, j in self._blocks(west, north, east, south):
             made += self._ways(i, j)
         inside = []
         for feature in made:

@@ -9,7 +9,7 @@ import numpy as np
 from lrsclip.atlas.canvas import Canvas
 from lrsclip.atlas.draw import PAINT, axes_of, draws, frame_of, varied
 from lrsclip.atlas.features import Feature
-from lrsclip.atlas.geometry import Point, box, middle, place
+from lrsclip.atlas.geometry import Point, bounds, box, middle, place, turned
 from lrsclip.atlas.land import MEADOW
 
 _COURT = {"green": "#4a7a55", "blue": "#3d6aa0", "red": "#a2563f"}
@@ -17,20 +17,26 @@ _COURT = {"green": "#4a7a55", "blue": "#3d6aa0", "red": "#a2563f"}
 
 @draws("running track")
 def _track(canvas: Canvas, f: Feature) -> None:
-    at = middle(f.outline)
-    west, north, east, south = f.bounds
-    deep = min(east - west, south - north)
+    _, deep = _extent(f)
     colour = "#a8543f" if f.colour == "red" else "#4a6c9c"
     canvas.shape(f.outline, colour, 0)
     for lane in range(1, 6):
-        canvas.line([*_shrunk(f, at, lane * 1.25), _shrunk(f, at, lane * 1.25)[0]], 0.25, "#e2c4b8")
-    canvas.shape(_shrunk(f, at, min(8.0, deep * 0.13)), "#64853f", 0)
+        canvas.line([*_shrunk(f, lane * 1.25), _shrunk(f, lane * 1.25)[0]], 0.25, "#e2c4b8")
+    canvas.shape(_shrunk(f, min(8.0, deep * 0.13)), "#64853f", 0)
 
 
-def _shrunk(f: Feature, at: Point, metres: float) -> tuple[Point, ...]:
-    west, north, east, south = f.bounds
-    wide, deep = 1 - 2 * metres / (east - west), 1 - 2 * metres / (south - north)
-    return tuple((at[0] + (x - at[0]) * wide, at[1] + (y - at[1]) * deep) for x, y in f.outline)
+def _extent(f: Feature) -> tuple[float, float]:
+    """Length and breadth of an outline along its own heading."""
+    west, north, east, south = bounds(turned(f.outline, -f.angle))
+    return east - west, south - north
+
+
+def _shrunk(f: Feature, metres: float) -> tuple[Point, ...]:
+    """The outline that lies so far inside another one."""
+    x, y = middle(f.outline)
+    long, deep = _extent(f)
+    flat = turned([(px - x, py - y) for px, py in f.outline], -f.angle)
+    return place(flat, x, y, 1 - 2 * metres / long, 1 - 2 * metres / deep, f.angle)
 
 
 @draws("football pitch")
@@ -180,13 +186,17 @@ def _railway(canvas: Canvas, f: Feature) -> None:
 def _runway(canvas: Canvas, f: Feature) -> None:
     canvas.shape(f.outline, "#55575a", 0)
     at, width, depth = frame_of(f)
-    west, east = at[0] - width / 2, at[0] + width / 2
-    canvas.dashes([(west + 60, at[1]), (east - 60, at[1])], 0.9, "#eeeeea", 20, 14)
+    half = width / 2
+
+    def along(u: float, v: float) -> Point:
+        return place([(u, v)], *at, 1, 1, f.angle)[0]
+
+    canvas.dashes([along(60 - half, 0), along(half - 60, 0)], 0.9, "#eeeeea", 20, 14)
     for v in (-depth / 2 + 1.5, depth / 2 - 1.5):
-        canvas.line([(west, at[1] + v), (east, at[1] + v)], 0.9, "#eeeeea")
-    for end in (west + 24, east - 24):
+        canvas.line([along(-half, v), along(half, v)], 0.9, "#eeeeea")
+    for end in (24 - half, half - 24):
         for v in np.arange(-depth / 2 + 5, depth / 2 - 3, 4).tolist():
-            canvas.shape(box(end, at[1] + v, 28, 1.8), "#f0f0ec")
+            canvas.shape(box(*along(end, v), 28, 1.8, f.angle), "#f0f0ec")
 
 
 @draws("bridge", "viaduct")

@@ -18,6 +18,11 @@ def place(points: Iterable[Point], x: float, y: float, width: float, depth: floa
     return tuple((x + u * width * cos - v * depth * sin, y + u * width * sin + v * depth * cos) for u, v in points)
 
 
+def turned(points: Iterable[Point], angle: float) -> Outline:
+    """Points turned clockwise by `angle` radians around the origin."""
+    return place(points, 0.0, 0.0, 1.0, 1.0, angle)
+
+
 def box(x: float, y: float, width: float, depth: float, angle: float = 0.0) -> Outline:
     """The four corners of a rectangle around (x, y)."""
     return place([(-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5)], x, y, width, depth, angle)

@@ -170,6 +170,11 @@ class World:
 
     Args:
         seed: any whole number; the same seed gives the same landscape.
+
+    Attributes:
+        light: the day.
+        bearing: radians by which the whole plan is turned before it is looked at (see `Country`); all places here are
+            those of the plan.
     """
 
     def __init__(self, seed: int) -> None:
@@ -181,7 +186,11 @@ class World:
             season=str(rng.choice(["summer", "summer", "spring", "autumn", "dry"])),
             haze=float(rng.uniform(0.1, 0.7)),
             warmth=float(rng.uniform(-0.8, 1.0)),
+            vividness=float(rng.uniform(0.58, 0.88)),
+            exposure=float(rng.uniform(0.37, 0.47)),
         )
+        # Towns are seldom laid out to the compass; beyond a quarter of a right angle no road runs "from north to south".
+        self.bearing = float(rng.uniform(0.08, 0.3) * rng.choice([-1, 1]))
         # Caches belong to the world, so that they are freed with it.
         self.site = lru_cache(maxsize=4096)(self._site)
         self._county = lru_cache(maxsize=512)(self._plan_county)

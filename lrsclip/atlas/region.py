@@ -40,7 +40,7 @@ def render(
     features = country.features(west - margin, north - margin, west + width_m + margin, north + height_m + margin)
     features.sort(key=lambda f: KINDS[f.kind].level)  # stable: what was put down first lies below
     covers = [f for f in features if KINDS[f.kind].level <= 1]
-    paint_ground(canvas, world.ground(*field_axes(canvas)), covers)
+    paint_ground(canvas, country.ground(*field_axes(canvas)), covers)
     for feature in features:
         if KINDS[feature.kind].level > 1:
             DRAW[feature.kind](canvas, feature)

@@ -92,8 +92,9 @@ def _counted(kind: str, number: int, colour: str, at: str) -> Statement:
 
 def _ways(truth: TileTruth, kind: str) -> Iterator[Statement]:
     for heading in ("down", "across"):
-        for at in ("w", "c", "e") if heading == "down" else ("n", "c", "s"):
-            yield Statement("way", kind, place=at, heading=heading)
+        thirds = ("w", "c", "e") if heading == "down" else ("n", "c", "s")
+        within = [Statement("way", kind, place=at, heading=heading) for at in thirds]
+        yield from [s for s in within if holds(s, truth)] or [Statement("way", kind, heading=heading)]
 
 
 def _trees(truth: TileTruth) -> Iterator[Statement]:

@@ -131,7 +131,7 @@ def truth_of(country: Country, west: float, north: float, size_m: float) -> Tile
 def _relief(country: Country, west: float, north: float, size_m: float) -> tuple[float, ...]:
     at = (np.arange(12) + 0.5) * size_m / 12
     x, y = np.meshgrid(west + at, north + at)
-    height = country.world.ground(x, y).relief_m.reshape(3, 4, 3, 4).mean((1, 3))
+    height = country.ground(x, y).relief_m.reshape(3, 4, 3, 4).mean((1, 3))
     return tuple(height.ravel().tolist()) if height.max() - height.min() > 8 else ()
 
 
@@ -160,7 +160,7 @@ def _water(country: Country, west: float, north: float, size_m: float) -> dict[s
     """River, sea and the sand of beaches as polygons."""
     at = (np.arange(0, size_m, _WATER_STEP_M) + _WATER_STEP_M / 2).astype(np.float64)
     x, y = np.meshgrid(west + at, north + at)
-    ground = country.world.ground(x, y)
+    ground = country.ground(x, y)
     found = {
         "river": ground.river < 0,
         "sea": ground.sea < 0,

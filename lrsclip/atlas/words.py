@@ -203,7 +203,7 @@ def _way(s: Statement, compass: bool, luck: list[float]) -> str:
     else:
         course = "from top to bottom" if s.heading == "down" else "from left to right"
         side = {"w": "left", "e": "right", "n": "upper", "s": "lower"}.get(s.place)
-    part = f"the {side} part of the image" if side else "the middle of the image"
+    part = f"the {side} part of the image" if side else "the middle of the image" if s.place else "the image"
     verb = "flows" if s.subject == "river" else "runs"
     return _pick((f"{name} {verb} {course} through {part}", f"through {part} {name} {verb} {course}"), luck[1])
 
