@@ -30,8 +30,8 @@ RECIPES = {
 }
 
 
-def batch_of(world: World) -> Batch:
-    """This process' part of the only batch of a made-up corpus; two texts are the same."""
+def batch_of(world: World, exact: bool = False) -> Batch:
+    """This process' part of the only batch of a made-up corpus; two texts are the same, or all have a false twin."""
     corpus = made_up_corpus(PICTURES)
     twin = replace(corpus.train[1], captions=corpus.train[0].captions)
     settings = Settings.model_validate(
@@ -48,18 +48,26 @@ def batch_of(world: World) -> Batch:
         }
     )
     records = [corpus.train[0], twin, *corpus.train[2:]]
+    if exact:
+        places = [" in the north-west" * (n % 2) for n in range(PICTURES)]
+        parts = [("A field.", f"{n} barns stand{at}.", "A road.") for n, at in enumerate(places)]
+        false = [((1, f"{n + 1} barns stand{at}."),) for n, at in enumerate(places)]
+        records = [
+            replace(r, captions=told, exact=True, false=wrong)
+            for r, told, wrong in zip(records, parts, false, strict=True)
+        ]
     maker = BatchMaker(records, list(range(PICTURES)), corpus.prepared, settings, world)
     return next(maker.epoch(0, 0, Tokenizer(77)))
 
 
 def gradients(
-    objective: Objective, world: World | None = None, dropout: float = 0.0
+    objective: Objective, world: World | None = None, dropout: float = 0.0, exact: bool = False
 ) -> tuple[DualTextLoss, dict[str, torch.Tensor]]:
     """The loss of the batch and every gradient by name."""
     world = world or World()
     model = small_model(dropout=dropout)
     model.visual.requires_grad_(True)
-    loss = add_gradients(model.train(), batch_of(world), PREPARED, objective, world)
+    loss = add_gradients(model.train(), batch_of(world, exact), PREPARED, objective, world)
     return loss, {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
 
 
@@ -80,6 +88,18 @@ def test_pieces_give_the_whole_gradient(name: str, pieces_of: int) -> None:
     assert_same(whole, in_pieces)
     assert any(name.startswith("visual.pool") for name in whole)
     assert any(name.startswith("text.transformer") for name in whole)
+
+
+@pytest.mark.parametrize("pieces_of", [5, 1])
+def test_pieces_give_the_whole_gradient_with_false_texts_and_pictures(pieces_of: int) -> None:
+    batch = batch_of(World(), exact=True)
+    assert batch.false is not None
+    assert batch.false_rows is not None
+    assert 0 < batch.has_false_rows.sum() < PICTURES  # some texts name no direction
+    loss, whole = gradients(RECIPES["lrsclip"], exact=True)
+    loss_in_pieces, in_pieces = gradients(replace(RECIPES["lrsclip"], micro_batch=pieces_of), exact=True)
+    assert torch.allclose(loss.total, loss_in_pieces.total, atol=1e-5)
+    assert_same(whole, in_pieces)
 
 
 def test_whole_gradient_is_that_of_the_plain_loss() -> None:

@@ -30,7 +30,7 @@ from train.readers import (
     read_karpathy,
 )
 from train.settings import Settings
-from train.texts import compose, compose_exact, paragraph, sentences_of, vocabulary
+from train.texts import MIRRORS, compose, compose_exact, mirrored, paragraph, sentences_of, vocabulary
 
 from .corpora import COLOURS, make_class_folders, make_rsicd, small_model, write_picture
 
@@ -320,3 +320,50 @@ def test_a_false_text_is_one_more_to_tell_a_picture_from() -> None:
     alone = info_nce(image, image, scale)
     assert info_nce(image, image, scale, None, image[:2]) > alone + 0.1
     assert torch.allclose(info_nce(image, image, scale, None, image[:0]), alone)
+
+
+def test_texts_of_a_mirrored_picture_name_the_other_side() -> None:
+    text = (
+        "An airport seen from above. In the upper left corner lies a pond. The hangar is north of the pond, above it. "
+        "A road runs from north to south through the northeastern part."
+    )
+    assert mirrored(text, True, False) == (
+        "An airport seen from above. In the lower left corner lies a pond. The hangar is south of the pond, below it. "
+        "A road runs from north to south through the southeastern part."
+    )
+    assert "upper right corner" in mirrored(text, False, True)
+    assert "northwestern part" in mirrored(text, False, True)
+    assert mirrored("North-west of it. At the top.", True, True) == "South-east of it. At the bottom."
+    assert mirrored("The brightest beast stops at least.", True, True) == "The brightest beast stops at least."
+    for north_south, east_west in MIRRORS.values():
+        assert mirrored(mirrored(text, north_south, east_west), north_south, east_west) == text
+
+
+def test_every_text_of_the_atlas_stays_true_when_it_is_mirrored_with_its_tile() -> None:
+    """A picture whose one bright corner is named by the text: however both are turned, they agree."""
+    bright = np.zeros((1, 4, 1024), np.float16)
+    bright[0, 0] = 1.0  # upper left of 2 x 2
+    record = Record("atlas", Path("a.jpg"), "train", ("Light.", "Light in the upper left."), exact=True)
+    settings = Settings.read("tiny").model_copy(update={"batch_size": 64, "flips": False})
+    maker = BatchMaker([record] * 64, [0] * 64, Prepared(bright, is_features=True), settings)
+    batch = next(maker.epoch(0, 0, Tokenizer(77)))
+    assert batch.false_rows is not None
+    assert batch.has_false_rows.all()
+    tokenizer = Tokenizer(77)
+    corner = {
+        tuple(tokenizer([f"Light in the {row} {column}."])[0].tolist()): 2 * (row == "lower") + (column == "right")
+        for row in ("upper", "lower")
+        for column in ("left", "right")
+    }
+    length = max(map(len, corner))
+    found = [corner[tuple(ids.tolist())[:length]] for ids in batch.long]
+    assert set(found) == {0, 1, 2, 3}
+    assert batch.rows[:, :, 0].argmax(1).tolist() == found
+    assert (batch.false_rows[:, :, 0].argmax(1) != torch.tensor(found)).all()
+
+
+def test_a_false_picture_is_one_more_to_tell_a_text_from() -> None:
+    text, scale = F.normalize(torch.randn(5, 8, generator=torch.manual_seed(0)), dim=1), torch.tensor(4.0)
+    alone = info_nce(text, text, scale)
+    assert info_nce(text, text, scale, false_image=text[:2]) > alone + 0.1
+    assert torch.allclose(info_nce(text, text, scale, false_image=text[:0]), alone)

@@ -24,7 +24,8 @@ from train.rows import Rows
 from train.settings import Settings
 from train.texts import TextPair, compose, compose_exact
 
-_SENTENCES = (4, 8, 16)  # an exact batch's longest texts: most steps cost less, and short texts are learned as well
+# An exact batch's longest texts: most steps cost less, and one false claim among few is where much is to be learned.
+_SENTENCES = (2, 3, 5, 8, 16)
 _ORDER, _DRAW, _CHANGE = 0, 1, 2  # keeps the uses of (seed, epoch) apart
 
 
@@ -39,6 +40,8 @@ class Batch:
         changes: crops and colours of the n rows, still to be made; None for none.
         false: (n, L) token ids of the long texts with one false claim; None where the batch knows none.
         has_false: (N,) bool, which of the whole batch have one.
+        false_rows: as `rows`, turned so that the long texts are false of them; None where the batch knows none.
+        has_false_rows: (N,) bool, which of the whole batch have one.
     """
 
     rows: Tensor
@@ -49,6 +52,8 @@ class Batch:
     changes: Changes | None = None
     false: Tensor | None = None
     has_false: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.bool))
+    false_rows: Tensor | None = None
+    has_false_rows: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.bool))
 
 
 class BatchMaker:
@@ -75,7 +80,8 @@ class BatchMaker:
         """Steps of an epoch (a last batch that is not full is left out: it would have fewer negatives)."""
         exact = int(self._exact.sum())
         mixed = len(self._captioned) - exact + self._plain_shown
-        return mixed // self.settings.batch_size + exact // self.settings.batch_size
+        once = exact // self.settings.batch_size
+        return mixed // self.settings.batch_size + once * self.settings.atlas_showings
 
     @property
     def _plain_shown(self) -> int:
@@ -105,7 +111,7 @@ class BatchMaker:
         if not self._exact.any():
             return random.permutation(shown)
         batches = []
-        for kind in (False, True):
+        for kind in (False, *[True] * self.settings.atlas_showings):
             own = random.permutation(shown[self._exact[shown] == kind])
             batches += list(own[: len(own) // size * size].reshape(-1, size))
         return np.concatenate([batches[i] for i in random.permutation(len(batches))])
@@ -122,16 +128,22 @@ class BatchMaker:
             for i in chosen
         ]
         rows = self.rows.take(chosen[own])
-        if self.settings.flips:
-            rows = self._turned(rows, _turns(pairs, random)[own])
+        false_turns = np.array([0 if p.false_turn is None else p.false_turn for p in pairs])
+        has_false_rows = torch.tensor([p.false_turn is not None for p in pairs])
+        false_rows = self._turned(rows, false_turns[own]) if has_false_rows.any() else None
+        turns = _turns(pairs, random, self.settings.flips)
+        if turns.any():
+            rows = self._turned(rows, turns[own])
         long, short = [p.long for p in pairs], [p.short for p in pairs]
         short_ids = tokenizer(short)
         if recipe.front_padding:
             short_ids = pad_in_front(short_ids, tokenizer.context_length, recipe.front_padding, random)
         change = np.random.default_rng([self.settings.seed, _CHANGE, epoch, step])
         changes = draw_changes(len(chosen), change, self.settings.crop_scale_min, self.settings.colour_jitter)
-        if changes is not None:
+        if changes is not None and self._exact[chosen].any():
             changes.crops[torch.from_numpy(self._exact[chosen])] = torch.tensor([1.0, 0.0, 0.0])
+            if self._exact[chosen].all() and self.prepared.is_features:
+                changes = None  # a feature map has no colours, and these are not cropped
         has_false = torch.tensor([bool(p.false) for p in pairs])
         return Batch(
             rows,
@@ -142,6 +154,8 @@ class BatchMaker:
             None if changes is None else changes[own],
             tokenizer([p.false or p.long for p in pairs])[own] if has_false.any() else None,
             has_false,
+            false_rows,
+            has_false_rows,
         )
 
     def _turned(self, rows: Tensor, turns: np.ndarray) -> Tensor:
@@ -153,10 +167,17 @@ class BatchMaker:
         return turn(rows, turns)
 
 
-def _turns(pairs: list[TextPair], random: np.random.Generator) -> np.ndarray:
-    """For each picture one of the eight symmetries of the square, by number; 0 where its texts name a direction."""
-    turns = random.integers(8, size=len(pairs))
-    turns[[p.names_direction for p in pairs]] = 0
+def _turns(pairs: list[TextPair], random: np.random.Generator, flips: bool) -> np.ndarray:
+    """For each picture one of the eight symmetries of the square, by number.
+
+    It is that which its texts were drawn for; else 0 where they name a direction or `flips` is off, else any.
+    """
+    turns = random.integers(8, size=len(pairs)) if flips else np.zeros(len(pairs), np.int64)
+    for number, pair in enumerate(pairs):
+        if pair.turn is not None:
+            turns[number] = pair.turn
+        elif pair.names_direction:
+            turns[number] = 0
     return turns
 
 

@@ -24,7 +24,12 @@ class DualTextLoss:
 
 
 def info_nce(
-    image: Tensor, text: Tensor, scale: Tensor, same_text: Tensor | None = None, false_text: Tensor | None = None
+    image: Tensor,
+    text: Tensor,
+    scale: Tensor,
+    same_text: Tensor | None = None,
+    false_text: Tensor | None = None,
+    false_image: Tensor | None = None,
 ) -> Tensor:
     """Symmetric InfoNCE: the mean of picture-to-text and text-to-picture cross-entropy.
 
@@ -36,6 +41,7 @@ def info_nce(
             parked at an airport" is true of both pictures, so it is left out of both sums.
         false_text: (M, D) of length one; texts that are false of every picture, so each picture has M more to tell its
             own from (as in NegCLIP, Yuksekgonul et al. 2023).
+        false_image: (K, D) of length one; pictures that no text is true of, likewise.
     """
     logits = scale * image @ text.T
     if same_text is not None:
@@ -43,7 +49,8 @@ def info_nce(
         logits = logits.masked_fill(apart, float("-inf"))
     target = torch.arange(len(logits), device=logits.device)
     of_image = logits if false_text is None else torch.cat([logits, scale * image @ false_text.T], dim=1)
-    return (F.cross_entropy(of_image, target) + F.cross_entropy(logits.T, target)) / 2
+    of_text = logits.T if false_image is None else torch.cat([logits.T, scale * text @ false_image.T], dim=1)
+    return (F.cross_entropy(of_image, target) + F.cross_entropy(of_text, target)) / 2
 
 
 def dual_text_loss(
@@ -56,6 +63,7 @@ def dual_text_loss(
     same_short: Tensor | None = None,
     pca_components: int | None = None,
     false_long: Tensor | None = None,
+    false_image: Tensor | None = None,
 ) -> DualTextLoss:
     """L = a * L_long + (1 - a) * L_short, with a = `long_weight`; see `info_nce` for the shapes.
 
@@ -68,12 +76,13 @@ def dual_text_loss(
         same_long: see `info_nce`.
         same_short: see `info_nce`.
         false_long: see `info_nce`.
+        false_image: see `info_nce`; of the long texts alone.
         pca_components: the short loss sees the pictures rebuilt from so many components (Long-CLIP); None: as they are.
     """
     total = image.new_zeros(())
     loss_long = loss_short = image.new_full((), torch.nan)
     if long is not None:
-        loss_long = info_nce(image, long, scale, same_long, false_long)
+        loss_long = info_nce(image, long, scale, same_long, false_long, false_image)
         total = total + long_weight * loss_long
     if short is not None:
         seen = image if pca_components is None else rebuilt_from_components(image, pca_components)

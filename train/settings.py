@@ -52,6 +52,7 @@ class Settings(BaseModel):
     trunk_learning_rate: Rate = 1e-4
     trunk_frozen_stages: int = Field(default=0, ge=0, le=3)  # of a trained trunk, from the stem on; they cost most
     text_learning_rate: Rate | None = None  # of a tower that knows words already; its token table stays
+    text_frozen_layers: int = Field(default=0, ge=0)  # of a sentence tower, from the bottom, with what is below them
     weight_decay: float = Field(ge=0, le=1)
     warmup_steps: int = Field(ge=0)
     class_folder_share: float = Field(ge=0, le=1)  # part of the pictures without captions that an epoch shows
@@ -65,6 +66,7 @@ class Settings(BaseModel):
     recipe: Recipe = Recipe(name="lrsclip")  # in JSON: a name in configs/recipes/, or the recipe itself
     atlas_seeds: tuple[int, ...] = ()  # worlds of the atlas to learn from as well; drawn where they are not yet
     atlas_tiles: PositiveInt = 1024  # of each of them
+    atlas_showings: PositiveInt = 1  # of each tile in an epoch, each time with another part of its description
     sources: tuple[str, ...] | None = None  # train on these data sets alone
     micro_batch: PositiveInt | None = None  # pictures that a process encodes at once (gradient caching); None: all
     hold_on_device: bool | None = None  # prepared pictures in the device's memory; None: on a GPU where they fit

@@ -90,7 +90,8 @@ def add_gradients(
         batch.same_long.to(world.device),
         batch.same_short.to(world.device),
         objective.pca_components,
-        _known(gathered.get("false"), batch),
+        _known(gathered.get("false"), batch.has_false),
+        _known(gathered.get("false image"), batch.has_false_rows),
     )
     (loss.total / world.size).backward()
     with world.together():
@@ -107,9 +108,9 @@ def add_gradients(
     return loss
 
 
-def _known(false: Tensor | None, batch: Batch) -> Tensor | None:
-    """The false texts of those pictures that have one."""
-    return None if false is None else false[batch.has_false.to(false.device)]
+def _known(false: Tensor | None, has_one: Tensor) -> Tensor | None:
+    """The false texts, or pictures, of those that have one."""
+    return None if false is None else false[has_one.to(false.device)]
 
 
 def _encoders(
@@ -127,13 +128,20 @@ def _encoders(
         with plain, torch.autocast(device.type, torch.bfloat16, enabled=objective.half):
             yield
 
-    def image(piece: slice) -> Tensor:
-        rows = batch.rows[piece].to(device)
+    def shown(rows: Tensor, piece: slice) -> Tensor:
+        rows = rows[piece].to(device)
         if batch.changes is not None:
             change = crop_features if prepared.is_features else augmented
             rows = change(rows, batch.changes[piece])
         with half():
             return encode_rows(model, rows, prepared)
+
+    def image(piece: slice) -> Tensor:
+        return shown(batch.rows, piece)
+
+    def false_image(piece: slice) -> Tensor:
+        assert batch.false_rows is not None
+        return shown(batch.false_rows, piece)
 
     def long(piece: slice) -> Tensor:
         with half():
@@ -153,6 +161,8 @@ def _encoders(
         encoders["long"] = long
         if batch.false is not None:
             encoders["false"] = false
+        if batch.false_rows is not None:
+            encoders["false image"] = false_image
     if objective.long_weight < 1:
         encoders["short"] = short
     return encoders

@@ -20,6 +20,11 @@ from train.recipes import ShortText
 _DIRECTION = re.compile(
     r"\b(left|right|top|bottom|upper|lower|above|below|north\w*|south\w*|east\w*|west\w*|horizontal\w*|vertical\w*)\b"
 )
+_AXES = (("north", "south"), ("top", "bottom"), ("upper", "lower"), ("above", "below")), (("east", "west"), ("left", "right"))
+_STAYS = r"from (?:north to south|east to west|top to bottom|left to right|above)"  # true both ways, or no direction
+MIRRORS = {0: (False, False), 4: (False, True), 6: (True, False), 2: (True, True)}
+"""Symmetries of the square that need other words of direction only, by number (see `augment.turn`): whether north and
+south change places, and whether east and west do."""
 _TEMPLATES = (
     "An aerial photograph of {}",
     "A satellite image of {}",
@@ -41,11 +46,16 @@ class TextPair:
         short: a sentence or two.
         long: several.
         false: the long text with one claim made false; empty where none is known.
+        turn: the symmetry of the square by which the picture is to be turned for the texts to be true; None: any that
+            they allow.
+        false_turn: one that makes the long text false; None where none is known.
     """
 
     short: str
     long: str
     false: str = ""
+    turn: int | None = None
+    false_turn: int | None = None
 
     @property
     def names_direction(self) -> bool:
@@ -112,6 +122,10 @@ def compose_exact(record: Record, random: np.random.Generator, most: int, word_d
         random: decides what is said, in which order, and what is made false.
         most: sentences of the long text at most.
         word_drop: chance for each word of the short text to be left out; the long one and its false twin stay whole.
+
+    Returns:
+        Texts that are true of the picture as turned by `turn`, which is drawn as well: were it always 0, a picture
+        turned by `false_turn` could be told by its shadows, and nobody would have to read where things are.
     """
     caption, sentences = record.captions[0], record.captions[1:] or record.captions
     order = random.permutation(len(sentences))[: int(random.integers(min(2, most), most + 1))].tolist()
@@ -125,7 +139,29 @@ def compose_exact(record: Record, random: np.random.Generator, most: int, word_d
         false = " ".join((told | {number - 1: wrong}).values())
     few = random.permutation(len(sentences))[: int(random.integers(1, 3))]
     short = caption if random.random() < 0.4 else " ".join(sentences[at] for at in few)
-    return TextPair(_thin(short, random, word_drop), " ".join(told.values()), false)
+    long = " ".join(told.values())
+    turn = int(random.choice(list(MIRRORS)))
+    changing = [by for by, axes in MIRRORS.items() if mirrored(long, *axes) != long]
+    false_turn = turn ^ int(random.choice(changing)) if changing else None  # the four form a group under xor
+    short, long, false = (mirrored(text, *MIRRORS[turn]) for text in (short, long, false))
+    return TextPair(_thin(short, random, word_drop), long, false, turn, false_turn)
+
+
+def mirrored(text: str, north_south: bool, east_west: bool) -> str:
+    """What is true of the mirrored picture where a text is true of the picture: its directions change places."""
+    swaps = [pair for axis, wanted in zip(_AXES, (north_south, east_west), strict=True) if wanted for pair in axis]
+    other = {a: b for pair in swaps for a, b in (pair, pair[::-1])}
+    if not other:
+        return text
+
+    def swap(found: re.Match[str]) -> str:
+        word = found[0]
+        new = other.get(word.lower(), word)
+        return new.capitalize() if word[0].isupper() and new != word else new
+
+    # "north-east" and "northeastern" hold two directions
+    begin = r"(?:\b|(?<=north)|(?<=south))"
+    return re.sub(rf"\b{_STAYS}|{begin}(?:{'|'.join(other)})", swap, text, flags=re.IGNORECASE)
 
 
 def _subset_behind_first(sentences: list[str], random: np.random.Generator) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -233,7 +234,8 @@ class Trainer:
             return None if frozen else settings.trunk_learning_rate
         if settings.text_learning_rate and name.startswith("text.") and not name.startswith("text.proj"):
             # most words stand in no caption: were the others to move, these would be left where they no longer belong
-            return None if name.startswith("text.token_embedding.table") else settings.text_learning_rate
+            frozen = name.startswith("text.token_embedding.table") or _text_layer(name) < settings.text_frozen_layers
+            return None if frozen else settings.text_learning_rate
         return settings.learning_rate
 
     def _epoch(self, writer: SummaryWriter | None) -> None:
@@ -376,6 +378,12 @@ class Trainer:
             },
             metrics=metrics,
         )
+
+
+def _text_layer(name: str) -> int:
+    """The layer of the text tower that a tensor belongs to; the embedding counts to the first, a last norm to none."""
+    found = re.search(r"\.(?:layers|resblocks)\.(\d+)\.", name)
+    return int(found[1]) if found else 10**6 if name.startswith("text.ln_final") else 0
 
 
 def trunk_stage(name: str) -> int:
