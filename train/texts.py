@@ -20,7 +20,10 @@ from train.recipes import ShortText
 _DIRECTION = re.compile(
     r"\b(left|right|top|bottom|upper|lower|above|below|north\w*|south\w*|east\w*|west\w*|horizontal\w*|vertical\w*)\b"
 )
-_AXES = (("north", "south"), ("top", "bottom"), ("upper", "lower"), ("above", "below")), (("east", "west"), ("left", "right"))
+_AXES = (
+    (("north", "south"), ("top", "bottom"), ("upper", "lower"), ("above", "below")),
+    (("east", "west"), ("left", "right")),
+)
 _STAYS = r"from (?:north to south|east to west|top to bottom|left to right|above)"  # true both ways, or no direction
 MIRRORS = {0: (False, False), 4: (False, True), 6: (True, False), 2: (True, True)}
 """Symmetries of the square that need other words of direction only, by number (see `augment.turn`): whether north and

@@ -107,8 +107,8 @@ class Statement:
         number: how many, 0 where nothing is said of it; of a size, metres in tens; of a cover, per cent.
         more: whether there are more than `number`.
         colour: of all that is counted.
-        place: one of CELLS or HALVES where all of it lies; of a part, the edge that cuts it; of a way, the third that it
-            keeps to, or "".
+        place: one of CELLS or HALVES where all of it lies; of a part, the edge that cuts it; of a way, the third that
+            it keeps to, or "".
         heading: of a way, "down" (north to south) or "across".
         relation: where the subject lies, seen from `other`: "north", "south", "west", "east".
         other: kind of the second thing, or AREA and a land use.

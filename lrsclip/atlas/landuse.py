@@ -189,7 +189,7 @@ class World:
             vividness=float(rng.uniform(0.58, 0.88)),
             exposure=float(rng.uniform(0.37, 0.47)),
         )
-        # Towns are seldom laid out to the compass; beyond a quarter of a right angle no road runs "from north to south".
+        # Towns are seldom laid out to the compass; turned much further, no road would run "from north to south".
         self.bearing = float(rng.uniform(0.08, 0.3) * rng.choice([-1, 1]))
         # Caches belong to the world, so that they are freed with it.
         self.site = lru_cache(maxsize=4096)(self._site)

@@ -172,15 +172,15 @@ class Plot:
         share: float = 1.0,
         keep: Callable[[float, float], bool] | None = None,
     ) -> None:
-        """Plant a share of a shaken grid over the rectangle, wherever `keep(u, v)` says so: denser here, thinner there."""
+        """Plant a share of a shaken grid over the rectangle, wherever `keep(u, v)` says so; here denser, there less."""
         a, b, c, d = self.rng.uniform(0, 2 * math.pi, 4).tolist()
         half_w, half_d = self.width / 2, self.depth / 2
         for gv in np.arange(-half_d, half_d, spacing).tolist():
             for gu in np.arange(-half_w, half_w, spacing).tolist():
                 du, dv, size, luck = self.rng.random(4).tolist()
                 u, v = gu + spacing * du, gv + spacing * dv
-                dense = 1 + 0.45 * (math.sin(u / 26 + v / 41 + a) + math.sin(v / 23 - u / 47 + b) * math.sin(u / 11 + c))
-                dense += 0.25 * math.sin(v / 9 + d)
+                groves = math.sin(u / 26 + v / 41 + a) + math.sin(v / 23 - u / 47 + b) * math.sin(u / 11 + c)
+                dense = 1 + 0.45 * groves + 0.25 * math.sin(v / 9 + d)
                 if luck < share * dense and (keep is None or keep(u, v)):
                     self.tree(u, v, radius[0] * 0.8 + (radius[1] * 1.25 - radius[0] * 0.8) * size**1.6)
 
