@@ -62,21 +62,27 @@ class _Flight(MacroElement):
 
 
 def box_of(tile: Tile) -> Box | None:
-    """West, south, east and north of a tile in degrees, a small box where only its middle is known; else None."""
+    """West, south, east and north of a tile in degrees, a small box where only its middle is known; else None.
+
+    Of a tile on the date line, east or west lies beyond 180 degrees.
+    """
     if not tile.footprint_lonlat:
         middle = tile.middle_lonlat
         if middle is None:
             return None
         across = _POINT_DEGREES / max(0.1, math.cos(math.radians(middle[1])))
         return middle[0] - across, middle[1] - _POINT_DEGREES, middle[0] + across, middle[1] + _POINT_DEGREES
-    east_west = [lon for lon, _ in tile.footprint_lonlat]
+    first = tile.footprint_lonlat[0][0]
+    # Corners further than half the world from the first one lie beyond the date line, seen from there.
+    turns = [round((lon - first) / 360) for lon, _ in tile.footprint_lonlat]
+    east_west = [lon - 360 * turn for (lon, _), turn in zip(tile.footprint_lonlat, turns, strict=True)]
     north_south = [lat for _, lat in tile.footprint_lonlat]
     return min(east_west), min(north_south), max(east_west), max(north_south)
 
 
 def has_places(state: AppState) -> bool:
     """Whether the tiles' places are known; asked of the first one."""
-    ids = state.index.tile_ids()
+    ids = state.tile_ids()
     return bool(ids) and box_of(state.index.tile(ids[0])) is not None
 
 
@@ -129,7 +135,7 @@ def mosaic_of(state: AppState) -> Mosaic:
 
 
 def _mosaic(state: AppState) -> Mosaic:
-    boxes = {tile_id: box for tile_id in state.index.tile_ids() if (box := box_of(state.index.tile(tile_id)))}
+    boxes = {tile_id: box for tile_id in state.tile_ids() if (box := box_of(state.index.tile(tile_id)))}
     west, south = min(b[0] for b in boxes.values()), min(b[1] for b in boxes.values())
     east, north = max(b[2] for b in boxes.values()), max(b[3] for b in boxes.values())
     # A degree of longitude is shorter than one of latitude.

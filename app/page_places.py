@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 import gradio as gr
 
@@ -77,7 +78,9 @@ def lay_out(collections: Collections) -> PlacesPage:
 def _choices(collections: Collections, mine: list[str]) -> list[tuple[str, str]]:
     """The first collection and those that this visitor opened, as (what is shown, what is sent)."""
     spec = collections.first.source.spec
-    shown = spec if not collections.guests or is_for_guests(spec) else "the tiles of this page"
+    # a map service's address may hold the operator's key
+    open_to_all = is_for_guests(spec) and "//" not in unquote(spec)
+    shown = spec if not collections.guests or open_to_all else "the tiles of this page"
     return [(shown, FIRST), *((one, one) for one in mine)]
 
 

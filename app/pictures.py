@@ -12,7 +12,7 @@ from PIL import Image
 
 from app.events import INTERNAL, UPLOAD, sentence
 from app.state import AppState, Recent
-from lrsclip.errors import PictureError
+from lrsclip.errors import PictureError, TileSourceError
 from lrsclip.tiles import read_picture
 
 THUMB_PX = 360
@@ -71,10 +71,12 @@ def tile_picture(state: AppState, tile_id: str) -> Image.Image:
     """An indexed tile's picture at full size.
 
     Raises:
-        TileSourceError: the index has no such tile. It is asked first: the source's own error would tell the folder.
+        TileSourceError: the index has no such tile of this source. It is asked first: the source's own error would
+            tell the folder.
         PictureError: the file is gone or damaged.
     """
-    state.index.tile(tile_id)
+    if state.index.source_spec(tile_id) != state.source.spec:
+        raise TileSourceError(f"the tile {tile_id!r} is of another collection; open that one")
     return state.source.picture(tile_id)
 
 

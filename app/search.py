@@ -9,7 +9,7 @@ from pathlib import Path
 
 from app.state import AppState
 from lrsclip.errors import TextError
-from lrsclip.index import Hit
+from lrsclip.index import Hit, SearchFilter
 
 MAX_HITS = 60
 START_HITS = 12
@@ -46,14 +46,16 @@ def find(state: AppState, text: str, k: int) -> Found:
     started = time.perf_counter()
     vectors = state.bundle.encode_text([text])
     encoded = time.perf_counter()
-    hits = state.index.search(vectors, k)[0]
+    # A filter only where it is needed: FAISS on a GPU knows none.
+    within = SearchFilter(source_specs=(state.source.spec,)) if state.shares_index else None
+    hits = state.index.search(vectors, k, within=within)[0]
     searched = time.perf_counter()
     return Found(text, tuple(hits), 1000 * (encoded - started), 1000 * (searched - encoded), state.source.spec)
 
 
 def first_tiles(state: AppState) -> Found:
     """The first tiles of the collection, to look at before any search; they have ranks but no scores."""
-    first = state.index.tile_ids()[:START_HITS]
+    first = state.tile_ids()[:START_HITS]
     return Found(
         "",
         tuple(Hit(tile_id, float("nan"), rank) for rank, tile_id in enumerate(first, 1)),

@@ -25,13 +25,24 @@ class AppState:
 
     Attributes:
         bundle: the loaded checkpoint.
-        index: the tiles' vectors, built by that checkpoint.
+        index: the tiles' vectors, built by that checkpoint; may hold tiles of other sources too.
         source: where the tiles' pictures come from.
     """
 
     bundle: LRSCLIP
     index: TileIndex
     source: TileSource
+
+    @property
+    def shares_index(self) -> bool:
+        """Whether the index holds tiles of other sources too, whose pictures are not to be had here."""
+        return self.index.manifest.source_specs != (self.source.spec,)
+
+    def tile_ids(self) -> list[str]:
+        """Ids of the indexed tiles of this source, in the order of the rows."""
+        if not self.shares_index:
+            return self.index.tile_ids()
+        return [row.tile.tile_id for row in self.index.data.rows if row.source_spec == self.source.spec]
 
 
 class Collections:

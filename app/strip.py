@@ -30,7 +30,7 @@ class Shown:
 
 def spread(state: AppState) -> Shown:
     """Tiles spread evenly over a collection, so that they differ."""
-    all_ids = state.index.tile_ids()
+    all_ids = state.tile_ids()
     step = max(1, len(all_ids) // TILES)
     return Shown(state.source.spec, tuple(all_ids[::step][:TILES]))
 

@@ -18,7 +18,7 @@ from types import FrameType
 from tqdm import tqdm
 
 import lrsclip
-from lrsclip.errors import Cancelled, LRSCLIPError
+from lrsclip.errors import Cancelled, LRSCLIPError, UnknownModelError
 from lrsclip.index.build import build_index, default_cache_dir
 from lrsclip.index.disk import read_manifest
 from lrsclip.index.index import TileIndex
@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument("--checkpoint", default="tiny", help="the model (default: %(default)s)")
     build.add_argument("--out", type=Path, metavar="DIR", help="folder of the index (default: in the user's cache)")
     build.add_argument("--batch-size", type=int, default=64, metavar="N", help="default: %(default)s")
-    build.add_argument("--rebuild", action="store_true", help="begin anew, whatever lies in the folder")
+    build.add_argument("--rebuild", action="store_true", help="begin anew, of SPEC alone, whatever lies in the folder")
     for name, what in (("add", "take another source's tiles in"), ("remove", "drop a source's tiles")):
         change = commands.add_parser(name, help=what)
         change.add_argument("dir", type=Path, metavar="DIR", help="folder of the index")
@@ -122,14 +122,27 @@ def _add(directory: Path, spec: str, checkpoint: str | None) -> None:
 
 def _remove(directory: Path, spec: str, checkpoint: str | None) -> None:
     _, index = _opened(directory, checkpoint)
-    # What is gone from the disk cannot be opened, and can still be dropped under the address that `info` shows.
-    known = index.manifest.source_specs
-    index.remove(spec if spec in known else open_source(spec).spec, directory=directory)
+    index.remove(_address(index, spec), directory=directory)
     _tell(index, directory)
 
 
+def _address(index: TileIndex, spec: str) -> str:
+    """A source's address as the index has it. What is gone from the disk cannot be opened, and still has its own."""
+    return spec if spec in index.manifest.source_specs else open_source(spec).spec
+
+
 def _opened(directory: Path, checkpoint: str | None) -> tuple[lrsclip.LRSCLIP, TileIndex]:
-    bundle = lrsclip.load(checkpoint if checkpoint is not None else read_manifest(directory).model.name)
+    if checkpoint is not None:
+        bundle = lrsclip.load(checkpoint)
+        return bundle, TileIndex.load(directory, bundle)
+    model = read_manifest(directory).model
+    try:
+        bundle = lrsclip.load(model.name)
+    except LRSCLIPError as error:
+        raise UnknownModelError(
+            f"the index in {directory} was built by model {model}, which is not to be had under its name ({error}); "
+            "say where it is with --checkpoint"
+        ) from error
     return bundle, TileIndex.load(directory, bundle)
 
 
@@ -164,7 +177,7 @@ def _search(asked: argparse.Namespace) -> None:
     report = bundle.describe_tokens(asked.text)
     if report.cut:
         print(f"the text is cut at {report.limit} tokens; not read: {report.cut}", file=sys.stderr)
-    sources = None if asked.source is None else tuple(asked.source)
+    sources = None if asked.source is None else tuple(_address(index, spec) for spec in asked.source)
     box = tuple(asked.bbox) if asked.bbox else None
     within = SearchFilter(box, sources) if box or sources else None
     vectors = bundle.encode_text([asked.text])

@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import threading
 from pathlib import Path
+from shlex import quote
 
-from lrsclip.errors import IndexMismatchError
-from lrsclip.index.data import ImageEncoder, IndexData, Manifest, ModelMark
-from lrsclip.index.disk import discard, has_index, litter, new_manifest, read_index, tidy
+from lrsclip.errors import IndexDamagedError, IndexMismatchError
+from lrsclip.index.data import ImageEncoder, IndexData, Manifest, ModelMark, build_command
+from lrsclip.index.disk import (
+    discard_parts,
+    has_index,
+    litter,
+    new_manifest,
+    read_index,
+    read_manifest,
+    require_room,
+    tidy,
+    write_index,
+)
+from lrsclip.index.engine import forget_kept
 from lrsclip.index.index import TileIndex
 from lrsclip.index.parts import PartStore, directory_lock
 from lrsclip.index.refresh import Pace, Progress, is_current, refresh
 from lrsclip.tiles.source import Preparable, TileSource
 from lrsclip.user_cache import user_cache
+
+log = logging.getLogger(__name__)
 
 
 def build_index(
@@ -41,7 +56,9 @@ def build_index(
         batch_size: tiles per call of the encoder.
         progress: called with tiles done and tiles in all, at the start and after every batch.
         stop: set it to end early; what is finished is kept.
-        rebuild: begin anew, whatever state the index in the folder is in and whichever model or tiles it is of.
+        rebuild: begin anew, whatever state the index in the folder is in and whichever model or tiles it is of. That
+            index counts until the new one is complete; of a rebuild that is stopped, nothing is kept. Sources that
+            were added to it have to be added again; a warning names them.
 
     Returns:
         The index, saved in the folder.
@@ -57,28 +74,49 @@ def build_index(
     model = ModelMark.of(bundle)
     parts = PartStore(directory, model, source.spec)
     if rebuild:
-        with directory_lock(directory, stop):
-            discard(directory)
-    existing = _existing(directory, source, bundle)
+        return _rebuilt(source, bundle, directory, pace)
+    existing = _existing(directory, source, model)
     # Looked at without the lock first: a finished index may lie in a folder that cannot be written to.
     unfinished = existing is None or parts.exists() or litter(directory, existing[0])
-    if existing is not None and not unfinished and is_current(existing[1], source):
+    retry = os.access(directory, os.W_OK)
+    if existing is not None and not unfinished and is_current(existing[1], source, retry=retry):
         pace.report(len(source), len(source))
         return TileIndex(existing[1], existing[0])
     if isinstance(source, Preparable):
         source.prepare(stop=stop)  # with all cores, before one encoder waits for single tiles
     with directory_lock(directory, stop):
-        existing = _existing(directory, source, bundle)
+        existing = _existing(directory, source, model)
         before = existing[1] if existing is not None else None
         data = refresh(before, source, bundle, parts=parts, pace=pace)
         if existing is not None and data is before:
-            index = TileIndex(data, existing[0])
-            tidy(directory, existing[0])  # of a build that was killed between its last two steps
+            manifest = existing[0]
+            tidy(directory, manifest)  # of a build that was killed between its last two steps
         else:
-            index = TileIndex(data, new_manifest(data, model))
-            index.save(directory)
+            manifest = write_index(directory, data, new_manifest(data, model))
+            if existing is not None and existing[0].vectors_sha256 != manifest.vectors_sha256:
+                forget_kept(existing[0].vectors_sha256)
         parts.clear()
-    return index
+    return TileIndex(data, manifest)
+
+
+def _rebuilt(source: TileSource, bundle: ImageEncoder, directory: Path, pace: Pace) -> TileIndex:
+    require_room(directory, anyhow=True)
+    if isinstance(source, Preparable):
+        source.prepare(stop=pace.stop)
+    with directory_lock(directory, pace.stop):
+        try:
+            old = read_manifest(directory)
+        except IndexDamagedError:
+            old = None
+        data = refresh(None, source, bundle, parts=None, pace=pace)
+        manifest = write_index(directory, data, new_manifest(data, ModelMark.of(bundle)), anyhow=True)
+        discard_parts(directory)
+    if old is not None and old.vectors_sha256 != manifest.vectors_sha256:
+        forget_kept(old.vectors_sha256)
+    if lost := [spec for spec in old.source_specs if spec != source.spec] if old is not None else []:
+        add = " and ".join(f"`python -m lrsclip.index add {quote(str(directory))} {quote(spec)}`" for spec in lost)
+        log.warning("the rebuilt index holds %s alone; add its other tiles again with %s", source.spec, add)
+    return TileIndex(data, manifest)
 
 
 def default_cache_dir(source: TileSource, bundle: ImageEncoder) -> Path:
@@ -90,13 +128,14 @@ def default_cache_dir(source: TileSource, bundle: ImageEncoder) -> Path:
     return user_cache() / "index" / key
 
 
-def _existing(directory: Path, source: TileSource, bundle: ImageEncoder) -> tuple[Manifest, IndexData] | None:
+def _existing(directory: Path, source: TileSource, model: ModelMark) -> tuple[Manifest, IndexData] | None:
     if not has_index(directory):
         return None
-    manifest, data = read_index(directory, bundle)
+    manifest, data = read_index(directory, model)
     if source.spec not in manifest.source_specs:
         raise IndexMismatchError(
             f"the index in {directory} is of {', '.join(manifest.source_specs)}, not of {source.spec}; "
-            "build into another folder, delete this one to rebuild it, or take the tiles in with TileIndex.add"
+            f"build into another folder, replace it with `{build_command(directory)} --rebuild`, or take the tiles in "
+            "with TileIndex.add"
         )
     return manifest, data

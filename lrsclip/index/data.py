@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
@@ -16,6 +18,11 @@ FORMAT = "lrsclip-index"
 FORMAT_VERSION = 1
 METRIC = "cosine"
 VECTORS_DTYPE = "float16"
+
+
+def build_command(directory: str | os.PathLike[str] = "DIR") -> str:
+    """What a shell builds an index in a folder with, for error messages."""
+    return f"python -m lrsclip.index build SPEC --out {shlex.quote(os.fspath(directory))}"
 
 
 class IndexArgumentError(LRSCLIPError, ValueError):
@@ -71,17 +78,21 @@ class ModelMark:
         """Mark of a loaded model."""
         return cls(bundle.name, bundle.sha256, bundle.embed_dim, bundle.image_px)
 
-    def require(self, bundle: ImageEncoder, what: str) -> None:
+    def require(self, other: ModelMark, what: str, directory: str | os.PathLike[str] = "DIR") -> None:
         """Refuse another model than this one.
 
+        Args:
+            other: the model at hand.
+            what: what this one built, for the message.
+            directory: the index's folder, for the message.
+
         Raises:
-            IndexMismatchError: the bundle is another model; the message names both.
+            IndexMismatchError: it is another one; the message names both.
         """
-        other = ModelMark.of(bundle)
         if (self.sha256, self.dimension, self.image_px) != (other.sha256, other.dimension, other.image_px):
             raise IndexMismatchError(
                 f"{what} was built by model {self}, not by {other}; rebuild it with the model at hand "
-                "(in another folder, or delete this one first) or load the model that built it"
+                f"(`{build_command(directory)} --rebuild`) or load the model that built it (--checkpoint in a shell)"
             )
 
     def __str__(self) -> str:

@@ -18,7 +18,7 @@ import json
 import platform
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import metadata
@@ -37,6 +37,8 @@ MANIFEST = "manifest.json"
 _VECTORS_NAME = re.compile(r"vectors-[0-9a-f]{16}\.safetensors")
 _TILES_NAME = re.compile(r"tiles-[0-9a-f]{16}\.jsonl")
 _OWN_NAME = re.compile(rf"({_VECTORS_NAME.pattern}|{_TILES_NAME.pattern}|manifest\.json)(\.[0-9]+\.tmp)?")
+LOCK = "build.lock"
+_READS = 5  # of an index that another process keeps replacing
 _DISTRIBUTIONS = ("lrsclip", "torch", "open-clip-torch", "numpy", "pillow", "faiss-gpu", "faiss-cpu")
 
 
@@ -66,7 +68,7 @@ def read_manifest(directory: Path) -> d.Manifest:
     path = directory / MANIFEST
     if not has_index(directory):
         unfinished = "is unfinished; build it again to go on from where it stopped"
-        absent = "is missing (no manifest.json); build it with `python -m lrsclip.index build`"
+        absent = f"is missing (no manifest.json); build it with `{d.build_command(directory)}`"
         state = unfinished if any(directory.glob("parts-*")) else absent
         raise IndexDamagedError(f"the index in {directory} {state}")
     try:
@@ -78,7 +80,8 @@ def read_manifest(directory: Path) -> d.Manifest:
     if facts.get("format_version") != d.FORMAT_VERSION:
         raise IndexDamagedError(
             f"the index in {directory} has format {facts.get('format_version')!r}, this LRSCLIP reads "
-            f"{d.FORMAT_VERSION}; rebuild it, or use the LRSCLIP that wrote it"
+            f"{d.FORMAT_VERSION}; rebuild it with `{d.build_command(directory)} --rebuild`, or use the LRSCLIP that "
+            "wrote it"
         )
     try:
         manifest = d.manifest_from_dict(facts)
@@ -91,15 +94,27 @@ def read_manifest(directory: Path) -> d.Manifest:
     return manifest
 
 
-def read_index(directory: Path, bundle: d.ImageEncoder) -> tuple[d.Manifest, d.IndexData]:
+def read_index(directory: Path, model: d.ModelMark) -> tuple[d.Manifest, d.IndexData]:
     """Read a whole index and check it against its manifest and the model at hand.
 
     Raises:
         IndexMismatchError: another model built it.
         IndexDamagedError: files are missing, cut, or not those of the manifest.
     """
+    for _ in range(_READS - 1):
+        manifest = read_manifest(directory)
+        try:
+            return manifest, _read_data(directory, manifest, model)
+        except IndexDamagedError:
+            # A writer deletes the files of the state before: that is no damage, the new state is there.
+            if read_manifest(directory) == manifest:
+                raise
     manifest = read_manifest(directory)
-    manifest.model.require(bundle, f"the index in {directory}")
+    return manifest, _read_data(directory, manifest, model)
+
+
+def _read_data(directory: Path, manifest: d.Manifest, model: d.ModelMark) -> d.IndexData:
+    manifest.model.require(model, f"the index in {directory}", directory)
     raw_tiles = _read_checked(directory, manifest.tiles_file, manifest.tiles_sha256)
     raw_vectors = _read_checked(directory, manifest.vectors_file, manifest.vectors_sha256)
     try:
@@ -111,11 +126,17 @@ def read_index(directory: Path, bundle: d.ImageEncoder) -> tuple[d.Manifest, d.I
         raise _damaged(directory, f"its vectors are {vectors.dtype} {vectors.shape}")
     if len({row.tile.tile_id for row in rows}) != manifest.count or len(rows) != manifest.count:
         raise _damaged(directory, f"{manifest.tiles_file} does not hold {manifest.count} different tiles")
-    return manifest, d.IndexData(rows, vectors, manifest.source_specs, manifest.skipped)
+    return d.IndexData(rows, vectors, manifest.source_specs, manifest.skipped)
 
 
-def write_index(directory: Path, index: d.IndexData, manifest: d.Manifest) -> d.Manifest:
-    """Save an index; what was in the folder before counts until the last moment.
+def write_index(directory: Path, index: d.IndexData, manifest: d.Manifest, *, anyhow: bool = False) -> d.Manifest:
+    """Save an index; what was in the folder before counts until the last moment. Only for who holds the folder's lock.
+
+    Args:
+        directory: the folder.
+        index: rows and vectors.
+        manifest: what describes them.
+        anyhow: replace also an index that is damaged or of another format.
 
     Returns:
         The manifest with the names and hashes of the files.
@@ -123,8 +144,7 @@ def write_index(directory: Path, index: d.IndexData, manifest: d.Manifest) -> d.
     Raises:
         IndexDamagedError: the folder cannot be written to, or holds another program's manifest.json.
     """
-    if has_index(directory):
-        read_manifest(directory)  # refuses a stranger's manifest and a newer format
+    require_room(directory, anyhow=anyhow)
     vectors = safetensors.numpy.save({"vectors": np.ascontiguousarray(index.vectors)})
     # Escaped, so that any file name fits and splitlines sees the line ends only.
     lines = [json.dumps(d.row_to_dict(row, index.source_specs)) + "\n" for row in index.rows]
@@ -164,28 +184,50 @@ def tidy(directory: Path, manifest: d.Manifest) -> None:
             path.unlink(missing_ok=True)
 
 
-def discard(directory: Path) -> None:
-    """Delete an index in whatever state, and nothing else; only for who holds the folder's lock.
+def discard_parts(directory: Path) -> None:
+    """Delete all parts of unfinished builds; only for who holds the folder's lock.
 
     Raises:
-        IndexDamagedError: the folder cannot be written to, or its manifest.json is another program's.
+        IndexDamagedError: the folder cannot be written to.
     """
-    path = directory / MANIFEST
     with writing_to(directory):
-        if path.exists() and not _is_ours(path):
-            raise IndexDamagedError(f"{path} is another program's; choose another folder")
-        for own in (one for one in directory.iterdir() if _OWN_NAME.fullmatch(one.name)):
-            own.unlink()
-        for part in directory.glob("parts-*/part-*.safetensors"):
+        for part in directory.glob("parts-*/part-*.safetensors*"):
             part.unlink()
+        for folder in directory.glob("parts-*"):
+            with suppress(OSError):  # something else lies in it
+                folder.rmdir()
+
+
+def require_room(directory: Path, *, anyhow: bool = False) -> None:
+    """Refuse a folder where an index must not be written. To be asked before the folder's lock is made.
+
+    Args:
+        directory: the folder.
+        anyhow: accept an index that is damaged or of another format.
+
+    Raises:
+        IndexDamagedError: its manifest.json is another program's, or is damaged or of another format.
+    """
+    if not has_index(directory):
+        return
+    if not anyhow:
+        read_manifest(directory)
+        return
+    with writing_to(directory):
+        ours = _is_ours(directory / MANIFEST)
+    if not ours:
+        raise IndexDamagedError(f"{directory / MANIFEST} is another program's; choose another folder")
 
 
 def _is_ours(manifest: Path) -> bool:
-    """Whether a manifest, maybe cut short, is an index's: what cannot be read must at least stand beside vectors."""
+    """Whether a manifest, maybe cut short, is an index's: what cannot be read must at least stand beside its files."""
+    names = [path.name for path in manifest.parent.iterdir()]
+    beside = any(_VECTORS_NAME.fullmatch(name) or _TILES_NAME.fullmatch(name) for name in names)
     try:
-        return bool(json.loads(manifest.read_bytes())["format"] == d.FORMAT)
-    except (ValueError, KeyError, TypeError):
-        return any(_VECTORS_NAME.fullmatch(path.name) for path in manifest.parent.iterdir())
+        facts = json.loads(manifest.read_bytes())
+    except ValueError:
+        return beside or LOCK in names
+    return beside or (isinstance(facts, dict) and facts.get("format") == d.FORMAT)
 
 
 @contextmanager
@@ -214,7 +256,9 @@ def _read_checked(directory: Path, name: str, sha256: str) -> bytes:
 
 
 def _damaged(directory: Path, what: str) -> IndexDamagedError:
-    return IndexDamagedError(f"the index in {directory} is damaged: {what}; build it again with --rebuild")
+    return IndexDamagedError(
+        f"the index in {directory} is damaged: {what}; build it again with `{d.build_command(directory)} --rebuild`"
+    )
 
 
 def _versions() -> dict[str, str]:

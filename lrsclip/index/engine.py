@@ -6,6 +6,8 @@ found are exact; only which tiles are found can be approximate, and that from `F
 
 from __future__ import annotations
 
+import hashlib
+import logging
 import math
 import os
 from dataclasses import dataclass
@@ -16,9 +18,10 @@ import faiss as _faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from lrsclip.errors import IndexDamagedError
 from lrsclip.files import write_atomically
+from lrsclip.user_cache import user_cache
 
+log = logging.getLogger(__name__)
 faiss: Any = _faiss  # its types know only a part of it
 EngineKind = Literal["flat", "fp16", "hnsw", "ivf"]
 FLAT_UP_TO, FP16_UP_TO = 100_000, 300_000
@@ -29,6 +32,7 @@ _PROBED_SHARE = 1 / 32
 _TRAINED_PER_LIST = 64
 _EXACT_ROWS = 50_000  # a filter that leaves so few is searched one by one
 _CHUNK = 65_536
+_SCORES_AT_ONCE = 2**26  # numbers, a quarter of a gigabyte
 NEAR_TIE_COS = {"flat": 1e-5, "fp16": 2e-3, "hnsw": 2e-3, "ivf": 2e-3}
 """Wider than the rounding of a kind's inner products: candidates closer than this may be in the wrong order."""
 
@@ -106,23 +110,52 @@ class Engine:
             among: rows that may be found; None for all.
 
         Returns:
-            Scores and rows, both (Q, k); row -1 where fewer were found.
+            Scores and rows, both (Q, k); row -1 only where k is more than there are.
         """
+        approximate = self.plan.kind in ("hnsw", "ivf")
         if among is None:
             scores, rows = self.index.search(queries, k, params=self._parameters(None))
         elif self.plan.kind != "flat" and len(among) <= _EXACT_ROWS:
             # Few of many: a graph would hardly come across them.
-            scores, near = faiss.knn(
-                queries, unit(self._vectors[among]), min(k, len(among)), faiss.METRIC_INNER_PRODUCT
-            )
-            rows = among[near]
+            return self._exact_search(queries, k, among)
         else:
             chosen = np.zeros(len(self._vectors), np.bool_)
             chosen[among] = True
             bits = np.packbits(chosen, bitorder="little")  # held here: FAISS keeps a pointer alone
             selector = faiss.IDSelectorBitmap(bits)
             scores, rows = self.index.search(queries, k, params=self._parameters(selector))
+        if approximate and len(few := np.flatnonzero(rows[:, -1] < 0)):
+            # The lists or the part of the graph that were looked through hold too few: the rest lies elsewhere.
+            scores[few], rows[few] = self._exact_search(queries[few], k, among)
         return scores, rows
+
+    def scores(self, queries: NDArray[np.float32], among: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
+        """Inner product of every query with every row, exact but for rounding; (Q, N), or (Q, n) for n rows of them."""
+        count = len(self._vectors) if among is None else len(among)
+        found = np.empty((len(queries), count), np.float32)
+        for start in range(0, count, _CHUNK):
+            these = slice(start, start + _CHUNK) if among is None else among[start : start + _CHUNK]
+            found[:, start : start + _CHUNK] = queries @ unit(self._vectors[these]).T
+        return found
+
+    def _exact_search(
+        self, queries: NDArray[np.float32], k: int, among: NDArray[np.int64] | None
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """As `search`, from the scores of all rows."""
+        count = len(self._vectors) if among is None else len(among)
+        best, rows = np.full((len(queries), k), -np.inf, np.float32), np.full((len(queries), k), -1, np.int64)
+        least = max(0, count - k)
+        step = max(1, _SCORES_AT_ONCE // count)
+        for start in range(0, len(queries), step):
+            scores = self.scores(queries[start : start + step], among)
+            # argpartition and not argsort: most of the rows need no order
+            near = np.argpartition(scores, least, axis=1)[:, least:] if least else np.arange(count)[None]
+            kept = np.take_along_axis(scores, np.broadcast_to(near, (len(scores), near.shape[1])), axis=1)
+            order = np.argsort(-kept, axis=1)
+            best[start : start + step, : count - least] = np.take_along_axis(kept, order, axis=1)
+            places = np.take_along_axis(np.broadcast_to(near, order.shape), order, axis=1)
+            rows[start : start + step, : count - least] = places if among is None else among[places]
+        return best, rows
 
     def _parameters(self, selector: Any) -> Any:
         if self.plan.kind == "ivf":
@@ -163,18 +196,47 @@ def _built(vectors: NDArray[np.float16], plan: EnginePlan) -> Any:
     return index
 
 
+def kept_path(vectors_sha256: str, kind: EngineKind) -> Path:
+    """Where the FAISS index of a saved index is kept.
+
+    In the cache and not beside the vectors: FAISS does not guard its own files against forgery.
+    """
+    return user_cache() / "search" / f"{vectors_sha256}-{kind}.faiss"
+
+
+def forget_kept(vectors_sha256: str) -> None:
+    """Delete the kept FAISS files of vectors that are out of date; what cannot be deleted stays."""
+    kinds: tuple[EngineKind, ...] = ("hnsw", "ivf")
+    for path in (kept_path(vectors_sha256, kind) for kind in kinds):
+        try:
+            path.unlink(missing_ok=True)
+            _hash_path(path).unlink(missing_ok=True)
+        except OSError as error:
+            log.warning("cannot delete %s (%s), which is out of date; delete it by hand", path, error)
+
+
+def _hash_path(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sha256")
+
+
 def _read(path: Path, shape: tuple[int, ...]) -> Any | None:
-    """A kept index, if it is one of so many vectors."""
+    """A kept index, if it is whole and one of so many vectors."""
     try:
-        index = faiss.deserialize_index(np.fromfile(path, np.uint8))
-    except (OSError, RuntimeError, MemoryError):
+        content = np.fromfile(path, np.uint8)
+        if hashlib.sha256(content.data).hexdigest() != _hash_path(path).read_text(encoding="ascii"):
+            return None
+        index = faiss.deserialize_index(content)
+    except (OSError, ValueError, RuntimeError, MemoryError):
         return None
     return index if (index.ntotal, index.d) == shape else None
 
 
 def _write(index: Any, path: Path) -> None:
+    """Keep an index; only time is lost where that is not possible."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, faiss.serialize_index(index).data)
+        content = faiss.serialize_index(index).data
+        write_atomically(path, content)
+        write_atomically(_hash_path(path), hashlib.sha256(content).hexdigest().encode("ascii"))
     except OSError as error:
-        raise IndexDamagedError(f"cannot write {path} ({error}); free space or allow writing") from error
+        log.warning("cannot write %s (%s), so searching starts slowly; free space or allow writing", path, error)

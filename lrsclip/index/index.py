@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,16 +16,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from lrsclip.errors import IndexMismatchError, TileSourceError
 from lrsclip.index.data import ImageEncoder, IndexArgumentError, IndexData, Manifest, ModelMark
-from lrsclip.index.disk import new_manifest, read_index, write_index
-from lrsclip.index.engine import NEAR_TIE_COS, Engine, plan_of, unit
+from lrsclip.index.disk import has_index, new_manifest, read_index, read_manifest, require_room, write_index
+from lrsclip.index.engine import NEAR_TIE_COS, Engine, forget_kept, kept_path, plan_of, unit
 from lrsclip.index.parts import PartStore, directory_lock
 from lrsclip.index.refresh import Pace, Progress, refresh, without
 from lrsclip.index.within import SearchFilter, distinct, middles_of
 from lrsclip.tiles.source import Tile, TileSource
-from lrsclip.user_cache import user_cache
 
 _GPU_MAX_K = 2048  # a limit of FAISS on the GPU
 _MARGIN = 32
+_WIDER = 16  # times as many candidates are asked for, once, before all rows are looked at
+_SCORED_AT_ONCE = 16_384
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class TileIndex:
 
     def __init__(self, data: IndexData, manifest: Manifest) -> None:
         self._state = _state(data, manifest)
+        self._on_disk = manifest  # of the state that the one in memory came from; without hashes if there is none
         self._gpu_turn = threading.Lock()
         self._changing = threading.Lock()  # of two changes at a time one would be lost
 
@@ -83,7 +86,7 @@ class TileIndex:
             IndexMismatchError: another model built the index; the message names both.
             IndexDamagedError: there is none, or its files are missing, cut or not those of its manifest.
         """
-        manifest, data = read_index(Path(directory), bundle)
+        manifest, data = read_index(Path(directory), ModelMark.of(bundle))
         return cls(data, manifest)
 
     @property
@@ -165,26 +168,31 @@ class TileIndex:
         k, near_tie_cos = min(k, count), NEAR_TIE_COS[state.engine.plan.kind]
         found: list[list[Hit] | None] = [None] * len(queries)
         wanted = min(count, (4 * k if hide_duplicates else k) + _MARGIN)
-        while open_ := [number for number, hits in enumerate(found) if hits is None]:
-            scores, places = self._candidates(state, queries[open_].astype(np.float32), wanted, among)
+        for width in sorted({wanted, min(count, _WIDER * wanted)}):
+            if not (open_ := [number for number, hits in enumerate(found) if hits is None]):
+                break
+            scores, places = self._candidates(state, queries[open_].astype(np.float32), width, among)
             for number, row_scores, row_places in zip(open_, scores, places, strict=True):
-                hits = _hits(state, queries[number], row_places[row_places >= 0], k, hide_duplicates)
-                all_seen = wanted == count or row_places[-1] < 0
+                hits = _hits(state, queries[number], row_places, k, hide_duplicates)
                 # Ties that reach beyond the candidates: without the rest of them, which to name would be chance.
-                if all_seen or (len(hits) == k and row_scores[-1] < hits[-1].score_cos - near_tie_cos):
+                if width == count or (len(hits) == k and row_scores[-1] < hits[-1].score_cos - near_tie_cos):
                     found[number] = hits
-            wanted = min(count, wanted * 4)
-        return [hits for hits in found if hits is not None]
+        return [
+            _hits_of_all(state, queries[number], among, k, hide_duplicates) if hits is None else hits
+            for number, hits in enumerate(found)
+        ]
 
     def save(self, directory: str | os.PathLike[str]) -> None:
-        """Write the index to a folder; an LRSCLIP index that is there counts until the new one is complete.
+        """Write the index to a folder; an LRSCLIP index that is there counts until this one takes its place.
 
         Raises:
             IndexDamagedError: the folder cannot be written to, or holds another program's manifest.json.
         """
-        with self._changing:
-            manifest = write_index(Path(directory), self._state.data, self._state.manifest)
-            self._state = replace(self._state, manifest=manifest)
+        directory = Path(directory)
+        require_room(directory)
+        with self._changing, directory_lock(directory, None):
+            self._on_disk = write_index(directory, self._state.data, self._state.manifest)
+            self._state = replace(self._state, manifest=self._on_disk)
 
     def add(
         self,
@@ -204,54 +212,84 @@ class TileIndex:
             source: the tiles.
             bundle: the model that built the index.
             directory: the index's folder: finished tiles are kept there as in `build_index`, and the index is saved
-                there at the end. None: in memory only, until `save`.
+                there at the end, on top of what other processes saved there since. None: in memory only, until `save`.
             batch_size: tiles per call of the encoder.
             progress: called with tiles done and tiles in all.
             stop: set it to end early; the index then is as it was.
 
         Raises:
-            IndexMismatchError: another model built the index.
+            IndexMismatchError: another model built the index, or the folder's index was changed by another process
+                while this one had changes that are in memory only.
             TileSourceError: ids clash, or no picture can be read.
             Cancelled: stop was set.
             IndexDamagedError: the folder cannot be written to.
             IndexArgumentError: batch_size is below one.
         """
         model, pace = self._state.manifest.model, Pace(batch_size, progress, stop)
-        model.require(bundle, "the index")
+        model.require(ModelMark.of(bundle), "the index")
         if directory is None:
-            self._take_in(source, bundle, None, pace)
+            self._change(None, lambda data: refresh(data, source, bundle, parts=None, pace=pace))
             return
-        with directory_lock(Path(directory), stop):
-            parts = PartStore(Path(directory), model, source.spec)
-            self._take_in(source, bundle, parts, pace)
-            self.save(directory)
-            parts.clear()
+        parts = PartStore(Path(directory), model, source.spec)
+        self._change(Path(directory), lambda data: refresh(data, source, bundle, parts=parts, pace=pace), stop, parts)
 
     def remove(self, source_spec: str, *, directory: str | os.PathLike[str] | None = None) -> None:
         """Drop a source's tiles. Searches go on meanwhile.
 
         Args:
             source_spec: its address, as the manifest has it.
-            directory: the index's folder, where the rest is saved; None: in memory only, until `save`.
+            directory: the index's folder, where the rest is saved, with what other processes saved there since; None:
+                in memory only, until `save`.
 
         Raises:
             IndexArgumentError: there is no such source, or it is the only one.
+            IndexMismatchError: as for `add`.
             IndexDamagedError: the folder cannot be written to.
         """
-        with self._changing:
-            state = self._state
-            data = without(state.data, source_spec)
-            self._state = _state(data, new_manifest(data, state.manifest.model))
-        if directory is not None:
-            with directory_lock(Path(directory), None):
-                self.save(directory)
+        self._change(None if directory is None else Path(directory), lambda data: without(data, source_spec))
 
-    def _take_in(self, source: TileSource, bundle: ImageEncoder, parts: PartStore | None, pace: Pace) -> None:
+    def _change(
+        self,
+        directory: Path | None,
+        change: Callable[[IndexData], IndexData],
+        stop: threading.Event | None = None,
+        parts: PartStore | None = None,
+    ) -> None:
+        """Change the index in memory, or in a folder under its lock and then in memory."""
+        if directory is not None:
+            require_room(directory)
         with self._changing:
-            state = self._state
-            data = refresh(state.data, source, bundle, parts=parts, pace=pace)
-            if data is not state.data:
-                self._state = _state(data, new_manifest(data, state.manifest.model))
+            if directory is None:
+                data = change(self._state.data)
+                if data is not self._state.data:
+                    self._state = _state(data, new_manifest(data, self._state.manifest.model))
+                return
+            with directory_lock(directory, stop):
+                manifest, before = self._latest(directory)
+                data, old = change(before), manifest.vectors_sha256
+                if data is not before:
+                    manifest = new_manifest(data, manifest.model)
+                if not manifest.vectors_sha256 or not has_index(directory):
+                    manifest = write_index(directory, data, manifest)
+                if parts is not None:
+                    parts.clear()
+            if old and old != manifest.vectors_sha256:
+                forget_kept(old)
+            self._on_disk = manifest
+            if data is not self._state.data or manifest != self._state.manifest:
+                self._state = _state(data, manifest)
+
+    def _latest(self, directory: Path) -> tuple[Manifest, IndexData]:
+        """The index in memory, or the one in the folder where another process has changed that since."""
+        state = self._state
+        if not has_index(directory) or (there := read_manifest(directory)) == self._on_disk:
+            return state.manifest, state.data
+        if not state.manifest.vectors_sha256:
+            raise IndexMismatchError(
+                f"the index in {directory} is not the one that this one, with its changes in memory, came from "
+                f"(it was saved {there.created}); load it again and repeat the changes with directory="
+            )
+        return read_index(directory, state.manifest.model)
 
     def _candidates(
         self, state: _State, queries: NDArray[np.float32], k: int, among: NDArray[np.int64] | None
@@ -265,8 +303,7 @@ class TileIndex:
 
 def _state(data: IndexData, manifest: Manifest) -> _State:
     plan = plan_of(len(data.rows), manifest.model.dimension)
-    # In the cache and not beside the vectors: FAISS does not guard its own files against forgery.
-    kept = user_cache() / "search" / f"{manifest.vectors_sha256}-{plan.kind}.faiss" if manifest.vectors_sha256 else None
+    kept = kept_path(manifest.vectors_sha256, plan.kind) if manifest.vectors_sha256 else None
     engine = Engine(data.vectors, plan, kept)
     place = {row.tile.tile_id: number for number, row in enumerate(data.rows)}
     return _State(data, manifest, place, engine, _gpu_copy(engine.index) if plan.kind == "flat" else None)
@@ -304,13 +341,31 @@ def _unit_queries(vectors: ArrayLike, model: ModelMark) -> NDArray[np.float64]:
 def _hits(
     state: _State, query: NDArray[np.float64], places: NDArray[np.int64], k: int, hide_duplicates: bool
 ) -> list[Hit]:
-    vectors = unit(state.data.vectors[places])
-    candidates = vectors.astype(np.float64)  # (c, D)
-    # einsum and not @: it sums every row in the same order, so equal vectors get equal scores to the last bit.
-    scores = np.clip(np.einsum("cd,d->c", candidates, query), -1.0, 1.0).astype(np.float32)
+    scores = np.empty(len(places), np.float32)
+    for start in range(0, len(places), _SCORED_AT_ONCE):
+        some = unit(state.data.vectors[places[start : start + _SCORED_AT_ONCE]]).astype(np.float64)
+        # einsum and not @: it sums every row in the same order, so equal vectors get equal scores to the last bit.
+        scores[start : start + _SCORED_AT_ONCE] = np.clip(np.einsum("cd,d->c", some, query), -1.0, 1.0)
     best = np.lexsort((places, -scores))
-    best = best[distinct(vectors[best], k)] if hide_duplicates else best[:k]
+    best = best[distinct(unit(state.data.vectors[places[best]]), k)] if hide_duplicates else best[:k]
     rows = state.data.rows
     return [
         Hit(rows[places[number]].tile.tile_id, float(scores[number]), rank) for rank, number in enumerate(best, start=1)
     ]
+
+
+def _hits_of_all(
+    state: _State, query: NDArray[np.float64], among: NDArray[np.int64] | None, k: int, hide_duplicates: bool
+) -> list[Hit]:
+    """The hits among all rows that may be found, however many are tied: those near the last one are looked at alone."""
+    scores = state.engine.scores(query[None].astype(np.float32), among)[0]
+    count, tie_cos = len(scores), NEAR_TIE_COS["flat"]
+    wanted = min(count, 4 * k + _MARGIN) if hide_duplicates else k
+    while True:
+        least = np.partition(scores, count - wanted)[count - wanted]
+        near = np.flatnonzero(scores >= least - 2 * tie_cos)
+        hits = _hits(state, query, near if among is None else among[near], k, hide_duplicates)
+        # What was left out scores less than `least` by more than any rounding.
+        if len(near) == count or (len(hits) == k and hits[-1].score_cos >= least - tie_cos):
+            return hits
+        wanted = min(count, 4 * wanted)

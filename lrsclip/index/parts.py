@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from lrsclip.errors import Cancelled
 from lrsclip.files import write_atomically
 from lrsclip.index.data import ModelMark, Row, Skipped, row_from_dict, row_to_dict
-from lrsclip.index.disk import writing_to
+from lrsclip.index.disk import LOCK, writing_to
 
 # Seconds of work that a kill may cost. Smaller means more files, larger means more lost.
 PART_SECONDS = 2.0
@@ -153,7 +153,7 @@ def directory_lock(directory: Path, stop: threading.Event | None) -> Iterator[No
         Cancelled: stop was set while waiting.
         IndexDamagedError: the folder cannot be written to.
     """
-    lock = FileLock(directory / "build.lock")
+    lock = FileLock(directory / LOCK)
     with writing_to(directory):
         directory.mkdir(parents=True, exist_ok=True)
         while not lock.is_locked:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lrsclip.errors import Cancelled, TileSourceError
-from lrsclip.index.data import ImageEncoder, IndexArgumentError, IndexData, Row, Skipped
+from lrsclip.index.data import ImageEncoder, IndexArgumentError, IndexData, Row, Skipped, build_command
 from lrsclip.index.encode import encode_tiles, fingerprint_of
 from lrsclip.index.parts import Encoded, PartStore
 from lrsclip.tiles.source import TileSource
@@ -48,8 +48,14 @@ class Pace:
             self.progress(done, total)
 
 
-def is_current(data: IndexData, source: TileSource) -> bool:
-    """Whether an index holds exactly the source's readable tiles, in their order and in their present state."""
+def is_current(data: IndexData, source: TileSource, *, retry: bool = True) -> bool:
+    """Whether an index holds exactly the source's readable tiles, in their order and in their present state.
+
+    Args:
+        data: the index's.
+        source: the tiles.
+        retry: whether skipped tiles whose state the source cannot tell count as changed: they may be readable by now.
+    """
     listed = _listing(source)
     bad = {one.tile_id: one.fingerprint for one in data.skipped if one.source_spec == source.spec}
     good = [(row.tile.tile_id, row.fingerprint) for row in data.rows if row.source_spec == source.spec]
@@ -57,6 +63,7 @@ def is_current(data: IndexData, source: TileSource) -> bool:
         source.spec in data.source_specs
         and good == [pair for pair in listed.items() if pair[0] not in bad]
         and bad == {tile_id: mark for tile_id, mark in listed.items() if tile_id in bad}
+        and not (retry and None in bad.values())
     )
 
 
@@ -213,5 +220,5 @@ def _refuse_clashes(data: IndexData | None, source: TileSource, listed: dict[str
     if clash:
         raise TileSourceError(
             f"{len(clash)} tile ids of {source.spec} are in the index already from {clash[0].source_spec}, for "
-            f"instance {clash[0].tile.tile_id!r}; index the folder above both instead, or rename the files"
+            f"instance {clash[0].tile.tile_id!r}; build a second index of it in another folder (`{build_command()}`)"
         )

@@ -5,10 +5,9 @@ from __future__ import annotations
 import glob
 import math
 import threading
+from collections import OrderedDict
 from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -85,8 +84,7 @@ class GeoTiffTiles:
             for x in starts(raster.width, tile_px, overlap_px)
         }
         self._lock = threading.Lock()  # a rasterio data set may be read by one thread at a time
-        self._close = ExitStack()
-        self._open = lru_cache(maxsize=_OPEN_RASTERS)(self._opened)
+        self._held: OrderedDict[Path, rasterio.DatasetReader] = OrderedDict()
 
     @classmethod
     def from_spec(cls, address: str, options: Mapping[str, str]) -> GeoTiffTiles:
@@ -163,8 +161,14 @@ class GeoTiffTiles:
             )
         return self._corners[tile_id]
 
-    def _opened(self, path: Path) -> rasterio.DatasetReader:
-        return self._close.enter_context(rasterio.open(path))
+    def _open(self, path: Path) -> rasterio.DatasetReader:
+        """The raster, opened or held open; the one that was read longest ago is closed for it."""
+        if path not in self._held:
+            if len(self._held) == _OPEN_RASTERS:
+                self._held.popitem(last=False)[1].close()
+            self._held[path] = rasterio.open(path)
+        self._held.move_to_end(path)
+        return self._held[path]
 
 
 class _naming:

@@ -41,7 +41,8 @@ _MOST_LATITUDE = 85.0511
 _MOST_ZOOM = 22
 _MOST_BYTES, _MOST_PX = 4_000_000, 1024
 _WORKERS, _ATTEMPTS, _MOST_WAIT_S = 4, 4, 30.0
-_GIVE_UP_AFTER = 8  # failures before anything at all was fetched
+_GIVE_UP_AFTER = 8  # refusals before anything at all was fetched
+_GIVE_UP_AFTER_ABSENT = 64  # tiles that are not there, likewise
 
 
 class Place(BaseModel):
@@ -225,7 +226,9 @@ class PlaceTiles:
         """
         stop = stop or threading.Event()
         missing = [name for name in self._ids if not self._file(name).is_file() and name not in self._failed]
-        done, got = len(self) - len(missing), 0
+        done = len(self) - len(missing)
+        got = any(self._file(name).is_file() for name in self._ids)
+        refused = absent = 0
         queue = iter(missing)
         with ThreadPoolExecutor(_WORKERS) as pool:
             running: set[Future[None]] = set()
@@ -235,23 +238,33 @@ class PlaceTiles:
                     while len(running) < _WORKERS and (name := next(queue, None)) is not None:
                         running.add(pool.submit(self._bring, name, stop))
                     if not running:
+                        if missing and not got:
+                            raise TileSourceError(f"nothing can be fetched: {next(iter(self._failed.values()))}")
                         return
                     ended, running = wait(running, return_when=FIRST_COMPLETED)
                     for job in ended:
                         fault = job.exception()
                         if isinstance(fault, PictureError):
-                            if not got and len(self._failed) >= min(_GIVE_UP_AFTER, len(self)):
+                            refused += isinstance(fault, _RefusedError)
+                            absent += not isinstance(fault, _RefusedError)
+                            # A service knows many places not at all, so what is not there counts for less.
+                            if not got and (refused >= _GIVE_UP_AFTER or absent >= _GIVE_UP_AFTER_ABSENT):
                                 raise TileSourceError(f"nothing can be fetched: {fault}") from fault
                         elif fault is not None:
                             raise fault
                         else:
-                            got += 1
+                            got = True
                     done += len(ended)
                     if progress is not None:
                         progress(done, len(self))
             except BaseException:
                 stop.set()  # what still waits for its turn ends now
                 raise
+
+    def fingerprint(self, tile_id: str) -> str:
+        """Changes when a tile that could not be fetched is there after all, so that an index takes it in."""
+        self._check(tile_id)
+        return "kept" if self._file(tile_id).is_file() else "missing"
 
     def _bring(self, tile_id: str, stop: threading.Event | None) -> None:
         """Fetch one tile and keep it."""
@@ -264,6 +277,8 @@ class PlaceTiles:
             answer = fetch(url, most_bytes=_MOST_BYTES)
             if answer.status == 429 or answer.status >= 500:
                 raise _BusyError(f"the server answers {answer.status}", answer.retry_after_s)
+            if answer.status in (401, 403):
+                raise _RefusedError(f"the server refuses {name} (it answers {answer.status})")
             if answer.status != 200:
                 raise PictureError(f"{name} is not there (the server answers {answer.status})")
             return _checked(answer.content, name)
@@ -288,7 +303,7 @@ class PlaceTiles:
             raise
         except FetchError as error:
             self._failed[tile_id] = f"{name} cannot be fetched: {error}; open the place again to try once more"
-            raise PictureError(self._failed[tile_id]) from error
+            raise _RefusedError(self._failed[tile_id]) from error
         except OSError as error:
             raise TileSourceError(f"cannot write to {user_cache()} ({error}); set LRSCLIP_CACHE") from error
 
@@ -317,6 +332,10 @@ class PlaceTiles:
         return zoom, x, y
 
 
+class _RefusedError(PictureError):
+    """The server lets nobody have the tile, or does not answer."""
+
+
 class _BusyError(FetchError):
     """The server asks for patience."""
 
@@ -340,7 +359,13 @@ def provider_of(service: str, zoom: int) -> TileProvider:
     """
     if "{" in service or "//" in service:
         if not all(mark in service for mark in ("{z}", "{x}", "{y}")):
-            raise TileSourceError(f"the address {service!r} lacks one of {{z}}, {{x}} and {{y}}")
+            raise TileSourceError(
+                f"the address {service!r} lacks one of {{z}}, {{x}} and {{y}}; write an & in it as %26"
+            )
+        if "{" in (rest := re.sub(r"\{[zxysr]\}", "", service)) or "}" in rest:
+            raise TileSourceError(
+                f"the address {service!r} has braces beside {{z}}, {{x}}, {{y}}, {{s}} and {{r}}; fill them in"
+            )
         if not service.startswith(("http://", "https://")):
             raise AddressError(f"{service!r} is no web address; it must begin with http:// or https://")
         return TileProvider(url=service, name=service.split("/")[2], attribution=service.split("/")[2])

@@ -78,6 +78,23 @@ def test_every_kind_finds_the_nearest_of_those_that_may_be_found(
     assert recall >= {"flat": 1.0, "fp16": 0.97, "hnsw": 0.9, "ivf": 0.85}[kind]
 
 
+@pytest.mark.parametrize("kind", ["hnsw", "ivf"])
+def test_what_lies_far_from_the_query_is_found_where_nothing_else_may_be(
+    kind: EngineKind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "_EXACT_ROWS", 100)
+    monkeypatch.setattr(engine, "_CHUNK", 700)
+    vectors = clustered(6000, 32)
+    query = unit(vectors[:1])
+    scores = (query @ unit(vectors).T)[0]
+    far = np.sort(np.argsort(scores)[:1800]).astype(np.int64)
+    found = Engine(vectors, PLANS[kind]).search(query, 12, far)[1][0]
+    best = far[np.argsort(-scores[far])[:12]]
+    assert len(set(found.tolist()) & set(best.tolist())) >= 11  # float16 may change the last one
+    every = Engine(vectors, PLANS[kind]).search(query, len(vectors))[1][0]
+    assert sorted(every.tolist()) == list(range(len(vectors)))
+
+
 def test_an_approximate_index_is_built_once_and_a_damaged_file_built_anew(tmp_path: Path) -> None:
     vectors, kept = clustered(3000, 16), tmp_path / "search" / "x.faiss"
     first = Engine(vectors, PLANS["ivf"], kept)

@@ -140,3 +140,14 @@ def test_real_rasters() -> None:
         tile = source.tile(tile_id)
         assert tile.middle_lonlat is not None
         assert np.asarray(source.picture(tile_id)).std() > 3
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="no /proc to count open files in")
+def test_few_rasters_are_held_open(tmp_path: Path) -> None:
+    for number in range(20):
+        write_raster(tmp_path / f"{number:02d}.tif", np.full((3, 64, 64), 90, np.uint8))
+    source = GeoTiffTiles(str(tmp_path / "*.tif"), tile_px=64)
+    for tile_id in source.tile_ids() * 2:
+        source.picture(tile_id)
+    links = [link.readlink() for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+    assert 0 < sum(link.is_relative_to(tmp_path) for link in links) <= 8

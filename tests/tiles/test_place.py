@@ -82,7 +82,7 @@ def test_a_server_that_fails_stalls_and_lies_costs_single_tiles(server: TileServ
 def test_requests_keep_their_distance(server: TileServer) -> None:
     open_source(f"{SMALL}?service={server.url}&per_second=20").prepare()  # type: ignore[attr-defined]
     gaps = np.diff(sorted(server.times_s))
-    assert len(server.times_s) / (max(server.times_s) - min(server.times_s)) < 25
+    assert (len(server.times_s) - 1) / (max(server.times_s) - min(server.times_s)) < 25
     assert gaps.mean() > 0.04
 
 
@@ -200,3 +200,37 @@ def test_addresses_that_may_not_be_asked(url: str, monkeypatch: pytest.MonkeyPat
     monkeypatch.delenv(web.ALLOW_PRIVATE, raising=False)
     with pytest.raises(AddressError):
         web.fetch(url, most_bytes=100)
+
+
+def test_a_place_whose_north_is_unknown_to_the_service_opens_and_opens_again(server: TileServer) -> None:
+    names = opened(server, "place:37.76,-122.45,1.5km@16").tile_ids()
+    server.moods.update(dict.fromkeys(names[:12], "missing"))
+    for _ in range(2):  # the second time all that is still missing is missing for good
+        source = opened(server, "place:37.76,-122.45,1.5km@16")
+        source.prepare()
+        assert all(source.picture(name) for name in names[12:])
+
+
+def test_a_place_that_the_service_does_not_know_at_all_says_so(server: TileServer) -> None:
+    source = opened(server)
+    server.moods.update(dict.fromkeys(source.tile_ids(), "missing"))
+    with pytest.raises(TileSourceError, match=r"nothing can be fetched.*404"):
+        source.prepare()
+
+
+def test_a_tile_that_comes_later_changes_its_mark(server: TileServer) -> None:
+    first = opened(server).tile_ids()[0]
+    server.moods[first] = "missing"
+    source = opened(server)
+    source.prepare()
+    assert source.fingerprint(first) == "missing"
+    server.moods.clear()
+    again = opened(server)
+    again.prepare()
+    assert again.fingerprint(first) == "kept"
+
+
+@pytest.mark.parametrize("more", ["?k={apikey}", "?{", "/{x:>99999999}"])
+def test_other_braces_in_an_address_are_refused(more: str) -> None:
+    with pytest.raises(TileSourceError, match="braces"):
+        open_source(f"{SMALL}?service=https://tiles.example.com/{{z}}/{{x}}/{{y}}{more}")
