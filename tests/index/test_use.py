@@ -276,7 +276,7 @@ def test_add_takes_in_another_source(folder: Path, tmp_path: Path, recorder: Rec
 def test_add_refuses_equal_ids_and_stays_as_it_was(folder: Path, tmp_path: Path, recorder: Recorder) -> None:
     index = build_index(open_source(str(folder)), recorder, tmp_path / "index")
     before = index.manifest
-    with pytest.raises(TileSourceError, match=r"1 tile ids.*'19\.png'.*folder above both"):
+    with pytest.raises(TileSourceError, match=r"1 tile ids.*'19\.png'.*build a second index"):
         index.add(open_source(str(paint(tmp_path / "other", range(19, 25)))), recorder)
     stop = threading.Event()
     stop.set()
