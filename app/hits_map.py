@@ -103,6 +103,7 @@ def hits_document(state: AppState, hits: Sequence[Hit], found: bool) -> str:
     """The map's whole HTML document."""
     mosaic = mosaic_of(state)
     west, south, east, north = mosaic.box
+    shown = [(hit, box) for hit in hits[:_SHOWN_HITS] if (box := box_of(state.index.tile(hit.tile_id)))]
     view = folium.Map(tiles=None, zoom_snap=0, zoom_delta=0.5, attribution_control=False)
     view.default_js, view.default_css = [], []
     view.options.update(max_zoom=19)
@@ -112,14 +113,19 @@ def hits_document(state: AppState, hits: Sequence[Hit], found: bool) -> str:
         )
         ground.add_to(view)
     view.fit_bounds([[south, west], [north, east]])
-    view.add_child(
-        _Flight([_shown(state, hit, found) for hit in hits[:_SHOWN_HITS] if box_of(state.index.tile(hit.tile_id))])
-    )
+    view.add_child(_Flight([_shown(state, hit, _beside(box, (west + east) / 2), found) for hit, box in shown]))
     return whole_document(view, "hits_map.js")
 
 
-def _shown(state: AppState, hit: Hit, found: bool) -> dict[str, object]:
-    west, south, east, north = box_of(state.index.tile(hit.tile_id)) or (0, 0, 0, 0)
+def _beside(box: Box, longitude: float) -> Box:
+    """A box turned around the Earth to where it is nearest to a longitude, across the date line if need be."""
+    west, south, east, north = box
+    turn = 360 * round(((west + east) / 2 - longitude) / 360)
+    return west - turn, south, east - turn, north
+
+
+def _shown(state: AppState, hit: Hit, box: Box, found: bool) -> dict[str, object]:
+    west, south, east, north = box
     picture = data_url(thumbnail(state, hit.tile_id), "JPEG") if found and hit.rank <= _SHARP_HITS else ""
     return {
         "tile": hit.tile_id,
@@ -134,8 +140,16 @@ def mosaic_of(state: AppState) -> Mosaic:
     return _MOSAICS.get((state.source.spec, state.index.manifest.created), lambda: _mosaic(state))
 
 
+def _width(boxes: dict[str, Box]) -> float:
+    return max(box[2] for box in boxes.values()) - min(box[0] for box in boxes.values())
+
+
 def _mosaic(state: AppState) -> Mosaic:
     boxes = {tile_id: box for tile_id in state.tile_ids() if (box := box_of(state.index.tile(tile_id)))}
+    first = next(iter(boxes.values()))[0]
+    turned = {tile_id: _beside(box, first) for tile_id, box in boxes.items()}
+    if _width(turned) < _width(boxes):  # they lie on both sides of the date line
+        boxes = turned
     west, south = min(b[0] for b in boxes.values()), min(b[1] for b in boxes.values())
     east, north = max(b[2] for b in boxes.values()), max(b[3] for b in boxes.values())
     # A degree of longitude is shorter than one of latitude.

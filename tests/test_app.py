@@ -21,15 +21,16 @@ import lrsclip
 from app import cli, colours, folium_map, words
 from app.classify import RSICD_LABELS, lines_of, score_classes
 from app.meter import token_report
-from app.pictures import shrunk, thumbnail, uploaded
-from app.search import EXAMPLES, find
+from app.pictures import shrunk, thumbnail, tile_picture, uploaded
+from app.search import EXAMPLES, find, first_tiles
 from app.state import AppState, Recent, Stops
+from app.strip import spread
 from lrsclip.checkpoint import write_checkpoint
 from lrsclip.classify import class_prototypes, classify
-from lrsclip.errors import PictureError, TextError
+from lrsclip.errors import PictureError, TextError, TileSourceError
 from lrsclip.index import Hit
 from lrsclip.localize import Heatmap, WindowMemory, localize
-from lrsclip.tiles import Tile
+from lrsclip.tiles import Tile, open_source
 from tests.app_parts import KINDS, PER_KIND, draw_tile, make_state, running
 
 NASTY = '<img src=x onerror="alert(1)">&\'"'
@@ -131,6 +132,26 @@ def test_bars_show_the_best_and_account_for_the_rest(state: AppState) -> None:
     assert "<img" not in shown
     percents = [float(p) for p in re.findall(r"([\d.]+) %", visible(shown))]
     assert sum(percents) == pytest.approx(100, abs=0.5)
+
+
+# an index with a second source
+
+
+def test_tiles_of_another_source_in_the_index_are_not_shown(tmp_path: Path) -> None:
+    state = make_state(tmp_path)
+    own = state.tile_ids()
+    (tmp_path / "other").mkdir()
+    for seed in range(3):
+        draw_tile("harbour", 20 + seed).save(tmp_path / "other" / f"0-other{seed}.png")
+    state.index.add(open_source(str(tmp_path / "other")), state.bundle, directory=tmp_path / "index")
+    assert len(state.index) == len(own) + 3
+    found = find(state, "a harbour", 60).hits
+    assert sorted(hit.tile_id for hit in found) == sorted(own)
+    shown = [hit.tile_id for hit in (*found, *first_tiles(state).hits)] + list(spread(state).tile_ids)
+    assert all(thumbnail(state, tile_id) for tile_id in shown)
+    with pytest.raises(TileSourceError, match="of another collection") as caught:
+        tile_picture(state, "0-other1.png")
+    assert str(tmp_path) not in str(caught.value)
 
 
 # classification

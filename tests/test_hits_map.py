@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from playwright.sync_api import expect, sync_playwright
 
 import lrsclip
-from app.hits_map import box_of, has_places, hits_frame, mosaic_of
+from app.hits_map import box_of, has_places, hits_document, hits_frame, mosaic_of
 from app.search import find, first_tiles
 from app.state import AppState
 from lrsclip.index import build_index
@@ -37,6 +39,31 @@ def test_a_tile_has_a_box_where_its_place_is_known() -> None:
     assert (west + east) / 2 == pytest.approx(10)
     assert (east - west) / 2 == pytest.approx(north - south, rel=0.01)  # a degree of longitude is half as long at 60 N
     assert box_of(Tile("a", 8, 8)) is None
+
+
+@pytest.mark.parametrize("first", [179.9, -179.9])
+def test_a_tile_on_the_date_line_is_not_as_wide_as_the_world(first: float) -> None:
+    outline = ((first, 5.0), (-first, 5.0), (-first, 4.0), (first, 4.0))
+    west, south, east, north = box_of(Tile("a", 8, 8, footprint_lonlat=outline)) or (0, 0, 0, 0)
+    assert (south, north) == (4.0, 5.0)
+    assert (west, east) == (pytest.approx(first - 0.1 - math.copysign(0.1, -first)), pytest.approx(west + 0.2))
+
+
+def test_tiles_on_both_sides_of_the_date_line_lie_beside_each_other(tmp_path: Path) -> None:
+    for number, longitude in enumerate(("179.9990", "-179.9990")):
+        folder = tmp_path / "tiles"
+        folder.mkdir(exist_ok=True)
+        Image.new("RGB", (64, 64), (90 * number, 90, 90)).save(folder / f"{longitude}_-16.5.png")
+    source, bundle = open_source(str(tmp_path / "tiles")), lrsclip.random_model()
+    state = AppState(bundle, build_index(source, bundle, tmp_path / "index"), source)
+    west, _, east, _ = mosaic_of(state).box
+    assert east - west < 0.01
+    bounds = re.findall(
+        r'"bounds": \[\[[-\d.]+, ([-\d.]+)\], \[[-\d.]+, ([-\d.]+)\]\]',
+        hits_document(state, first_tiles(state).hits, found=False),
+    )
+    assert len(bounds) == 2
+    assert all(west <= float(a) < float(b) <= east for a, b in bounds)
 
 
 def test_tiles_without_a_place_have_no_map(tmp_path: Path) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -49,3 +52,64 @@ def vectors_of(index: TileIndex) -> NDArray[np.float32]:
 
 def contents(directory: Path) -> list[str]:
     return sorted(path.name.split("-")[0] for path in directory.iterdir())
+
+
+def run_python(script: str, *arguments: object) -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-c", script, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+
+
+# For scripts in which every write, rename and deletion is once the last thing that a process does.
+# A fork must not use torch, so a stand-in encodes, and the package is entered without its front door.
+KILL_TOOLS = """
+import itertools, os, shutil, signal, sys, traceback, types
+from pathlib import Path
+import numpy as np
+sys.modules["lrsclip"] = package = types.ModuleType("lrsclip")
+package.__path__ = [sys.argv[3]]
+from lrsclip.index import TileIndex, build_index, parts
+from lrsclip.tiles import open_source
+
+class Colours:
+    name, sha256, embed_dim, image_px = "colours", "colours", 3, 8
+    def encode_image(self, pictures):
+        means = np.stack([np.asarray(p, np.float32).mean((0, 1)) for p in pictures])
+        return means / np.linalg.norm(means, axis=1, keepdims=True)
+
+parts.PART_SECONDS = 0.0
+
+def in_fork(work):
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            work()
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stderr.flush()
+            os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+def killed_before(step, work):
+    steps = itertools.count()
+    def guarded(real):
+        def call(*args, **options):
+            if next(steps) == step:
+                if real is fsync:
+                    os.ftruncate(args[0], 10)  # what was not brought to the disk may be lost
+                os.kill(os.getpid(), signal.SIGKILL)
+            return real(*args, **options)
+        return call
+    fsync = os.fsync
+    for name in ("fsync", "replace", "unlink", "rmdir"):
+        setattr(os, name, guarded(getattr(os, name)))
+    work()
+"""

@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -24,7 +23,7 @@ from lrsclip.errors import Cancelled, IndexDamagedError, IndexMismatchError, Til
 from lrsclip.index import TileIndex, build_index, read_manifest
 from lrsclip.tiles import FolderTiles, Tile, open_source
 
-from .helpers import REPOSITORY, Recorder, contents, names, paint, vectors_of
+from .helpers import KILL_TOOLS, REPOSITORY, Recorder, contents, names, paint, run_python, vectors_of
 
 # Building
 
@@ -191,17 +190,6 @@ def test_broken_part_is_encoded_again(folder: Path, tmp_path: Path, recorder: Re
     assert index.tile_ids() == names(range(20))
 
 
-def run_python(script: str, *arguments: object) -> subprocess.Popen[str]:
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        [sys.executable, "-c", script, *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment,
-    )
-
-
 def wait_for(process: subprocess.Popen[str], wanted: Callable[[str], bool]) -> None:
     assert process.stdout is not None
     assert process.stderr is not None
@@ -243,24 +231,10 @@ def test_killed_build_goes_on_with_every_tile_once(folder: Path, tmp_path: Path,
     np.testing.assert_allclose(vectors_of(resumed), vectors_of(straight), atol=1e-3)
 
 
-# Every write, rename and deletion of a build is once the last thing that a process does; a fork of its own then builds
-# again. A fork must not use torch, so a stand-in encodes, and the package is entered without its front door.
-KILL_EVERYWHERE = """
-import itertools, os, shutil, signal, sys, traceback, types
-from pathlib import Path
-import numpy as np
-sys.modules["lrsclip"] = package = types.ModuleType("lrsclip")
-package.__path__ = [sys.argv[3]]
-from lrsclip.index import TileIndex, build_index, parts
-from lrsclip.tiles import open_source
-
-class Colours:
-    name, sha256, embed_dim, image_px = "colours", "colours", 3, 8
-    def encode_image(self, pictures):
-        means = np.stack([np.asarray(p, np.float32).mean((0, 1)) for p in pictures])
-        return means / np.linalg.norm(means, axis=1, keepdims=True)
-
-parts.PART_SECONDS = 0.0
+# Every step of a build on the disk is once its last; a fork of its own then builds again.
+KILL_EVERYWHERE = (
+    KILL_TOOLS
+    + """
 folder, base, model = Path(sys.argv[1]), Path(sys.argv[2]), Colours()
 fewer, more = base / "fewer", base / "more"
 build_index(open_source(str(folder)), model, fewer)
@@ -270,35 +244,6 @@ build_index(open_source(str(folder)), model, more)
 (folder / "1.png").unlink()
 source = open_source(str(folder))
 exact = model.encode_image([source.picture(t) for t in source.tile_ids()])
-
-def in_fork(work):
-    pid = os.fork()
-    if pid == 0:
-        status = 1
-        try:
-            work()
-            status = 0
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            sys.stderr.flush()
-            os._exit(status)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-
-def killed_before(step, directory):
-    steps = itertools.count()
-    def guarded(real):
-        def call(*args, **options):
-            if next(steps) == step:
-                if real is fsync:
-                    os.ftruncate(args[0], 10)  # what was not brought to the disk may be lost
-                os.kill(os.getpid(), signal.SIGKILL)
-            return real(*args, **options)
-        return call
-    fsync = os.fsync
-    for name in ("fsync", "replace", "unlink", "rmdir"):
-        setattr(os, name, guarded(getattr(os, name)))
-    build_index(source, model, directory, batch_size=2)
 
 def check(directory):
     build_index(source, model, directory, batch_size=2)
@@ -312,7 +257,7 @@ for start in (None, fewer, more):
         directory = base / f"{start and start.name}-{step}"
         if start is not None:
             shutil.copytree(start, directory)
-        status = in_fork(lambda: killed_before(step, directory))
+        status = in_fork(lambda: killed_before(step, lambda: build_index(source, model, directory, batch_size=2)))
         assert in_fork(lambda: check(directory)) == 0, directory
         shutil.rmtree(directory)
         if status == 0:
@@ -320,6 +265,7 @@ for start in (None, fewer, more):
             break
         assert status == -signal.SIGKILL, status
 """
+)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

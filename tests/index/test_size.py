@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ import lrsclip
 from lrsclip.errors import IndexDamagedError
 from lrsclip.index import IndexArgumentError, SearchFilter, TileIndex, build_index, engine
 from lrsclip.index import __main__ as shell
+from lrsclip.index import index as index_module
 from lrsclip.index.data import IndexData, ModelMark, Row
 from lrsclip.index.disk import new_manifest
 from lrsclip.index.engine import Engine, EngineKind, EnginePlan, plan_of, unit
@@ -239,3 +241,88 @@ def test_shell_adds_filters_and_removes(
     assert len(capsys.readouterr().out.splitlines()) == 4
     assert shell.main(["remove", directory, str(placed)]) == 0
     assert capsys.readouterr().out.startswith("20 tiles")
+
+
+@pytest.mark.parametrize("kind", ["hnsw", "ivf"])
+def test_an_approximate_search_gives_as_many_hits_as_there_are(
+    kind: EngineKind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Far from the query, and of a source too large to be searched one by one."""
+    monkeypatch.setattr(engine, "_EXACT_ROWS", 100)
+    monkeypatch.setattr(index_module, "plan_of", lambda _count, _dimension: PLANS[kind])
+    vectors = clustered(6000, 32)
+    query = unit(vectors[:1])
+    scores = (query @ unit(vectors).T)[0]
+    far = set(np.argsort(scores)[:1800].tolist())
+    rows = tuple(Row(Tile(f"t{n}", 8, 8), "folder:/far" if n in far else "folder:/near") for n in range(6000))
+    data = IndexData(rows, vectors, ("folder:/near", "folder:/far"), ())
+    index = TileIndex(data, new_manifest(data, ModelMark("m", "0" * 64, 32, 8)))
+    within = SearchFilter(source_specs=("folder:/far",))
+    for k in (12, 1800):
+        hits = index.search(query, k, within=within)[0]
+        assert len(hits) == k
+        assert {index.source_spec(hit.tile_id) for hit in hits} == {"folder:/far"}
+    best = max(far, key=lambda number: float(scores[number]))
+    assert index.search(query, 1, within=within)[0][0].score_cos == pytest.approx(float(scores[best]), abs=1e-6)
+    assert len(index.search(query, 6000)[0]) == 6000
+
+
+@pytest.mark.parametrize("hide_duplicates", [False, True])
+def test_many_equal_tiles_are_looked_at_in_one_pass(hide_duplicates: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors = clustered(9000, 32)
+    vectors[1000:8000] = vectors[1000]
+    rows = tuple(Row(Tile(str(n), 8, 8), "folder:/a") for n in range(9000))
+    data = IndexData(rows, vectors, ("folder:/a",), ())
+    index = TileIndex(data, new_manifest(data, ModelMark("m", "0" * 64, 32, 8)))
+    asked: list[int] = []
+    search = Engine.search
+
+    def counted(self: Engine, queries: NDArray[np.float32], k: int, among: NDArray[np.int64] | None = None) -> Any:
+        asked.append(k)
+        return search(self, queries, k, among)
+
+    monkeypatch.setattr(Engine, "search", counted)
+    query = unit(vectors[1000:1001])
+    hits = index.search(query, 5, hide_duplicates=hide_duplicates)[0]
+    assert max(asked) < 1000
+    if hide_duplicates:
+        order = np.argsort(-(query @ unit(vectors).T)[0], kind="stable")
+        others = [str(number) for number in order if not 1000 <= number < 8000]
+        assert [hit.tile_id for hit in hits] == ["1000", *others[:4]]
+    else:
+        assert [hit.tile_id for hit in hits] == ["1000", "1001", "1002", "1003", "1004"]
+
+
+def test_a_cache_that_cannot_be_written_costs_only_time(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "search").write_text("a file where the folder should be")
+    vectors = clustered(3000, 16)
+    made = Engine(vectors, PLANS["ivf"], tmp_path / "search" / "x.faiss")
+    assert made.search(unit(vectors[:1]), 1)[1].tolist() == [[0]]
+    assert "free space or allow writing" in caplog.text
+
+
+def test_a_kept_file_that_was_changed_is_not_believed(tmp_path: Path) -> None:
+    vectors, kept = clustered(3000, 16), tmp_path / "x.faiss"
+    Engine(vectors, PLANS["ivf"], kept)
+    forged = Engine(vectors[::-1].copy(), PLANS["ivf"], tmp_path / "y.faiss")
+    kept.write_bytes((tmp_path / "y.faiss").read_bytes())
+    assert forged.search(unit(vectors[:1]), 1)[1].tolist() == [[2999]]
+    assert Engine(vectors, PLANS["ivf"], kept).search(unit(vectors[:1]), 1)[1].tolist() == [[0]]
+
+
+def test_a_kept_file_goes_with_the_state_it_is_of(
+    folder: Path, tmp_path: Path, model: lrsclip.LRSCLIP, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LRSCLIP_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(index_module, "plan_of", lambda _count, _dimension: EnginePlan("hnsw"))
+    index = build_index(open_source(str(folder)), model, tmp_path / "index")
+
+    def kept() -> set[str]:
+        return {path.name.split("-")[0] for path in (tmp_path / "cache" / "search").iterdir()}
+
+    assert kept() == {index.manifest.vectors_sha256}
+    index.add(open_source(str(paint(tmp_path / "more", range(50, 52), "m"))), model, directory=tmp_path / "index")
+    assert kept() == {index.manifest.vectors_sha256}
+    paint(folder, range(20, 21))
+    index = build_index(open_source(str(folder)), model, tmp_path / "index")
+    assert kept() == {index.manifest.vectors_sha256}
