@@ -135,7 +135,9 @@ class Engine:
         found = np.empty((len(queries), count), np.float32)
         for start in range(0, count, _CHUNK):
             these = slice(start, start + _CHUNK) if among is None else among[start : start + _CHUNK]
-            found[:, start : start + _CHUNK] = queries @ unit(self._vectors[these]).T
+            some = self._vectors[these].astype(np.float32)
+            lengths = np.sqrt(np.einsum("nd,nd->n", some, some))  # divided by afterwards: that is one pass less
+            found[:, start : start + _CHUNK] = queries @ some.T / np.maximum(lengths, 1e-12)
         return found
 
     def _exact_search(

@@ -359,13 +359,22 @@ def _hits_of_all(
 ) -> list[Hit]:
     """The hits among all rows that may be found, however many are tied: those near the last one are looked at alone."""
     scores = state.engine.scores(query[None].astype(np.float32), among)[0]
-    count, tie_cos = len(scores), NEAR_TIE_COS["flat"]
-    wanted = min(count, 4 * k + _MARGIN) if hide_duplicates else k
+    places = np.arange(len(scores)) if among is None else among
+    tie_cos, wanted = NEAR_TIE_COS["flat"], min(len(scores), 4 * k + _MARGIN) if hide_duplicates else k
     while True:
-        least = np.partition(scores, count - wanted)[count - wanted]
+        last = int(np.argpartition(scores, len(scores) - wanted)[len(scores) - wanted])
+        least = float(scores[last])
         near = np.flatnonzero(scores >= least - 2 * tie_cos)
-        hits = _hits(state, query, near if among is None else among[near], k, hide_duplicates)
+        if len(near) > 2 * wanted:
+            # Mostly one picture many times over: after the first k rows of it, none can be a hit.
+            vectors = state.data.vectors.view(np.uint16)  # compared bit by bit, which is faster
+            equal = near[(vectors[places[near]] == vectors[places[last]]).all(axis=1)]
+            if len(equal) > k:
+                scores, places = np.delete(scores, equal[k:]), np.delete(places, equal[k:])
+                wanted = min(wanted, len(scores))
+                continue
+        hits = _hits(state, query, places[near], k, hide_duplicates)
         # What was left out scores less than `least` by more than any rounding.
-        if len(near) == count or (len(hits) == k and hits[-1].score_cos >= least - tie_cos):
+        if len(near) == len(scores) or (len(hits) == k and hits[-1].score_cos >= least - tie_cos):
             return hits
-        wanted = min(count, 4 * wanted)
+        wanted = min(len(scores), 4 * wanted)

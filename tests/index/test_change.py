@@ -97,6 +97,7 @@ def test_a_change_that_cannot_be_saved_is_none(
     monkeypatch.setattr(index_module, "write_index", full)
     with pytest.raises(IndexDamagedError, match="full"):
         index.add(more(tmp_path, "b"), recorder, directory=tmp_path / "index")
+    assert len(index) == index.manifest.count == 23
     with pytest.raises(IndexDamagedError, match="full"):
         index.remove(more(tmp_path, "a").spec, directory=tmp_path / "index")
     assert len(index) == index.manifest.count == 23
