@@ -20,7 +20,7 @@ from app.pictures import data_url, thumbnail
 from app.state import AppState, Recent
 from lrsclip.errors import LRSCLIPError
 from lrsclip.index import Hit
-from lrsclip.tiles import Tile
+from lrsclip.tiles import Tile, unwrapped
 
 MOSAIC_PX = 1536
 MOST_TILES = 4096
@@ -72,11 +72,7 @@ def box_of(tile: Tile) -> Box | None:
             return None
         across = _POINT_DEGREES / max(0.1, math.cos(math.radians(middle[1])))
         return middle[0] - across, middle[1] - _POINT_DEGREES, middle[0] + across, middle[1] + _POINT_DEGREES
-    first = tile.footprint_lonlat[0][0]
-    # Corners further than half the world from the first one lie beyond the date line, seen from there.
-    turns = [round((lon - first) / 360) for lon, _ in tile.footprint_lonlat]
-    east_west = [lon - 360 * turn for (lon, _), turn in zip(tile.footprint_lonlat, turns, strict=True)]
-    north_south = [lat for _, lat in tile.footprint_lonlat]
+    east_west, north_south = zip(*unwrapped(tile.footprint_lonlat), strict=True)
     return min(east_west), min(north_south), max(east_west), max(north_south)
 
 

@@ -118,7 +118,7 @@ def wire(
         except Cancelled:
             gr.Info("Stopped. What was fetched is kept: open it again to go on.")
             return gr.skip()
-        facts = collection_facts(state.source.spec, len(state.index), [s.reason for s in state.index.manifest.skipped])
+        facts = collection_facts(state.source.spec, state.tile_count, [s.reason for s in state.index.manifest.skipped])
         own = [] if state is collections.first else [state.source.spec]
         mine = list(dict.fromkeys([*mine, *own]))
         return facts, gr.Radio(_choices(collections, mine), value=own[0] if own else FIRST), mine

@@ -108,7 +108,7 @@ def _controls(state: AppState) -> Controls:
 
 def _results(state: AppState) -> Results:
     first = first_tiles(state)
-    summary = gr.HTML(collection_summary(len(state.tile_ids()), len(first.hits)))
+    summary = gr.HTML(collection_summary(state.tile_count, len(first.hits)))
     places = gr.HTML(hits_frame(state, first.hits, found=False), visible=has_places(state))
     gallery = gr.Gallery(
         [(thumbnail(state, hit.tile_id), None) for hit in first.hits],
@@ -129,7 +129,7 @@ def fresh(state: AppState) -> tuple[Any, ...]:
     first = first_tiles(state)
     gallery = gr.Gallery([(thumbnail(state, hit.tile_id), None) for hit in first.hits], selected_index=None)
     places = gr.HTML(hits_frame(state, first.hits, found=False), visible=has_places(state))
-    summary = collection_summary(len(state.tile_ids()), len(first.hits))
+    summary = collection_summary(state.tile_count, len(first.hits))
     return state.source.spec, first, summary, places, gallery, *_nothing_chosen()
 
 
@@ -170,7 +170,7 @@ def _wire_search(collections: Collections, page: SearchPage) -> None:
         state = collections.of(spec)
         found = find(state, text, int(count))
         shown = [(thumbnail(state, hit.tile_id), f"{hit.rank}  ·  {hit.score_cos:.3f}") for hit in found.hits]
-        summary = search_summary(found.hits, len(state.tile_ids()), found.text_ms, found.index_ms)
+        summary = search_summary(found.hits, state.tile_count, found.text_ms, found.index_ms)
         gallery = gr.Gallery(shown, selected_index=None)
         return found, summary, hits_frame(state, found.hits, found=True), gallery, *_nothing_chosen()
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from app.state import AppState, Collections
 from lrsclip.errors import LRSCLIPError, TileSourceError
 from lrsclip.index import build_index, default_cache_dir
-from lrsclip.tiles import Preparable, Tile, TileSource, open_source
+from lrsclip.tiles import Planned, Preparable, Tile, TileSource, open_source
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much is done, and how much there is to do."""
@@ -54,11 +55,12 @@ def look_up(collections: Collections, spec: str) -> Plan:
         TileSourceError: the address is none, or there are too many tiles.
     """
     source = open_source(spec, guest=collections.guests)
-    work = source.plan() if isinstance(source, Preparable) else ""
-    try:
-        first = source.tile(source.tile_ids()[0])
-    except (LRSCLIPError, IndexError):  # told when it is opened
-        first = None
+    work = source.plan() if isinstance(source, Planned) else ""
+    first = None
+    # one that has a plan and no preparation fetches a tile to tell of it
+    if isinstance(source, Preparable) or not work:
+        with suppress(LRSCLIPError, IndexError):  # told when it is opened
+            first = source.tile(source.tile_ids()[0])
     return Plan(source, first, work)
 
 

@@ -38,6 +38,11 @@ class AppState:
         """Whether the index holds tiles of other sources too, whose pictures are not to be had here."""
         return self.index.manifest.source_specs != (self.source.spec,)
 
+    @property
+    def tile_count(self) -> int:
+        """How many tiles of this source are indexed."""
+        return len(self.tile_ids()) if self.shares_index else len(self.index)
+
     def tile_ids(self) -> list[str]:
         """Ids of the indexed tiles of this source, in the order of the rows."""
         if not self.shares_index:

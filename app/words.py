@@ -19,7 +19,7 @@ _CONTEXT = 48  # characters left of a long stretch of plain text on either side 
 
 def header(state: AppState) -> str:
     """The page's head: name, claim, and what is loaded."""
-    tiles = len(state.index)
+    tiles = state.tile_count
     facts = (
         ("model", state.bundle.name),
         ("tiles", f"{tiles:,}"),

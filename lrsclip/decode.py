@@ -37,6 +37,7 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_SIDEWAYS = frozenset({5, 6, 7, 8})
 _STRETCH_PERCENTILES = (2.0, 98.0)
 _STRETCH_SAMPLE = 1_000_000
 
@@ -79,6 +80,12 @@ def orientation(picture: Image.Image) -> int:
     except DECODE_FAULTS:  # garbled metadata are common, and no reason to lose the picture
         return 1
     return asked if isinstance(asked, int) else 1
+
+
+def upright_size(picture: Image.Image) -> tuple[int, int]:
+    """Width and height in px as `read_picture` will show it."""
+    width, height = picture.size
+    return (height, width) if orientation(picture) in _SIDEWAYS else (width, height)
 
 
 def as_rgb(picture: Image.Image) -> Image.Image:

@@ -10,12 +10,15 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
+import ssl
+import string
+import threading
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 import httpcore
 
@@ -63,36 +66,37 @@ def fetch(url: str, *, most_bytes: int, most_s: float = 30.0) -> Fetched:
         AddressError: the address, or one it leads to, may not be asked.
         FetchError: nothing usable came back; worth trying again.
     """
-    deadline = time.monotonic() + most_s
+    _NOW.deadline = time.monotonic() + most_s
     for _ in range(_REDIRECTS + 1):
         _check_form(url)
         try:
-            answer = _get(url, most_bytes, deadline)
+            answer = _get(url, most_bytes)
         except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, OSError) as error:
             raise FetchError(f"{_host(url)} does not answer ({type(error).__name__}: {error})") from error
         if isinstance(answer, Fetched):
             return answer
-        url = urljoin(url, answer)
+        try:
+            url = urljoin(url, answer)
+        except ValueError as error:
+            raise AddressError(f"{_host(url)} redirects to {answer!r}, which is no web address") from error
     raise FetchError(f"{_host(url)} redirects more than {_REDIRECTS} times")
 
 
-def _get(url: str, most_bytes: int, deadline: float) -> Fetched | str:
+def _get(url: str, most_bytes: int) -> Fetched | str:
     """The answer, or where it says to go."""
     with _pool(private_allowed()).stream(
         "GET", url, headers={"User-Agent": _AGENT}, extensions={"timeout": _WAIT_S}
     ) as response:
         headers = {name.lower(): value.decode("latin-1") for name, value in response.headers}
         if response.status in (301, 302, 303, 307, 308) and b"location" in headers:
-            return headers[b"location"]
+            return quote(headers[b"location"].encode("latin-1"), safe=string.punctuation)
         body = bytearray()
         for part in response.iter_stream():
             body += part
             if len(body) > most_bytes:
                 raise FetchError(f"{_host(url)} sent more than {most_bytes:,} bytes")
-            if time.monotonic() > deadline:
-                raise FetchError(f"{_host(url)} took too long")
         wait = headers.get(b"retry-after", "")
-        return Fetched(response.status, bytes(body), float(wait) if wait.isdigit() else None)
+        return Fetched(response.status, bytes(body), float(wait) if wait.isdecimal() else None)
 
 
 def _check_form(url: str) -> None:
@@ -103,6 +107,10 @@ def _check_form(url: str) -> None:
         raise AddressError(f"{url!r} is no web address ({error})") from error
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise AddressError(f"{url!r} is no web address; it must begin with http:// or https://")
+    if not url.isascii():
+        raise AddressError(
+            f"{url!r} holds letters beyond ASCII; write a host in its xn-- form, and the rest with per cent signs"
+        )
     if parts.username or parts.password:
         raise AddressError(f"the address of {parts.hostname} holds a name or password; leave it out")
 
@@ -124,6 +132,45 @@ def is_public(address: str) -> bool:
 
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+
+
+class _Timed(httpcore.NetworkStream):
+    """A connection none of whose waits ends later than the fetch that it is used for.
+
+    httpcore's own limits are for a single wait, and a server that sends a byte now and then never reaches them.
+    """
+
+    def __init__(self, inner: httpcore.NetworkStream) -> None:
+        self._inner = inner
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        return self._inner.read(max_bytes, _left_s(timeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._inner.write(buffer, _left_s(timeout))
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        return _Timed(self._inner.start_tls(ssl_context, server_hostname, _left_s(timeout)))
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._inner.get_extra_info(info)
+
+
+def _left_s(timeout: float | None) -> float:
+    """The wait that was asked for, or what is left of this thread's fetch if that is less."""
+    left = _NOW.deadline - time.monotonic()
+    if left <= 0:
+        raise httpcore.ReadTimeout("it took too long")
+    return left if timeout is None else min(timeout, left)
+
+
+_NOW = threading.local()
+"""`deadline` of the fetch that a thread is at; connections go from one fetch to the next."""
 
 
 class _Guard(httpcore.NetworkBackend):
@@ -156,10 +203,10 @@ class _Guard(httpcore.NetworkBackend):
     def _first(self, addresses: Sequence[str], port: int, timeout: float | None, *rest: Any) -> httpcore.NetworkStream:
         for address in addresses[:-1]:
             try:
-                return self._inner.connect_tcp(address, port, timeout, *rest)
+                return _Timed(self._inner.connect_tcp(address, port, _left_s(timeout), *rest))
             except (httpcore.NetworkError, httpcore.TimeoutException):
                 continue  # a host without IPv6 still has its IPv4 address
-        return self._inner.connect_tcp(addresses[-1], port, timeout, *rest)
+        return _Timed(self._inner.connect_tcp(addresses[-1], port, _left_s(timeout), *rest))
 
     def connect_unix_socket(self, path: str, *_args: Any, **_options: Any) -> httpcore.NetworkStream:
         raise AddressError(f"{path} is a socket of this machine")

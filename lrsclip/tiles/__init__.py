@@ -7,15 +7,26 @@ picture files, rasters (`geotiff`), places on Earth (`place`), data sets (`hub`)
 
 from lrsclip.decode import read_picture
 from lrsclip.tiles.folder import FolderTiles
-from lrsclip.tiles.source import Fingerprinted, Preparable, Tile, TileSource, is_for_guests, open_source
+from lrsclip.tiles.source import (
+    Fingerprinted,
+    Planned,
+    Preparable,
+    Tile,
+    TileSource,
+    is_for_guests,
+    open_source,
+    unwrapped,
+)
 
 __all__ = [
     "Fingerprinted",
     "FolderTiles",
+    "Planned",
     "Preparable",
     "Tile",
     "TileSource",
     "is_for_guests",
     "open_source",
     "read_picture",
+    "unwrapped",
 ]

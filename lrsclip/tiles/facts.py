@@ -6,7 +6,7 @@ import json
 import logging
 import math
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from PIL import Image
 from PIL.ExifTags import GPS, IFD
@@ -38,11 +38,14 @@ def place_in_exif(picture: Image.Image) -> LonLat | None:
 
 
 def read_captions(folder: Path) -> dict[str, str]:
-    """File name to caption, from files `dataset*.json` in or beside the folder, in the layout of Karpathy's splits.
+    """Captions from files `dataset*.json` in or beside the folder, in the layout of Karpathy's splits.
+
+    They stand under the path that the file gives, and under the mere name where only one path ends in it.
 
     Such a file is an extra: one that is broken or of another layout is left out with a note in the log.
     """
     captions: dict[str, str] = {}
+    of_name: dict[str, set[str]] = {}
     for path in sorted([*folder.parent.glob("dataset*.json"), *folder.glob("dataset*.json")]):
         try:
             if path.stat().st_size > _MOST_BYTES:
@@ -51,10 +54,13 @@ def read_captions(folder: Path) -> dict[str, str]:
                 sentences = [" ".join(str(sentence["raw"]).split()) for sentence in row["sentences"]]
                 told = next((sentence for sentence in sentences if sentence.strip(" .")), None)
                 if told:
-                    captions[Path(str(row["filename"])).name] = told
+                    file = PurePosixPath(str(row["filename"]))
+                    captions[str(file)] = told
+                    of_name.setdefault(file.name, set()).add(str(file))
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             log.warning("%s is left out: no captions of the layout images[].sentences[].raw (%s)", path, error)
-    return captions
+    alone = {name: captions[min(files)] for name, files in of_name.items() if len(files) == 1}
+    return alone | captions
 
 
 def _degrees(parts: tuple[float, float, float]) -> float:

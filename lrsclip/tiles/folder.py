@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 import re
 import stat
+from collections import Counter
 from pathlib import Path
 
 from PIL import Image
 
-from lrsclip.decode import DECODE_FAULTS, FORMATS, orientation, read_picture, unreadable
+from lrsclip.decode import DECODE_FAULTS, FORMATS, read_picture, unreadable, upright_size
 from lrsclip.errors import PictureError, TileSourceError
 from lrsclip.tiles.facts import place_in_exif, place_in_name, read_captions
 from lrsclip.tiles.source import Tile
 
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"})
-_SIDEWAYS = frozenset({5, 6, 7, 8})
 _DIGITS = re.compile(r"(\d+)")
 
 
@@ -45,6 +45,7 @@ class FolderTiles:
             raise TileSourceError(f"{self.root} is a file; give the folder that holds it")
         self._paths = _scan(self.root)
         self._captions = read_captions(self.root)
+        self._names = Counter(path.name for path in self._paths.values())
 
     @property
     def spec(self) -> str:
@@ -69,14 +70,11 @@ class FolderTiles:
         path = self._path(tile_id)
         try:
             with Image.open(path, formats=FORMATS) as picture:
-                width_px, height_px = picture.size
+                width_px, height_px = upright_size(picture)
                 place = place_in_name(path) or place_in_exif(picture)
-                if orientation(picture) in _SIDEWAYS:
-                    width_px, height_px = height_px, width_px
         except DECODE_FAULTS as error:
             raise unreadable(tile_id, error) from error
-        caption = self._captions.get(path.name)
-        return Tile(tile_id, width_px, height_px, caption=caption, center_lonlat=place)
+        return Tile(tile_id, width_px, height_px, caption=self._caption(path), center_lonlat=place)
 
     def picture(self, tile_id: str) -> Image.Image:
         """Picture of one tile, upright and in mode RGB; see `read_picture`.
@@ -99,6 +97,14 @@ class FolderTiles:
         except OSError:
             return "gone"
         return f"{facts.st_size}-{facts.st_mtime_ns}"
+
+    def _caption(self, path: Path) -> str | None:
+        """What a caption file says of a picture by its path, or by its name if no other picture here is called so."""
+        parts = path.relative_to(self.root).parts
+        tails = ["/".join(parts[start:]) for start in range(len(parts))]
+        if self._names[path.name] > 1 and len(tails) > 1:
+            tails.pop()
+        return next((self._captions[tail] for tail in tails if tail in self._captions), None)
 
     def _listed(self, tile_id: str) -> Path:
         # Only listed ids are opened, so that an id from a browser cannot reach other files.

@@ -14,14 +14,15 @@ import numpy as np
 import rasterio
 from numpy.typing import NDArray
 from PIL import Image
+from rasterio._err import CPLE_BaseError  # what GDAL itself raises; published under no other name
 from rasterio.enums import ColorInterp
-from rasterio.errors import RasterioError
+from rasterio.errors import CRSError, RasterioError
 from rasterio.transform import xy
 from rasterio.warp import transform
 from rasterio.windows import Window
 
 from lrsclip.errors import PictureError, TileSourceError
-from lrsclip.tiles.source import Tile
+from lrsclip.tiles.source import Tile, unwrapped
 
 _SAMPLE_PX = 1024  # side of the decimated read that the stretch is taken from
 _PERCENTILES = (2.0, 98.0)
@@ -37,6 +38,7 @@ class _Raster:
     height: int
     bands: tuple[int, ...]
     stretch: tuple[tuple[float, float], ...] | None  # for each band what becomes black and white; None: 8 bits as is
+    palette: NDArray[np.uint8] | None  # (256, 3) where the one band numbers colours
 
 
 class GeoTiffTiles:
@@ -152,6 +154,8 @@ class GeoTiffTiles:
             there = data.dataset_mask(window=window) > 0
         if not there.any():
             raise PictureError(f"{tile_id} holds no data: it lies outside what the raster shows")
+        if raster.palette is not None:
+            values = raster.palette[values[0]].transpose(2, 0, 1)
         return _rgb(values, there, raster.stretch)
 
     def _listed(self, tile_id: str) -> tuple[_Raster, int, int]:
@@ -204,9 +208,20 @@ def _look_at(path: Path, name: str, wanted: tuple[int, ...] | None) -> _Raster:
                 raise TileSourceError(f"{path} has {data.count} bands, so there is no band {max(bands)}; choose others")
             eight_bit = all(data.dtypes[band - 1] == "uint8" for band in bands)
             stretch = None if eight_bit else _stretch(data, bands)
-            return _Raster(path, name, data.width, data.height, bands, stretch)
+            indexed = bands == (1,) and eight_bit and data.colorinterp[0] == ColorInterp.palette
+            palette = _palette(data.colormap(1)) if indexed else None
+            return _Raster(path, name, data.width, data.height, bands, stretch, palette)
     except (RasterioError, OSError) as error:
         raise TileSourceError(f"{path} cannot be read as a raster ({error}); leave it out of the pattern") from error
+
+
+def _palette(colours: Mapping[int, tuple[int, ...]]) -> NDArray[np.uint8]:
+    """(256, 3) the colour that each number stands for."""
+    table = np.zeros((256, 3), np.uint8)
+    for number, colour in colours.items():
+        if 0 <= number < 256:
+            table[number] = colour[:3]
+    return table
 
 
 def _usual_bands(data: rasterio.DatasetReader) -> tuple[int, ...]:
@@ -250,7 +265,10 @@ def _outline(
     if data.crs is None or data.transform.is_identity:
         return None
     rows, columns = [y, y, y + high, y + high], [x, x + wide, x + wide, x]
-    longitudes, latitudes = transform(data.crs, "EPSG:4326", *xy(data.transform, rows, columns, offset="ul"))
+    try:
+        longitudes, latitudes = transform(data.crs, "EPSG:4326", *xy(data.transform, rows, columns, offset="ul"))
+    except (RasterioError, CRSError, CPLE_BaseError):  # a local grid, as of drones: its place on Earth is not known
+        return None
     outline = tuple((float(lon), float(lat)) for lon, lat in zip(longitudes, latitudes, strict=True))
     return outline if all(math.isfinite(v) for point in outline for v in point) else None
 
@@ -259,7 +277,7 @@ def _side_m(outline: tuple[tuple[float, float], ...] | None) -> float | None:
     """Mean of the upper and the left side of an outline on the ground, metres; good to half a per cent."""
     if outline is None:
         return None
-    (west, north), (east, east_north), _, (left, south) = outline
+    (west, north), (east, east_north), _, (left, south) = unwrapped(outline)
     per_degree = 111_320.0
     shorter = math.cos(math.radians((north + south) / 2))
     upper = math.hypot((east - west) * shorter, east_north - north) * per_degree

@@ -12,6 +12,7 @@ import re
 import threading
 from bisect import bisect_right
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import lru_cache
 from itertools import accumulate
 from typing import Any
@@ -23,7 +24,7 @@ from huggingface_hub import HfFileSystem
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from PIL import Image
 
-from lrsclip.decode import DECODE_FAULTS, FORMATS, read_picture
+from lrsclip.decode import DECODE_FAULTS, FORMATS, read_picture, upright_size
 from lrsclip.errors import PictureError, TileSourceError
 from lrsclip.tiles.source import Tile
 
@@ -31,8 +32,16 @@ _ADDRESS = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+?)(?::(?P<split>[\w.-]+))?")
 _CONVERTED = "refs/convert/parquet"  # where the Hub keeps what it converted by itself
 _CAPTIONS = ("caption", "captions", "text", "description", "sentences", "raw")
 _IMAGES = ("image", "img", "picture", "tile", "jpg", "png", "webp")
-_FAULTS = (OSError, HfHubHTTPError, HFValidationError, pa.ArrowException, ValueError)
+# The HTTP library's own errors too, which are no OSError; which library that is changes with huggingface_hub.
+_FAULTS: tuple[type[BaseException], ...] = (
+    OSError,
+    HfHubHTTPError.__mro__[1],
+    HFValidationError,
+    pa.ArrowException,
+    ValueError,
+)
 _KEPT_GROUPS = 4
+_MOST_GROUP_BYTES = 512 * 2**20  # of a row group, unpacked: it is read whole, and strangers name data sets
 
 
 class HubTiles:
@@ -118,6 +127,11 @@ class HubTiles:
         counts = [after - before for before, after in zip(self._starts, self._starts[1:], strict=False)]
         return [f"{name}/{row}" for name, count in zip(self._names, counts, strict=True) for row in range(count)]
 
+    def plan(self) -> str:
+        """What reading the tiles means: the Hub is asked as they are looked at."""
+        files = "1 file" if len(self._files) == 1 else f"{len(self._files):,} files"
+        return f"{len(self):,} rows of {files} are read from the Hub, piece by piece, as the tiles are looked at"
+
     def tile(self, tile_id: str) -> Tile:
         """Facts of a tile.
 
@@ -128,7 +142,7 @@ class HubTiles:
         row = self._row(tile_id)
         try:
             with Image.open(io.BytesIO(_bytes(row[self.image], tile_id)), formats=FORMATS) as picture:
-                width, height = picture.size
+                width, height = upright_size(picture)
         except DECODE_FAULTS as error:
             if isinstance(error, PictureError):
                 raise
@@ -156,7 +170,8 @@ class HubTiles:
         root = f"datasets/{self.repo}"
         found = self._parquet(root)
         if not found:
-            found = self._parquet(f"{root}@{_CONVERTED.replace('/', '%2F')}")
+            with suppress(FileNotFoundError):  # not every data set was converted
+                found = self._parquet(f"{root}@{_CONVERTED.replace('/', '%2F')}")
         if not found:
             raise TileSourceError(
                 f"the data set {self.repo} has no Parquet files; save its pictures to a folder instead"
@@ -172,10 +187,7 @@ class HubTiles:
         return chosen
 
     def _parquet(self, root: str) -> list[str]:
-        try:
-            return sorted(path for path in self._hub.find(root) if path.endswith(".parquet"))
-        except FileNotFoundError:
-            return []
+        return sorted(path for path in self._hub.find(root) if path.endswith(".parquet"))
 
     def _open(self, path: str) -> pq.ParquetFile:
         return pq.ParquetFile(self._hub.open(path, "rb", block_size=2**20))
@@ -189,6 +201,7 @@ class HubTiles:
                 )
         pictures = [f.name for f in schema if pa.types.is_struct(f.type) and f.type.get_field_index("bytes") >= 0]
         pictures += [f.name for f in schema if f.name in _IMAGES and _is_bytes(f.type)]
+        pictures.sort(key=lambda name: name not in _IMAGES)  # sounds are stored alike
         image = self._asked["image"] or next(iter(pictures), None)
         if image is None:
             raise TileSourceError(
@@ -219,6 +232,14 @@ class HubTiles:
 
     def _read_group(self, number: int, group: int) -> pa.Table:
         columns = [self.image, *([self.caption] if self.caption else [])]
+        facts = self._opened(self._files[number]).metadata.row_group(group)
+        parts = (facts.column(at) for at in range(facts.num_columns))
+        size = sum(part.total_uncompressed_size for part in parts if part.path_in_schema.split(".")[0] in columns)
+        if size > _MOST_GROUP_BYTES:
+            raise TileSourceError(
+                f"a row group of {self.repo} holds {size / 2**20:,.0f} MB of pictures, more than the "
+                f"{_MOST_GROUP_BYTES // 2**20} MB that are read at once; write the Parquet with smaller row groups"
+            )
         return self._opened(self._files[number]).read_row_group(group, columns=columns)
 
 
@@ -242,5 +263,5 @@ def _text(cell: Any) -> str | None:
     return cell if isinstance(cell, str) and cell.strip() else None
 
 
-def _sentence(error: Exception) -> str:
+def _sentence(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -19,27 +19,25 @@ from urllib.parse import urlencode
 
 import mercantile
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
-from xyzservices import TileProvider, providers
 
 from lrsclip.decode import DECODE_FAULTS, FORMATS, read_picture
-from lrsclip.errors import AddressError, Cancelled, FetchError, PictureError, TileSourceError
+from lrsclip.errors import Cancelled, FetchError, PictureError, TileSourceError
 from lrsclip.files import write_atomically
 from lrsclip.tiles.source import Tile
+from lrsclip.tiles.web_map import DEFAULT_SERVICE, MOST_ZOOM, provider_of
 from lrsclip.user_cache import user_cache
 from lrsclip.web import fetch
 
-DEFAULT_SERVICE = "USGS.USImagery"
-"""The national imagery of the United States: public domain, and made to be asked by programs."""
 DEFAULT_LIMIT = 2500
 FORM = "place:37.76,-122.45,2km@17, or place:37.75,-122.46,37.77,-122.44@17 (south, west, north, east)"
 _AROUND = re.compile(r"([-+.\d]+),\s*([-+.\d]+),\s*([.\d]+)\s*(km|m)@(\d+)")
 _BOX = re.compile(r"([-+.\d]+),\s*([-+.\d]+),\s*([-+.\d]+),\s*([-+.\d]+)@(\d+)")
 _EARTH_M = 6_378_137.0
 _MOST_LATITUDE = 85.0511
-_MOST_ZOOM = 22
 _MOST_BYTES, _MOST_PX = 4_000_000, 1024
+_DECIMALS = 6  # of a degree: a tenth of a metre
 _WORKERS, _ATTEMPTS, _MOST_WAIT_S = 4, 4, 30.0
 _GIVE_UP_AFTER = 8  # refusals before anything at all was fetched
 _GIVE_UP_AFTER_ABSENT = 64  # tiles that are not there, likewise
@@ -59,7 +57,13 @@ class Place(BaseModel):
     west: float = Field(ge=-180, le=180)
     north: float = Field(ge=-_MOST_LATITUDE, le=_MOST_LATITUDE)
     east: float = Field(ge=-180, le=180)
-    zoom: int = Field(ge=0, le=_MOST_ZOOM)
+    zoom: int = Field(ge=0, le=MOST_ZOOM)
+
+    @field_validator("south", "west", "north", "east")
+    @classmethod
+    def _as_written(cls, degrees: float) -> float:
+        """As `spec` writes it, so that what is opened again is the same place."""
+        return round(degrees, _DECIMALS)
 
     @classmethod
     def parse(cls, text: str) -> Place:
@@ -141,7 +145,8 @@ class PlaceTiles:
         """
         unknown = sorted(set(options) - {"service", "limit", "per_second"})
         if unknown:
-            raise TileSourceError(f"place has no option {unknown[0]!r}; it has service, limit and per_second")
+            hint = "; write an & inside the service's address as %26" if "{" in options.get("service", "") else ""
+            raise TileSourceError(f"place has no option {unknown[0]!r}; it has service, limit and per_second{hint}")
         try:
             limit, per_second = int(options.get("limit", DEFAULT_LIMIT)), float(options.get("per_second", 8))
         except ValueError as error:
@@ -152,7 +157,9 @@ class PlaceTiles:
     def spec(self) -> str:
         """Address that opens the same tiles again."""
         p = self.place
-        where = f"place:{p.south:.7g},{p.west:.8g},{p.north:.7g},{p.east:.8g}@{p.zoom}"
+        # not as floats: 1e-05 is no number that `parse` reads
+        corners = (f"{value:.{_DECIMALS}f}".rstrip("0").rstrip(".") for value in (p.south, p.west, p.north, p.east))
+        where = f"place:{','.join(corners)}@{p.zoom}"
         options = {
             **({"service": self.service} if self.service != DEFAULT_SERVICE else {}),
             **({"limit": self.limit} if self.limit > DEFAULT_LIMIT else {}),
@@ -200,7 +207,13 @@ class PlaceTiles:
             if tile_id in self._failed:
                 raise PictureError(self._failed[tile_id])
             self._bring(tile_id, None)
-        return read_picture(file, name=f"tile {tile_id} of {self._provider['name']}")
+        name = f"tile {tile_id} of {self._provider['name']}"
+        try:
+            return read_picture(file, name=name)
+        except PictureError:  # what was kept was whole when it was written; the disk has lost it since
+            file.unlink(missing_ok=True)
+            self._bring(tile_id, None)
+            return read_picture(file, name=name)
 
     def plan(self) -> str:
         """What `prepare` would do."""
@@ -225,9 +238,10 @@ class PlaceTiles:
             TileSourceError: nothing at all can be fetched.
         """
         stop = stop or threading.Event()
-        missing = [name for name in self._ids if not self._file(name).is_file() and name not in self._failed]
+        not_kept = [name for name in self._ids if not self._file(name).is_file()]
+        got = len(not_kept) < len(self)
+        missing = [name for name in not_kept if name not in self._failed]
         done = len(self) - len(missing)
-        got = any(self._file(name).is_file() for name in self._ids)
         refused = absent = 0
         queue = iter(missing)
         with ThreadPoolExecutor(_WORKERS) as pool:
@@ -318,7 +332,8 @@ class PlaceTiles:
             time.sleep(pause)
 
     def _file(self, tile_id: str) -> Path:
-        key = hashlib.sha256(str(self._provider["url"]).encode()).hexdigest()[:16]
+        # with all its options filled in, by which services of one family differ
+        key = hashlib.sha256(self._provider.build_url().encode()).hexdigest()[:16]
         return user_cache() / "places" / key / f"{tile_id}.tile"
 
     def _made(self, file: Path) -> Path:
@@ -349,41 +364,6 @@ def _pause_s(state: RetryCallState) -> float:
     fault = state.outcome.exception() if state.outcome else None
     asked = fault.wait_s if isinstance(fault, _BusyError) else None
     return float(min(_MOST_WAIT_S, asked if asked is not None else 0.5 * 2**state.attempt_number))
-
-
-def provider_of(service: str, zoom: int) -> TileProvider:
-    """The service by a name of xyzservices or by its address.
-
-    Raises:
-        TileSourceError: there is none of that name, it needs a key, or it has no such zoom level.
-    """
-    if "{" in service or "//" in service:
-        if not all(mark in service for mark in ("{z}", "{x}", "{y}")):
-            raise TileSourceError(
-                f"the address {service!r} lacks one of {{z}}, {{x}} and {{y}}; write an & in it as %26"
-            )
-        if "{" in (rest := re.sub(r"\{[zxysr]\}", "", service)) or "}" in rest:
-            raise TileSourceError(
-                f"the address {service!r} has braces beside {{z}}, {{x}}, {{y}}, {{s}} and {{r}}; fill them in"
-            )
-        if not service.startswith(("http://", "https://")):
-            raise AddressError(f"{service!r} is no web address; it must begin with http:// or https://")
-        return TileProvider(url=service, name=service.split("/")[2], attribution=service.split("/")[2])
-    try:
-        provider = providers.query_name(service)
-    except ValueError as error:
-        raise TileSourceError(
-            f"no map service is called {service!r}; take a name of xyzservices such as {DEFAULT_SERVICE} or "
-            "Esri.WorldImagery, or an address with {z}, {x} and {y}"
-        ) from error
-    if provider.requires_token():
-        raise TileSourceError(
-            f"{service} needs a key; give its address with your key in it, with {{z}}, {{x}} and {{y}}"
-        )
-    most = int(provider.get("max_zoom", _MOST_ZOOM))
-    if zoom > most:
-        raise TileSourceError(f"{service} goes to zoom {most}, not {zoom}; lower the number behind the @")
-    return provider
 
 
 def _checked(content: bytes, name: str) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -21,6 +21,7 @@ GUEST_KINDS, GUEST_OPTIONS = (
     frozenset({"seed", "tiles", "px_m", "service", "image", "caption"}),
 )
 GUEST_TILES = 4096
+_NEARLY_ROUND = 359.9  # degrees
 _ACCEPTED = (
     "give atlas, atlas:?seed=3, place:LAT,LON,2km@17, hub:owner/name, geotiff:PATTERN, or the path of a folder of "
     "pictures, bare or as folder:PATH"
@@ -56,10 +57,20 @@ class Tile:
         """Longitude and latitude of the middle in degrees, from whatever is known."""
         if not self.footprint_lonlat:
             return self.center_lonlat
-        count = len(self.footprint_lonlat)
-        return sum(lon for lon, _ in self.footprint_lonlat) / count, sum(
-            lat for _, lat in self.footprint_lonlat
-        ) / count
+        corners = unwrapped(self.footprint_lonlat)
+        longitude, latitude = (sum(corner[axis] for corner in corners) / len(corners) for axis in (0, 1))
+        return (longitude + 180) % 360 - 180, latitude
+
+
+def unwrapped(outline: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """An outline (longitude, latitude) whose longitudes run on beyond 180 degrees where it crosses the date line.
+
+    A corner that is more than half the world from the first one lies on its other side; one that is the whole world
+    away, as of the one tile that is a map of everything, stays.
+    """
+    first = outline[0][0]
+    turns = [0 if abs(lon - first) > _NEARLY_ROUND else round((lon - first) / 360) for lon, _ in outline]
+    return [(lon - 360 * turn, lat) for (lon, lat), turn in zip(outline, turns, strict=True)]
 
 
 class TileSource(Protocol):
@@ -111,12 +122,17 @@ class Fingerprinted(Protocol):
 
 
 @runtime_checkable
-class Preparable(Protocol):
-    """A source whose tiles must be drawn or fetched before they can be read: worth a progress bar of its own."""
+class Planned(Protocol):
+    """A source that can tell what reading its tiles will cost."""
 
     def plan(self) -> str:
-        """What `prepare` would do, as one sentence; empty where nothing is missing. Costs no request."""
+        """What is to be drawn or fetched, as one sentence; empty where nothing is. Costs no request."""
         ...
+
+
+@runtime_checkable
+class Preparable(Planned, Protocol):
+    """A source whose tiles must be drawn or fetched before they can be read: worth a progress bar of its own."""
 
     def prepare(self, progress: Callable[[int, int], None] | None = None, stop: threading.Event | None = None) -> None:
         """Make what is missing; what is made is kept if it is stopped.
