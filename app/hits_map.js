@@ -1,6 +1,15 @@
 // The hits on the map: a frame around each, the best ones sharp, and a flight to the one that is asked for.
 function lrsclipHits(map, hits) {
   const frames = new Map();
+  // Of tiles that lie far apart the ground is too coarse to be looked at closely: one pixel of it would fill the view.
+  const grounds = [];
+  map.eachLayer((layer) => layer instanceof L.ImageOverlay && grounds.push(layer));
+  map.on("zoomend", () => {
+    for (const ground of grounds) {
+      const image = ground.getElement();
+      if (image.naturalWidth) ground.setOpacity(image.offsetWidth / image.naturalWidth > 40 ? 0 : 1);
+    }
+  });
   for (const hit of [...hits].reverse()) {
     if (hit.picture) L.imageOverlay(hit.picture, hit.bounds, { alt: `tile ${hit.tile}` }).addTo(map);
     const best = hit === hits[0];

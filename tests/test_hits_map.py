@@ -49,13 +49,17 @@ def test_a_tile_on_the_date_line_is_not_as_wide_as_the_world(first: float) -> No
     assert (west, east) == (pytest.approx(first - 0.1 - math.copysign(0.1, -first)), pytest.approx(west + 0.2))  # type: ignore[comparison-overlap]
 
 
+def placed(folder: Path, *places: str) -> AppState:
+    """An app over one picture at each `<lon>_<lat>`."""
+    (folder / "tiles").mkdir()
+    for number, place in enumerate(places):
+        Image.new("RGB", (64, 64), (90 * number, 90, 90)).save(folder / "tiles" / f"{place}.png")
+    source, bundle = open_source(str(folder / "tiles")), lrsclip.random_model()
+    return AppState(bundle, build_index(source, bundle, folder / "index"), source)
+
+
 def test_tiles_on_both_sides_of_the_date_line_lie_beside_each_other(tmp_path: Path) -> None:
-    for number, longitude in enumerate(("179.9990", "-179.9990")):
-        folder = tmp_path / "tiles"
-        folder.mkdir(exist_ok=True)
-        Image.new("RGB", (64, 64), (90 * number, 90, 90)).save(folder / f"{longitude}_-16.5.png")
-    source, bundle = open_source(str(tmp_path / "tiles")), lrsclip.random_model()
-    state = AppState(bundle, build_index(source, bundle, tmp_path / "index"), source)
+    state = placed(tmp_path, "179.9990_-16.5", "-179.9990_-16.5")
     west, _, east, _ = mosaic_of(state).box
     assert east - west < 0.01
     bounds = re.findall(
@@ -98,4 +102,18 @@ def test_the_map_flies_to_the_best_hit_and_to_a_clicked_one(state: AppState) -> 
         expect(view).to_have_attribute("data-tile", ranked[0])
         page.locator("#gallery .thumbnail-item").nth(2).click()
         expect(view).to_have_attribute("data-tile", ranked[2])
+        chromium.close()
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH; on Debian: apt-get install chromium")
+def test_a_ground_too_coarse_to_be_looked_at_closely_gives_way(tmp_path: Path) -> None:
+    with running(placed(tmp_path, "-95.1_29.5", "-80.2_40.3")) as url, sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = chromium.new_page(viewport={"width": 1440, "height": 1000})
+        page.goto(url)
+        ground = page.frame_locator("iframe.places-map").locator("img[alt='all tiles']")
+        expect(ground).to_have_css("opacity", "1")
+        page.locator("#description textarea").fill("a pond")
+        page.locator("#search-button").click()
+        expect(ground).to_have_css("opacity", "0")
         chromium.close()

@@ -21,7 +21,7 @@ GUEST_KINDS, GUEST_OPTIONS = (
     frozenset({"seed", "tiles", "px_m", "service", "image", "caption"}),
 )
 GUEST_TILES = 4096
-_NEARLY_ROUND = 359.9  # degrees
+_ROUND = 360 - 1e-9  # degrees; a small tile on the date line comes near it
 _ACCEPTED = (
     "give atlas, atlas:?seed=3, place:LAT,LON,2km@17, hub:owner/name, geotiff:PATTERN, or the path of a folder of "
     "pictures, bare or as folder:PATH"
@@ -69,7 +69,7 @@ def unwrapped(outline: Sequence[tuple[float, float]]) -> list[tuple[float, float
     away, as of the one tile that is a map of everything, stays.
     """
     first = outline[0][0]
-    turns = [0 if abs(lon - first) > _NEARLY_ROUND else round((lon - first) / 360) for lon, _ in outline]
+    turns = [0 if abs(lon - first) > _ROUND else round((lon - first) / 360) for lon, _ in outline]
     return [(lon - 360 * turn, lat) for (lon, lat), turn in zip(outline, turns, strict=True)]
 
 

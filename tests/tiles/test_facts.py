@@ -53,3 +53,20 @@ def test_captions_of_a_karpathy_file_beside_the_folder(tmp_path: Path, caplog: p
     assert source.tile("deep/a.png").caption == "A green field ."
     assert source.tile("b.png").caption is None
     assert "dataset_y.json" in caplog.text
+
+
+def test_captions_of_equal_names_in_different_folders(tmp_path: Path) -> None:
+    for name in ("airport/1.png", "beach/1.png", "port/1.png", "beach/2.png"):
+        write_picture(tmp_path / name)
+    rows = [{"filename": f"{k}/1.png", "sentences": [{"raw": f"a {k}"}]} for k in ("airport", "beach")]
+    rows.append({"filename": "2.png", "sentences": [{"raw": "a second beach"}]})
+    (tmp_path / "dataset.json").write_text(json.dumps({"images": rows}))
+    source = open_source(str(tmp_path))
+    told = {name: source.tile(name).caption for name in source.tile_ids()}
+    assert told == {
+        "airport/1.png": "a airport",
+        "beach/1.png": "a beach",
+        "beach/2.png": "a second beach",
+        "port/1.png": None,  # whose "1.png" a mere name would be cannot be told
+    }
+    assert open_source(str(tmp_path / "beach")).tile("2.png").caption == "a second beach"

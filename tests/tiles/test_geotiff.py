@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from rasterio.transform import from_origin
 
 from lrsclip.errors import PictureError, TileSourceError
-from lrsclip.tiles import open_source
+from lrsclip.tiles import open_source, unwrapped
 from lrsclip.tiles.geotiff import GeoTiffTiles, starts
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data" / "geotiff"
@@ -151,3 +151,47 @@ def test_few_rasters_are_held_open(tmp_path: Path) -> None:
         source.picture(tile_id)
     links = [link.readlink() for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
     assert 0 < sum(link.is_relative_to(tmp_path) for link in links) <= 8
+
+
+def test_a_palette_shows_its_colours(tmp_path: Path) -> None:
+    path = tmp_path / "p.tif"
+    with rasterio.open(
+        path, "w", driver="GTiff", width=64, height=64, count=1, dtype="uint8", photometric="palette"
+    ) as to:
+        to.write(np.tile(np.array([[0, 1]], np.uint8).repeat(32, axis=1), (64, 1)), 1)
+        to.write_colormap(1, {0: (200, 10, 10, 255), 1: (10, 20, 230, 255)})
+    picture = GeoTiffTiles(str(path), tile_px=64).picture("p.tif@0,0")
+    assert picture.getpixel((5, 5)) == (200, 10, 10)
+    assert picture.getpixel((60, 5)) == (10, 20, 230)
+
+
+def test_a_local_grid_has_no_place_on_earth(tmp_path: Path) -> None:
+    write_raster(tmp_path / "a.tif", np.full((3, 64, 64), 90, np.uint8), crs='LOCAL_CS["Local",UNIT["metre",1]]')
+    tile = GeoTiffTiles(str(tmp_path / "a.tif"), tile_px=64).tile("a.tif@0,0")
+    assert tile.footprint_lonlat is None
+    assert tile.ground_m is None
+
+
+def test_a_tile_across_the_date_line_is_as_small_as_it_is(tmp_path: Path) -> None:
+    place = {"crs": "EPSG:32760", "transform": from_origin(815_000, 8_000_000, 20, 20)}  # 180 E lies at 817 km
+    values = np.full((3, 256, 256), 90, np.uint8)
+    with rasterio.open(
+        tmp_path / "a.tif", "w", driver="GTiff", width=256, height=256, count=3, dtype="uint8", **place
+    ) as to:
+        to.write(values)
+    tile = GeoTiffTiles(str(tmp_path / "a.tif"), tile_px=256).tile("a.tif@0,0")
+    assert tile.footprint_lonlat is not None
+    east_west = [longitude for longitude, _ in tile.footprint_lonlat]
+    assert min(east_west) < 0 < max(east_west), "it does cross"
+    assert tile.ground_m == pytest.approx(5120, rel=0.02)
+    assert tile.middle_lonlat is not None
+    assert abs(tile.middle_lonlat[0]) > 179.9
+
+
+@given(st.floats(-180, 179.9), st.floats(0.01, 179), st.floats(-80, 80))
+def test_an_outline_across_the_date_line_is_the_same_elsewhere(west: float, wide: float, south: float) -> None:
+    east = (west + wide + 180) % 360 - 180
+    outline = [(west, south + 1), (east, south + 1), (east, south), (west, south)]
+    lons = [lon for lon, _ in unwrapped(outline)]
+    assert max(lons) - min(lons) == pytest.approx(wide, abs=1e-6)
+    assert unwrapped([(-180.0, 1), (180.0, 1)]) == [(-180.0, 1), (180.0, 1)]

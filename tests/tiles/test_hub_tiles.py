@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import socket
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import huggingface_hub
 import numpy as np
@@ -13,6 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from app.places import look_up
+from app.state import AppState, Collections
 from lrsclip.errors import PictureError, TileSourceError
 from lrsclip.tiles import open_source
 
@@ -44,6 +47,13 @@ def noise(seed: int) -> bytes:
     return out.getvalue()
 
 
+def sideways() -> bytes:
+    out, exif = io.BytesIO(), Image.Exif()
+    exif[0x0112] = 6  # a camera held upright
+    Image.new("RGB", (40, 20), "green").save(out, "JPEG", exif=exif)
+    return out.getvalue()
+
+
 @pytest.fixture(scope="module")
 def hub() -> Iterator[DatasetHub]:
     repos = {
@@ -66,6 +76,11 @@ def hub() -> Iterator[DatasetHub]:
             "train.parquet": parquet({"image": [{"bytes": None, "path": "a.png"}, {"bytes": b"", "path": ""}]})
         },
         "someone/csv": {"table.csv": b"a,b"},
+        "someone/sounds": {
+            "train.parquet": parquet(
+                {"audio": [{"bytes": b"RIFF", "path": ""}], "image": [{"bytes": sideways(), "path": ""}]}
+            )
+        },
         "someone/broken": {"train.parquet": b"PAR1 but not really"},
     }
     with serve_datasets(repos) as told:
@@ -120,7 +135,7 @@ def test_columns_are_found_or_named(hub: DatasetHub) -> None:
         ("hub:", "is no data set"),
         ("hub:nobody", "is no data set"),
         ("hub:a/b/c", "is no data set"),
-        ("hub:someone/nothing", "someone/nothing"),
+        ("hub:someone/nothing", "someone/nothing cannot be read .*check its name"),
         ("hub:someone/csv", "no Parquet"),
         ("hub:someone/words", "no column of pictures"),
         ("hub:someone/broken", "cannot be read"),
@@ -139,3 +154,33 @@ def test_rows_that_only_name_a_picture() -> None:
     for name in source.tile_ids():
         with pytest.raises(PictureError, match="holds no picture"):
             source.picture(name)
+
+
+def test_a_hub_that_cannot_be_reached_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{free.getsockname()[1]}")
+    with pytest.raises(TileSourceError, match=r"cannot be read from the Hub.*check its name, the network"):
+        open_source("hub:someone/tiles")
+
+
+def test_a_row_group_too_large_to_unpack_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lrsclip.tiles.hub._MOST_GROUP_BYTES", 200_000)
+    source = open_source("hub:someone/large:train")
+    with pytest.raises(TileSourceError, match="smaller row groups"):
+        source.picture(source.tile_ids()[0])
+
+
+def test_sounds_are_no_pictures_and_turned_ones_stand_upright() -> None:
+    source = open_source("hub:someone/sounds")
+    (name,) = source.tile_ids()
+    tile, picture = source.tile(name), source.picture(name)
+    assert (tile.width_px, tile.height_px) == picture.size == (20, 40)
+
+
+def test_looking_a_data_set_up_fetches_none_of_it(hub: DatasetHub) -> None:
+    before = hub.sent_bytes
+    plan = look_up(Collections(cast(AppState, None), guests=True), "hub:someone/large:train")
+    assert plan.first is None
+    assert plan.work.startswith("24 rows of 1 file are read from the Hub")
+    assert hub.sent_bytes - before < 1_500_000  # a footer and what is read ahead of it

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -128,6 +129,7 @@ def test_fetching_stops_when_told_and_goes_on_later(server: TileServer) -> None:
         ("place:37.76,-122.45,1km@17?service=file:///etc/{z}/{x}/{y}", "must begin with http"),
         ("place:37.76,-122.45,1km@17?limit=many", "are numbers"),
         ("place:37.76,-122.45,1km@17?colour=red", "has no option"),
+        ("place:37.76,-122.45,1km@17?service=https://a.b/t?x={x}&y={y}&z={z}", "write an & .* as %26"),
     ],
 )
 def test_what_is_no_place_is_said_without_a_request(spec: str, reason: str) -> None:
@@ -194,6 +196,8 @@ def test_private_addresses_are_refused_at_every_hop(server: TileServer, monkeypa
         "http://user:secret@example.org/",
         "http:///x",
         "http://[::1",
+        "http://münchen.example/{z}",
+        "http://example.org/straße",
     ],
 )
 def test_addresses_that_may_not_be_asked(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,3 +238,52 @@ def test_a_tile_that_comes_later_changes_its_mark(server: TileServer) -> None:
 def test_other_braces_in_an_address_are_refused(more: str) -> None:
     with pytest.raises(TileSourceError, match="braces"):
         open_source(f"{SMALL}?service=https://tiles.example.com/{{z}}/{{x}}/{{y}}{more}")
+
+
+def test_a_head_that_never_ends_is_not_waited_for(server: TileServer) -> None:
+    server.moods["3/1/2"] = "drip"  # each byte comes long before a single read is given up
+    started = time.monotonic()
+    with pytest.raises(FetchError, match="does not answer"):
+        web.fetch(server.url.format(z=3, x=1, y=2), most_bytes=10_000, most_s=0.8)
+    assert time.monotonic() - started < 3
+
+
+@pytest.mark.parametrize("mood", ["redirect http://[::1", "redirect file:///é"])
+def test_a_redirect_to_nowhere_is_an_address_error(server: TileServer, mood: str) -> None:
+    server.moods["3/1/2"] = mood
+    with pytest.raises(AddressError):
+        web.fetch(server.url.format(z=3, x=1, y=2), most_bytes=10_000)
+
+
+def test_a_redirect_to_a_name_beyond_ascii_is_followed(server: TileServer) -> None:
+    server.moods.update({"3/1/2": "redirect /caf\u00e9", "caf%E9": "missing"})
+    assert web.fetch(server.url.format(z=3, x=1, y=2), most_bytes=10_000).status == 404
+    assert server.asked["caf%E9"] == 1
+
+
+def test_a_wait_that_is_no_number_is_none(server: TileServer) -> None:
+    server.moods["3/1/2"] = "patience"
+    answer = web.fetch(server.url.format(z=3, x=1, y=2), most_bytes=10_000)
+    assert (answer.status, answer.retry_after_s) == (503, None)
+
+
+def test_a_kept_tile_that_broke_is_fetched_again(server: TileServer) -> None:
+    source = opened(server)
+    source.prepare()
+    name = source.tile_ids()[0]
+    source._file(name).write_bytes(b"\x89PNG and then nothing")
+    assert source.picture(name).size == (256, 256)
+    assert server.asked[name] == 2
+
+
+@given(st.floats(-84, 84), st.floats(-179, 179), st.floats(0.001, 2))
+def test_a_place_opens_again_as_it_was_written(latitude: float, longitude: float, radius_km: float) -> None:
+    place = Place.parse(f"{latitude:.6f},{longitude:.6f},{radius_km:.3f}km@10")
+    written = PlaceTiles(place, limit=10**9).spec.removeprefix("place:")
+    assert Place.parse(written.split("?")[0]) == place
+
+
+def test_services_that_differ_in_an_option_are_kept_apart() -> None:
+    place = Place.parse("37.76,-122.45,0.3km@10")
+    kept = {PlaceTiles(place, f"Esri.{name}")._file("10/163/395") for name in ("WorldImagery", "WorldStreetMap")}
+    assert len(kept) == 2

@@ -7,7 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -21,7 +21,8 @@ class TileServer:
     Attributes:
         url: template of its tiles.
         moods: "z/x/y" -> how to answer it: "missing", "busy once", "busy", "stall", "html as png", "png as html",
-            "huge", "cut", "redirect ADDRESS"; a good picture otherwise.
+            "huge", "cut", "drip" (a head that never ends), "patience" (asks for it in no number), "redirect ADDRESS"; a
+            good picture otherwise.
         asked: how often each tile was asked for.
         times_s: when each request came.
     """
@@ -75,6 +76,16 @@ def serve_tiles() -> Iterator[TileServer]:
                 self.answer(200, bytes(5_000_000), "image/png")
             elif mood == "cut":
                 self.answer(200, picture_of(name)[:200], "image/png")
+            elif mood == "patience":
+                self.answer(503, b"later", "text/plain", {"Retry-After": "\u00b2"})
+            elif mood == "drip":
+                with suppress(OSError):  # whoever asked has gone
+                    self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+                    for _ in range(60):
+                        self.wfile.write(b"x")
+                        self.wfile.flush()
+                        time.sleep(0.1)
+                self.close_connection = True
             elif mood.startswith("redirect "):
                 self.answer(302, b"", "text/plain", {"Location": mood.removeprefix("redirect ")})
             else:
