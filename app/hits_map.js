@@ -6,8 +6,9 @@ function lrsclipHits(map, hits) {
   map.eachLayer((layer) => layer instanceof L.ImageOverlay && grounds.push(layer));
   map.on("zoomend", () => {
     for (const ground of grounds) {
-      const image = ground.getElement();
-      if (image.naturalWidth) ground.setOpacity(image.offsetWidth / image.naturalWidth > 40 ? 0 : 1);
+      const bounds = ground.getBounds();
+      const shown = map.project(bounds.getNorthEast()).x - map.project(bounds.getSouthWest()).x;
+      ground.setOpacity(shown / (ground.getElement().naturalWidth || shown) > 40 ? 0 : 1);
     }
   });
   for (const hit of [...hits].reverse()) {
