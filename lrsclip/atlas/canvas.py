@@ -22,9 +22,8 @@ from lrsclip.atlas.geometry import Point, bounds
 Mask = NDArray[np.bool_]
 Window = tuple[slice, slice]
 SUPERSAMPLE = 2
+# Mean of what is painted, and how far the sensor spreads from it: so tiles are about as bright as RSICD's pictures.
 _PAINTED_GREY, _CONTRAST = 0.47, 1.05
-# The mean of what is painted, and how far from it the sensor spreads: so the tiles' mean, contrast and saturation are
-# those of RSICD's pictures.
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ missing with all cores. A region of any size can be asked for; beyond `_KEPT_TIL
 
 from __future__ import annotations
 
+import ast
 import json
 import math
 import multiprocessing
@@ -338,7 +339,7 @@ def _opened(seed: int, tiles: int, px_m: float) -> AtlasTiles:
 
 @lru_cache(maxsize=1)
 def recipe() -> str:
-    """Short text that changes with the program that draws and describes."""
+    """Short text that changes with the program that draws and describes, though not with its comments and layout."""
     parts = sorted(path for path in Path(__file__).parent.glob("*.py") if path.name not in _NOT_IN_TILES)
-    code = b"".join(path.read_bytes() for path in parts)
-    return f"{zlib.crc32(code):08x}"
+    code = "".join(ast.dump(ast.parse(path.read_bytes())) for path in parts)
+    return f"{zlib.crc32(code.encode()):08x}"
