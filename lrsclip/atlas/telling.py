@@ -5,16 +5,14 @@ Every candidate is put to the checker before it is told, so nothing here has to 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 import numpy as np
-from shapely.geometry.base import BaseGeometry
 
 from lrsclip.atlas.check import crossings, holds, spot
 from lrsclip.atlas.claims import ABSENT, AREA, CELLS, COLOURED, COVERS, HALVES, TREES, WAYS, Statement
 from lrsclip.atlas.features import KINDS
-from lrsclip.atlas.truth import SEEN_SHARE, SLIVER_SHARE, TileTruth
+from lrsclip.atlas.truth import SEEN_SHARE, SLIVER_SHARE, TileTruth, rectangle_around
 
 # What is too small or too common to point at one by one.
 _SMALL = frozenset({"car", "truck", "parasol", "platform", "pier"})
@@ -142,13 +140,7 @@ def _relations(truth: TileTruth, told: list[str], rng: np.random.Generator) -> I
         side = ("east" if dx > 0 else "west") if abs(dx) > abs(dy) else ("south" if dy > 0 else "north")
         yield Statement("relation", a, relation=side, other=b)
         if number < 3 and not a.startswith(AREA) and truth.seen[a][0].share == 1:
-            yield Statement("size", a, number=round(length_of(truth.seen[a][0].outline) / 10) * 10)
-
-
-def length_of(outline: BaseGeometry) -> float:
-    """Length in metres of the longer side of the smallest rectangle around an outline."""
-    corners = list(outline.minimum_rotated_rectangle.exterior.coords)
-    return max(math.dist(corners[0], corners[1]), math.dist(corners[1], corners[2]))
+            yield Statement("size", a, number=round(rectangle_around(truth.seen[a][0].outline).length_m / 10) * 10)
 
 
 def place_of(outlines: list, size_m: float) -> str:  # type: ignore[type-arg]

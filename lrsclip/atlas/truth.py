@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -72,7 +73,12 @@ class TileTruth:
         return found
 
     def geojson(self) -> dict[str, Any]:
-        """The same as a GeoJSON feature collection in metres of the tile (x right, y down)."""
+        """The same as a GeoJSON feature collection in metres of the tile (x right, y down).
+
+        Sizes and bearings are those of the smallest rectangle around what of a thing lies in the tile; a bearing is
+        that of its long side, degrees from north towards east, 0 to 180. `count` is of the things of its class that
+        are seen.
+        """
         features = [
             {
                 "type": "Feature",
@@ -81,6 +87,8 @@ class TileTruth:
                     "class": thing.kind,
                     "colour": thing.colour,
                     "material": thing.form,
+                    "count": len(self.seen.get(thing.kind, ())),
+                    **rectangle_around(thing.outline).as_dict(),
                     "height_m": round(thing.height_m, 1),
                     "share": round(thing.share, 3),
                 },
@@ -92,6 +100,35 @@ class TileTruth:
             for use, area in self.areas.items()
         ]
         return {"type": "FeatureCollection", "size_m": self.size_m, "features": features}
+
+
+@dataclass(frozen=True)
+class Rectangle:
+    """The smallest rectangle around an outline.
+
+    Attributes:
+        length_m, breadth_m: its sides, the longer one first.
+        bearing_deg: of the longer one, from north towards east, 0 to 180.
+    """
+
+    length_m: float
+    breadth_m: float
+    bearing_deg: float
+
+    def as_dict(self) -> dict[str, float]:
+        """For JSON, to a tenth of a metre and a whole degree."""
+        return {
+            "length_m": round(self.length_m, 1),
+            "breadth_m": round(self.breadth_m, 1),
+            "bearing_deg": float(round(self.bearing_deg) % 180),
+        }
+
+
+def rectangle_around(outline: BaseGeometry) -> Rectangle:
+    """The smallest rectangle around an outline in metres, y downwards."""
+    a, b, c = list(outline.minimum_rotated_rectangle.exterior.coords)[:3]
+    (length, end, start), (breadth, _, _) = sorted([(math.dist(a, b), a, b), (math.dist(b, c), b, c)], reverse=True)
+    return Rectangle(length, breadth, math.degrees(math.atan2(end[0] - start[0], start[1] - end[1])) % 180)
 
 
 def truth_of(country: Country, west: float, north: float, size_m: float) -> TileTruth:

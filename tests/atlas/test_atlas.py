@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 from pathlib import Path
 
@@ -10,17 +11,18 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from shapely.geometry import shape
+from shapely.geometry import Polygon, shape
 
 from lrsclip.atlas.check import holds
 from lrsclip.atlas.claims import CLAIM_KINDS, Statement, falsified
 from lrsclip.atlas.country import USES, Country
+from lrsclip.atlas.geometry import box
 from lrsclip.atlas.landuse import World
 from lrsclip.atlas.region import render
 from lrsclip.atlas.scenes import SCENE_PX, write_scenes
 from lrsclip.atlas.telling import statements
 from lrsclip.atlas.tiles import DEFAULT_SEED, AtlasTiles
-from lrsclip.atlas.truth import Thing, TileTruth, truth_of
+from lrsclip.atlas.truth import Thing, TileTruth, rectangle_around, truth_of
 from lrsclip.atlas.words import SCENES
 from lrsclip.errors import Cancelled, TileSourceError
 from lrsclip.metrics.selo import region_mask
@@ -161,6 +163,17 @@ def test_ground_truth_is_geojson() -> None:
     assert written["type"] == "FeatureCollection"
     assert {f["properties"].get("class", "area") for f in written["features"]} >= {"area"}
     assert all(shape(f["geometry"]).is_valid for f in written["features"])
+    facts = {"class", "colour", "material", "count", "length_m", "breadth_m", "bearing_deg", "height_m", "share"}
+    assert all(set(f["properties"]) in (facts, {"land_use"}) for f in written["features"])
+
+
+@given(st.floats(2, 90), st.floats(0.1, 0.9), st.floats(0, 179.4))
+def test_a_thing_is_as_long_and_lies_as_it_was_put(length: float, share: float, bearing: float) -> None:
+    east_turn = math.radians(bearing - 90)  # `box` counts from east towards south
+    found = rectangle_around(Polygon(box(50, 50, length, share * length, east_turn)))
+    assert found.length_m == pytest.approx(length)
+    assert found.breadth_m == pytest.approx(share * length)
+    assert math.sin(math.radians(found.bearing_deg - bearing)) == pytest.approx(0, abs=1e-5)
 
 
 def test_tiles_are_drawn_once_kept_and_the_same_without_being_kept(

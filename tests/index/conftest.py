@@ -18,6 +18,13 @@ def model() -> lrsclip.LRSCLIP:
 
 
 @pytest.fixture
+def named(model: lrsclip.LRSCLIP, monkeypatch: pytest.MonkeyPatch) -> lrsclip.LRSCLIP:
+    """The model, which a shell's command loads under any name."""
+    monkeypatch.setattr(lrsclip, "load", lambda _name: model)
+    return model
+
+
+@pytest.fixture
 def recorder(model: lrsclip.LRSCLIP) -> Recorder:
     return Recorder(model)
 

@@ -283,13 +283,12 @@ def test_shell_asks_for_the_checkpoint_that_has_no_known_name(
 def test_shell_takes_a_source_as_it_was_typed(
     folder: Path,
     tmp_path: Path,
-    model: lrsclip.LRSCLIP,
+    named: lrsclip.LRSCLIP,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(lrsclip, "load", lambda _name: model)
     monkeypatch.chdir(tmp_path)
-    build_index(open_source(str(folder)), model, "index").add(more(tmp_path, "a"), model, directory="index")
+    build_index(open_source(str(folder)), named, "index").add(more(tmp_path, "a"), named, directory="index")
     assert shell.main(["search", "index", "boats", "--source", "a", "-k", "9"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 3
     assert json.loads((tmp_path / "index" / "manifest.json").read_text())["count"] == read_manifest(Path("index")).count

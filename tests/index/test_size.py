@@ -197,13 +197,11 @@ def test_sources_come_and_go(folder: Path, tmp_path: Path, model: lrsclip.LRSCLI
 def test_one_command_rebuilds_what_is_damaged(
     folder: Path,
     tmp_path: Path,
-    model: lrsclip.LRSCLIP,
+    named: lrsclip.LRSCLIP,
     capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(lrsclip, "load", lambda _name: model)
     directory = tmp_path / "index"
-    build_index(open_source(str(folder)), model, directory)
+    build_index(open_source(str(folder)), named, directory)
     next(directory.glob("vectors-*")).write_bytes(b"cut")
     build = ["build", str(folder), "--out", str(directory)]
     assert shell.main(build) == 2
@@ -211,23 +209,21 @@ def test_one_command_rebuilds_what_is_damaged(
     assert shell.main([*build, "--rebuild"]) == 0
     (directory / "manifest.json").write_text("{")
     assert shell.main([*build, "--rebuild"]) == 0
-    assert len(TileIndex.load(directory, model)) == 20
+    assert len(TileIndex.load(directory, named)) == 20
     stranger = tmp_path / "else"
     stranger.mkdir()
     (stranger / "manifest.json").write_text('{"name": "an extension"}')
     with pytest.raises(IndexDamagedError, match="another program's"):
-        build_index(open_source(str(folder)), model, stranger, rebuild=True)
+        build_index(open_source(str(folder)), named, stranger, rebuild=True)
     assert (stranger / "manifest.json").read_text() == '{"name": "an extension"}'
 
 
 def test_shell_adds_filters_and_removes(
     folder: Path,
     tmp_path: Path,
-    model: lrsclip.LRSCLIP,
+    named: lrsclip.LRSCLIP,
     capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(lrsclip, "load", lambda _name: model)
     placed, directory = tmp_path / "placed", str(tmp_path / "index")
     paint(placed, range(60, 64))
     for number in range(60, 64):
