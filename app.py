@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from app.cli import main
-
 if __name__ == "__main__":
+    # In here, because the processes that draw the atlas read this file too and need neither torch nor Gradio.
+    from app.cli import main
+
     sys.exit(main())

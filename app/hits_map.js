@@ -5,6 +5,7 @@ function lrsclipHits(map, hits) {
   const grounds = [];
   map.eachLayer((layer) => layer instanceof L.ImageOverlay && grounds.push(layer));
   map.on("zoomend", () => {
+    if (!map.getSize().x) return; // not laid out yet: the zoom means nothing
     for (const ground of grounds) {
       const bounds = ground.getBounds();
       const shown = map.project(bounds.getNorthEast()).x - map.project(bounds.getSouthWest()).x;

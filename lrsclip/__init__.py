@@ -5,9 +5,30 @@ A sentence walks through these rooms: `tokens` (text to token ids), `text` and `
 together.
 """
 
-from lrsclip.bundle import LRSCLIP
-from lrsclip.errors import LRSCLIPError
-from lrsclip.loading import embedded_names, load, random_model
-from lrsclip.tokens import TokenReport
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lrsclip.bundle import LRSCLIP
+    from lrsclip.errors import LRSCLIPError
+    from lrsclip.loading import embedded_names, load, random_model
+    from lrsclip.tokens import TokenReport
 
 __all__ = ["LRSCLIP", "LRSCLIPError", "TokenReport", "embedded_names", "load", "random_model"]
+_ROOM = {
+    "LRSCLIP": "bundle",
+    "LRSCLIPError": "errors",
+    "TokenReport": "tokens",
+    "embedded_names": "loading",
+    "load": "loading",
+    "random_model": "loading",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for when it is: the processes that draw the atlas need no model, and torch takes seconds."""
+    if name not in _ROOM:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_ROOM[name]}"), name)

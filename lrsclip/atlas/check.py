@@ -89,19 +89,19 @@ def _compared(s: Statement, lowest: int, highest: int) -> bool | None:
 
 def _placed(outlines: list[BaseGeometry], place: str, size_m: float) -> bool:
     """Whether the middles of all outlines lie in a cell or a half of the tile."""
-    third = size_m / 3
+    third, half = size_m / 3, size_m / 2
     if place in CELLS:
         row, column = divmod(CELLS.index(place), 3)
-        room = box(column * third, row * third, (column + 1) * third, (row + 1) * third)
+        west, north, east, south = column * third, row * third, (column + 1) * third, (row + 1) * third
     else:
-        half = size_m / 2
-        room = {
-            "N": box(0, 0, size_m, half),
-            "S": box(0, half, size_m, size_m),
-            "W": box(0, 0, half, size_m),
-            "E": box(half, 0, size_m, size_m),
+        west, north, east, south = {
+            "N": (0, 0, size_m, half),
+            "S": (0, half, size_m, size_m),
+            "W": (0, 0, half, size_m),
+            "E": (half, 0, size_m, size_m),
         }[place]
-    return bool(outlines) and all(room.intersects(outline.centroid) for outline in outlines)
+    middles = [outline.centroid for outline in outlines]
+    return bool(middles) and all(west <= at.x <= east and north <= at.y <= south for at in middles)
 
 
 def _way(s: Statement, truth: TileTruth) -> bool | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from lrsclip.atlas.geometry import Outline, bounds
 
@@ -45,7 +46,7 @@ class Feature:
     form: str = ""
     width_m: float = 0.0
 
-    @property
+    @cached_property  # every window that a feature may lie in asks for it
     def bounds(self) -> tuple[float, float, float, float]:
         """(west, north, east, south) in metres, with half the breadth of a line."""
         west, north, east, south = bounds(self.outline)
