@@ -1,5 +1,5 @@
 // The hits on the map: a frame around each, the best ones sharp, and a flight to the one that is asked for.
-function lrsclipHits(map, hits) {
+function lrsclipHits(map, hits, whole) {
   const frames = new Map();
   // Of tiles that lie far apart the ground is too coarse to be looked at closely: one pixel of it would fill the view.
   const grounds = [];
@@ -36,8 +36,7 @@ function lrsclipHits(map, hits) {
   window.addEventListener("message", (event) => {
     if (event.source === window.parent && event.data && typeof event.data.tile === "string") fly(event.data.tile);
   });
-  // The frame may get its size only later: fit once it has one, then fly.
-  const whole = map.getBounds();
+  // The frame may get its size only later, and without one no view can be fitted: fit once it has one, then fly.
   let started = false;
   new ResizeObserver(() => {
     map.invalidateSize();

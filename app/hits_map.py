@@ -51,14 +51,14 @@ class _Flight(MacroElement):
 
     _template = Template(
         "{% macro script(this, kwargs) %}"
-        "lrsclipHits({{ this._parent.get_name() }}, {{ this.hits|tojson }});"
+        "lrsclipHits({{ this._parent.get_name() }}, {{ this.hits|tojson }}, {{ this.whole|tojson }});"
         "{% endmacro %}"
     )
 
-    def __init__(self, hits: list[dict[str, object]]) -> None:
+    def __init__(self, hits: list[dict[str, object]], whole: list[list[float]]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._name = "Flight"
-        self.hits = hits
+        self.hits, self.whole = hits, whole
 
 
 def box_of(tile: Tile) -> Box | None:
@@ -108,8 +108,8 @@ def hits_document(state: AppState, hits: Sequence[Hit], found: bool) -> str:
             mosaic.url, [[south, west], [north, east]], name="Tiles", alt="all tiles"
         )
         ground.add_to(view)
-    view.fit_bounds([[south, west], [north, east]])
-    view.add_child(_Flight([_shown(state, hit, _beside(box, (west + east) / 2), found) for hit, box in shown]))
+    frames = [_shown(state, hit, _beside(box, (west + east) / 2), found) for hit, box in shown]
+    view.add_child(_Flight(frames, [[south, west], [north, east]]))
     return whole_document(view, "hits_map.js")
 
 
