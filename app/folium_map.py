@@ -7,10 +7,10 @@ from branca.element import MacroElement
 from folium.template import Template
 from PIL import Image
 
-from app.colours import cell_table, legend_gradient, overlay
 from app.leaflet import frame, whole_document
 from app.pictures import LARGE_PX, data_url, shrunk
 from lrsclip.localize import Heatmap
+from lrsclip.localize.colours import cell_table, legend_gradient, overlay
 
 START_OPACITY = 0.65
 

@@ -18,7 +18,7 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 import lrsclip
-from app import cli, colours, folium_map, words
+from app import cli, folium_map, words
 from app.classify import RSICD_LABELS, lines_of, score_classes
 from app.meter import token_report
 from app.pictures import shrunk, thumbnail, tile_picture, uploaded
@@ -247,28 +247,6 @@ def test_a_tile_whose_file_is_gone_leaves_the_other_results(tmp_path: Path) -> N
 
 
 # map
-
-
-def test_palette_grows_lighter_all_the_way() -> None:
-    luminance = colours.palette_rgb() @ np.array([0.2126, 0.7152, 0.0722])
-    assert (np.diff(luminance) > -0.5).all()
-    assert luminance[-1] > luminance[0] + 150
-
-
-def test_overlay_stretches_over_the_map_s_own_range(heatmap: Heatmap) -> None:
-    picture = colours.overlay(heatmap)
-    levels = np.asarray(picture)
-    assert picture.size == (300, 200)
-    assert (levels.min(), levels.max()) == (0, 255)
-    smooth = colours.smoothed(heatmap)
-    assert heatmap.min_cos - 1e-6 <= smooth.min() <= smooth.max() <= heatmap.max_cos + 1e-6
-    row, column = np.unravel_index(smooth.argmax(), smooth.shape)
-    assert levels[row, column] == 255
-
-
-def test_an_even_map_is_drawn_too(state: AppState) -> None:
-    even = localize(state.bundle, Image.new("RGB", (64, 64)), "water", scales_px=(64,), memory=WindowMemory())
-    assert np.asarray(colours.overlay(even)).max() == 0
 
 
 def test_map_document_is_whole_and_asks_for_nothing(heatmap: Heatmap) -> None:
