@@ -1,4 +1,4 @@
-"""Write localisation scenes of the atlas: `python -m lrsclip.atlas DIR --count 24`."""
+"""Write localisation scenes of the atlas: `python -m lrsclip.atlas DIR --count 12`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="python -m lrsclip.atlas", description="Draw scenes with queries and polygons, in the layout of AIR-SLT."
     )
     parser.add_argument("out", type=Path, metavar="DIR", help="folder to write; made if need be")
-    parser.add_argument("--count", type=int, default=24, help="scenes (default: %(default)s)")
+    parser.add_argument("--count", type=int, default=12, help="scenes (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=DEFAULT_SEED, help="the world (default: %(default)s)")
     asked = parser.parse_args(argv)
     try:

@@ -1,11 +1,14 @@
 """Scenes for localisation, with polygons, in the layout of AIR-SLT: `imgs/` and `annotations/anno.json`.
 
-A query names a piece of land by its use and what stands there, or things of one kind and colour; its polygons are all
-places in the scene of which it is true. So SeLo's four metrics can be measured with nothing downloaded.
+A query names a piece of land by its use, or describes one with what stands on it, or names things of one kind and
+colour; its polygons are all places in the scene of which it is true. So SeLo's four metrics can be measured with nothing
+downloaded. Their kernels are fixed in pixels and made for scenes of some 3,000 px (a side of AIR-SLT's smallest is
+2,000 px), so a scene here has 2,048 px, which are two kilometres.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import shapely
+from shapely.geometry import Polygon
 from shapely.geometry.base import BaseGeometry
 
 from lrsclip.atlas.chance import rng_at
@@ -21,16 +25,19 @@ from lrsclip.atlas.country import Country
 from lrsclip.atlas.features import KINDS
 from lrsclip.atlas.landuse import World
 from lrsclip.atlas.region import render
-from lrsclip.atlas.truth import TileTruth, truth_of
-from lrsclip.atlas.words import named
+from lrsclip.atlas.truth import SEEN_SHARE, Thing, TileTruth, truth_of
+from lrsclip.atlas.words import named, sentences
 from lrsclip.errors import TileSourceError
 from lrsclip.files import write_atomically
 
-SCENE_PX = 1024
-_SPACING_M = 1500.0  # scenes do not touch
-_LEAST_SHARE, _MOST_SHARE = 0.004, 0.2
-_NEAR_M = 24.0  # things nearer than this are marked by one outline
-_MOST_QUERIES = 8
+SCENE_PX = 2048
+_SPACING_M = 2500.0  # scenes do not touch
+_LEAST_SHARE, _MOST_SHARE = 0.001, 0.2  # a smaller target is a speck in the smallest window; a larger one no target
+_NEAR_M = 40.0  # what lies nearer together is one place: the breadth of a street with its verges
+_MOST_PARTS = 4  # AIR-SLT has 1 to 5 polygons a query
+_LEAST_COMPACT = 0.35  # of its hull: what winds more has no middle that attention could be measured from
+_MOST_QUERIES = 9
+_DETAILS, _MOST_COUNTED = 3, 12
 _PLAIN = frozenset({"car", "truck", "crop", "parasol", "platform"})
 
 
@@ -40,15 +47,25 @@ class Query:
 
     Attributes:
         caption: the sentence.
-        region: in metres of the scene, which are pixels.
+        parts: the places, in metres of the scene, which are pixels; none touches another.
     """
 
     caption: str
-    region: BaseGeometry
+    parts: tuple[Polygon, ...]
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """A connected piece of land of one use, and how many things of each kind and colour are whole on it."""
+
+    outline: Polygon
+    counts: dict[tuple[str, str], int]
 
 
 def queries_of(truth: TileTruth, seed: int, number: int) -> list[Query]:
     """Sentences that are true of some places in a scene and of no other, in a fixed order by chance.
+
+    Land uses, descriptions and things take turns, as long as there are any.
 
     Args:
         truth: of the whole scene.
@@ -56,30 +73,78 @@ def queries_of(truth: TileTruth, seed: int, number: int) -> list[Query]:
         number: of the scene.
     """
     rng = rng_at(seed, "scene queries", number, 0)
-    found = list(_candidates(truth))
-    order = rng.permutation(len(found)).tolist()
-    return [found[index] for index in order[:_MOST_QUERIES]]
+    kinds = []
+    for candidates in (_uses(truth), _descriptions(truth, seed, number), _groups(truth)):
+        found = [query for query in candidates if _fit(query, truth.size_m)]
+        kinds.append([found[index] for index in rng.permutation(len(found)).tolist()])
+    turns = itertools.chain.from_iterable(itertools.zip_longest(*kinds))
+    return [query for query in turns if query is not None][:_MOST_QUERIES]
 
 
-def _candidates(truth: TileTruth) -> Iterator[Query]:
-    total = truth.size_m**2
+def _fit(query: Query, size_m: float) -> bool:
+    share = sum(part.area for part in query.parts) / size_m**2
+    compact = all(part.area > _LEAST_COMPACT * part.convex_hull.area for part in query.parts)
+    return _LEAST_SHARE < share < _MOST_SHARE and len(query.parts) <= _MOST_PARTS and compact
+
+
+def _uses(truth: TileTruth) -> Iterator[Query]:
     for use, area in truth.areas.items():
-        if _LEAST_SHARE < area.area / total < _MOST_SHARE:
-            yield Query(named(Statement("scene", use)), area)
+        yield Query(named(Statement("scene", use)), _places([area]))
+
+
+def _groups(truth: TileTruth) -> Iterator[Query]:
     groups: dict[tuple[str, str], list[BaseGeometry]] = {}
     for thing in truth.things:
         if KINDS[thing.kind].counted and thing.kind not in _PLAIN:
-            colour = thing.colour if thing.kind in COLOURED else ""
-            groups.setdefault((thing.kind, colour), []).append(thing.outline)
+            groups.setdefault(_kind(thing), []).append(thing.outline)
     for (kind, colour), outlines in groups.items():
-        region = shapely.union_all([outline.buffer(_NEAR_M / 2) for outline in outlines]).buffer(-_NEAR_M / 2 + 4)
-        if region.area / total < _MOST_SHARE and not (kind == "house" and colour):
+        if not (kind == "house" and colour):
             article = 1 if len(outlines) == 1 else 0
-            yield Query(named(Statement("group", kind, article, colour=colour)), region)
+            yield Query(named(Statement("group", kind, article, colour=colour)), _places(outlines))
+
+
+def _descriptions(truth: TileTruth, seed: int, number: int) -> Iterator[Query]:
+    """Pieces of land with the things that stand on them; true of each piece of that use with the same things."""
+    for use, area in truth.areas.items():
+        pieces = [_Piece(outline, _counts(truth, outline)) for outline in _places([area])]
+        for turn, piece in enumerate(pieces):
+            largest = sorted(piece.counts.items(), key=lambda item: -item[1] * _size_m2(truth, item[0][0]))
+            details = [(key, count) for key, count in largest if count <= _MOST_COUNTED][:_DETAILS]
+            if details:
+                told = [Statement("group", kind, count, colour=colour) for (kind, colour), count in details]
+                rng = rng_at(seed, f"scene words {use}", number, turn)
+                caption = " ".join(sentences([Statement("scene", use), *told], rng))
+                alike = [p.outline for p in pieces if all(p.counts.get(key) == count for key, count in details)]
+                yield Query(caption, tuple(alike))
+
+
+def _kind(thing: Thing) -> tuple[str, str]:
+    return thing.kind, thing.colour if thing.kind in COLOURED else ""
+
+
+def _counts(truth: TileTruth, outline: Polygon) -> dict[tuple[str, str], int]:
+    counts: dict[tuple[str, str], int] = {}
+    for thing in truth.things:
+        told = KINDS[thing.kind].counted and thing.kind not in _PLAIN and thing.share >= SEEN_SHARE
+        if told and outline.contains(thing.outline.centroid):
+            counts[_kind(thing)] = counts.get(_kind(thing), 0) + 1
+    return counts
+
+
+def _size_m2(truth: TileTruth, kind: str) -> float:
+    return max(thing.outline.area for thing in truth.seen[kind])
+
+
+def _places(outlines: list[BaseGeometry]) -> tuple[Polygon, ...]:
+    """What lies near together as one outline each, a little rounded; the largest first."""
+    grown = shapely.union_all([outline.buffer(_NEAR_M / 2) for outline in outlines])
+    rounded = grown.buffer(4 - _NEAR_M / 2).simplify(2.0)
+    parts = [part for part in getattr(rounded, "geoms", [rounded]) if part.area > 1]
+    return tuple(sorted(parts, key=lambda part: -part.area))
 
 
 def write_scenes(
-    folder: Path, count: int = 24, seed: int = 11, progress: Callable[[int, int], None] | None = None
+    folder: Path, count: int = 12, seed: int = 11, progress: Callable[[int, int], None] | None = None
 ) -> int:
     """Draw scenes and write them with their queries; the annotations last, as the sign that all is there.
 
@@ -118,7 +183,9 @@ def write_scenes(
 
 
 def _row(name: str, query: Query) -> dict[str, Any]:
-    parts = [part for part in getattr(query.region, "geoms", [query.region]) if part.area > 1]
-    outlines = [[[round(x), round(y)] for x, y in part.exterior.coords[:-1]] for part in parts]
-    inside = [[[min(SCENE_PX - 1, max(0, x)), min(SCENE_PX - 1, max(0, y))] for x, y in o] for o in outlines]
-    return {"jpg_name": name, "caption": query.caption, "points": inside}
+    most = SCENE_PX - 1
+    outlines = [
+        [[min(most, max(0, round(x))), min(most, max(0, round(y)))] for x, y in part.exterior.coords[:-1]]
+        for part in query.parts
+    ]
+    return {"jpg_name": name, "caption": query.caption, "points": outlines}
