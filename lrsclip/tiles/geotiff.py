@@ -10,22 +10,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import rasterio
-from numpy.typing import NDArray
 from PIL import Image
 from rasterio._err import CPLE_BaseError  # what GDAL itself raises; published under no other name
-from rasterio.enums import ColorInterp
 from rasterio.errors import CRSError, RasterioError
 from rasterio.transform import xy
 from rasterio.warp import transform
 from rasterio.windows import Window
 
 from lrsclip.errors import PictureError, TileSourceError
+from lrsclip.raster import Look, look_at, read_rgb
 from lrsclip.tiles.source import Tile, unwrapped
 
-_SAMPLE_PX = 1024  # side of the decimated read that the stretch is taken from
-_PERCENTILES = (2.0, 98.0)
 _OPEN_RASTERS = 8
 _OPTIONS = frozenset({"tile_px", "overlap_px", "bands"})
 
@@ -36,9 +32,7 @@ class _Raster:
     name: str
     width: int
     height: int
-    bands: tuple[int, ...]
-    stretch: tuple[tuple[float, float], ...] | None  # for each band what becomes black and white; None: 8 bits as is
-    palette: NDArray[np.uint8] | None  # (256, 3) where the one band numbers colours
+    look: Look
 
 
 class GeoTiffTiles:
@@ -150,13 +144,10 @@ class GeoTiffTiles:
         window = Window(x, y, min(self.tile_px, raster.width), min(self.tile_px, raster.height))
         with self._lock, _naming(tile_id):
             data = self._open(raster.path)
-            values = data.read(raster.bands, window=window)
-            there = data.dataset_mask(window=window) > 0
+            rgb, there = read_rgb(data, raster.look, window)
         if not there.any():
             raise PictureError(f"{tile_id} holds no data: it lies outside what the raster shows")
-        if raster.palette is not None:
-            values = raster.palette[values[0]].transpose(2, 0, 1)
-        return _rgb(values, there, raster.stretch)
+        return Image.fromarray(rgb)
 
     def _listed(self, tile_id: str) -> tuple[_Raster, int, int]:
         if tile_id not in self._corners:
@@ -203,60 +194,9 @@ def _look_at(path: Path, name: str, wanted: tuple[int, ...] | None) -> _Raster:
     """Size, bands and stretch of a raster, from its head and one decimated read."""
     try:
         with rasterio.open(path) as data:
-            bands = wanted or _usual_bands(data)
-            if max(bands) > data.count or min(bands) < 1:
-                raise TileSourceError(f"{path} has {data.count} bands, so there is no band {max(bands)}; choose others")
-            eight_bit = all(data.dtypes[band - 1] == "uint8" for band in bands)
-            stretch = None if eight_bit else _stretch(data, bands)
-            indexed = bands == (1,) and eight_bit and data.colorinterp[0] == ColorInterp.palette
-            palette = _palette(data.colormap(1)) if indexed else None
-            return _Raster(path, name, data.width, data.height, bands, stretch, palette)
+            return _Raster(path, name, data.width, data.height, look_at(data, wanted))
     except (RasterioError, OSError) as error:
         raise TileSourceError(f"{path} cannot be read as a raster ({error}); leave it out of the pattern") from error
-
-
-def _palette(colours: Mapping[int, tuple[int, ...]]) -> NDArray[np.uint8]:
-    """(256, 3) the colour that each number stands for."""
-    table = np.zeros((256, 3), np.uint8)
-    for number, colour in colours.items():
-        if 0 <= number < 256:
-            table[number] = colour[:3]
-    return table
-
-
-def _usual_bands(data: rasterio.DatasetReader) -> tuple[int, ...]:
-    named = {interpretation: number for number, interpretation in enumerate(data.colorinterp, 1)}
-    rgb = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
-    if all(band in named for band in rgb):
-        return tuple(named[band] for band in rgb)
-    return (1, 2, 3) if data.count >= 3 else (1,)
-
-
-def _stretch(data: rasterio.DatasetReader, bands: tuple[int, ...]) -> tuple[tuple[float, float], ...]:
-    share = min(1.0, _SAMPLE_PX / max(data.width, data.height))
-    size = len(bands), max(1, round(data.height * share)), max(1, round(data.width * share))
-    sample = data.read(bands, out_shape=size, masked=True)
-    ends = []
-    for band in sample:
-        values = band.compressed().astype(np.float64)
-        values = values[np.isfinite(values)]
-        low, high = np.percentile(values, _PERCENTILES).tolist() if values.size else (0.0, 1.0)
-        ends.append((low, high if high > low else low + 1))
-    return tuple(ends)
-
-
-def _rgb(
-    values: NDArray[np.generic], there: NDArray[np.bool_], stretch: tuple[tuple[float, float], ...] | None
-) -> Image.Image:
-    if stretch is None:
-        shown = values.astype(np.uint8)
-    else:
-        ends = np.array(stretch, np.float32)[:, :, None, None]
-        share = (np.nan_to_num(values.astype(np.float32)) - ends[:, 0]) / (ends[:, 1] - ends[:, 0])
-        shown = np.rint(share.clip(0, 1) * 255).astype(np.uint8)
-    shown[:, ~there] = 0
-    stacked = np.repeat(shown, 3, axis=0) if len(shown) == 1 else shown
-    return Image.fromarray(np.ascontiguousarray(stacked.transpose(1, 2, 0)))
 
 
 def _outline(

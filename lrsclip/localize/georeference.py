@@ -1,0 +1,138 @@
+"""Where the pixels of a raster lie on Earth, or in one sentence why that cannot be told."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import rasterio
+from numpy.typing import ArrayLike, NDArray
+from pyproj import Transformer
+from pyproj.exceptions import ProjError
+from rasterio._err import CPLE_BaseError  # what GDAL itself raises; published under no other name
+from rasterio.crs import CRS
+from rasterio.errors import CRSError, RasterioError
+
+Degrees = NDArray[np.float64]
+
+_POINTS_PER_SIDE = 21  # a straight side in metres bends in degrees
+_SLACK_DEG = 1e-6  # a raster of the whole Earth may miss 180 degrees by a rounding
+
+
+@dataclass(frozen=True)
+class GeoReference:
+    """Where the pixels of a raster lie.
+
+    Attributes:
+        crs_wkt: the coordinate system, as WKT.
+        transform: a, b, c, d, e, f: the corner (column, row) of a pixel lies at (a column + b row + c,
+            d column + e row + f) in that system.
+    """
+
+    crs_wkt: str
+    transform: tuple[float, float, float, float, float, float]
+
+    def lonlat(self, x_px: ArrayLike, y_px: ArrayLike) -> tuple[Degrees, Degrees]:
+        """Longitude and latitude in degrees, each from -180 to 180, of points of the raster.
+
+        Args:
+            x_px: columns, 0 at the left edge of the first pixel; any shape.
+            y_px: rows, 0 at the upper edge of the first pixel; the same shape.
+
+        Returns:
+            Two float64 arrays of that shape; infinite for a point that the coordinate system cannot place.
+
+        Raises:
+            ProjError: the coordinate system has no place on Earth; `georeference_of` hands out no such reference.
+        """
+        x, y = np.asarray(x_px, np.float64), np.asarray(y_px, np.float64)
+        a, b, c, d, e, f = self.transform
+        longitudes, latitudes = _to_degrees(self.crs_wkt).transform(a * x + b * y + c, d * x + e * y + f)
+        return np.asarray(longitudes, np.float64), np.asarray(latitudes, np.float64)
+
+    def bounds_lonlat(self, width_px: int, height_px: int) -> tuple[float, float, float, float]:
+        """West, south, east and north of the raster's outline, degrees.
+
+        West is at least -180. East is never less than west: it runs on beyond 180 where the outline crosses the date
+        line. An outline around a pole reaches it, and all the way round.
+        """
+        longitudes, latitudes = self.lonlat(*_outline(width_px, height_px))
+        south, north = float(latitudes.min()), float(latitudes.max())
+        steps = (np.diff(longitudes, append=longitudes[:1]) + 180) % 360 - 180  # always the shorter way round
+        if abs(steps.sum()) > 180:
+            return (-180.0, south, 180.0, 90.0) if south + north > 0 else (-180.0, -90.0, 180.0, north)
+        run = longitudes[0] + np.concatenate([[0.0], np.cumsum(steps[:-1])])
+        run -= 360 * math.floor((run.min() + 180 + _SLACK_DEG) / 360)
+        return float(run.min()), south, float(run.max()), north
+
+
+def georeference_of(data: rasterio.DatasetReader, *, sidecar_crs: bool = False) -> tuple[GeoReference | None, str]:
+    """Where an open raster lies.
+
+    Args:
+        data: the raster.
+        sidecar_crs: read the coordinate system from a .prj file beside it if the raster itself names none, as goes
+            with a world file.
+
+    Returns:
+        The reference and "", or None and one sentence on what is wrong with the place that the file claims ("" if it
+        claims none).
+    """
+    placed = not data.transform.is_identity
+    try:
+        crs = data.crs or (_crs_beside(Path(data.name)) if sidecar_crs and placed else None)
+        if not crs or not placed:
+            return None, _half_a_claim(data, bool(crs), placed)
+        if data.transform.is_degenerate:
+            return None, "The raster's pixels have no size on the ground; set its geotransform anew."
+        a, b, c, d, e, f = (float(part) for part in data.transform[:6])
+        found = GeoReference(crs.to_wkt(version="WKT2_2019"), (a, b, c, d, e, f))
+        longitudes, latitudes = found.lonlat(*_outline(data.width, data.height))
+    except (RasterioError, CRSError, CPLE_BaseError, ProjError):  # a local grid, as of drones and of plans
+        return None, "The raster's coordinate system is a local one: its place on Earth cannot be told."
+    if not (np.isfinite(longitudes).all() and np.isfinite(latitudes).all()):
+        return (
+            None,
+            "The raster reaches beyond what its coordinate system can place; check that it is the right one.",
+        )
+    if np.abs(longitudes).max() > 180 + _SLACK_DEG or np.abs(latitudes).max() > 90 + _SLACK_DEG:
+        return None, (
+            f"The raster's corner lies at longitude {longitudes[0]:.6g}, latitude {latitudes[0]:.6g} by the coordinate "
+            "system that it names, which is not on Earth; set the right one."
+        )
+    return found, ""
+
+
+@lru_cache(maxsize=32)
+def _to_degrees(crs_wkt: str) -> Transformer:
+    """What turns coordinates to longitude and latitude; building one takes longer than using it. Safe in threads."""
+    return Transformer.from_crs(crs_wkt, "EPSG:4326", always_xy=True)
+
+
+def _outline(width_px: int, height_px: int) -> tuple[Degrees, Degrees]:
+    """Points along the four sides, once round from the upper left corner: columns and rows."""
+    share = np.arange(_POINTS_PER_SIDE - 1) / (_POINTS_PER_SIDE - 1)
+    zero, one = np.zeros_like(share), np.ones_like(share)
+    columns = np.concatenate([share, one, 1 - share, zero]) * width_px
+    rows = np.concatenate([zero, share, one, 1 - share]) * height_px
+    return columns, rows
+
+
+def _crs_beside(path: Path) -> CRS | None:
+    """The coordinate system in the .prj file beside a picture; GDAL reads the world file but not this."""
+    try:
+        return CRS.from_wkt(path.with_suffix(".prj").read_text(encoding="utf-8"), morph_from_esri_dialect=True)
+    except (OSError, ValueError):  # ValueError: no text, or no coordinate system
+        return None
+
+
+def _half_a_claim(data: rasterio.DatasetReader, has_crs: bool, placed: bool) -> str:
+    """What a raster without a usable place says of one."""
+    if placed:
+        return "The raster has a geotransform but names no coordinate system; set one, or add a .prj file beside it."
+    if data.gcps[0] or data.rpcs is not None:
+        return "The raster is placed by control points only; warp it to a map projection first."
+    return "The raster names a coordinate system but not where its pixels lie; set its geotransform." if has_crs else ""

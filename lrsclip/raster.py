@@ -1,0 +1,230 @@
+"""How a raster becomes RGB: which bands, how deep values are stretched, and where it holds no data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from PIL import Image
+from rasterio.enums import ColorInterp, MaskFlags, Resampling
+from rasterio.windows import Window
+
+from lrsclip.errors import TileSourceError
+
+Ends = tuple[tuple[float, float], ...]  # for each band what becomes black and what becomes white
+
+_SAMPLE_PX = 1024  # side of the decimated read that the stretch is taken from
+_PERCENTILES = (2.0, 98.0)
+_PICKED_PER_PX = 4  # values picked along each side of a pixel where the library cannot take their mean
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """How one raster is shown.
+
+    Attributes:
+        bands: numbers (from 1) of the bands for red, green and blue, or of one for grey.
+        stretch: for each band the values that become black and white; None where 8 bits are shown as they are.
+        palette: (256 or 65536, 3) uint8 where the one band numbers colours.
+    """
+
+    bands: tuple[int, ...]
+    stretch: Ends | None
+    palette: NDArray[np.uint8] | None
+
+
+def look_at(data: rasterio.DatasetReader, wanted: tuple[int, ...] | None = None) -> Look:
+    """Bands, stretch and palette of a raster, from its head and, where it is deep, one decimated read.
+
+    Args:
+        data: the raster.
+        wanted: numbers (from 1) of three bands or one; by default the file's own red, green and blue where it names
+            them, else its first three.
+
+    Raises:
+        TileSourceError: a band is not there, or the bands hold complex numbers.
+        RasterioError: the file is damaged.
+    """
+    if data.count == 0:
+        raise TileSourceError(f"{data.name} has no bands that can be shown; name one of the rasters inside it")
+    bands = wanted or usual_bands(data)
+    if max(bands) > data.count or min(bands) < 1:
+        absent = max(bands) if max(bands) > data.count else min(bands)
+        raise TileSourceError(f"{data.name} has {data.count} bands, so there is no band {absent}; choose others")
+    kinds = {data.dtypes[band - 1] for band in bands}
+    if any(kind.startswith("complex") for kind in kinds):
+        raise TileSourceError(f"{data.name} holds complex numbers; save their amplitude and give that")
+    if bands == (1,) and data.colorinterp[0] == ColorInterp.palette and kinds <= {"uint8", "uint16"}:
+        return Look(bands, None, palette_of(data.colormap(1), 256 if kinds == {"uint8"} else 65536))
+    ends = None if kinds == {"uint8"} else stretch_ends(_sample(data, bands))
+    depths = [int(data.tags(band, ns="IMAGE_STRUCTURE").get("NBITS", 8)) for band in bands]
+    if ends is None and min(depths) < 8:  # four bits fill 0 to 15 only
+        ends = tuple((0.0, 2.0**depth - 1) for depth in depths)
+    if data.tags(ns="IMAGE_STRUCTURE").get("MINISWHITE") == "YES":  # as scanned paper: the lowest value is white
+        ends = tuple((white, black) for black, white in ends or ((0.0, 255.0),) * len(bands))
+    return Look(bands, ends, None)
+
+
+def usual_bands(data: rasterio.DatasetReader) -> tuple[int, ...]:
+    """The file's own red, green and blue where it names them, else its first three, or its first; never its alpha."""
+    named = {interpretation: number for number, interpretation in enumerate(data.colorinterp, 1)}
+    rgb = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
+    if all(band in named for band in rgb):
+        return tuple(named[band] for band in rgb)
+    shown = [number for number, kind in enumerate(data.colorinterp, 1) if kind != ColorInterp.alpha] or [1]
+    return tuple(shown[:3]) if len(shown) >= 3 else (shown[0],)
+
+
+def palette_of(colours: Mapping[int, tuple[int, ...]], size: int = 256) -> NDArray[np.uint8]:
+    """(size, 3) the colour that each number stands for."""
+    table = np.zeros((size, 3), np.uint8)
+    for number, colour in colours.items():
+        if 0 <= number < size:
+            table[number] = colour[:3]
+    return table
+
+
+def stretch_ends(sample: NDArray[Any]) -> Ends:
+    """What becomes black and white in each band: the 2nd and the 98th percentile of its values.
+
+    Args:
+        sample: (bands, ...) values of any kind; what is masked or no finite number does not count.
+    """
+    ends = []
+    for band in sample:
+        values = np.ma.compressed(band).astype(np.float64)
+        values = values[np.isfinite(values)]
+        low, high = np.percentile(values, _PERCENTILES).tolist() if values.size else (0.0, 1.0)
+        if high <= low and values.size:  # nearly all pixels alike: keep what little there is
+            low, high = values.min().item(), values.max().item()
+        ends.append((low, high if high > low else low + 1))
+    return tuple(ends)
+
+
+def stretched(values: NDArray[Any], ends: Ends) -> NDArray[np.uint8]:
+    """(bands, h, w) values of any kind to 0 to 255; what is no finite number becomes 0."""
+    # Numbers of 32 bits and more may be large and lie close together: single precision would make steps of them.
+    exact = values.dtype.itemsize >= 4 and values.dtype != np.float32
+    numbers = values.astype(np.float64 if exact else np.float32)
+    black, white = np.array(ends, numbers.dtype).T[:, :, None, None]
+    with np.errstate(invalid="ignore", over="ignore"):
+        share = (numbers - black) / (white - black)
+    shown = np.rint(np.nan_to_num(share, nan=0.0).clip(0, 1) * 255).astype(np.uint8)
+    if values.dtype.kind == "f":
+        shown[~np.isfinite(values)] = 0
+    return shown
+
+
+def read_rgb(
+    data: rasterio.DatasetReader, look: Look, window: Window, size_px: tuple[int, int] | None = None
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Part of a raster in colour.
+
+    Args:
+        data: the raster.
+        look: how it is shown, from `look_at`.
+        window: which part, in whole pixels and inside the raster.
+        size_px: width and height to resample to, smoothed where that is smaller; None for the raster's own pixels.
+
+    Returns:
+        (h, w, 3) RGB, black where there is no data, and (h, w) bool, where there is some.
+
+    Raises:
+        RasterioError: the file is gone or damaged.
+    """
+    own = int(window.width), int(window.height)
+    wide, high = size_px or own
+    if (wide, high) == own or not _needs_picking(data, look):
+        return _shown(data, look, window, (wide, high), Resampling.cubic)
+    # GDAL smooths numbers of colours as if they were colours, and one NaN makes NaN of all around it. So values are
+    # picked, several for each pixel, and what is smoothed is their colour.
+    picked = min(own[0], wide * _PICKED_PER_PX), min(own[1], high * _PICKED_PER_PX)
+    rgb, there = _shown(data, look, window, picked, Resampling.nearest)
+    small = np.array(Image.fromarray(rgb).resize((wide, high), Image.Resampling.BICUBIC))
+    kept = np.array(Image.fromarray(there).resize((wide, high), Image.Resampling.NEAREST))
+    small[~kept] = 0
+    return small, kept
+
+
+def data_mask(data: rasterio.DatasetReader, look: Look, window: Window, size_px: tuple[int, int]) -> NDArray[np.bool_]:
+    """(h, w) bool: where at least one of the shown bands holds data, picked at `size_px` (width, height)."""
+    shape = size_px[1], size_px[0]
+    there = _mask(data, look, window, shape)
+    if _is_float(data, look):
+        there &= np.isfinite(_values(data, look, window, shape, Resampling.nearest)).any(axis=0)
+    return there
+
+
+def may_have_gaps(data: rasterio.DatasetReader, look: Look) -> bool:
+    """Whether some pixels may hold no data, told from the head alone: a mask, a value for no data, or floats."""
+    return _is_float(data, look) or not _all_valid(data, look)
+
+
+def _shown(
+    data: rasterio.DatasetReader, look: Look, window: Window, size_px: tuple[int, int], resampling: Resampling
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    shape = size_px[1], size_px[0]
+    values = _values(data, look, window, shape, resampling)
+    there = _mask(data, look, window, shape)
+    if values.dtype.kind == "f":
+        there &= np.isfinite(values).any(axis=0)
+    if look.palette is not None:
+        rgb = look.palette[values[0]]
+    else:
+        bands = values if look.stretch is None else stretched(values, look.stretch)
+        rgb = np.ascontiguousarray(np.broadcast_to(bands, (3, *shape)).transpose(1, 2, 0))
+    rgb[~there] = 0
+    return rgb, there
+
+
+def _values(
+    data: rasterio.DatasetReader, look: Look, window: Window, shape: tuple[int, int], resampling: Resampling
+) -> NDArray[Any]:
+    """(bands, h, w) values as stored."""
+    values: NDArray[Any] = data.read(
+        look.bands,
+        window=window,
+        out_shape=(len(look.bands), *shape),
+        resampling=resampling,
+        out_dtype=_common_dtype(data, look.bands),
+    )
+    return values
+
+
+def _mask(data: rasterio.DatasetReader, look: Look, window: Window, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """What the file itself says of where it holds data: a value for none, an alpha band, or a mask."""
+    if _all_valid(data, look):
+        return np.ones(shape, np.bool_)
+    shared = MaskFlags.per_dataset in data.mask_flag_enums[look.bands[0] - 1]
+    bands = list(look.bands[:1] if shared else look.bands)
+    masks: NDArray[np.uint8] = data.read_masks(bands, window=window, out_shape=(len(bands), *shape))
+    return np.asarray((masks > 0).any(axis=0))
+
+
+def _sample(data: rasterio.DatasetReader, bands: tuple[int, ...]) -> NDArray[Any]:
+    """(bands, h, w) the whole raster at no more than 1024 px a side; what holds no data is masked."""
+    share = min(1.0, _SAMPLE_PX / max(data.width, data.height))
+    size = len(bands), max(1, round(data.height * share)), max(1, round(data.width * share))
+    sample: NDArray[Any] = data.read(bands, out_shape=size, masked=True, out_dtype=_common_dtype(data, bands))
+    return sample
+
+
+def _common_dtype(data: rasterio.DatasetReader, bands: tuple[int, ...]) -> np.dtype[Any]:
+    """One type that holds the values of all these bands; they need not be of one in a virtual raster."""
+    return np.result_type(*(np.dtype(data.dtypes[band - 1]) for band in bands))
+
+
+def _all_valid(data: rasterio.DatasetReader, look: Look) -> bool:
+    return all(MaskFlags.all_valid in data.mask_flag_enums[band - 1] for band in look.bands)
+
+
+def _is_float(data: rasterio.DatasetReader, look: Look) -> bool:
+    return any(data.dtypes[band - 1].startswith("float") for band in look.bands)
+
+
+def _needs_picking(data: rasterio.DatasetReader, look: Look) -> bool:
+    return look.palette is not None or _is_float(data, look)
