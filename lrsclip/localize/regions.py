@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -13,9 +13,7 @@ from pyproj import Geod
 from rasterio.features import shapes
 
 from lrsclip.localize.cells import CellMap
-
-if TYPE_CHECKING:
-    from lrsclip.localize.georeference import GeoReference
+from lrsclip.localize.georeference import GeoReference
 
 MIN_AREA_SHARE = 1e-4  # of the scene: less is a crumb between window edges, not a place
 _SAMPLE_PX = 1024  # longest side of the map that the threshold is taken from
@@ -112,7 +110,8 @@ def _outlined(
     heights_px, widths_px = np.diff(cells.row_edges_px), np.diff(cells.column_edges_px)
     cell_areas_px = np.outer(heights_px, widths_px)
     inside = labels > 0
-    groups, areas_px, values_cos = labels[inside], cell_areas_px[inside], cells.values_cos[inside].astype(np.float64)
+    groups = labels[inside].astype(np.int64)
+    areas_px, values_cos = cell_areas_px[inside], cells.values_cos[inside].astype(np.float64)
     area_px = np.bincount(groups, areas_px)
     sum_cos = np.bincount(groups, areas_px * values_cos)
     peak_cos = np.full(len(area_px), -np.inf)
@@ -139,15 +138,10 @@ def _in_pixels(rings: list[list[tuple[float, float]]], cells: CellMap) -> shapel
     return shapely.Polygon(in_px[0], in_px[1:])
 
 
-def densified(outline: shapely.Polygon, longest_px: float, parts: int) -> shapely.Polygon:
-    """An outline with more corners on its edges, at most a `parts`-th of `longest_px` apart."""
-    return shapely.segmentize(outline, longest_px / parts)
-
-
 def _area_m2(outline: shapely.Polygon, cells: CellMap, georeference: GeoReference) -> float | None:
     """Area on the ellipsoid; None where a corner has no place on it."""
     longest_px = float(max(cells.column_edges_px[-1], cells.row_edges_px[-1]))
-    dense = densified(outline, longest_px, _EDGE_PARTS)
+    dense = shapely.segmentize(outline, longest_px / _EDGE_PARTS)
     exterior, *holes = (
         _ring_area_m2(shapely.get_coordinates(r), georeference) for r in (dense.exterior, *dense.interiors)
     )
