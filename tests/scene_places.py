@@ -24,4 +24,7 @@ def place(name: str) -> GeoReference:
 
 def reference(crs: str, affine: Affine) -> GeoReference:
     """A place in a projection of one's own choice."""
-    return GeoReference(CRS.from_user_input(crs).to_wkt(), (affine.a, affine.b, affine.c, affine.d, affine.e, affine.f))
+    return GeoReference(
+        CRS.from_user_input(crs).to_wkt(version="WKT2_2019"),
+        (affine.a, affine.b, affine.c, affine.d, affine.e, affine.f),
+    )
