@@ -62,8 +62,7 @@ def read_picture(path: str | os.PathLike[str] | io.BytesIO, *, name: str | None 
     try:
         with Image.open(path, formats=FORMATS) as stored:
             stored.load()
-            turn = _TURNS.get(orientation(stored))
-            picture = as_rgb(stored if turn is None else stored.transpose(turn))
+            picture = as_rgb(upright(stored))
     except DECODE_FAULTS as error:
         raise unreadable(name or str(path), error) from error
     # Position, camera and profile must not travel on with a picture that may be shown or saved elsewhere.
@@ -80,6 +79,15 @@ def orientation(picture: Image.Image) -> int:
     except DECODE_FAULTS:  # garbled metadata are common, and no reason to lose the picture
         return 1
     return asked if isinstance(asked, int) else 1
+
+
+def upright(picture: Image.Image) -> Image.Image:
+    """The picture turned as its EXIF orientation asks; the same object where it asks for nothing.
+
+    The turned picture may still carry the tag: do not turn it twice.
+    """
+    turn = _TURNS.get(orientation(picture))
+    return picture if turn is None else picture.transpose(turn)
 
 
 def upright_size(picture: Image.Image) -> tuple[int, int]:

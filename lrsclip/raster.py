@@ -20,6 +20,7 @@ Ends = tuple[tuple[float, float], ...]  # for each band what becomes black and w
 _SAMPLE_PX = 1024  # side of the decimated read that the stretch is taken from
 _PERCENTILES = (2.0, 98.0)
 _PICKED_PER_PX = 4  # values picked along each side of a pixel where the library cannot take their mean
+_PICKED_PX = 2048  # and no more than this along a side of the whole, unless more is asked for
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,13 +110,18 @@ def stretched(values: NDArray[Any], ends: Ends) -> NDArray[np.uint8]:
     """(bands, h, w) values of any kind to 0 to 255; what is no finite number becomes 0."""
     # Numbers of 32 bits and more may be large and lie close together: single precision would make steps of them.
     exact = values.dtype.itemsize >= 4 and values.dtype != np.float32
-    numbers = values.astype(np.float64 if exact else np.float32)
+    numbers: NDArray[np.floating[Any]] = values.astype(np.float64 if exact else np.float32)
     black, white = np.array(ends, numbers.dtype).T[:, :, None, None]
-    with np.errstate(invalid="ignore", over="ignore"):
-        share = (numbers - black) / (white - black)
-    shown = np.rint(np.nan_to_num(share, nan=0.0).clip(0, 1) * 255).astype(np.uint8)
+    with np.errstate(
+        invalid="ignore", over="ignore", divide="ignore"
+    ):  # in place: a window of floats is large enough once
+        numbers -= black
+        numbers /= white - black
     if values.dtype.kind == "f":
-        shown[~np.isfinite(values)] = 0
+        numbers[~np.isfinite(values) | np.isnan(numbers)] = 0
+    np.clip(numbers, 0, 1, out=numbers)
+    numbers *= 255
+    shown: NDArray[np.uint8] = np.rint(numbers, out=numbers).astype(np.uint8)
     return shown
 
 
@@ -137,17 +143,38 @@ def read_rgb(
         RasterioError: the file is gone or damaged.
     """
     own = int(window.width), int(window.height)
-    wide, high = size_px or own
-    if (wide, high) == own or not _needs_picking(data, look):
-        return _shown(data, look, window, (wide, high), Resampling.cubic)
+    size = size_px or own
+    if size == own or not _needs_picking(data, look):
+        return _shown(data, look, window, size, Resampling.cubic)
     # GDAL smooths numbers of colours as if they were colours, and one NaN makes NaN of all around it. So values are
     # picked, several for each pixel, and what is smoothed is their colour.
-    picked = min(own[0], wide * _PICKED_PER_PX), min(own[1], high * _PICKED_PER_PX)
-    rgb, there = _shown(data, look, window, picked, Resampling.nearest)
-    small = np.array(Image.fromarray(rgb).resize((wide, high), Image.Resampling.BICUBIC))
-    kept = np.array(Image.fromarray(there).resize((wide, high), Image.Resampling.NEAREST))
-    small[~kept] = 0
-    return small, kept
+    picked = [min(px, max(asked, min(asked * _PICKED_PER_PX, _PICKED_PX))) for px, asked in zip(own, size, strict=True)]
+    return resized(*_shown(data, look, window, (picked[0], picked[1]), Resampling.nearest), size)
+
+
+def resized(
+    rgb: NDArray[np.uint8], there: NDArray[np.bool_], size_px: tuple[int, int]
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Colours at another size, smoothed; what holds no data lends no colour to what does.
+
+    Args:
+        rgb: (h, w, 3) colours.
+        there: (h, w) where there is data.
+        size_px: width and height wanted.
+
+    Returns:
+        (height, width, 3) RGB, black where there is no data, and (height, width) bool: data on half of a pixel is data.
+    """
+    if there.all():
+        smoothed = np.array(Image.fromarray(rgb).resize(size_px, Image.Resampling.BICUBIC))
+        return smoothed, np.ones(smoothed.shape[:2], np.bool_)
+    # A filter without negative weights, so that the share of data in a pixel is one.
+    alpha = Image.fromarray(there.astype(np.uint8) * 255).resize(size_px, Image.Resampling.BILINEAR)
+    share = np.asarray(alpha, np.float32)[:, :, None] / 255
+    black = Image.fromarray(np.where(there[:, :, None], rgb, 0)).resize(size_px, Image.Resampling.BILINEAR)
+    kept = share[:, :, 0] >= 0.5
+    colours = np.asarray(black, np.float32) / np.maximum(share, 0.5)
+    return np.where(kept[:, :, None], np.rint(colours.clip(0, 255)), 0).astype(np.uint8), kept
 
 
 def data_mask(data: rasterio.DatasetReader, look: Look, window: Window, size_px: tuple[int, int]) -> NDArray[np.bool_]:
@@ -176,7 +203,7 @@ def _shown(
         rgb = look.palette[values[0]]
     else:
         bands = values if look.stretch is None else stretched(values, look.stretch)
-        rgb = np.ascontiguousarray(np.broadcast_to(bands, (3, *shape)).transpose(1, 2, 0))
+        rgb = np.array(np.broadcast_to(bands, (3, *shape)).transpose(1, 2, 0), order="C")
     rgb[~there] = 0
     return rgb, there
 

@@ -1,0 +1,273 @@
+"""Scenes for semantic localisation: pictures, arrays and rasters of any size, read by windows."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from PIL import Image
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
+from rasterio.enums import Interleaving
+
+from lrsclip.decode import DECODE_FAULTS, FORMATS, as_rgb, orientation, unreadable, upright
+from lrsclip.errors import PictureError, TileSourceError
+from lrsclip.localize.georeference import georeference_of
+from lrsclip.localize.scene_kinds import (
+    RASTER_FAULTS,
+    Box,
+    PictureScene,
+    Place,
+    RasterScene,
+    Scene,
+    damaged,
+    environment,
+)
+from lrsclip.localize.windows import check_scene_size
+from lrsclip.raster import look_at, stretch_ends, stretched
+
+__all__ = ["MAX_PICTURE_PX", "MAX_SCENE_PX", "Box", "Scene", "open_scene"]
+
+MAX_SCENE_PX = 1_000_000_000  # for rasters, which are read by windows
+MAX_PICTURE_PX = 175_000_000  # for what is decoded whole: 700 MB in Pillow, which itself refuses from 178,956,970 on
+_MAX_BLOCK_BYTES = 512 * 2**20  # of what must be decoded at once, however small the window
+_SAMPLE_PX = 1024  # side of the decimated array that the stretch is taken from
+_STRIP_PX = 512  # rows of an array stretched at once
+_REMOTE = re.compile(r"/vsi|[a-z][a-z0-9+.-]+:/", re.IGNORECASE)  # Path makes one slash of two
+_SIGNATURES = {
+    b"\xff\xd8\xff": "JPEG",
+    b"\x89PNG\r\n": "PNG",
+    b"RIFF": "WEBP",
+    b"II*\0": "GTiff",
+    b"MM\0*": "GTiff",
+    b"II+\0": "GTiff",
+    b"MM\0+": "GTiff",
+}
+_ORIENTATION_TAG = 0x0112
+
+
+def open_scene(
+    scene: Image.Image | NDArray[Any] | str | os.PathLike[str] | Scene,
+    *,
+    bands: tuple[int, ...] | None = None,
+    untrusted: bool = False,
+) -> Scene:
+    """Open a scene for reading by windows.
+
+    Args:
+        scene: a picture of any mode, which must stay as it is while the scene is in use; an array of (H, W), (H, W, 1),
+            (H, W, 3) or (H, W, 4), whose fourth band is alpha, of uint8, uint16 or floats; the path of a picture or a
+            raster on this machine; or a scene, which is handed back. More than 8 bits are stretched. NaN and alpha 0
+            mean no data.
+        bands: numbers (from 1) of a raster's bands for red, green and blue, or of one for grey.
+        untrusted: a stranger sent the file: only TIFF, JPEG, PNG and WebP are opened, whatever its name says, and
+            nothing that lies beside it is read.
+
+    Raises:
+        PictureError: it is none of these, not there, damaged, under 16 px on a side, or over the limit on pixels; or a
+            band is not there.
+    """
+    if bands is not None and len(bands) not in (1, 3):
+        raise PictureError(f"bands names {len(bands)} bands; name one, or three as in (4, 3, 2)")
+    if isinstance(scene, str | os.PathLike):
+        return _from_path(_local_file(scene), bands, untrusted)
+    if bands is not None:
+        raise PictureError("bands can be chosen of a raster file only; give its path, or pick the bands of the array")
+    if isinstance(scene, Scene):
+        return scene
+    if isinstance(scene, Image.Image):
+        return _from_picture(scene, "the scene")
+    if isinstance(scene, np.ndarray):
+        return _from_array(scene)
+    raise PictureError(f"the scene is {type(scene).__name__}; give a PIL picture, an array, or the path of a file")
+
+
+def _from_path(path: Path, bands: tuple[int, ...] | None, untrusted: bool) -> Scene:
+    driver = _driver(path)
+    if driver is None and untrusted:
+        raise PictureError(f"{path.name} is no TIFF, JPEG, PNG or WebP picture; save it as one of these")
+    if driver in (None, "GTiff") or bands is not None:
+        return _from_raster(path, driver, bands, untrusted)
+    return _from_picture_file(path, None if untrusted else driver)
+
+
+def _from_raster(path: Path, driver: str | None, bands: tuple[int, ...] | None, untrusted: bool) -> Scene:
+    with environment(untrusted):
+        try:
+            data = rasterio.open(path, driver=driver, sharing=False)
+        except RASTER_FAULTS as error:
+            raise damaged(path, error) from error
+        try:
+            if any(_REMOTE.match(part) for part in data.files):
+                raise PictureError(f"{path} is made of files that are not on this machine; download them first")
+            _check_size(str(path), data.width, data.height, MAX_SCENE_PX)
+            place = georeference_of(data, sidecar_crs=not untrusted)
+            if place[0] is None and bands is None and driver == "GTiff" and _tiff_orientation(path) != 1:
+                data.close()
+                return _from_picture_file(path, None, place)  # GDAL would leave it lying on its side
+            _check_blocks(path, data)
+            return RasterScene(path, data, look_at(data, bands), place, untrusted)
+        except RASTER_FAULTS as error:
+            data.close()
+            raise damaged(path, error) from error
+        except TileSourceError as error:
+            data.close()
+            raise PictureError(str(error)) from error
+        except PictureError:
+            data.close()
+            raise
+
+
+def _from_picture_file(path: Path, driver: str | None, place: Place = (None, "")) -> Scene:
+    """A file that Pillow decodes whole; `driver` reads the place from a world file, None leaves it as given."""
+    try:
+        with Image.open(path, formats=FORMATS) as stored:
+            if driver is not None:
+                place = _place_beside(path, driver, orientation(stored) != 1)
+            return _from_picture(stored, str(path), place)
+    except PictureError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise PictureError(f"{path} is over {_limit(MAX_PICTURE_PX)}") from error
+    except DECODE_FAULTS as error:
+        raise unreadable(str(path), error) from error
+
+
+def _from_picture(picture: Image.Image, name: str, place: Place = (None, "")) -> PictureScene:
+    _check_size(name, *picture.size, MAX_PICTURE_PX)
+    try:
+        picture.load()
+        turned = upright(picture)
+        there = _data_in(turned)
+        # No copy without need: a scene may fill 700 MB.
+        rgb = turned if turned.mode == "RGB" and there is None else as_rgb(turned)
+        if there is not None:
+            rgb.paste((0, 0, 0), mask=Image.fromarray(~there))
+    except DECODE_FAULTS as error:
+        raise unreadable(name, error) from error
+    return PictureScene(name, rgb, there, place)
+
+
+def _data_in(picture: Image.Image) -> NDArray[np.bool_] | None:
+    """(H, W) where a picture holds data; None where it does all over."""
+    clear = picture.info.get("transparency")
+    if picture.mode == "F" or picture.mode.startswith("I"):
+        values = np.asarray(picture)
+        there = np.isfinite(values) & (values != clear if isinstance(clear, int | float) else True)
+    elif picture.has_transparency_data:
+        there = np.asarray(picture.convert("RGBA").getchannel("A")) > 0
+    else:
+        return None
+    return None if there.all() else there
+
+
+def _from_array(values: NDArray[Any]) -> PictureScene:
+    fits = values.ndim == 2 or (values.ndim == 3 and values.shape[2] in (1, 3, 4))
+    if not fits or not (values.dtype in (np.uint8, np.uint16) or values.dtype.kind == "f"):
+        raise PictureError(
+            f"the scene is an array of shape {values.shape} and type {values.dtype}; give (H, W), (H, W, 1), (H, W, 3) "
+            "or (H, W, 4) of uint8, uint16 or floats"
+        )
+    if isinstance(values, np.ma.MaskedArray):
+        raise PictureError("the scene is a masked array; fill it with NaN, or give the mask as a fourth band, 0 or 255")
+    high, wide = values.shape[:2]
+    _check_size("the scene", wide, high, MAX_PICTURE_PX)
+    layers = values.reshape(high, wide, -1)
+    if values.dtype == np.uint8:
+        return _from_picture(Image.fromarray(layers[:, :, 0] if layers.shape[2] == 1 else layers), "the scene")
+    there = np.isfinite(layers[:, :, :3]).any(axis=2)
+    if layers.shape[2] == 4:
+        there &= layers[:, :, 3] > 0  # False for NaN too
+    if not there.any():
+        raise PictureError("the scene is an array without a finite number that is not transparent; there is nothing")
+    step = -(-max(high, wide) // _SAMPLE_PX)
+    sample = layers[::step, ::step, :3].transpose(2, 0, 1)
+    gaps = np.broadcast_to(~there[::step, ::step], sample.shape)
+    ends = stretch_ends(np.ma.masked_array(sample, mask=gaps))
+    rgb = np.empty((high, wide, 3), np.uint8)
+    for top in range(0, high, _STRIP_PX):
+        strip = layers[top : top + _STRIP_PX, :, :3].transpose(2, 0, 1)
+        rgb[top : top + _STRIP_PX] = stretched(strip, ends).transpose(1, 2, 0)
+    rgb[~there] = 0
+    return PictureScene("the scene", Image.fromarray(rgb), None if there.all() else there)
+
+
+def _local_file(scene: str | os.PathLike[str]) -> Path:
+    given = os.fspath(scene)
+    try:
+        path = Path(given).expanduser().absolute()
+        if any(_REMOTE.match(text) for text in (given, str(path))):
+            raise PictureError(f"{given!r} is no file on this machine; download it and give the path")
+        if path.is_dir():
+            raise PictureError(f"{given!r} is a folder; name one file in it")
+        if not path.is_file():
+            raise PictureError(f"there is no file {given!r}; check the path")
+    except (OSError, RuntimeError, TypeError) as error:  # RuntimeError: ~ of nobody; TypeError: a path of bytes
+        raise PictureError(f"{given!r} is no path of a file ({error}); check it") from error
+    return path
+
+
+def _driver(path: Path) -> str | None:
+    """Which of the formats for strangers a file is, by its first bytes, since names lie."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(12)
+    except OSError as error:
+        raise damaged(path, error) from error
+    found = next((driver for signature, driver in _SIGNATURES.items() if head.startswith(signature)), None)
+    return None if found == "WEBP" and head[8:] != b"WEBP" else found
+
+
+def _tiff_orientation(path: Path) -> int:
+    """How a TIFF lies, 1 (upright) to 8; read here since GDAL does not tell."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(8)
+            tags = ImageFileDirectory_v2(head + (file.read(8) if 43 in head[2:4] else b""))
+            file.seek(tags.next)
+            tags.load(file)
+            return int(tags.get(_ORIENTATION_TAG, 1))
+    except DECODE_FAULTS:
+        return 1
+
+
+def _place_beside(path: Path, driver: str, turned: bool) -> Place:
+    """The place of a picture from the world file beside it."""
+    try:
+        with environment(untrusted=False), rasterio.open(path, driver=driver, sharing=False) as data:
+            found, note = georeference_of(data, sidecar_crs=True)
+    except RASTER_FAULTS:  # Pillow says what is wrong with the file, if anything
+        return None, ""
+    if found is not None and turned:
+        return None, "The picture's camera tag turns it, so that its world file does not fit; save it upright."
+    return found, note
+
+
+def _check_size(name: str, width_px: int, height_px: int, limit_px: int) -> None:
+    check_scene_size(width_px, height_px)
+    if width_px * height_px > limit_px:
+        raise PictureError(f"{name} is {width_px} x {height_px} px, over {_limit(limit_px)}")
+
+
+def _limit(limit_px: int) -> str:
+    if limit_px == MAX_SCENE_PX:
+        return f"the limit of {MAX_SCENE_PX:,} pixels; cut it into parts"
+    return (
+        f"the limit of {MAX_PICTURE_PX:,} pixels for pictures; cut it into parts, or save it as a tiled GeoTIFF, "
+        f"which may have {MAX_SCENE_PX:,}"
+    )
+
+
+def _check_blocks(path: Path, data: rasterio.DatasetReader) -> None:
+    """Refuse rasters of which no window can be read without decoding nearly all."""
+    together = data.count if data.interleaving == Interleaving.pixel else 1
+    for (high, wide), kind in zip(data.block_shapes, data.dtypes, strict=True):
+        if high * wide * together * np.dtype(kind.replace("complex_int16", "int32")).itemsize > _MAX_BLOCK_BYTES:
+            raise PictureError(
+                f"{path} is stored in blocks of {wide} x {high} px, too large to read by windows; save it tiled, "
+                "as by gdal_translate -co TILED=YES"
+            )

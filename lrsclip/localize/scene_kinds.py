@@ -1,0 +1,222 @@
+"""What a scene is, and the two kinds behind it: a picture in memory and a raster that stays on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import operator
+import threading
+from abc import ABC, abstractmethod
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from PIL import Image
+from rasterio._err import CPLE_BaseError  # what GDAL itself raises; published under no other name
+from rasterio.errors import RasterioError
+from rasterio.windows import Window
+
+from lrsclip.errors import PictureError
+from lrsclip.localize.georeference import GeoReference
+from lrsclip.localize.memory import scene_sha256
+from lrsclip.raster import Look, data_mask, may_have_gaps, read_rgb, resized
+
+Box = tuple[int, int, int, int]
+Place = tuple[GeoReference | None, str]
+
+RASTER_FAULTS = (RasterioError, CPLE_BaseError, OSError, MemoryError)
+_CACHE_BYTES = 64 * 2**20  # of decoded blocks, in the whole process; by default GDAL takes a twentieth of the memory
+_MASK_PX = 256  # side of the decimated mask that a share is counted on
+
+
+class Scene(ABC):
+    """A scene that is read by windows; from several threads at once if need be.
+
+    Attributes:
+        width_px: its width.
+        height_px: its height.
+        georeference: where it lies on Earth; None where that is not known.
+        place_note: one sentence on why there is no place although the file claims one; else "".
+        has_gaps: whether some pixels may hold no data; False means that all do hold some.
+    """
+
+    def __init__(self, name: str, size_px: tuple[int, int], has_gaps: bool, place: Place) -> None:
+        self.width_px, self.height_px = size_px
+        self.has_gaps = has_gaps
+        self.georeference, self.place_note = place
+        self._name = name
+        self._closed = False
+
+    @property
+    @abstractmethod
+    def sha256(self) -> str:
+        """Hash of the pixels, or of a raster's file and the chosen bands; worked out once."""
+
+    def read(self, box_px: Box, size_px: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+        """Part of the scene in colour.
+
+        Args:
+            box_px: left, top, right and bottom, right and bottom exclusive, inside the scene.
+            size_px: width and height to resample to, smoothed where that is smaller; None for the scene's own pixels.
+
+        Returns:
+            (height, width, 3) RGB; what holds no data is black.
+
+        Raises:
+            PictureError: the box or the size is none, the scene is closed, or its file is gone or damaged.
+        """
+        box = self._checked(box_px)
+        if size_px is None:
+            return self._read(box, None)
+        wide, high = (operator.index(px) for px in size_px)
+        if min(wide, high) < 1:
+            raise PictureError(f"a window cannot be {wide} x {high} px; give a size of 1 px or more")
+        return self._read(box, (wide, high))
+
+    def data_share(self, box_px: Box) -> float:
+        """Share of a window's pixels that hold data, 0 to 1; of large windows a sample is counted.
+
+        Raises:
+            PictureError: as `read`.
+        """
+        box = self._checked(box_px)
+        return self._share(box) if self.has_gaps else 1.0
+
+    def thumbnail(self, longest_px: int) -> Image.Image:
+        """The whole scene, RGB, its longer side at most `longest_px`; never larger than the scene.
+
+        Raises:
+            PictureError: as `read`.
+        """
+        share = min(1.0, longest_px / max(self.width_px, self.height_px))
+        size_px = max(1, round(self.width_px * share)), max(1, round(self.height_px * share))
+        return Image.fromarray(self.read((0, 0, self.width_px, self.height_px), size_px))
+
+    def close(self) -> None:
+        """Let go of the file; nothing can be read afterwards."""
+        self._closed = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @abstractmethod
+    def _read(self, box: Box, size_px: tuple[int, int] | None) -> NDArray[np.uint8]: ...
+
+    @abstractmethod
+    def _share(self, box: Box) -> float: ...
+
+    def _checked(self, box_px: Box) -> Box:
+        if self._closed:
+            raise PictureError(f"{self._name} is closed; open it again")
+        left, top, right, bottom = (operator.index(edge) for edge in box_px)
+        if not (0 <= left < right <= self.width_px and 0 <= top < bottom <= self.height_px):
+            raise PictureError(
+                f"the window {(left, top, right, bottom)} does not lie in the scene of {self.width_px} x "
+                f"{self.height_px} px; give left, top, right and bottom inside it"
+            )
+        return left, top, right, bottom
+
+
+class PictureScene(Scene):
+    """A picture in memory, RGB; `there` (H, W) bool says where it holds data, None that it does all over."""
+
+    def __init__(self, name: str, rgb: Image.Image, there: NDArray[np.bool_] | None, place: Place = (None, "")) -> None:
+        super().__init__(name, rgb.size, there is not None, place)
+        self._rgb, self._there = rgb, there
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of the pixels and of where they hold data."""
+        pixels = scene_sha256(self._rgb)
+        if self._there is None:
+            return pixels
+        return hashlib.sha256(pixels.encode() + np.packbits(self._there).tobytes()).hexdigest()
+
+    def _read(self, box: Box, size_px: tuple[int, int] | None) -> NDArray[np.uint8]:
+        cut = self._rgb.crop(box)
+        if size_px is None or size_px == cut.size:
+            return np.array(cut)
+        if self._there is None:
+            return np.array(cut.resize(size_px, Image.Resampling.BICUBIC))
+        return resized(np.array(cut), self._part(box), size_px)[0]
+
+    def _share(self, box: Box) -> float:
+        return float(self._part(box).mean())
+
+    def _part(self, box: Box) -> NDArray[np.bool_]:
+        left, top, right, bottom = box
+        if self._there is None:
+            return np.ones((bottom - top, right - left), np.bool_)
+        return self._there[top:bottom, left:right]
+
+
+class RasterScene(Scene):
+    """A raster that stays on disk."""
+
+    def __init__(self, path: Path, data: rasterio.DatasetReader, look: Look, place: Place, untrusted: bool) -> None:
+        super().__init__(str(path), (data.width, data.height), may_have_gaps(data, look), place)
+        self._path, self._data, self._look, self._untrusted = path, data, look, untrusted
+        self._beside = [Path(name) for name in data.files if Path(name) != path]
+        self._lock = threading.Lock()  # a rasterio data set may be read by one thread at a time
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of the file and the bands; of files beside it (masks, parts of a virtual raster) size and time count."""
+        try:
+            with self._path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256")
+            digest.update(f":bands={self._look.bands}".encode())
+            for path in sorted(self._beside):
+                facts = path.stat()
+                digest.update(f":{path.name}:{facts.st_size}:{facts.st_mtime_ns}".encode())
+        except OSError as error:
+            raise damaged(self._path, error) from error
+        return digest.hexdigest()
+
+    def close(self) -> None:
+        """Close the file once nobody reads it."""
+        with self._lock:
+            super().close()
+            self._data.close()
+
+    def _read(self, box: Box, size_px: tuple[int, int] | None) -> NDArray[np.uint8]:
+        with self._lock, environment(self._untrusted):
+            self._checked(box)  # another thread may have closed it meanwhile
+            try:
+                return read_rgb(self._data, self._look, _window(box), size_px)[0]
+            except RASTER_FAULTS as error:
+                raise damaged(self._path, error) from error
+
+    def _share(self, box: Box) -> float:
+        size_px = min(box[2] - box[0], _MASK_PX), min(box[3] - box[1], _MASK_PX)
+        with self._lock, environment(self._untrusted):
+            self._checked(box)
+            try:
+                return float(data_mask(self._data, self._look, _window(box), size_px).mean())
+            except RASTER_FAULTS as error:
+                raise damaged(self._path, error) from error
+
+
+def environment(untrusted: bool) -> rasterio.Env:
+    """GDAL with a small cache and, for a stranger's file, with no eye for what lies beside it."""
+    alone = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_PAM_ENABLED": False} if untrusted else {}
+    return rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES, **alone)
+
+
+def damaged(path: Path, error: BaseException) -> PictureError:
+    """What rasterio or the system says of a file, as an error that names it and the mend."""
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return PictureError(f"cannot read {path}: {reason}; replace the file, or give another one")
+
+
+def _window(box: Box) -> Window:
+    left, top, right, bottom = box
+    return Window(left, top, right - left, bottom - top)
