@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import resource
 import shutil
-import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,54 +13,14 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
-from affine import Affine
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 from PIL import Image
-from rasterio.crs import CRS
-from rasterio.transform import from_origin
-from rasterio.warp import transform_bounds
 from rasterio.windows import Window
 
 from lrsclip.errors import PictureError
-from lrsclip.localize import scene as scenes
 from lrsclip.localize.scene import Scene, open_scene
-
-WIDE_PX, HIGH_PX = 90, 70
-UTM = from_origin(500_000, 4_588_000, 2, 2)
-Bytes = NDArray[np.uint8]
-
-
-def noise(*shape: int, seed: int = 0, low: int = 1) -> Bytes:
-    return np.random.default_rng(seed).integers(low, 256, shape or (HIGH_PX, WIDE_PX, 3), dtype=np.uint8)
-
-
-def smooth(high_px: int = 256, wide_px: int = 320) -> Bytes:
-    """Slow waves: what any sound way of shrinking leaves as they are."""
-    y, x = np.mgrid[:high_px, :wide_px]
-    waves = [np.sin(x / (40 + 9 * band)) + np.cos(y / (50 + 7 * band)) for band in range(3)]
-    return np.rint(np.stack(waves, axis=2) * 50 + 128).astype(np.uint8)
-
-
-def write_raster(
-    path: Path, values: NDArray[Any], *, alpha: bool = False, mask: Bytes | None = None, **more: Any
-) -> Path:
-    """An (H, W, bands) array as GeoTIFF, at 500 km east, 4,588 km north of UTM 10 south if no place is given."""
-    high, wide, count = values.shape
-    facts = {"driver": "GTiff", "crs": "EPSG:32710", "transform": UTM, "dtype": values.dtype, **more}
-    if alpha:
-        facts["alpha"] = "yes"
-    inside = rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True)
-    with inside, rasterio.open(path, "w", width=wide, height=high, count=count, **facts) as data:
-        data.write(values.transpose(2, 0, 1))
-        if mask is not None:
-            data.write_mask(mask)
-    return path
-
-
-def whole(scene: Scene) -> Bytes:
-    return scene.read((0, 0, scene.width_px, scene.height_px))
+from tests.scene_parts import HIGH_PX, WIDE_PX, Bytes, noise, smooth, whole, write_raster
 
 
 @pytest.fixture(scope="module")
@@ -305,238 +264,6 @@ def test_large_numbers_close_together_keep_their_steps(tmp_path: Path) -> None:
     assert len(np.unique(shown)) > 200
 
 
-# Places
-
-
-def test_pixels_lie_where_the_raster_says(tmp_path: Path) -> None:
-    scene = open_scene(write_raster(tmp_path / "a.tif", noise()))
-    assert scene.georeference is not None
-    assert scene.place_note == ""
-    west, south, east, north = scene.georeference.bounds_lonlat(WIDE_PX, HIGH_PX)
-    with rasterio.open(tmp_path / "a.tif") as data:
-        assert (west, south, east, north) == pytest.approx(transform_bounds(data.crs, "EPSG:4326", *data.bounds))
-    longitudes, latitudes = scene.georeference.lonlat([0, WIDE_PX], [0, HIGH_PX])
-    assert longitudes == pytest.approx([west, east], abs=1e-6)
-    assert latitudes == pytest.approx([north, south], abs=1e-6)
-
-
-def test_a_turned_raster_is_turned_on_the_map(tmp_path: Path) -> None:
-    turned = Affine.translation(12, 48) @ Affine.rotation(30) @ Affine.scale(1e-4, -1e-4)
-    scene = open_scene(write_raster(tmp_path / "a.tif", noise(), crs="EPSG:4326", transform=turned))
-    assert scene.georeference is not None
-    x, y = np.array([[0, 10], [20, 90]]), np.array([[0, 70], [5, 3]])
-    longitudes, latitudes = scene.georeference.lonlat(x, y)
-    a, b, c, d, e, f = tuple(turned)[:6]
-    np.testing.assert_allclose(longitudes, a * x + b * y + c, atol=1e-12)
-    np.testing.assert_allclose(latitudes, d * x + e * y + f, atol=1e-12)
-
-
-def test_bounds_run_on_across_the_date_line_and_round_the_pole(tmp_path: Path) -> None:
-    across = from_origin(815_000, 8_000_000, 100, 100)  # 180 E lies at 817 km of zone 60
-    scene = open_scene(write_raster(tmp_path / "a.tif", noise(), crs="EPSG:32760", transform=across))
-    assert scene.georeference is not None
-    west, _, east, _ = scene.georeference.bounds_lonlat(WIDE_PX, HIGH_PX)
-    assert west < 180 < east < west + 0.2
-    pole = from_origin(-450_000, 350_000, 10_000, 10_000)
-    scene = open_scene(write_raster(tmp_path / "b.tif", noise(), crs="EPSG:3413", transform=pole))
-    assert scene.georeference is not None
-    west, south, east, north = scene.georeference.bounds_lonlat(WIDE_PX, HIGH_PX)
-    assert (west, east, north) == (-180, 180, 90)
-    assert 83 < south < 87
-    earth = from_origin(-180, 90, 4, 180 / HIGH_PX)
-    scene = open_scene(write_raster(tmp_path / "c.tif", noise(), crs="EPSG:4326", transform=earth))
-    assert scene.georeference is not None
-    assert scene.georeference.bounds_lonlat(WIDE_PX, HIGH_PX) == pytest.approx((-180, -90, 180, 90))
-
-
-@pytest.mark.parametrize(
-    ("place", "told"),
-    [
-        ({"crs": None, "transform": Affine.identity()}, ""),
-        ({"crs": None}, "no coordinate system"),
-        ({"transform": Affine.identity()}, "not where its pixels lie"),
-        ({"crs": 'LOCAL_CS["Local",UNIT["metre",1]]'}, "local one"),
-        ({"crs": "EPSG:4326"}, "not on Earth"),
-        ({"crs": "+proj=geos +h=35785831 +lon_0=0", "transform": from_origin(-6e6, 6e6, 1.5e5, 1.5e5)}, "beyond"),
-        ({"transform": Affine(2, 0, 5e5, 4, 0, 5e6)}, "no size on the ground"),
-    ],
-)
-def test_a_wrong_place_is_none_and_says_why(tmp_path: Path, place: dict[str, Any], told: str) -> None:
-    scene = open_scene(write_raster(tmp_path / "a.tif", noise(), **place))
-    assert scene.georeference is None
-    assert told in scene.place_note
-    assert bool(scene.place_note) == bool(told)
-    np.testing.assert_array_equal(whole(scene), noise())
-
-
-def test_a_world_file_places_a_picture_unless_a_stranger_sent_it(tmp_path: Path) -> None:
-    pixels = noise()
-    for ending, world in (("png", "pgw"), ("jpg", "jgw")):
-        path = tmp_path / f"a.{ending}"
-        Image.fromarray(pixels).save(path)
-        (tmp_path / f"a.{world}").write_text("2\n0\n0\n-2\n500001\n4587999\n")
-        assert "no coordinate system" in open_scene(path).place_note
-        (tmp_path / "a.prj").write_text(CRS.from_epsg(32710).to_wkt(version="WKT1_ESRI"))
-        found = open_scene(path).georeference
-        assert found is not None
-        assert found.transform == tuple(UTM)[:6]
-        assert found.lonlat(0, 0)[0] == pytest.approx(-123)
-        assert open_scene(path, untrusted=True).georeference is None
-        (tmp_path / "a.prj").unlink()
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    Image.fromarray(pixels).save(tmp_path / "a.jpg", exif=exif)
-    (tmp_path / "a.prj").write_text(CRS.from_epsg(32710).to_wkt())
-    assert "save it upright" in open_scene(tmp_path / "a.jpg").place_note
-
-
-# What is refused
-
-
-@pytest.mark.parametrize(
-    ("scene", "told"),
-    [
-        (Image.new("RGB", (15, 400)), "at least 16 px"),
-        (Image.new("RGB", (1, 50_000)), "at least 16 px"),
-        (Image.new("L", (0, 5)), "at least 16 px"),
-        (np.zeros((0, 20), np.uint8), "at least 16 px"),
-        (np.zeros((20, 20, 2), np.uint8), r"\(H, W, 4\)"),
-        (np.zeros((3, 20, 20), np.uint8), r"\(H, W, 3\)"),
-        (np.zeros(20, np.uint8), r"\(H, W\)"),
-        (np.zeros((1, 20, 20, 3), np.uint8), r"\(H, W\)"),
-        (np.zeros((20, 20), np.int32), "uint8, uint16 or floats"),
-        (np.zeros((20, 20), bool), "uint8, uint16 or floats"),
-        (np.zeros((20, 20), complex), "uint8, uint16 or floats"),
-        (np.ma.masked_equal(np.zeros((20, 20), np.uint8), 0), "masked"),
-        (np.full((20, 20), np.nan), "finite"),
-        (Image.fromarray(np.full((20, 20), np.nan, np.float32)), "finite"),
-        (7, "int; give a PIL picture"),
-        (b"a.tif", "bytes; give"),
-        ("/no/such/file.tif", "no file"),
-        ("~nobody-of-that-name/a.tif", "no path"),
-        (str(Path(__file__).parent), "is a folder"),
-        ("https://example.org/a.tif", "on this machine"),
-        (Path("https://example.org/a.tif"), "on this machine"),
-        ("s3://bucket/a.tif", "on this machine"),
-        ("/vsicurl/https://example.org/a.tif", "on this machine"),
-        ("zip:///tmp/a.zip!a.tif", "on this machine"),
-        ("GTIFF_DIR:1:/tmp/a.tif", "no file"),
-        ("a\0.tif", "no file"),
-    ],
-)
-def test_what_is_no_scene_is_refused_in_words(scene: Any, told: str) -> None:
-    with pytest.raises(PictureError, match=told):
-        open_scene(scene)
-
-
-def test_a_scene_is_handed_back_and_bands_are_for_rasters(tmp_path: Path) -> None:
-    scene = open_scene(noise())
-    assert open_scene(scene) is scene
-    with pytest.raises(PictureError, match="raster file only"):
-        open_scene(scene, bands=(1, 2, 3))
-    path = write_raster(tmp_path / "a.tif", noise())
-    for bands, told in (((1, 2), "2 bands"), ((4,), "no band 4"), ((1, 2, 0), "no band 0")):
-        with pytest.raises(PictureError, match=told):
-            open_scene(path, bands=bands)
-    path = write_raster(tmp_path / "c.tif", np.zeros((64, 80, 1), np.complex64))
-    with pytest.raises(PictureError, match="complex numbers"):
-        open_scene(path)
-
-
-def test_too_many_pixels_are_refused_before_they_are_read(tmp_path: Path) -> None:
-    sparse = tmp_path / "sparse.tif"
-    facts = {"driver": "GTiff", "count": 1, "dtype": "uint8", "sparse_ok": True, "compress": "deflate"}
-    with rasterio.open(sparse, "w", width=100_000, height=10_001, tiled=True, **facts):
-        pass
-    with pytest.raises(PictureError, match="limit of 1,000,000,000 pixels"):
-        open_scene(sparse)
-    with rasterio.open(
-        sparse, "w", width=30_000, height=30_000, tiled=True, blockxsize=24_000, blockysize=24_000, **facts
-    ):
-        pass
-    with pytest.raises(PictureError, match="save it tiled"):
-        open_scene(sparse)
-    for size_px in ((14_000, 13_000), (60_000, 60_000)):  # under and over what Pillow itself allows
-        head = Image.new("1", (16, 16))
-        head.save(tmp_path / "a.png")
-        stored = bytearray((tmp_path / "a.png").read_bytes())
-        stored[16:24] = b"".join(px.to_bytes(4, "big") for px in size_px)
-        stored[29:33] = zlib.crc32(stored[12:29]).to_bytes(4, "big")
-        (tmp_path / "a.png").write_bytes(stored)
-        with pytest.raises(PictureError, match="limit of 175,000,000 pixels for pictures"):
-            open_scene(tmp_path / "a.png")
-
-
-@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp"])
-def test_a_picture_cut_off_is_refused_when_opened(tmp_path: Path, name: str) -> None:
-    path = tmp_path / name
-    Image.fromarray(noise(200, 200, 3)).save(path)
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(PictureError, match=name):
-        open_scene(path)
-
-
-@pytest.mark.parametrize("compress", [None, "deflate", "jpeg"])
-def test_a_raster_cut_off_fails_in_words_where_it_is_read(tmp_path: Path, compress: str | None) -> None:
-    more: dict[str, Any] = {"compress": compress} if compress else {}
-    path = write_raster(tmp_path / "a.tif", noise(512, 512, 3), tiled=True, blockxsize=128, blockysize=128, **more)
-    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
-    scene = open_scene(path)
-    assert scene.read((0, 0, 64, 64)).std() > 10
-    for size_px in (None, (64, 64)):
-        with pytest.raises(PictureError, match=r"a\.tif"):
-            scene.read((0, 0, 512, 512), size_px)
-    path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(PictureError, match=r"a\.tif"):
-        open_scene(path)
-
-
-@pytest.mark.parametrize(
-    "content", [b"", b"no raster", b"II*\0", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF0000WEBP"]
-)
-def test_what_is_no_raster_is_refused(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "a.tif"
-    path.write_bytes(content)
-    for untrusted in (False, True):
-        with pytest.raises(PictureError, match=r"a\.tif"):
-            open_scene(path, untrusted=untrusted)
-
-
-def test_a_stranger_cannot_name_other_files(tmp_path: Path) -> None:
-    pixels = noise(64, 80, 3)
-    secret = write_raster(tmp_path / "secret.tif", pixels)
-    template = (
-        '<VRTDataset rasterXSize="80" rasterYSize="64"><VRTRasterBand dataType="Byte" band="1"><SimpleSource>'
-        "<SourceFilename>{}</SourceFilename><SourceBand>1</SourceBand></SimpleSource></VRTRasterBand></VRTDataset>"
-    )
-    path = tmp_path / "a.tif"  # the name does not matter
-    path.write_text(template.format(secret))
-    np.testing.assert_array_equal(whole(open_scene(path))[:, :, 0], pixels[:, :, 0])
-    with pytest.raises(PictureError, match="save it as one of these"):
-        open_scene(path, untrusted=True)
-    path.write_text(template.format("/vsicurl/http://127.0.0.1:9/a.tif"))
-    with pytest.raises(PictureError, match="not on this machine"):
-        open_scene(path)
-
-
-def test_a_stranger_gets_nothing_from_beside_his_file(tmp_path: Path) -> None:
-    path = write_raster(tmp_path / "a.tif", np.full((64, 80, 3), 90, np.uint8))
-    beside = np.zeros((64, 80, 1), np.uint8)
-    write_raster(tmp_path / "a.tif.msk", beside)
-    assert whole(open_scene(path, untrusted=True)).min() == 90
-    assert not open_scene(path, untrusted=True).has_gaps
-
-
-def test_strangers_may_send_the_common_kinds(tmp_path: Path) -> None:
-    pixels = smooth(64, 80)
-    for name in ("a.jpg", "a.png", "a.webp", "a.tif"):
-        Image.fromarray(pixels).save(tmp_path / name)
-        shown = whole(open_scene(tmp_path / name, untrusted=True))
-        assert np.abs(shown.astype(int) - pixels).mean() < 8, name
-    placed = open_scene(write_raster(tmp_path / "b.tif", pixels), untrusted=True)
-    assert placed.georeference is not None
-
-
 # Hashes, threads, ends
 
 
@@ -593,13 +320,3 @@ def test_a_window_of_a_vast_raster_takes_little_memory(tmp_path: Path) -> None:
         assert scene.read((left, 24_000, left + 3000, 27_000), (64, 64)).shape == (64, 64, 3)
     taken_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert taken_kb < 400_000, "2.7 GB decoded"
-
-
-def test_a_closed_scene_says_so(tmp_path: Path) -> None:
-    for what in (noise(), write_raster(tmp_path / "a.tif", noise())):
-        with open_scene(what) as scene:
-            assert scene.data_share((0, 0, 9, 9)) == 1
-        with pytest.raises(PictureError, match="closed"):
-            scene.read((0, 0, 9, 9))
-        scene.close()
-    assert (Image.MAX_IMAGE_PIXELS or 0) * 2 > scenes.MAX_PICTURE_PX, "our own message comes first"

@@ -98,10 +98,12 @@ def georeference_of(data: rasterio.DatasetReader, *, sidecar_crs: bool = False) 
             None,
             "The raster reaches beyond what its coordinate system can place; check that it is the right one.",
         )
-    if np.abs(longitudes).max() > 180 + _SLACK_DEG or np.abs(latitudes).max() > 90 + _SLACK_DEG:
+    beyond_deg = np.maximum(np.abs(longitudes) - 180, np.abs(latitudes) - 90)
+    if beyond_deg.max() > _SLACK_DEG:
+        worst = int(beyond_deg.argmax())
         return None, (
-            f"The raster's corner lies at longitude {longitudes[0]:.6g}, latitude {latitudes[0]:.6g} by the coordinate "
-            "system that it names, which is not on Earth; set the right one."
+            f"By the coordinate system that it names, the raster reaches to longitude {longitudes[worst]:.6g}, latitude "
+            f"{latitudes[worst]:.6g}, which is not on Earth; set the right one."
         )
     return found, ""
 
