@@ -102,8 +102,8 @@ def georeference_of(data: rasterio.DatasetReader, *, sidecar_crs: bool = False) 
     if beyond_deg.max() > _SLACK_DEG:
         worst = int(beyond_deg.argmax())
         return None, (
-            f"By the coordinate system that it names, the raster reaches to longitude {longitudes[worst]:.6g}, latitude "
-            f"{latitudes[worst]:.6g}, which is not on Earth; set the right one."
+            f"By the coordinate system that it names, the raster reaches to longitude {longitudes[worst]:.6g}, "
+            f"latitude {latitudes[worst]:.6g}, which is not on Earth; set the right one."
         )
     return found, ""
 
