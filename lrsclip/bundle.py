@@ -13,15 +13,17 @@ import torch
 from PIL import Image
 
 from lrsclip.config import ModelConfig
+from lrsclip.dense import STRIDE_PX, patch_vectors, pool_windows, trunk_map
 from lrsclip.errors import PictureError, TextError
 from lrsclip.model import DualEncoder
 from lrsclip.pictures import Preprocess, build_preprocess, to_batch
 from lrsclip.tokens import Tokenizer, TokenReport
+from lrsclip.vision import ResNetTower
 
 log = logging.getLogger(__name__)
 Embeddings = npt.NDArray[np.float32]
 CPU_PICTURES, GPU_PICTURES = 16, 128  # at once; a CPU is a quarter faster where the maps stay in its cache
-TEXT_BATCH = 256
+TEXT_BATCH = WINDOW_BATCH = 256
 
 
 @dataclass(frozen=True)
@@ -169,6 +171,56 @@ class LRSCLIP:
             pixels = pixels.to(self.device, self.dtype).contiguous(memory_format=torch.channels_last)
             parts.append(self.model.encode_image(pixels).cpu())
         return _stack(parts)
+
+    @property
+    def has_trunk(self) -> bool:
+        """Whether windows of a scene can be pooled from one map (`map_scene`), or only patches read (the ViTs)."""
+        return isinstance(self.model.visual, ResNetTower)
+
+    @torch.inference_mode()
+    def map_scene(self, rgb: npt.NDArray[np.uint8]) -> torch.Tensor:
+        """A scene, or a large part of one, to the map that `pool_windows` reads; `image_px` does not matter here.
+
+        Args:
+            rgb: (H, W, 3), H and W multiples of 16.
+
+        Returns:
+            (1, W', H / 16, W / 16), on the model's device.
+
+        Raises:
+            PictureError: a side is no multiple of 16.
+            TypeError: the model has no trunk.
+        """
+        if rgb.shape[0] % STRIDE_PX or rgb.shape[1] % STRIDE_PX:
+            raise PictureError(
+                f"a map is made of {rgb.shape[1]} x {rgb.shape[0]} px; make both multiples of {STRIDE_PX}"
+            )
+        p = self.config.preprocess
+        pixels = torch.from_numpy(rgb).to(self.device).movedim(-1, 0).to(torch.float32) / 255
+        mean, std = (torch.tensor(v, device=self.device)[:, None, None] for v in (p.mean, p.std))
+        batch = ((pixels - mean) / std)[None].to(self.dtype).contiguous(memory_format=torch.channels_last)
+        return trunk_map(self.model.convolutional, batch)
+
+    @torch.inference_mode()
+    def pool_windows(self, features: torch.Tensor, boxes: npt.NDArray[np.floating]) -> Embeddings:
+        """Windows of a map to vectors.
+
+        Args:
+            features: of `map_scene`.
+            boxes: (N, 4) left, top, right, bottom in px of what was mapped.
+
+        Returns:
+            (N, D) float32, each row of length one.
+        """
+        cells = torch.from_numpy(boxes.astype(np.float32) / STRIDE_PX).to(self.device)
+        tower = self.model.convolutional
+        return _stack([pool_windows(tower, features, rows).cpu() for rows in cells.split(WINDOW_BATCH)])
+
+    @torch.inference_mode()
+    def encode_patches(self, pictures: list[Image.Image]) -> Embeddings:
+        """Square pictures to a vector for each patch, (N, G, G, D) float32 of length one; ViTs only."""
+        pixels = to_batch(pictures, self.preprocess).to(self.device, self.dtype)
+        return _stack([patch_vectors(self.model.patched, pixels).cpu()])
 
 
 def _stack(parts: list[torch.Tensor]) -> Embeddings:

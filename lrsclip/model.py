@@ -6,6 +6,7 @@ import math
 
 import torch
 import torch.nn.functional as F
+from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
 
 from lrsclip.config import ModelConfig
@@ -49,6 +50,17 @@ class DualEncoder(nn.Module):
         """
         if not isinstance(self.visual, ResNetTower):
             raise TypeError("only an image tower of kind resnetv2 has a trunk and a pool")
+        return self.visual
+
+    @property
+    def patched(self) -> VisionTransformer:
+        """The image tower, where it is a ViT.
+
+        Raises:
+            TypeError: this configuration has a convolutional trunk.
+        """
+        if not isinstance(self.visual, VisionTransformer):
+            raise TypeError("only an image tower of kind vit has patches")
         return self.visual
 
     @property

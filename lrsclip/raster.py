@@ -255,3 +255,12 @@ def _is_float(data: rasterio.DatasetReader, look: Look) -> bool:
 
 def _needs_picking(data: rasterio.DatasetReader, look: Look) -> bool:
     return look.palette is not None or _is_float(data, look)
+
+
+def starts(length_px: int, tile_px: int, overlap_px: int) -> list[int]:
+    """First pixels of equal windows along one side: they cover it whole, the last one moved inwards."""
+    if length_px <= tile_px:
+        return [0]
+    step = tile_px - overlap_px
+    inner = list(range(0, length_px - tile_px, step))
+    return [*inner, length_px - tile_px]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from open_clip.transformer import LayerNorm, QuickGELU, Transformer, VisionTransformer
+from open_clip.transformer import LayerNorm, QuickGELU, ResidualAttentionBlock, Transformer, VisionTransformer
 from torch import Tensor, nn
 
 from lrsclip.config import ImageConfig
@@ -85,10 +85,28 @@ class AttentionPool(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Pool (N, G * G, 1024) to (N, D), not normalised."""
-        x = self.inward(self.dropout(features))
-        x = torch.cat([self.cls.to(x.dtype).expand(len(x), 1, -1), x], dim=1) + self.positions.to(x.dtype)
-        x = self.transformer(self.ln_pre(x))
-        return self.ln_post(x[:, 0]) @ self.proj.to(x.dtype)
+        return self.read(self.inward(self.dropout(features)))
+
+    def read(self, tokens: Tensor) -> Tensor:
+        """(N, G * G, W) of the first layer to (N, D), not normalised.
+
+        Of the last block only the class token is asked for, so only its query is computed.
+        """
+        x = torch.cat([self.cls.to(tokens.dtype).expand(len(tokens), 1, -1), tokens], dim=1)
+        x = self.ln_pre(x + self.positions.to(x.dtype))
+        *blocks, last = self.transformer.resblocks
+        for block in blocks:
+            x = block(x)
+        x = _class_token(last, x)
+        return self.ln_post(x) @ self.proj.to(x.dtype)
+
+
+def _class_token(block: ResidualAttentionBlock, x: Tensor) -> Tensor:
+    """What a transformer block makes of the first token alone: (N, L, W) to (N, W)."""
+    normed = block.ln_1(x)
+    attended = block.attn(normed[:, :1], normed, normed, need_weights=False)[0]
+    cls = x[:, :1] + block.ls_1(attended)
+    return (cls + block.ls_2(block.mlp(block.ln_2(cls))))[:, 0]
 
 
 class ResNetTower(nn.Module):

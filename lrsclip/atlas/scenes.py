@@ -1,9 +1,9 @@
 """Scenes for localisation, with polygons, in the layout of AIR-SLT: `imgs/` and `annotations/anno.json`.
 
 A query names a piece of land by its use, or describes one with what stands on it, or names things of one kind and
-colour; its polygons are all places in the scene of which it is true. So SeLo's four metrics can be measured with nothing
-downloaded. Their kernels are fixed in pixels and made for scenes of some 3,000 px (a side of AIR-SLT's smallest is
-2,000 px), so a scene here has 2,048 px, which are two kilometres.
+colour; its polygons are all places in the scene of which it is true. So SeLo's four metrics can be measured with
+nothing downloaded. Their kernels are fixed in pixels, so a scene here is like one of AIR-SLT: some 2,500 px a side, and
+half a metre a pixel (there: 3,000 px and 0.32 m on average).
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from lrsclip.atlas.words import named, sentences
 from lrsclip.errors import TileSourceError
 from lrsclip.files import write_atomically
 
-SCENE_PX = 2048
-_SPACING_M = 2500.0  # scenes do not touch
+SCENE_PX, PX_M = 2560, 0.5
+_SPACING_M = 2000.0  # scenes do not touch
 _LEAST_SHARE, _MOST_SHARE = 0.001, 0.2  # a smaller target is a speck in the smallest window; a larger one no target
 _NEAR_M = 40.0  # what lies nearer together is one place: the breadth of a street with its verges
 _MOST_PARTS = 4  # AIR-SLT has 1 to 5 polygons a query
@@ -47,7 +47,7 @@ class Query:
 
     Attributes:
         caption: the sentence.
-        parts: the places, in metres of the scene, which are pixels; none touches another.
+        parts: the places, in metres of the scene; none touches another.
     """
 
     caption: str
@@ -164,15 +164,15 @@ def write_scenes(
     if annotations.exists():
         raise TileSourceError(f"{annotations} is there already; choose another folder, or delete that one")
     rows: list[dict[str, Any]] = []
-    country = Country(World(seed))
+    country, size_m = Country(World(seed)), SCENE_PX * PX_M
     try:
         (folder / "imgs").mkdir(parents=True, exist_ok=True)
         annotations.parent.mkdir(parents=True, exist_ok=True)
         for number in range(count):
             west, north = number % 6 * _SPACING_M, number // 6 * _SPACING_M
             name = f"atlas_{number:03d}.jpg"
-            render(country, west, north, SCENE_PX, SCENE_PX).save(folder / "imgs" / name, quality=92)
-            truth = truth_of(country, west, north, float(SCENE_PX))
+            render(country, west, north, size_m, size_m, PX_M).save(folder / "imgs" / name, quality=92)
+            truth = truth_of(country, west, north, size_m)
             rows += [_row(name, query) for query in queries_of(truth, seed, number)]
             if progress is not None:
                 progress(number + 1, count)
@@ -185,7 +185,7 @@ def write_scenes(
 def _row(name: str, query: Query) -> dict[str, Any]:
     most = SCENE_PX - 1
     outlines = [
-        [[min(most, max(0, round(x))), min(most, max(0, round(y)))] for x, y in part.exterior.coords[:-1]]
+        [[min(most, max(0, round(x / PX_M))), min(most, max(0, round(y / PX_M)))] for x, y in part.exterior.coords[:-1]]
         for part in query.parts
     ]
     return {"jpg_name": name, "caption": query.caption, "points": outlines}

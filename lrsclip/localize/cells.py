@@ -22,7 +22,7 @@ class CellMap:
     """A map that is constant on every cell of a grid of edges.
 
     Attributes:
-        values_cos: (R, C) float32, one value per cell, top row first.
+        values_cos: (R, C) float32, one value per cell, top row first; NaN where nothing is known.
         row_edges_px: (R + 1,) int64, ascending from 0 to the scene's height.
         column_edges_px: (C + 1,) int64, ascending from 0 to the scene's width.
     """
@@ -47,7 +47,7 @@ def mean_over_windows(boxes_px: Boxes, scores_cos: Floats, width_px: int, height
     """Give every pixel the mean score of the windows that cover it.
 
     Args:
-        boxes_px: (N, 4) int64 left, top, right, bottom; together they cover the scene.
+        boxes_px: (N, 4) int64 left, top, right, bottom; a pixel that none covers becomes NaN.
         scores_cos: (N,) one score per window.
         width_px: the scene's width.
         height_px: the scene's height.
@@ -64,7 +64,9 @@ def mean_over_windows(boxes_px: Boxes, scores_cos: Floats, width_px: int, height
         for step, weight in zip(steps, weights, strict=True):
             np.add.at(step, (row, column), sign * weight)
     total, covering = steps.cumsum(axis=1).cumsum(axis=2)[:, :-1, :-1]
-    return CellMap((total / covering).astype(np.float32), rows, columns)
+    with np.errstate(invalid="ignore"):
+        mean = np.where(covering > 0.5, total / covering, np.nan)  # counts are whole, but for what rounding left
+    return CellMap(mean.astype(np.float32), rows, columns)
 
 
 def _cells_at_centres(edges_px: Boxes, samples: int) -> npt.NDArray[np.intp]:

@@ -1,49 +1,42 @@
 """Semantic localisation: which part of a scene does a sentence speak of?
 
-The way of SeLo (Yuan et al. 2022): cut the scene into overlapping windows of several sizes, encode each, and give
-every pixel the mean cosine of the windows that cover it. The map is the raw mean; smoothing and colour
-belong to whoever shows or scores it.
+Boxes of the scene get a vector each (`lrsclip.localize.parts`), and every pixel the mean cosine of the boxes that cover
+it, as SeLo does (Yuan et al. 2022). The map is the raw mean; smoothing and colour belong to whoever shows or scores it.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
-from lrsclip.errors import Cancelled, PictureError
+from lrsclip.errors import Cancelled, PictureError, TextError
 from lrsclip.localize.cells import CellMap, Floats, mean_over_windows
-from lrsclip.localize.memory import SceneKey, WindowMemory, scene_sha256
-from lrsclip.localize.windows import Boxes, automatic_scales, check_scene_size, window_boxes
+from lrsclip.localize.georeference import GeoReference
+from lrsclip.localize.memory import SceneKey, WindowMemory
+from lrsclip.localize.parts import Encoders, Method, Part, parts_of, scales_of
+from lrsclip.localize.presence import Presence, presence_of
+from lrsclip.localize.scene import Scene, open_scene
+from lrsclip.localize.windows import Boxes
 
 Progress = Callable[[int, int], None]
+Picture = Image.Image | npt.NDArray[Any] | str | os.PathLike[str] | Scene
 
 _MEMORY = WindowMemory()
 
 
-class Encoders(Protocol):
-    """What localisation needs of a model; `lrsclip.LRSCLIP` has it."""
-
-    @property
-    def sha256(self) -> str:
-        """Hash of the weights."""
-
-    def encode_text(self, texts: list[str]) -> Floats:
-        """Texts to (N, D) float32, L2-normalised."""
-
-    def encode_image(self, pictures: list[Image.Image]) -> Floats:
-        """Pictures to (N, D) float32, L2-normalised."""
-
-
 @dataclass(frozen=True)
 class ScoredWindow:
-    """One square window of a scene: its left upper corner and side in px, and its cosine with the sentence."""
+    """One box of a scene: its left upper corner and its width in px, and its cosine with the sentence."""
 
     x_px: int
     y_px: int
@@ -56,47 +49,80 @@ class Heatmap:
     """How well each pixel of a scene fits a sentence.
 
     Attributes:
-        cells: the map, exact, on the grid of window edges.
+        text: the sentence.
+        exclude: a second one whose cosine is taken off, or "".
+        cells: the map, exact, on the grid of box edges; NaN where the scene holds no data.
         width_px: the scene's width.
         height_px: the scene's height.
+        georeference: where the scene lies on Earth, if that is known.
+        method: how the vectors were made.
         scales_px: window sizes used.
-        windows: how many windows were scored.
-        best: the single window that fits best.
+        windows: how many boxes were scored.
+        best: the single box that fits best.
+        presence: whether what the sentence says is there at all; None where the checkpoint is not calibrated for that.
         seconds: wall time of the whole call.
-        reused: whether the windows' embeddings were still known from an earlier sentence.
+        reused: whether the scene's vectors were still known from an earlier sentence.
     """
 
+    text: str
+    exclude: str
     cells: CellMap
     width_px: int
     height_px: int
+    georeference: GeoReference | None
+    method: Method
     scales_px: tuple[int, ...]
     windows: int
     best: ScoredWindow
+    presence: Presence | None
     seconds: float
     reused: bool
 
     @cached_property
     def scores_cos(self) -> Floats:
-        """(H, W) float32, the mean cosine of the windows over each pixel; made when first asked for."""
+        """(H, W) float32, the mean cosine of the boxes over each pixel; made when first asked for."""
         return self.cells.per_pixel()
 
     @property
     def min_cos(self) -> float:
         """The map's lowest value."""
-        return float(self.cells.values_cos.min())
+        return float(np.nanmin(self.cells.values_cos))
 
     @property
     def max_cos(self) -> float:
         """The map's highest value."""
-        return float(self.cells.values_cos.max())
+        return float(np.nanmax(self.cells.values_cos))
+
+    @property
+    def bounds_lonlat(self) -> tuple[float, float, float, float] | None:
+        """West, south, east and north of the scene in degrees, if its place is known."""
+        place = self.georeference
+        return None if place is None else place.bounds_lonlat(self.width_px, self.height_px)
+
+
+@dataclass(frozen=True, eq=False)
+class EmbeddedScene:
+    """A scene's boxes with their vectors, for any number of sentences.
+
+    Attributes:
+        boxes_px: (N, 4) int64 left, top, right, bottom.
+        vectors: (N, D) float32, L2-normalised.
+        reused: whether they were known already.
+    """
+
+    boxes_px: Boxes
+    vectors: Floats
+    reused: bool
 
 
 def localize(
     bundle: Encoders,
-    scene: Image.Image,
+    scene: Picture,
     text: str,
     *,
-    scales_px: tuple[int, ...] | None = None,
+    exclude: str = "",
+    method: Method = "windows",
+    scales_px: Sequence[int] | None = None,
     batch_size: int = 32,
     progress: Progress | None = None,
     stop: threading.Event | None = None,
@@ -106,75 +132,122 @@ def localize(
 
     Args:
         bundle: the model.
-        scene: the picture, any mode and size from 16 px a side.
+        scene: a picture, an array, or the path of a picture or raster; see `open_scene`. From 16 px a side.
         text: what to look for.
-        scales_px: window sizes; None for those of `automatic_scales`.
+        exclude: what it must not be: the map is then the difference of two cosines.
+        method: "windows", SeLo to the letter; or "dense", some ten times as fast and no worse.
+        scales_px: window sizes; None for those that suit the scene.
         batch_size: windows encoded at once.
-        progress: called with (windows done, windows in all) after each batch.
-        stop: set it from another thread to give up before the next batch.
-        memory: where window embeddings are kept between calls; by default shared by the whole process.
+        progress: called with (boxes done, boxes in all) after each part.
+        stop: set it from another thread to give up before the next part; what is done is kept for another call.
+        memory: where vectors are kept between calls; by default shared by the whole process.
 
     Raises:
-        TextError: the text is empty.
-        PictureError: the scene is too small or unreadable, or `scales_px` does not fit it.
+        TextError: a text is empty.
+        PictureError: the scene is too small, too large or unreadable, holds no data, or `scales_px` does not fit it.
         Cancelled: `stop` was set.
     """
-    started = time.perf_counter()
-    text_vector = bundle.encode_text([text])[0]
-    rgb = _rgb_scene(scene)
-    scales = automatic_scales(*rgb.size) if scales_px is None else tuple(sorted(set(scales_px)))
-    boxes_px = window_boxes(*rgb.size, scales)
-
-    key = SceneKey(scene_sha256(rgb), bundle.sha256, scales)
-    vectors = memory.get(key)
-    reused = vectors is not None
-    if vectors is None:
-        vectors = _encode_windows(bundle, rgb, boxes_px, batch_size, progress, stop)
-        memory.put(key, vectors)
-
-    scores_cos = vectors @ text_vector
-    top = int(scores_cos.argmax())
-    left_px, top_px, right_px, _ = (int(edge) for edge in boxes_px[top])
-    return Heatmap(
-        cells=mean_over_windows(boxes_px, scores_cos, *rgb.size),
-        width_px=rgb.width,
-        height_px=rgb.height,
-        scales_px=scales,
-        windows=len(boxes_px),
-        best=ScoredWindow(left_px, top_px, right_px - left_px, float(scores_cos[top])),
-        seconds=time.perf_counter() - started,
-        reused=reused,
-    )
+    settings: dict[str, Any] = {"method": method, "scales_px": scales_px, "batch_size": batch_size}
+    more: dict[str, Any] = {"progress": progress, "stop": stop, "memory": memory}
+    return localize_all(bundle, scene, [text], exclude=exclude, **settings, **more)[0]
 
 
-def _rgb_scene(scene: Image.Image) -> Image.Image:
-    if not isinstance(scene, Image.Image):
-        raise PictureError(f"the scene is {type(scene).__name__}, not a picture; open it with PIL.Image.open first")
-    check_scene_size(*scene.size)
-    try:
-        scene.load()
-        return scene if scene.mode == "RGB" else scene.convert("RGB")  # no copy without need: a scene may fill 400 MB
-    except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for damaged or cut-off files
-        raise PictureError(f"the scene cannot be read ({error}); save it again as PNG or JPEG") from error
-
-
-def _encode_windows(
+def localize_all(
     bundle: Encoders,
-    scene: Image.Image,
-    boxes_px: Boxes,
-    batch_size: int,
+    scene: Picture,
+    texts: Sequence[str],
+    *,
+    exclude: str = "",
+    method: Method = "windows",
+    scales_px: Sequence[int] | None = None,
+    batch_size: int = 32,
+    progress: Progress | None = None,
+    stop: threading.Event | None = None,
+    memory: WindowMemory = _MEMORY,
+) -> list[Heatmap]:
+    """Several sentences on one scene, which is encoded once; otherwise as `localize`."""
+    started = time.perf_counter()
+    if not texts:
+        raise TextError("no sentence; say what to look for in the scene")
+    asked = [*texts, exclude] if exclude.strip() else list(texts)
+    text_vectors = bundle.encode_text(asked)
+    with nullcontext(scene) if isinstance(scene, Scene) else open_scene(scene) as opened:  # not ours to close
+        scales = scales_of(method, opened.width_px, opened.height_px, scales_px)
+        embedded = embed_scene(bundle, opened, method, scales, batch_size, progress, stop, memory)
+    scores_cos = embedded.vectors @ text_vectors.T
+    taken_off = scores_cos[:, len(texts)] if exclude.strip() else np.zeros(len(scores_cos), np.float32)
+    size_px = opened.width_px, opened.height_px
+    return [
+        Heatmap(
+            text=text,
+            exclude=exclude.strip(),
+            cells=mean_over_windows(embedded.boxes_px, scores_cos[:, number] - taken_off, *size_px),
+            width_px=opened.width_px,
+            height_px=opened.height_px,
+            georeference=opened.georeference,
+            method=method,
+            scales_px=scales,
+            windows=len(embedded.boxes_px),
+            best=_best(embedded.boxes_px, scores_cos[:, number] - taken_off),
+            presence=presence_of(bundle, text_vectors[number], embedded.vectors),
+            seconds=time.perf_counter() - started,
+            reused=embedded.reused,
+        )
+        for number, text in enumerate(texts)
+    ]
+
+
+def embed_scene(
+    bundle: Encoders,
+    scene: Scene,
+    method: Method,
+    scales_px: tuple[int, ...],
+    batch_size: int = 32,
+    progress: Progress | None = None,
+    stop: threading.Event | None = None,
+    memory: WindowMemory = _MEMORY,
+) -> EmbeddedScene:
+    """The vectors of a scene: what is known of it from memory, the rest encoded; arguments as of `localize`."""
+    key = SceneKey(scene.sha256, bundle.sha256, scales_px, method, str(getattr(bundle, "dtype", "")))
+    parts = parts_of(bundle, scene, method, scales_px, batch_size)
+    if not parts:
+        raise PictureError("the scene holds no data at all, so there is nothing to look at; check the file")
+    boxes_px = np.concatenate([part.boxes_px for part in parts])
+    known = memory.get(key, on_disk=scene.lasting)
+    if known is not None and len(known) == len(boxes_px):
+        return EmbeddedScene(boxes_px, known, reused=True)
+    vectors = _encoded(parts, known, len(boxes_px), progress, stop, lambda done: memory.put(key, done))
+    memory.put(key, vectors, on_disk=scene.lasting)
+    return EmbeddedScene(boxes_px, vectors, reused=False)
+
+
+def _encoded(
+    parts: Sequence[Part],
+    known: Floats | None,
+    total: int,
     progress: Progress | None,
     stop: threading.Event | None,
+    keep: Callable[[Floats], None],
 ) -> Floats:
-    """Encode all windows, a batch at a time: (N, D)."""
-    parts = []
-    for start in range(0, len(boxes_px), batch_size):
+    """Encode the parts that are not known yet; if it is stopped, `keep` gets what is done."""
+    ends = np.cumsum([len(part.boxes_px) for part in parts]).tolist()
+    vectors = [known] if known is not None and len(known) in ends else []  # else it was given up in other steps
+    done = len(vectors[0]) if vectors else 0
+    for part, end in zip(parts, ends, strict=True):
+        if end <= done:
+            continue
         if stop is not None and stop.is_set():
-            raise Cancelled(f"localisation stopped after {start} of {len(boxes_px)} windows; start it again to finish")
-        crops = [
-            scene.crop((int(x0), int(y0), int(x1), int(y1))) for x0, y0, x1, y1 in boxes_px[start : start + batch_size]
-        ]
-        parts.append(bundle.encode_image(crops))
+            if vectors:
+                keep(np.concatenate(vectors))
+            raise Cancelled(f"localisation stopped after {done} of {total} windows; start it again to go on from there")
+        vectors.append(part.encode())
+        done = end
         if progress is not None:
-            progress(min(start + batch_size, len(boxes_px)), len(boxes_px))
-    return np.concatenate(parts)
+            progress(done, total)
+    return np.concatenate(vectors)
+
+
+def _best(boxes_px: Boxes, scores_cos: Floats) -> ScoredWindow:
+    top = int(scores_cos.argmax())
+    left_px, top_px, right_px, _ = (int(edge) for edge in boxes_px[top])
+    return ScoredWindow(left_px, top_px, right_px - left_px, float(scores_cos[top]))

@@ -51,6 +51,11 @@ class Scene(ABC):
         self._closed = False
 
     @property
+    def lasting(self) -> bool:
+        """Whether it is a file that will be asked about again, so that its vectors are worth keeping on disk."""
+        return False
+
+    @property
     @abstractmethod
     def sha256(self) -> str:
         """Hash of the pixels, or of a raster's file and the chosen bands; worked out once."""
@@ -166,6 +171,11 @@ class RasterScene(Scene):
         self._path, self._data, self._look, self._untrusted = path, data, look, untrusted
         self._beside = [Path(name) for name in data.files if Path(name) != path]
         self._lock = threading.Lock()  # a rasterio data set may be read by one thread at a time
+
+    @property
+    def lasting(self) -> bool:
+        """Yes, unless a stranger sent the file."""
+        return not self._untrusted
 
     @cached_property
     def sha256(self) -> str:

@@ -49,6 +49,21 @@ def automatic_scales(width_px: int, height_px: int) -> tuple[int, ...]:
     return tuple(sorted({min(short_px, max(MIN_WINDOW_PX, size_px)) for size_px in wished}))
 
 
+def check_scales(width_px: int, height_px: int, scales_px: Sequence[int]) -> None:
+    """Refuse window sizes that no window of a scene can have.
+
+    Raises:
+        PictureError: the scene is too small, there is no size, or one is less than 1 px or longer than the short side.
+    """
+    check_scene_size(width_px, height_px)
+    short_px = min(width_px, height_px)
+    if not scales_px or not all(1 <= size_px <= short_px for size_px in scales_px):
+        raise PictureError(
+            f"window sizes {tuple(scales_px)} do not fit a scene of {width_px} x {height_px} px; "
+            f"give sizes from 1 to {short_px} px, or none for automatic ones"
+        )
+
+
 def window_boxes(width_px: int, height_px: int, scales_px: Sequence[int]) -> Boxes:
     """All windows of a scene.
 
@@ -64,13 +79,7 @@ def window_boxes(width_px: int, height_px: int, scales_px: Sequence[int]) -> Box
     Raises:
         PictureError: the scene is too small, a size does not fit it, or there would be more than `MAX_WINDOWS` windows.
     """
-    check_scene_size(width_px, height_px)
-    short_px = min(width_px, height_px)
-    if not scales_px or not all(1 <= size_px <= short_px for size_px in scales_px):
-        raise PictureError(
-            f"window sizes {tuple(scales_px)} do not fit a scene of {width_px} x {height_px} px; "
-            f"give sizes from 1 to {short_px} px, or none for automatic ones"
-        )
+    check_scales(width_px, height_px, scales_px)
     expected = sum(2 * -(-width_px // size_px) * -(-height_px // size_px) for size_px in scales_px)
     if expected > MAX_WINDOWS:
         raise PictureError(

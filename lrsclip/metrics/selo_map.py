@@ -20,7 +20,7 @@ from PIL import Image
 
 from lrsclip.errors import DataError
 from lrsclip.localize.cells import CellMap, mean_over_windows
-from lrsclip.localize.engine import Encoders
+from lrsclip.localize.parts import Encoders
 from lrsclip.localize.windows import SELO_SCALES_PX, Boxes, window_boxes
 
 Floats = npt.NDArray[np.float32]

@@ -19,7 +19,7 @@ from rasterio.warp import transform
 from rasterio.windows import Window
 
 from lrsclip.errors import PictureError, TileSourceError
-from lrsclip.raster import Look, look_at, read_rgb
+from lrsclip.raster import Look, look_at, read_rgb, starts
 from lrsclip.tiles.source import Tile, unwrapped
 
 _OPEN_RASTERS = 8
@@ -179,15 +179,6 @@ class _naming:
         if isinstance(error, RasterioError | OSError):
             reason = " ".join(str(error).split())
             raise PictureError(f"cannot read {self._tile_id}: {reason}; replace the raster or leave it out") from error
-
-
-def starts(length_px: int, tile_px: int, overlap_px: int) -> list[int]:
-    """First pixels of the windows along one side: they cover it whole, the last one moved inwards."""
-    if length_px <= tile_px:
-        return [0]
-    step = tile_px - overlap_px
-    inner = list(range(0, length_px - tile_px, step))
-    return [*inner, length_px - tile_px]
 
 
 def _look_at(path: Path, name: str, wanted: tuple[int, ...] | None) -> _Raster:
