@@ -1,0 +1,59 @@
+"""A description cut into its clauses, so that one can ask where each of them pulls a map.
+
+Sentences end at full stops, semicolons and line ends; a sentence is cut further before a comma, a conjunction or a word
+that places one thing by another ("beside", "next to", "with"), if what stands on both sides says something.
+"""
+
+from __future__ import annotations
+
+import re
+
+MOST_CLAUSES = 8
+_LEAST_WORDS = 2
+_SENTENCE_ENDS = re.compile(r"(?<=[.!?;])\s+|;|\n+")
+_JOINTS = re.compile(
+    r",\s+(?:and\s+|while\s+|where\s+|which\s+)?|\s+(?=(?:with|beside|next to|near|surrounded by|between|along|around|behind|"
+    r"in front of|on both sides of)\b)|\s+(?:and|while)\s+(?=(?:a|an|the|some|many|several|two|three|four|five|six|there)\b)",
+    re.IGNORECASE,
+)
+_ENDS = " \t.,;:!?"
+
+
+def split_clauses(text: str, most: int = MOST_CLAUSES) -> tuple[str, ...]:
+    """A text's clauses in order; a text of one clause gives that one.
+
+    Args:
+        text: of any length.
+        most: so many at most; what is left over goes into the last one, so that nothing is lost.
+
+    Returns:
+        Clauses without the punctuation around them, each of two words or more, unless the whole text has fewer.
+    """
+    if most < 1:
+        raise ValueError(f"most is {most}; ask for one clause or more")
+    clauses: list[str] = []
+    for sentence in _SENTENCE_ENDS.split(text):
+        begun = len(clauses)
+        for piece in _JOINTS.split(sentence):
+            words = piece.strip(_ENDS)
+            if not words:
+                continue
+            if len(clauses) > begun and len(words.split()) < _LEAST_WORDS:
+                clauses[-1] += f", {words}"  # a bare word says nothing alone: "trees, houses"
+            else:
+                clauses.append(words)
+    merged = _without_bare_starts(clauses)
+    if len(merged) > most:
+        merged = [*merged[: most - 1], ". ".join(merged[most - 1 :])]
+    return tuple(merged) or ((text.strip(),) if text.strip() else ())
+
+
+def _without_bare_starts(clauses: list[str]) -> list[str]:
+    """Clauses of a single word joined to the one behind them."""
+    merged: list[str] = []
+    for clause in clauses:
+        if merged and len(merged[-1].split()) < _LEAST_WORDS:
+            merged[-1] += f" {clause}"
+        else:
+            merged.append(clause)
+    return merged
