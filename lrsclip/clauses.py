@@ -11,6 +11,15 @@ import re
 MOST_CLAUSES = 8
 _LEAST_WORDS = 2
 _SENTENCE_ENDS = re.compile(r"(?<=[.!?;])\s+|;|\n+")
+_PLACING = r"with|beside|next to|near|surrounded by|between|along|around|behind|in front of|on both sides of"
+_ARTICLES = r"a|an|the|some|many|several|two|three|four|five|six|there"
+_JOINTS = re.compile(
+    r",\s+(?:and\s+|while\s+|where\s+|which\s+)?"
+    rf"|\s+(?=(?:{_PLACING})\b)"
+    rf"|\s+(?:and|while)\s+(?=(?:{_ARTICLES})\b)",
+    re.IGNORECASE,
+)
+_ENDS = re.compile(r"(?<=[.!?;])\s+|;|\n+")
 _JOINTS = re.compile(
     r",\s+(?:and\s+|while\s+|where\s+|which\s+)?|\s+(?=(?:with|beside|next to|near|surrounded by|between|along|around|behind|"
     r"in front of|on both sides of)\b)|\s+(?:and|while)\s+(?=(?:a|an|the|some|many|several|two|three|four|five|six|there)\b)",
