@@ -19,12 +19,6 @@ _JOINTS = re.compile(
     rf"|\s+(?:and|while)\s+(?=(?:{_ARTICLES})\b)",
     re.IGNORECASE,
 )
-_ENDS = re.compile(r"(?<=[.!?;])\s+|;|\n+")
-_JOINTS = re.compile(
-    r",\s+(?:and\s+|while\s+|where\s+|which\s+)?|\s+(?=(?:with|beside|next to|near|surrounded by|between|along|around|behind|"
-    r"in front of|on both sides of)\b)|\s+(?:and|while)\s+(?=(?:a|an|the|some|many|several|two|three|four|five|six|there)\b)",
-    re.IGNORECASE,
-)
 _ENDS = " \t.,;:!?"
 
 
