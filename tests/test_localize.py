@@ -4,17 +4,33 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 import lrsclip
+from lrsclip.atlas.country import Country
+from lrsclip.atlas.landuse import World
+from lrsclip.atlas.region import render
 from lrsclip.errors import Cancelled, PictureError, TextError
-from lrsclip.localize import WindowMemory, automatic_scales, localize, mean_over_windows, window_boxes
+from lrsclip.localize import (
+    Heatmap,
+    WindowMemory,
+    automatic_scales,
+    dense_boxes,
+    localize,
+    localize_all,
+    mean_over_windows,
+    parts,
+    window_boxes,
+)
+from lrsclip.localize.parts import METHODS
 
 Floats = npt.NDArray[np.float32]
 
@@ -46,6 +62,12 @@ def model() -> lrsclip.LRSCLIP:
 def noise(width: int, height: int, seed: int = 0) -> Image.Image:
     values = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
     return Image.fromarray(values)
+
+
+@pytest.fixture(scope="module")
+def land() -> Image.Image:
+    """A scene in which there is something to tell apart: some 450 x 350 m of the atlas."""
+    return render(Country(World(11)), 0, 0, 450, 350, 0.5)
 
 
 def naive_mean(boxes: npt.NDArray[np.int64], scores: Floats, width: int, height: int) -> npt.NDArray[np.float64]:
@@ -205,7 +227,7 @@ def test_a_damaged_file_is_named_as_such(model: lrsclip.LRSCLIP, tmp_path_factor
     path = tmp_path_factory.mktemp("damaged") / "cut.png"
     noise(80, 80).save(path)
     path.write_bytes(path.read_bytes()[:4000])
-    with Image.open(path) as scene, pytest.raises(PictureError, match="save it again"):
+    with Image.open(path) as scene, pytest.raises(PictureError, match="replace"):
         localize(model, scene, "a river")
 
 
@@ -230,4 +252,153 @@ def test_stop_ends_the_work_before_the_next_batch(model: lrsclip.LRSCLIP) -> Non
             memory=memory,
         )
     assert counting.encoded == [4]
-    assert len(memory) == 0
+    counting.encoded.clear()
+    whole = localize(counting, noise(64, 64), "y", scales_px=(16,), batch_size=4, memory=memory)
+    assert sum(counting.encoded) == whole.windows - 4  # what was finished is not encoded again
+    fresh = localize(model, noise(64, 64), "y", scales_px=(16,), batch_size=4, memory=WindowMemory())
+    np.testing.assert_allclose(whole.scores_cos, fresh.scores_cos, atol=1e-5)
+
+
+def test_work_given_up_in_other_steps_is_begun_anew(model: lrsclip.LRSCLIP) -> None:
+    stop, memory = threading.Event(), WindowMemory()
+    with pytest.raises(Cancelled):
+        localize(
+            model, noise(64, 64), "x", scales_px=(16,), batch_size=5, stop=stop, memory=memory,
+            progress=lambda *_: stop.set(),
+        )  # fmt: skip
+    whole = localize(model, noise(64, 64), "x", scales_px=(16,), batch_size=4, memory=memory)
+    fresh = localize(model, noise(64, 64), "x", scales_px=(16,), batch_size=4, memory=WindowMemory())
+    np.testing.assert_allclose(whole.scores_cos, fresh.scores_cos, atol=1e-5)
+
+
+def test_several_sentences_are_each_the_map_of_its_own(model: lrsclip.LRSCLIP) -> None:
+    counting, scene, texts = Counting(model), noise(80, 64), ["a river", "a bridge over it"]
+    together = localize_all(counting, scene, texts, memory=WindowMemory())
+    assert sum(counting.encoded) == together[0].windows
+    for text, heatmap in zip(texts, together, strict=True):
+        alone = localize(model, scene, text, memory=WindowMemory())
+        assert heatmap.text == text
+        np.testing.assert_allclose(heatmap.scores_cos, alone.scores_cos, atol=1e-5)
+    with pytest.raises(TextError, match="no sentence"):
+        localize_all(model, scene, [])
+
+
+def test_what_is_excluded_is_taken_off(model: lrsclip.LRSCLIP) -> None:
+    scene, memory = noise(80, 64), WindowMemory()
+    wanted, other = (localize(model, scene, text, memory=memory) for text in ("a river", "a road"))
+    difference = localize(model, scene, "a river", exclude="a road", memory=memory)
+    np.testing.assert_allclose(difference.scores_cos, wanted.scores_cos - other.scores_cos, atol=1e-5)
+    nothing = localize(model, scene, "a river", exclude="a river", memory=memory)
+    np.testing.assert_allclose(nothing.scores_cos, 0, atol=1e-5)
+
+
+def test_ten_thousand_words_are_cut_not_refused(model: lrsclip.LRSCLIP) -> None:
+    scene, memory, words = noise(64, 64), WindowMemory(), "a river beside green fields " * 2_000
+    cut = localize(model, scene, words, memory=memory)
+    kept = localize(model, scene, model.describe_tokens(words).kept, memory=memory)
+    np.testing.assert_allclose(cut.scores_cos, kept.scores_cos, atol=1e-5)
+
+
+def test_where_a_scene_holds_no_data_there_is_no_score(model: lrsclip.LRSCLIP) -> None:
+    values = np.random.default_rng(0).uniform(0, 1, (64, 160, 3)).astype(np.float32)
+    values[:, 96:] = np.nan
+    for method in METHODS:
+        heatmap = localize(model, values, "a river", method=method, scales_px=(32,), memory=WindowMemory())
+        assert np.isfinite(heatmap.scores_cos[:, :96]).all()
+        assert np.isnan(heatmap.scores_cos[:, 128:]).all()
+        assert np.isfinite([heatmap.min_cos, heatmap.max_cos]).all()
+    clear = Image.new("RGBA", (64, 64), (9, 9, 9, 0))
+    with pytest.raises(PictureError, match="no data"):
+        localize(model, clear, "a river", memory=WindowMemory())
+
+
+def test_rasters_are_remembered_on_disk_and_damage_there_is_harmless(model: lrsclip.LRSCLIP, tmp_path: Path) -> None:
+    raster, kept = tmp_path / "scene.tif", tmp_path / "kept"
+    noise(96, 80).save(raster)
+    first = localize(model, raster, "a river", memory=WindowMemory(folder=kept))
+    again = localize(model, raster, "a river", memory=WindowMemory(folder=kept))  # as if in another process
+    assert (first.reused, again.reused) == (False, True)
+    np.testing.assert_array_equal(first.scores_cos, again.scores_cos)
+    assert not localize(model, noise(96, 80), "a river", memory=WindowMemory(folder=kept)).reused  # no raster
+    (file,) = kept.glob("*.npy")
+    file.write_bytes(file.read_bytes()[:200])
+    assert not localize(model, raster, "a river", memory=WindowMemory(folder=kept)).reused
+    noise(96, 80, seed=1).save(raster)
+    assert not localize(model, raster, "a river", memory=WindowMemory(folder=kept)).reused
+
+
+def test_the_disk_holds_no_more_than_it_may(model: lrsclip.LRSCLIP, tmp_path: Path) -> None:
+    one = localize(model, noise(64, 64), "x", memory=WindowMemory()).windows * model.embed_dim * 4
+    for seed in range(4):
+        noise(64, 64, seed).save(tmp_path / "scene.tif")
+        localize(model, tmp_path / "scene.tif", "x", memory=WindowMemory(0, tmp_path / "kept", int(2.9 * one)))
+    assert len(list((tmp_path / "kept").glob("*.npy"))) == 2
+
+
+@pytest.mark.parametrize("size", [(900, 700), (300, 260), (900, 140), (130, 700)])
+def test_the_dense_map_agrees_with_windows_encoded_one_by_one(
+    land: Image.Image, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "DENSE_PX", 224)  # as large as the windows are seen one by one
+    monkeypatch.setattr(parts, "_MOST_ENLARGED", 5.0)
+    shipped, scene = lrsclip.load("tiny", precision="fp32"), land.crop((0, 0, *size))
+    heatmap = localize(shipped, scene, "a dense residential area", method="dense", memory=WindowMemory())
+    boxes = dense_boxes(*size, heatmap.scales_px)
+    crops = [scene.crop((left, top, right, bottom)) for left, top, right, bottom in boxes.tolist()]
+    scores = shipped.encode_image(crops) @ shipped.encode_text(["a dense residential area"])[0]
+    expected = mean_over_windows(boxes, scores, *size).per_pixel()
+    assert heatmap.windows == len(boxes)
+    assert np.corrcoef(heatmap.scores_cos.ravel(), expected.ravel())[0, 1] > 0.85
+
+
+def test_blocks_of_the_dense_map_agree_with_the_whole(land: Image.Image, monkeypatch: pytest.MonkeyPatch) -> None:
+    shipped, steps = lrsclip.load("tiny", precision="fp32"), list[tuple[int, int]]()
+
+    def localized(text: str) -> Heatmap:
+        return localize(
+            shipped, land, text, method="dense", scales_px=(112,), memory=WindowMemory(),
+            progress=lambda *at: steps.append(at),
+        )  # fmt: skip
+
+    whole = localized("a dense residential area")
+    monkeypatch.setattr(parts, "_BLOCK_PX", 400)
+    cut = localized("a dense residential area")
+    assert len(steps) == 1 + 6  # 3 x 2 blocks
+    assert cut.windows == whole.windows
+    assert np.corrcoef(whole.scores_cos.ravel(), cut.scores_cos.ravel())[0, 1] > 0.93
+
+
+def test_patches_of_a_vit_look_at_their_neighbours(model: lrsclip.LRSCLIP) -> None:
+    """Against NACLIP's formula, head by head and patch by patch."""
+    tower, picture = model.model.patched, noise(224, 224)
+    block = tower.transformer.resblocks[-1]
+    heads, width = block.attn.num_heads, tower.conv1.out_channels
+    with torch.inference_mode():
+        tokens = tower._embeds(model.preprocess(picture)[None])[0, 1:]
+        weight, bias = block.attn.in_proj_weight, block.attn.in_proj_bias
+        _, keys, values = (block.ln_1(tokens) @ weight.T + bias).split(width, dim=1)
+        side, share = round(len(tokens) ** 0.5), width // heads
+        mixed = torch.zeros(len(tokens), width)
+        for head in range(heads):
+            part = slice(head * share, (head + 1) * share)
+            for i in range(len(tokens)):
+                squares = [(i // side - j // side) ** 2 + (i % side - j % side) ** 2 for j in range(len(tokens))]
+                near = torch.exp(-torch.tensor(squares) / (2 * 5.0**2))
+                mixed[i, part] = torch.softmax(keys[:, part] @ keys[i, part] / share**0.5 + near, 0) @ values[:, part]
+        expected = torch.nn.functional.normalize(tower.ln_post(block.attn.out_proj(mixed)) @ tower.proj, dim=1)
+    found = model.encode_patches([picture])[0].reshape(len(tokens), -1)
+    np.testing.assert_allclose(found, expected.numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(200, 160), (64, 900)])
+def test_a_dense_map_of_a_vit_covers_the_scene(model: lrsclip.LRSCLIP, size: tuple[int, int]) -> None:
+    heatmap = localize(model, noise(*size), "a river", method="dense", scales_px=(48,), memory=WindowMemory())
+    assert np.isfinite(heatmap.scores_cos).all()
+    assert len(np.unique(heatmap.scores_cos)) > 50
+
+
+def test_a_model_without_a_dense_method_says_so(model: lrsclip.LRSCLIP) -> None:
+    with pytest.raises(PictureError, match='method="windows"'):
+        localize(Counting(model), noise(64, 64), "x", method="dense", memory=WindowMemory())
+    with pytest.raises(PictureError, match="windows or dense"):
+        localize(model, noise(64, 64), "x", method="sparse", memory=WindowMemory())  # type: ignore[arg-type]
