@@ -185,7 +185,7 @@ class LRSCLIP:
             rgb: (H, W, 3), H and W multiples of 16.
 
         Returns:
-            (1, W', H / 16, W / 16), on the model's device.
+            (1, W', H / 16, W / 16) float32, on the model's device.
 
         Raises:
             PictureError: a side is no multiple of 16.
@@ -198,8 +198,7 @@ class LRSCLIP:
         p = self.config.preprocess
         pixels = torch.from_numpy(rgb).to(self.device).movedim(-1, 0).to(torch.float32) / 255
         mean, std = (torch.tensor(v, device=self.device)[:, None, None] for v in (p.mean, p.std))
-        batch = ((pixels - mean) / std)[None].to(self.dtype).contiguous(memory_format=torch.channels_last)
-        return trunk_map(self.model.convolutional, batch)
+        return trunk_map(self.model.convolutional, ((pixels - mean) / std)[None].to(self.dtype)).float()
 
     @torch.inference_mode()
     def pool_windows(self, features: torch.Tensor, boxes: npt.NDArray[np.floating]) -> Embeddings:

@@ -18,17 +18,38 @@ from torchvision.ops import roi_align
 from lrsclip.vision import ResNetTower
 
 STRIDE_PX = 16
-_SAMPLES = 2  # per side of a pooled cell, as RoIAlign is mostly used
+_SQUARE_PX, _MARGIN_PX = 832, 48  # a map of 1,800 px a side in one piece takes half as long again
+_SAMPLES = 1  # per side of a pooled cell, which is about as large as one of the map; two cost time and win nothing
 _NEIGHBOUR_PATCHES = 5.0  # standard deviation of the Gaussian, NACLIP's
 
 
 def trunk_map(tower: ResNetTower, pixels: Tensor) -> Tensor:
     """(1, 3, H, W) normalised RGB, H and W multiples of 16, to the map (1, W', H / 16, W / 16) that windows pool from.
 
-    The pool's first linear layer is applied here already: it commutes with averaging, and a map has fewer places than
-    its windows.
+    It is made in squares, whose layers stay in the processor's cache; each is looked at with some margin, because the
+    trunk sees beyond a cell. The pool's first linear layer is applied here already: it commutes with averaging, and a
+    map has fewer places than its windows.
     """
-    return tower.pool.inward(tower.trunk(pixels).movedim(1, -1)).movedim(-1, 1)
+    height, width = pixels.shape[2:]
+    rows = []
+    for top, bottom in _squares(height):
+        row = []
+        for left, right in _squares(width):
+            y0, y1 = max(0, top - _MARGIN_PX), min(height, bottom + _MARGIN_PX)
+            x0, x1 = max(0, left - _MARGIN_PX), min(width, right + _MARGIN_PX)
+            part = pixels[:, :, y0:y1, x0:x1].contiguous(memory_format=torch.channels_last)
+            seen = tower.trunk(part).movedim(1, -1)
+            inner = seen[:, (top - y0) // STRIDE_PX : (bottom - y0) // STRIDE_PX]
+            row.append(tower.pool.inward(inner[:, :, (left - x0) // STRIDE_PX : (right - x0) // STRIDE_PX]))
+        rows.append(torch.cat(row, dim=2))
+    return torch.cat(rows, dim=1).movedim(-1, 1).contiguous()
+
+
+def _squares(length_px: int) -> list[tuple[int, int]]:
+    """A length in equal parts of some `_SQUARE_PX`, multiples of 16, the last one shorter if need be."""
+    count = max(1, round(length_px / _SQUARE_PX))
+    step = -(-length_px // (count * STRIDE_PX)) * STRIDE_PX
+    return [(start, min(start + step, length_px)) for start in range(0, length_px, step)]
 
 
 def pool_windows(tower: ResNetTower, features: Tensor, boxes: Tensor) -> Tensor:
@@ -36,14 +57,14 @@ def pool_windows(tower: ResNetTower, features: Tensor, boxes: Tensor) -> Tensor:
 
     Args:
         tower: the tower that made the map.
-        features: (1, W', H / 16, W / 16) of `trunk_map`.
+        features: (1, W', H / 16, W / 16) float32.
         boxes: (N, 4) float left, top, right, bottom in cells of the map.
 
     Returns:
         (N, D) of length one, float32.
     """
-    grid = roi_align(features.float(), [boxes], tower.grid, sampling_ratio=_SAMPLES, aligned=True)
-    tokens = grid.flatten(2).transpose(1, 2).to(features.dtype)
+    grid = roi_align(features, [boxes], tower.grid, sampling_ratio=_SAMPLES, aligned=True)
+    tokens = grid.flatten(2).transpose(1, 2).to(tower.pool.proj.dtype)
     return F.normalize(tower.pool.read(tokens).float(), dim=-1)
 
 

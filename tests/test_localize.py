@@ -23,7 +23,6 @@ from lrsclip.localize import (
     Heatmap,
     WindowMemory,
     automatic_scales,
-    dense_boxes,
     localize,
     localize_all,
     mean_over_windows,
@@ -343,7 +342,7 @@ def test_the_dense_map_agrees_with_windows_encoded_one_by_one(
     monkeypatch.setattr(parts, "_MOST_ENLARGED", 5.0)
     shipped, scene = lrsclip.load("tiny", precision="fp32"), land.crop((0, 0, *size))
     heatmap = localize(shipped, scene, "a dense residential area", method="dense", memory=WindowMemory())
-    boxes = dense_boxes(*size, heatmap.scales_px)
+    boxes = window_boxes(*size, heatmap.scales_px)
     crops = [scene.crop((left, top, right, bottom)) for left, top, right, bottom in boxes.tolist()]
     scores = shipped.encode_image(crops) @ shipped.encode_text(["a dense residential area"])[0]
     expected = mean_over_windows(boxes, scores, *size).per_pixel()

@@ -4,7 +4,7 @@ from lrsclip.localize.cells import CellMap, mean_over_windows
 from lrsclip.localize.engine import EmbeddedScene, Heatmap, ScoredWindow, embed_scene, localize, localize_all
 from lrsclip.localize.georeference import GeoReference
 from lrsclip.localize.memory import WindowMemory
-from lrsclip.localize.parts import DenseEncoders, Encoders, Method, dense_boxes
+from lrsclip.localize.parts import DenseEncoders, Encoders, Method
 from lrsclip.localize.scene import Scene, open_scene
 from lrsclip.localize.windows import automatic_scales, window_boxes
 
@@ -20,7 +20,6 @@ __all__ = [
     "ScoredWindow",
     "WindowMemory",
     "automatic_scales",
-    "dense_boxes",
     "embed_scene",
     "localize",
     "localize_all",

@@ -20,19 +20,20 @@ from PIL import Image
 from lrsclip.dense import STRIDE_PX
 from lrsclip.errors import PictureError
 from lrsclip.localize.scene import Scene
-from lrsclip.localize.windows import Boxes, automatic_scales, check_scales, window_boxes
+from lrsclip.localize.windows import MIN_WINDOW_PX, Boxes, automatic_scales, check_scales, window_boxes
 from lrsclip.raster import starts
 
 Floats = npt.NDArray[np.float32]
 Method = Literal["windows", "dense"]
 METHODS: tuple[Method, ...] = get_args(Method)
 
-DENSE_PX = 112
-"""The smallest windows are this large on the map: 7 x 7 cells of 16 px, as many as the pool reads. At 104 px and less
-the map of the atlas loses (Rmi 0.776 against 0.797); twice as many cost four times the time and gain 0.003."""
+DENSE_PX = 76
+"""The smallest windows are so large on the map: not quite 5 x 5 cells of 16 px, which the pool reads as 7 x 7. A larger
+map takes longer and wins little."""
+_DENSE_SHARES = (0.75, 1.5)  # of the smallest usual window: 192 and 384 px; the best of nine choices on two benchmarks
 _MOST_ENLARGED = 2.0
 _BLOCK_PX = 1792  # of the map's picture: a scene of 4096 px is one block; a block needs some 400 MB while it is made
-_MARGIN_PX = 64  # looked at around a block, because the trunk sees beyond a cell
+_MARGIN_PX = 48  # looked at around a block, because the trunk sees beyond a cell
 _CROP_SHARES = (2.5, 5.0)  # sides of a ViT's crops in windows: two sizes, and a tenth of the number of windows
 _LEAST_DATA_SHARE = 0.1  # windows with less data than this are left out
 
@@ -80,7 +81,7 @@ def scales_of(method: Method, width_px: int, height_px: int, wished_px: Sequence
     """The window sizes that are used.
 
     Args:
-        method: dense uses one size unless told otherwise: more windows of it do better than windows of more sizes.
+        method: dense has sizes of its own, smaller and only two.
         width_px: the scene's width.
         height_px: the scene's height.
         wished_px: sizes that were asked for, or None.
@@ -94,7 +95,10 @@ def scales_of(method: Method, width_px: int, height_px: int, wished_px: Sequence
         check_scales(width_px, height_px, wished_px)
         return tuple(sorted(set(wished_px)))
     usual = automatic_scales(width_px, height_px)
-    return usual if method == "windows" else usual[:1]
+    if method == "windows":
+        return usual
+    short_px = min(width_px, height_px)
+    return tuple(sorted({min(short_px, max(MIN_WINDOW_PX, round(usual[0] * share))) for share in _DENSE_SHARES}))
 
 
 def parts_of(bundle: Encoders, scene: Scene, method: Method, scales_px: tuple[int, ...], batch_size: int) -> list[Part]:
@@ -117,18 +121,6 @@ def parts_of(bundle: Encoders, scene: Scene, method: Method, scales_px: tuple[in
     return [part for part in parts if len(part.boxes_px)]
 
 
-def dense_boxes(width_px: int, height_px: int, scales_px: Sequence[int]) -> Boxes:
-    """Windows that advance by half their side in x and y, the last of a row moved back to end at the border; (N, 4)."""
-    window_boxes(width_px, height_px, scales_px)  # refuses what does not fit
-    found = [
-        (left, top, left + size_px, top + size_px)
-        for size_px in scales_px
-        for top in starts(height_px, size_px, size_px // 2)
-        for left in starts(width_px, size_px, size_px // 2)
-    ]
-    return np.array(found, dtype=np.int64)
-
-
 def _with_data(scene: Scene, boxes_px: Boxes) -> Boxes:
     if not scene.has_gaps:
         return boxes_px
@@ -147,7 +139,7 @@ def _cut_out(bundle: Encoders, scene: Scene, boxes_px: Boxes) -> Callable[[], Fl
 def _blocks(bundle: DenseEncoders, scene: Scene, scales_px: tuple[int, ...]) -> Iterator[Part]:
     """One part for each block of the map: the windows that begin in it."""
     ratio = min(_MOST_ENLARGED, DENSE_PX / min(scales_px))
-    boxes_px = _with_data(scene, dense_boxes(scene.width_px, scene.height_px, scales_px))
+    boxes_px = _with_data(scene, window_boxes(scene.width_px, scene.height_px, scales_px))
     across, down = (_equal(length * ratio) for length in (scene.width_px, scene.height_px))
     reach_px = round(max(scales_px) * ratio) + _MARGIN_PX  # how far a block's windows go beyond it
     for top, bottom in down:

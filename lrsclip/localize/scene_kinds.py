@@ -29,6 +29,7 @@ Place = tuple[GeoReference | None, str]
 
 RASTER_FAULTS = (RasterioError, CPLE_BaseError, OSError, MemoryError)
 _CACHE_BYTES = 64 * 2**20  # of decoded blocks, in the whole process; by default GDAL takes a twentieth of the memory
+_REDUCING_GAP = 1.1  # whole-number reduction first: three times as fast, and antialiased as well
 _MASK_PX = 256  # side of the decimated mask that a share is counted on
 
 
@@ -150,7 +151,7 @@ class PictureScene(Scene):
         if size_px is None or size_px == cut.size:
             return np.array(cut)
         if self._there is None:
-            return np.array(cut.resize(size_px, Image.Resampling.BICUBIC))
+            return np.array(cut.resize(size_px, Image.Resampling.BICUBIC, reducing_gap=_REDUCING_GAP))
         return resized(np.array(cut), self._part(box), size_px)[0]
 
     def _share(self, box: Box) -> float:
