@@ -8,35 +8,70 @@ from typing import Any
 import gradio as gr
 
 from app.events import ENCODING, INTERNAL, QUICK, UPLOAD, for_page
-from app.folium_map import heatmap_iframe
-from app.localise import heat
+from app.exports import Downloads
+from app.folium_map import map_frame
+from app.localise import Answer, Question, ask, ground_of, method_of, palette_of, scales_of, threshold_of
+from app.localise_words import answer_facts
 from app.meter import meter_of
-from app.pictures import upload_box, uploaded
+from app.scenes import Behind, SceneBox, opened, with_tile
 from app.state import AppState, Collections, Stops
 from app.strip import TileStrip
-from app.words import beside, empty, heatmap_facts, token_meter
-from lrsclip.errors import Cancelled
+from app.words import beside, empty, token_meter
+from lrsclip.errors import Cancelled, PictureError
+
+_ONE_CLAUSE = "The sentence has only one clause, so there is nothing to show apart."
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What may be set; `parts` are the inputs in the order of `question_of`."""
+
+    compare: gr.Textbox
+    exclude: gr.Textbox
+    by_clause: gr.Checkbox
+    method: gr.Radio
+    scales: gr.Textbox
+    threshold: gr.Number
+    palette: gr.Radio
+
+    @property
+    def parts(self) -> list[gr.components.Component]:
+        """The inputs."""
+        return [
+            self.compare, self.exclude, self.by_clause, self.method, self.scales, self.threshold, self.palette
+        ]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Files:
+    """The files to take home: the answer they are made of, the button that makes them, and their list."""
+
+    answer: gr.State
+    button: gr.Button
+    shown: gr.File
 
 
 @dataclass(frozen=True)
 class LocalisePage:
     """The tab's parts that events speak of."""
 
-    scene: gr.Image
+    scene: SceneBox
     strip: TileStrip
     text: gr.Textbox
     meter: gr.HTML
     reading: gr.HTML
+    settings: Settings
     button: gr.Button
     stop: gr.Button
     map: gr.HTML
+    files: Files
 
 
 def lay_out(state: AppState) -> LocalisePage:
     """Put the tab's parts on the page."""
     with gr.Row(elem_classes="columns"):
         with gr.Column(scale=3, min_width=300, elem_classes="side"):
-            scene = upload_box(label="Scene", height=240, elem_id="scene")
+            scene = SceneBox.lay_out(label="Scene (a picture or a GeoTIFF)", height=240, elem_id="scene")
             strip = TileStrip.lay_out(state, "scene-strip")
             text = gr.Textbox(
                 label="Sentence",
@@ -50,41 +85,131 @@ def lay_out(state: AppState) -> LocalisePage:
                 button = gr.Button("Localise", variant="primary", scale=3, min_width=120, elem_id="localise-button")
                 stop = gr.Button("Stop", scale=1, min_width=70)
             read = gr.HTML("", elem_classes="if-any")
+            settings = _settings()
         with gr.Column(scale=8, min_width=300):
             shown = gr.HTML(empty("Choose a scene and say what to look for: the map appears here."), elem_id="map")
-    return LocalisePage(scene, strip, text, meter, read, button, stop, shown)
+            files = _files()
+    return LocalisePage(scene, strip, text, meter, read, settings, button, stop, shown, files)
+
+
+def _settings() -> Settings:
+    with gr.Accordion("Settings", open=False, elem_id="localise-settings"):
+        compare = gr.Textbox(
+            label="Compare with", info="A second sentence, for a map beside the first.", elem_id="compare"
+        )
+        exclude = gr.Textbox(label="Leave out", info="What it must not be: its cosine is taken off.", elem_id="exclude")
+        by_clause = gr.Checkbox(
+            label="Each clause apart", info="A small map for each part of the sentence.", elem_id="by-clause"
+        )
+        method = gr.Radio(
+            [("Dense (fast)", "dense"), ("Windows", "windows")], value="dense", label="Method", elem_id="method"
+        )
+        scales = gr.Textbox(
+            label="Window sizes in px", placeholder="automatic", info="Such as 48, 96.", elem_id="scales"
+        )
+        threshold = gr.Number(
+            None, label="Regions from cosine", info="Empty: chosen from the map.", step=0.01, elem_id="threshold"
+        )
+        palette = gr.Radio(
+            [("Viridis", "viridis"), ("Cividis", "cividis")], value="viridis", label="Colours", elem_id="palette"
+        )
+    return Settings(compare, exclude, by_clause, method, scales, threshold, palette)
+
+
+def _files() -> Files:
+    button = gr.Button("Make files to download", size="sm", visible=False, elem_id="make-files")
+    shown = gr.File(
+        label="GeoTIFF, regions as GeoJSON, picture with world file",
+        file_count="multiple",
+        interactive=False,
+        visible=False,
+        elem_id="files",
+    )
+    return Files(gr.State(None), button, shown)
+
+
+def question_of(
+    text: str,
+    compare: str,
+    exclude: str,
+    by_clause: bool,
+    method: str,
+    scales: str,
+    threshold: float | None,
+    palette: str,
+) -> Question:
+    """What the page asks.
+
+    Raises:
+        PictureError: a setting is none that there is.
+    """
+    return Question(
+        text or "",
+        compare=compare or "",
+        exclude=exclude or "",
+        by_clause=bool(by_clause),
+        method=method_of(method),
+        scales_px=scales_of(scales or ""),
+        threshold_cos=threshold_of(threshold),
+        palette=palette_of(palette),
+    )
 
 
 def wire(collections: Collections, demo: gr.Blocks, page: LocalisePage) -> None:
     """Connect the tab's parts; work that nobody waits for any more is stopped."""
-    stops, state = Stops(), collections.first  # all collections share its model
+    stops, state, downloads = Stops(), collections.first, Downloads()  # all collections share its model
 
     def localise(
         upload: dict[str, Any] | None,
+        behind: Behind | None,
         text: str,
+        compare: str,
+        exclude: str,
+        by_clause: bool,
+        method: str,
+        scales: str,
+        threshold: float | None,
+        palette: str,
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008  (Gradio finds it as a default)
     ) -> Any:
-        scene = uploaded(upload)
+        question = question_of(text, compare, exclude, by_clause, method, scales, threshold, palette)
 
         def show(done: int, total: int) -> None:
             progress((done, total), desc="Looking through the windows", unit="windows")
 
         try:
-            heatmap = heat(state, scene, text, progress=show, stop=stops.start(str(request.session_hash)))
+            with opened(collections, upload, behind) as scene:
+                answer = ask(state, scene, question, progress=show, stop=stops.start(str(request.session_hash)))
+                ground = ground_of(scene)
         except Cancelled:
-            gr.Info("Stopped. Localise again to start over.")
+            gr.Info("Stopped. What was looked at is kept: localise again to go on from there.")
             return gr.skip()
-        return beside(heatmap_iframe(scene, heatmap, text), heatmap_facts(heatmap))
+        if question.by_clause and not answer.clauses:
+            gr.Info(_ONE_CLAUSE)
+        shown = beside(map_frame(answer, ground), answer_facts(answer))
+        return shown, answer, gr.Button(visible=True), gr.File(None, visible=False)
 
     def stop(request: gr.Request) -> None:
         stops.stop(str(request.session_hash))
 
+    def make_files(answer: Answer | None, request: gr.Request) -> Any:
+        if answer is None:
+            raise PictureError("there is no map yet; localise first")
+        return gr.File(downloads.write(str(request.session_hash), answer, state.bundle.name), visible=True)
+
+    def leave(request: gr.Request) -> None:
+        stop(request)
+        downloads.drop(str(request.session_hash))
+
+    files = page.files
     page.text.change(meter_of(state), page.text, [page.meter, page.reading], **QUICK)
     gr.on(
-        [page.button.click, page.text.submit], for_page(localise), [page.scene, page.text], page.map,
+        [page.button.click, page.text.submit], for_page(localise),
+        [*page.scene.parts, page.text, *page.settings.parts], [page.map, files.answer, files.button, files.shown],
         show_progress_on=page.map, **UPLOAD, **ENCODING, **INTERNAL,
     )  # fmt: skip
     page.stop.click(stop, None, None, **QUICK)
-    demo.unload(stop)
-    page.strip.wire(collections, page.scene)
+    files.button.click(for_page(make_files), files.answer, files.shown, **INTERNAL)
+    demo.unload(leave)
+    page.strip.wire(collections, page.scene.parts, with_tile)

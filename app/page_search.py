@@ -15,12 +15,14 @@ from app.meter import meter_of
 from app.page_classify import ClassifyPage
 from app.page_localise import LocalisePage
 from app.pictures import LARGE_PX, shrunk, thumbnail, tile_picture
+from app.scenes import with_tile
 from app.search import EXAMPLES, MAX_HITS, START_HITS, Found, find, first_tiles
 from app.state import AppState, Collections
 from app.words import collection_summary, empty, search_summary, tile_facts, token_meter
 from lrsclip.errors import TileSourceError
 
 _NOTHING_CHOSEN = "Click a picture to see it large, with its score and facts."
+_CLICK_FIRST = "no tile is chosen; click a picture first"
 
 
 @dataclass(frozen=True)
@@ -210,13 +212,18 @@ def _wire_hand_over(
 
     def chosen_picture(found: Found, tile_id: str | None) -> Image.Image:
         if tile_id is None:
-            raise TileSourceError("no tile is chosen; click a picture first")
+            raise TileSourceError(_CLICK_FIRST)
         return tile_picture(collections.of(found.spec), tile_id)
 
+    def chosen_scene(found: Found, tile_id: str | None, text: str) -> tuple[Any, ...]:
+        if tile_id is None:
+            raise TileSourceError(_CLICK_FIRST)
+        return *with_tile(collections.of(found.spec), tile_id), text, gr.Tabs(selected="localise")
+
     details.to_localise.click(
-        for_page(lambda found, tile_id, text: (chosen_picture(found, tile_id), text, gr.Tabs(selected="localise"))),
+        for_page(chosen_scene),
         [page.results.found, details.chosen, page.controls.text],
-        [localise.scene, localise.text, tabs],
+        [*localise.scene.parts, localise.text, tabs],
         **INTERNAL,
     )
     details.to_classify.click(

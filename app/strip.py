@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,11 +61,22 @@ class TileStrip:
         )
         return cls(gallery, gr.State(spread(state)))
 
-    def wire(self, collections: Collections, target: gr.Image) -> None:
-        """A click puts the tile into `target`."""
+    def wire(
+        self,
+        collections: Collections,
+        target: gr.components.Component | Sequence[gr.components.Component],
+        given: Callable[[AppState, str], Any] = tile_picture,
+    ) -> None:
+        """A click puts the tile into `target`.
 
-        def take(shown: Shown, event: gr.SelectData) -> Image.Image:
-            return tile_picture(collections.of(shown.spec), shown.tile_ids[int(event.index)])
+        Args:
+            collections: the app's.
+            target: what is filled.
+            given: the value of `target` for a tile of a collection, or its values.
+        """
+
+        def take(shown: Shown, event: gr.SelectData) -> Any:
+            return given(collections.of(shown.spec), shown.tile_ids[int(event.index)])
 
         self.gallery.select(for_page(take), self.shown, target, show_progress="hidden", **INTERNAL)
 

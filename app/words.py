@@ -10,7 +10,6 @@ from app.state import AppState
 from lrsclip import TokenReport
 from lrsclip.classify import ClassScore
 from lrsclip.index import Hit
-from lrsclip.localize import Heatmap
 from lrsclip.tiles import Tile
 from lrsclip.tokens import WORD
 
@@ -41,7 +40,7 @@ def plan_facts(spec: str, tiles: int, first: Tile | None, work: str) -> str:
     if first is not None and first.attribution:
         rows.append(("Source", first.attribution))
     rows.append(("To do", work or "nothing to fetch or draw; the tiles are looked at once"))
-    return _list_of(rows)
+    return list_of(rows)
 
 
 def collection_facts(spec: str, tiles: int, skipped: Sequence[str]) -> str:
@@ -49,10 +48,11 @@ def collection_facts(spec: str, tiles: int, skipped: Sequence[str]) -> str:
     rows = [("Open", spec), ("Tiles", f"{tiles:,}, searched from now on")]
     if skipped:
         rows.append(("Left out", f"{len(skipped)}, such as: {skipped[0]}"))
-    return _list_of(rows)
+    return list_of(rows)
 
 
-def _list_of(rows: Sequence[tuple[str, str]]) -> str:
+def list_of(rows: Sequence[tuple[str, str]]) -> str:
+    """Names and values as a list."""
     cells = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in rows)
     return f'<dl class="facts">{cells}</dl>'
 
@@ -136,7 +136,7 @@ def tile_facts(tile: Tile, hit: Hit | None) -> str:
         rows.append(("Caption", tile.caption))
     if tile.attribution:
         rows.append(("Source", tile.attribution))
-    return _list_of(rows)
+    return list_of(rows)
 
 
 def class_bars(scores: Sequence[ClassScore], shown: int) -> str:
@@ -153,23 +153,9 @@ def class_bars(scores: Sequence[ClassScore], shown: int) -> str:
     return f'<ol class="bars">{rows}</ol>{left}'
 
 
-def heatmap_facts(heatmap: Heatmap) -> str:
-    """What stands beside the map: range, windows, time."""
-    windows = "windows known from before" if heatmap.reused else "windows encoded"
-    sizes = ", ".join(str(s) for s in heatmap.scales_px)
-    best = heatmap.best
-    rows = (
-        ("Cosine over the scene", f"{heatmap.min_cos:.4f} to {heatmap.max_cos:.4f}"),
-        ("Best window", f"{best.size_px} px at x {best.x_px}, y {best.y_px}: {best.score_cos:.4f}"),
-        ("Window sizes", f"{sizes} px"),
-        ("Work", f"{heatmap.windows} {windows}, {heatmap.seconds:.2f} s"),
-    )
-    return _list_of(rows)
-
-
-def beside(left: str, right: str) -> str:
-    """Two fragments side by side, one under the other where there is no room."""
-    return f'<div class="beside">{left}{right}</div>'
+def beside(*fragments: str) -> str:
+    """Fragments side by side, one under the other where there is no room."""
+    return f'<div class="beside">{"".join(fragments)}</div>'
 
 
 def empty(sentence: str) -> str:

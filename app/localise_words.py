@@ -1,0 +1,90 @@
+"""What stands beside the maps of the Localise page, as HTML fragments and sentences."""
+
+from __future__ import annotations
+
+from html import escape
+
+from app.localise import Answer, Finding
+from app.map_shapes import MOST_REGIONS, area_text
+from app.words import list_of
+from lrsclip.localize import Heatmap
+from lrsclip.localize.presence import Presence
+from lrsclip.localize.regions import Regions
+
+_METHODS = {"dense": "dense: windows pooled from one look at the scene", "windows": "windows, each looked at by itself"}
+
+
+def answer_facts(answer: Answer) -> str:
+    """The facts of every large map; with two of them, each under its sentence."""
+    lists = [list_of(_rows(finding, answer.place_note)) for finding in answer.findings]
+    if len(lists) == 1:
+        return lists[0]
+    return "".join(
+        f'<section class="named"><h3>{escape(finding.heatmap.text)}</h3>{facts}</section>'
+        for finding, facts in zip(answer.findings, lists, strict=True)
+    )
+
+
+def presence_text(presence: Presence) -> str:
+    """Whether what the sentence says is there at all, and how far that is to be trusted."""
+    answer = "Probably present" if presence.present else "Probably not here"
+    return f"{answer} ({100 * presence.probability:.0f} %). {_false_alarms(presence.false_alarm_rate)}"
+
+
+def _false_alarms(rate: float) -> str:
+    if rate <= 0:
+        return 'In tests nothing was called "probably present" that was not there.'
+    often = f"about 1 in {round(1 / rate)}" if rate <= 0.4 else f"{100 * rate:.0f} in 100"
+    return f'In tests, of sentences that were not true {often} got "probably present".'
+
+
+def _rows(finding: Finding, place_note: str) -> list[tuple[str, str]]:
+    heatmap = finding.heatmap
+    rows = []
+    if heatmap.presence is not None:
+        rows.append(("In the scene", presence_text(heatmap.presence)))
+    best = heatmap.best
+    rows += [
+        ("Cosine over the scene", f"{heatmap.min_cos:.4f} to {heatmap.max_cos:.4f}"),
+        ("Regions", _regions(finding.regions)),
+        ("Best window", f"{best.size_px} px at x {best.x_px}, y {best.y_px}: {best.score_cos:.4f}"),
+        ("Method", _METHODS[heatmap.method]),
+        ("Window sizes", f"{', '.join(str(s) for s in heatmap.scales_px)} px"),
+        ("Work", _work(heatmap)),
+    ]
+    if heatmap.exclude:
+        rows.insert(1, ("Left out", heatmap.exclude))
+    if heatmap.bounds_lonlat is not None:
+        rows.append(("Place", _place(heatmap.bounds_lonlat)))
+    elif place_note:
+        rows.append(("Place", place_note))
+    return rows
+
+
+def _regions(regions: Regions) -> str:
+    chosen = "chosen from the map" if regions.chosen_by == "otsu" else "as asked"
+    threshold = f"from cosine {regions.threshold_cos:.4f}, {chosen}"
+    if not regions.regions:
+        return f"none {threshold}"
+    areas_m2 = [region.area_m2 for region in regions.regions if region.area_m2 is not None]
+    known = len(areas_m2) == len(regions.regions)
+    area = area_text(sum(region.area_px for region in regions.regions), sum(areas_m2) if known else None)
+    count = len(regions.regions)
+    drawn = f"; the best {MOST_REGIONS} are drawn" if count > MOST_REGIONS else ""
+    return f"{count}, together {area}, {threshold}{drawn}"
+
+
+def _work(heatmap: Heatmap) -> str:
+    known = "the scene was known" if heatmap.reused else "the scene was looked at"
+    return f"{heatmap.windows:,} windows in {heatmap.seconds:.2f} s; {known}"
+
+
+def _place(bounds: tuple[float, float, float, float]) -> str:
+    west, south, east, north = bounds
+    return f"{_degrees(south, 'NS')} to {_degrees(north, 'NS')}, {_degrees(west, 'EW')} to {_degrees(east, 'EW')}"
+
+
+def _degrees(angle: float, signs: str) -> str:
+    if signs == "EW" and angle > 180:
+        angle -= 360
+    return f"{abs(angle):.5f}° {signs[angle < 0]}"
