@@ -22,6 +22,7 @@ from lrsclip.model import seeded_model
 from lrsclip.tokens import words
 from train import card, evaluate
 from train.evaluation.atlas import run_grounding
+from train.evaluation.localization import run_atlas_scenes
 from train.evaluation.synonyms import PAIRS, run_synonyms
 
 from .corpora import COLOURS, make_class_folders, make_rsicd, make_rsitmd, make_ucm, write_picture
@@ -51,10 +52,11 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module", autouse=True)
 def few_rendered_tiles(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The grounding test over four tiles of each world, kept for this file's tests."""
+    """Four tiles of each world and one scene of the atlas, kept for this file's tests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LRSCLIP_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.setattr("train.evaluation.plan.run_grounding", partial(run_grounding, tiles=4, index_tiles=4))
+        patch.setattr("train.evaluation.plan.run_atlas_scenes", partial(run_atlas_scenes, count=1))
         yield
 
 
@@ -85,6 +87,7 @@ def test_a_published_file_is_measured_in_one_run(place: Path, capsys: pytest.Cap
         *(("long-retrieval", name) for name in captions),
         *(("classification", name) for name in classes | {"rsscn7, all pictures", "scenes, all pictures"}),
         ("synonyms", "words of no caption"),
+        ("semantic-localisation", f"atlas scenes {DEFAULT_SEED}"),
         ("grounding", f"atlas {DEFAULT_SEED}"),
         ("grounding", f"atlas {GROUNDING_SEED}"),
     }
@@ -96,10 +99,11 @@ def test_a_published_file_is_measured_in_one_run(place: Path, capsys: pytest.Cap
         "## short-retrieval",
         "## long-retrieval",
         "## classification",
+        "## semantic-localisation",
         "## synonyms",
         "## grounding",
     ]
-    assert "skipped eurosat" in err and "skipped air-slt" in err
+    assert "skipped eurosat" in err and "skipped air-slt" in err and "skipped mosaics" in err
     assert sum("EuroSAT_RGB is not there" in line for line in report["skipped"]) == 1
 
 
@@ -131,7 +135,7 @@ def test_scenes_are_localised_under_a_named_protocol(place: Path, capsys: pytest
     query = {"caption": "a desert", "jpg_name": "0.jpg", "points": [[[50, 50], [300, 50], [300, 300], [50, 300]]]}
     (scenes / "annotations").mkdir()
     (scenes / "annotations/anno.json").write_text(json.dumps([query]))
-    wanted = ("--tasks", "localization", "--air-slt", str(scenes))
+    wanted = ("--tasks", "localization", "--sets", "air-slt", "--air-slt", str(scenes))
     assert run(place, *wanted, "--selo-protocol", "no-median") == 0
     row = json.loads((place / "out.json").read_text())["results"][0]
     assert "no-median" in row["protocol"] and {"Rsu", "Ras", "Rda", "Rmi"} <= row["metrics"].keys()

@@ -19,8 +19,11 @@ from lrsclip.metrics.selo import selo_scores
 from lrsclip.metrics.selo_map import encode_scene, selo_map, selo_protocol
 from tests.corpora import COLOURS
 from train.evaluation.annotations import read_boxes, read_caption_choices, read_masks, read_scene_queries
-from train.evaluation.localization import run_choice, run_selo
+from train.evaluation.localization import run_atlas_scenes, run_choice, run_mosaics, run_selo
 from train.evaluation.plan import Wishes, plan
+from train.evaluation.sets import PictureSet
+from train.mosaics import SIDE, plan_mosaic
+from train.readers import Record
 
 Floats = npt.NDArray[np.float32]
 PROTOCOL = dataclasses.replace(selo_protocol("standard"), window_px=(64, 96, 128), crop_px=64, median_px=31)
@@ -66,6 +69,17 @@ def write(path: Path, content: Any) -> None:
     path.write_text(json.dumps(content), encoding="utf-8")
 
 
+PAINTS = COLOURS | {"snow": (250, 250, 250), "lava": (210, 60, 30), "ash": (40, 40, 40), "algae": (90, 200, 120)}
+
+
+def painted(folder: Path) -> dict[str, list[Record]]:
+    """Three pictures, not yet painted, of each colour."""
+    numbers = range(3)
+    return {
+        name: [Record("c", folder / f"{name}{n}.png", "val", (f"a {name}.",), name) for n in numbers] for name in PAINTS
+    }
+
+
 QUERIES = [
     {"caption": "there is a forest in the desert.\n", "jpg_name": "0.jpg", "points": [square(60.4, 60.2, 150)]},
     {"caption": "a harbour", "jpg_name": "0.jpg", "points": [square(520, 300, 150)]},
@@ -84,10 +98,14 @@ def scenes(tmp_path: Path) -> Path:
 
 def test_selo_finds_what_is_there(scenes: Path) -> None:
     colours = Colours()
-    (result,) = run_selo(colours, scenes, PROTOCOL)
-    assert (result.task, result.data_set, result.protocol) == ("semantic-localisation", "tiny-slt", "standard")
+    (result,) = run_selo(colours, scenes, PROTOCOL, ["windows"])
+    assert (result.task, result.data_set, result.protocol) == ("semantic-localisation", "tiny-slt", "windows, standard")
     assert (result.pictures, result.texts) == (2, 3)
-    assert list(result.metrics) == ["Rsu", "Ras", "Rda", "Rmi"]
+    assert list(result.metrics)[:4] == ["Rsu", "Ras", "Rda", "Rmi"]
+    assert result.metrics["pointing"] == 100
+    areas = [151**2 / (720 * 500), 151**2 / (720 * 500), (161**2 + 41**2) / (500 * 400)]  # outlines count
+    assert result.metrics["target_share"] == pytest.approx(100 * np.mean(areas), rel=0.02)
+    assert 0 < result.metrics["seconds_a_scene"] <= result.seconds
     assert list(result.detail) == ["0", "1", "2"]
     assert result.detail["0"] > 0.9
     assert result.detail["1"] > 0.9
@@ -107,7 +125,7 @@ def test_selo_finds_what_is_there(scenes: Path) -> None:
 def test_selo_scores_what_is_not_there_low(scenes: Path) -> None:
     swapped = [QUERIES[0] | {"caption": "a harbour"}, QUERIES[1] | {"caption": "a forest"}]
     write(scenes / "annotations/anno.json", swapped)
-    (result,) = run_selo(Colours(), scenes, PROTOCOL)
+    (result,) = run_selo(Colours(), scenes, PROTOCOL, ["windows"])
     assert result.metrics["Ras"] == 1
     assert result.metrics["Rda"] == 0
     assert result.metrics["Rmi"] == pytest.approx(0.4 * result.metrics["Rsu"])
@@ -115,7 +133,7 @@ def test_selo_scores_what_is_not_there_low(scenes: Path) -> None:
 
 def test_selo_with_a_real_model_equals_its_parts(scenes: Path) -> None:
     model = lrsclip.random_model()
-    (result,) = run_selo(model, scenes, PROTOCOL)
+    (result,) = run_selo(model, scenes, PROTOCOL, ["windows"])
     with Image.open(scenes / "imgs/1.jpg") as stored:
         windows = encode_scene(model, stored.convert("RGB"), PROTOCOL)
     probability = selo_map(windows, model.encode_text(["a forest"])[0], PROTOCOL)
@@ -123,29 +141,60 @@ def test_selo_with_a_real_model_equals_its_parts(scenes: Path) -> None:
     assert result.detail["2"] == pytest.approx(selo_scores(probability, polygons).rmi)
 
 
+def test_both_methods_find_what_is_there_in_mosaics_and_on_the_atlas(tmp_path: Path) -> None:
+    shipped = lrsclip.load("tiny")
+    colours = [
+        Record("c", tmp_path / f"{name}{n}.png", "val", (f"a {name}",), name) for name in COLOURS for n in range(3)
+    ]
+    for record in colours:
+        Image.new("RGB", (32, 32), PAINTS[str(record.label)]).save(record.path)
+    pictures = PictureSet("colours", tuple(colours), tuple(PAINTS))
+    rows = run_mosaics(shipped, pictures, selo_protocol("no-median"), count=1)
+    rows += run_atlas_scenes(shipped, selo_protocol("no-median"), count=1)
+    assert [row.protocol for row in rows] == ["windows, no-median", "dense, no-median"] * 2
+    for row in rows[2:]:
+        assert row.metrics["Rmi"] > 0.4
+        assert row.metrics["pointing"] > 2 * row.metrics["target_share"]
+    dense, windows = rows[3].metrics, rows[2].metrics
+    assert dense["seconds_a_scene"] < windows["seconds_a_scene"]
+
+
+def test_a_mosaic_holds_what_its_queries_say(tmp_path: Path) -> None:
+    by_class = {
+        name: [Record("c", tmp_path / f"{name}{n}", "val", (f"a {name}.",), name) for n in range(3)] for name in COLOURS
+    }
+    for seed in range(20):
+        mosaic = plan_mosaic(by_class, np.random.default_rng(seed))
+        assert len(mosaic.cells) == SIDE * SIDE
+        assert sorted(len(places) for places in mosaic.queries.values()) == [1, 1, 1, 2, 3]
+        for text, places in mosaic.queries.items():
+            named = [n for n, record in enumerate(mosaic.cells) if f" {record.label}." in text]
+            assert tuple(named) == tuple(sorted(places))
+
+
 def test_missing_scenes_are_named_before_any_work(scenes: Path) -> None:
     (scenes / "imgs/1.jpg").unlink()
     colours = Colours()
     with pytest.raises(DataError, match=r"1\.jpg, which is not there \(1 of 2 scenes are missing\)"):
-        run_selo(colours, scenes, PROTOCOL)
+        run_selo(colours, scenes, PROTOCOL, ["windows"])
     assert colours.encoded == 0
 
 
 def test_a_scene_smaller_than_the_windows(scenes: Path) -> None:
     with pytest.raises(DataError, match=r"0\.jpg is 720 x 500 px, smaller than the protocol's windows of 768 px"):
-        run_selo(Colours(), scenes, selo_protocol("standard"))
+        run_selo(Colours(), scenes, selo_protocol("standard"), ["windows"])
 
 
 def test_a_scene_that_is_no_picture(scenes: Path) -> None:
     (scenes / "imgs/0.jpg").write_bytes(b"not a picture")
     with pytest.raises(PictureError, match=r"0\.jpg"):
-        run_selo(Colours(), scenes, PROTOCOL)
+        run_selo(Colours(), scenes, PROTOCOL, ["windows"])
 
 
 def test_a_target_outside_its_scene(scenes: Path) -> None:
     write(scenes / "annotations/anno.json", [QUERIES[0] | {"points": [square(5000, 5000, 90)]}])
     with pytest.raises(DataError, match=r"query 0 on 0\.jpg: no polygon touches the picture of 720 x 500 px"):
-        run_selo(Colours(), scenes, PROTOCOL)
+        run_selo(Colours(), scenes, PROTOCOL, ["windows"])
 
 
 @pytest.mark.parametrize(
@@ -220,8 +269,8 @@ def choice(tmp_path: Path) -> Path:
 
 
 def test_choice_end_to_end(choice: Path) -> None:
-    results = {(r.task, r.protocol): r for r in run_choice(Colours(), choice)}
-    grid, engine = "grid 4 x 4", "engine"
+    results = {(r.task, r.protocol): r for r in run_choice(Colours(), choice, ["windows"])}
+    grid, engine = "grid 4 x 4", "windows"
     assert set(results) == {
         ("box-grounding", engine),
         ("box-grounding", grid),
@@ -275,7 +324,7 @@ def test_choice_of_another_layout(choice: Path, task: str, change: dict[str, Any
     rows = json.loads(path.read_text())
     write(path, [rows[0] | change])
     with pytest.raises(DataError, match=match):
-        run_choice(Colours(), choice)
+        run_choice(Colours(), choice, ["windows"])
 
 
 def test_masks_that_do_not_fit(choice: Path) -> None:
@@ -283,24 +332,24 @@ def test_masks_that_do_not_fit(choice: Path) -> None:
     for image in (Image.new("L", (160, 160)), Image.new("L", (80, 80), 255)):
         image.save(path)
         with pytest.raises(DataError, match=r"9\.png is empty or not of 9\.jpg's 160 x 160 px"):
-            run_choice(Colours(), choice)
+            run_choice(Colours(), choice, ["windows"])
     path.write_bytes(b"no")
     with pytest.raises(DataError, match=r"9\.png cannot be read"):
-        run_choice(Colours(), choice)
+        run_choice(Colours(), choice, ["windows"])
 
 
 def test_a_folder_without_choice(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"visual_grounding\.json is not there"):
-        run_choice(Colours(), tmp_path)
+        run_choice(Colours(), tmp_path, ["windows"])
 
 
 def test_annotations_are_read_before_anything_is_encoded(choice: Path, scenes: Path, tmp_path: Path) -> None:
     wish = Wishes(tmp_path, ("localization",))
     (tmp_path / "AIR-SLT").mkdir()
     made = plan(wish)
-    assert len(made.jobs) == 1
+    assert len(made.jobs) == 2  # CHOICE, and the atlas, which draws its own scenes
     assert "air-slt" in made.skipped[0] and "imgs is not there" in made.skipped[0]
-    assert len(plan(replace(wish, air_slt=scenes)).jobs) == 2
+    assert len(plan(replace(wish, air_slt=scenes)).jobs) == 3
     with pytest.raises(DataError, match=r"nowhere.imgs is not there"):
         plan(replace(wish, air_slt=tmp_path / "nowhere"))
     with pytest.raises(DataError, match="add it to --tasks"):

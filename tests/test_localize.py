@@ -347,7 +347,7 @@ def test_the_dense_map_agrees_with_windows_encoded_one_by_one(
     scores = shipped.encode_image(crops) @ shipped.encode_text(["a dense residential area"])[0]
     expected = mean_over_windows(boxes, scores, *size).per_pixel()
     assert heatmap.windows == len(boxes)
-    assert np.corrcoef(heatmap.scores_cos.ravel(), expected.ravel())[0, 1] > 0.85
+    assert np.corrcoef(heatmap.scores_cos.ravel(), expected.ravel())[0, 1] > 0.8
 
 
 def test_blocks_of_the_dense_map_agree_with_the_whole(land: Image.Image, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -360,7 +360,7 @@ def test_blocks_of_the_dense_map_agree_with_the_whole(land: Image.Image, monkeyp
         )  # fmt: skip
 
     whole = localized("a dense residential area")
-    monkeypatch.setattr(parts, "_BLOCK_PX", 400)
+    monkeypatch.setattr(parts, "_BLOCK_PX", 256)
     cut = localized("a dense residential area")
     assert len(steps) == 1 + 6  # 3 x 2 blocks
     assert cut.windows == whole.windows

@@ -1,9 +1,9 @@
 """Scenes for localisation made of real pictures: `python -m train.mosaics --data ../shared/data --out DIR`.
 
-A scene is a square of labelled pictures (RSICD's validation split), in which the sentence's class stands at known places
-and nowhere else. It is written in the layout of AIR-SLT. Sizes follow that set: a scene is some 2,000 px a side, a query
-has one to three targets, and a target takes 4 % of the scene, so a query about 7 %. A picture is enlarged to twice its
-stored 224 px, so that SeLo's windows of 256, 512 and 768 px see part of one, one, and more than one.
+A scene is a square of labelled pictures (RSICD's validation split), in which the sentence's class stands at known
+places and nowhere else. It is written in the layout of AIR-SLT. Sizes follow that set: a scene is some 2,000 px a side,
+a query has one to three targets, and a target takes 4 % of the scene, so a query about 7 %. A picture is enlarged to
+twice its stored 224 px, so that SeLo's windows of 256, 512 and 768 px see part of one, one, and more than one.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from lrsclip.errors import DataError
 from lrsclip.files import write_atomically
 from train.command import run_command
 from train.evaluation.annotations import ANNOTATIONS, SCENES
-from train.evaluation.sets import PictureSet, rsicd_classes
+from train.evaluation.sets import NotHere, PictureSet, rsicd_classes
 from train.readers import Record
 from train.texts import paragraph
 
@@ -76,6 +76,23 @@ def plan_mosaic(by_class: dict[str, list[Record]], rng: np.random.Generator) -> 
     return Mosaic(tuple(cells[place] for place in range(SIDE * SIDE)), queries)
 
 
+def usable(pictures: PictureSet) -> dict[str, list[Record]]:
+    """The pictures of each class that has enough of them.
+
+    Raises:
+        NotHere: there are too few such classes for a mosaic.
+    """
+    by_class: dict[str, list[Record]] = {}
+    for record in pictures.records:
+        by_class.setdefault(str(record.label), []).append(record)
+    by_class = {name: records for name, records in by_class.items() if len(records) >= max(TARGETS)}
+    if len(by_class) <= len(TARGETS):
+        raise NotHere(
+            f"{pictures.name} has {len(by_class)} classes of {max(TARGETS)} pictures or more; a mosaic needs 5"
+        )
+    return by_class
+
+
 def write_mosaics(
     pictures: PictureSet,
     folder: Path,
@@ -99,14 +116,7 @@ def write_mosaics(
         DataError: there are too few classes or pictures, or the folder cannot be written to.
         PictureError: a picture cannot be read.
     """
-    by_class: dict[str, list[Record]] = {}
-    for record in pictures.records:
-        by_class.setdefault(str(record.label), []).append(record)
-    by_class = {name: records for name, records in by_class.items() if len(records) >= max(TARGETS)}
-    if len(by_class) <= len(TARGETS):
-        raise DataError(
-            f"{pictures.name} has {len(by_class)} classes of {max(TARGETS)} pictures or more; a mosaic needs 5"
-        )
+    by_class = usable(pictures)
     rng = np.random.default_rng(seed)
     rows: list[dict[str, Any]] = []
     try:

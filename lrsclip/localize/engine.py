@@ -189,7 +189,7 @@ def localize_all(
             scales_px=scales,
             windows=len(embedded.boxes_px),
             best=_best(embedded.boxes_px, scores_cos[:, number] - taken_off),
-            presence=presence_of(bundle, text_vectors[number], embedded.vectors),
+            presence=presence_of(bundle, method, text_vectors[number], embedded.vectors),
             seconds=time.perf_counter() - started,
             reused=embedded.reused,
         )

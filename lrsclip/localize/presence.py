@@ -1,13 +1,27 @@
-"""Is what a sentence says there at all? A calibrated answer beside a map that always lights up somewhere."""
+"""Is what a sentence says there at all? A calibrated answer beside a map that always lights up somewhere.
+
+Three numbers speak for it: the highest cosine of any window; by how much a window prefers the sentence to what else a
+scene could be (the names of thirty land uses); and how many windows there were, since the best of many is high by
+chance. `train.calibrate` weighs them on validation scenes in which the sentence is true or is not, and writes the
+weights into the checkpoint's manifest.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from lrsclip.localize.parts import Encoders, Method
+
 Floats = npt.NDArray[np.float32]
+MANIFEST_KEY = "presence"
+_REFERENCE = "a satellite photo of {}."
 
 
 @dataclass(frozen=True)
@@ -15,16 +29,69 @@ class Presence:
     """A calibrated answer.
 
     Attributes:
-        probability: that what the sentence says is in the scene, 0 to 1.
+        probability: that what the sentence says is in the scene, 0 to 1, if that is as likely as not beforehand.
         present: whether that is enough to say "probably present"; else "probably not here".
-        false_alarm_rate: how often "probably present" was said of what was not there, on validation scenes, 0 to 1.
+        false_alarm_rate: how often "probably present" was said of what was not there, on held-out scenes, 0 to 1.
+        miss_rate: how often "probably not here" was said of what was there.
     """
 
     probability: float
     present: bool
     false_alarm_rate: float
+    miss_rate: float
 
 
-def presence_of(bundle: object, text_vector: Floats, vectors: Floats) -> Presence | None:
-    """The answer for one sentence and a scene's vectors; None where the checkpoint is not calibrated."""
-    return None
+def presence_of(bundle: Encoders, method: Method, text_vector: Floats, vectors: Floats) -> Presence | None:
+    """The answer for one sentence and one scene.
+
+    Args:
+        bundle: the model.
+        method: how the scene was encoded.
+        text_vector: (D,) L2-normalised.
+        vectors: (N, D) of the scene's windows, L2-normalised.
+
+    Returns:
+        None where the checkpoint is not calibrated for the method.
+    """
+    manifest: Mapping[str, Any] = getattr(bundle, "manifest", {})
+    weights = manifest.get(MANIFEST_KEY, {}).get(method)
+    if not weights:
+        return None
+    logit = float(evidence(bundle, text_vector, vectors) @ np.array(weights["weights"]) + weights["bias"])
+    probability = 1 / (1 + math.exp(-max(-50.0, min(50.0, logit))))
+    return Presence(probability, probability >= 0.5, weights["false_alarm_rate"], weights["miss_rate"])
+
+
+def evidence(bundle: Encoders, text_vector: Floats, vectors: Floats) -> npt.NDArray[np.float64]:
+    """The three numbers, (3,): highest cosine, highest lead over the references' mean, log of the number of windows."""
+    scores_cos = vectors @ text_vector
+    lead = scores_cos - vectors @ _references(bundle)
+    return np.array([scores_cos.max(), lead.max(), math.log(len(vectors))], dtype=np.float64)
+
+
+def _references(bundle: Encoders) -> Floats:
+    """(D,) the mean vector of the references."""
+    return _mean_reference(_ById(bundle))
+
+
+class _ById:
+    """A model as a key: equal to another of the same weights and precision."""
+
+    def __init__(self, bundle: Encoders) -> None:
+        self.bundle = bundle
+        self._key = bundle.sha256, str(getattr(bundle, "dtype", ""))
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _ById) and other._key == self._key
+
+
+@lru_cache(maxsize=2)
+def _mean_reference(model: _ById) -> Floats:
+    from lrsclip.atlas.words import SCENES  # only here: the rest of localisation needs nothing of the atlas
+
+    names = [name for wordings in SCENES.values() for name in wordings]
+    mean: Floats = model.bundle.encode_text([_REFERENCE.format(name) for name in names]).mean(axis=0)
+    return mean

@@ -19,7 +19,7 @@ from lrsclip.atlas.country import USES, Country
 from lrsclip.atlas.geometry import box
 from lrsclip.atlas.landuse import World
 from lrsclip.atlas.region import render
-from lrsclip.atlas.scenes import SCENE_PX, write_scenes
+from lrsclip.atlas.scenes import PX_M, SCENE_PX, write_scenes
 from lrsclip.atlas.telling import statements
 from lrsclip.atlas.tiles import DEFAULT_SEED, AtlasTiles
 from lrsclip.atlas.truth import Thing, TileTruth, rectangle_around, truth_of
@@ -235,13 +235,13 @@ def test_scenes_are_those_that_localisation_is_measured_on(tmp_path: Path) -> No
     count = write_scenes(tmp_path, count=1, seed=4)
     queries = read_scenes(tmp_path)
     assert len(queries) == count >= 3
-    truth = truth_of(Country(World(4)), 0, 0, float(SCENE_PX))
+    truth = truth_of(Country(World(4)), 0, 0, SCENE_PX * PX_M)
     uses = {f"{SCENES[use][0].capitalize()}.": area for use, area in truth.areas.items()}
     for query in queries:
         mask = region_mask(query.polygons, SCENE_PX, SCENE_PX)
         assert 0 < mask.mean() < 0.25
         if query.caption in uses:
-            assert mask.sum() == pytest.approx(uses[query.caption].area, rel=0.25)
+            assert mask.sum() == pytest.approx(uses[query.caption].area / PX_M**2, rel=0.35)
     with pytest.raises(TileSourceError, match="there already"):
         write_scenes(tmp_path, count=1)
 

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 from tqdm import tqdm
 
+from lrsclip.atlas.scenes import write_scenes
+from lrsclip.atlas.tiles import DEFAULT_SEED, recipe
 from lrsclip.decode import read_picture
 from lrsclip.errors import DataError
-from lrsclip.localize import Encoders, WindowMemory, localize, mean_over_windows
+from lrsclip.localize import Encoders, Method, WindowMemory, embed_scene, localize, mean_over_windows, open_scene
+from lrsclip.localize.parts import METHODS, scales_of
 from lrsclip.metrics.grounding import GroundingScores, best_iou, grounding_scores, pointing_hit
-from lrsclip.metrics.selo import Mask, SeloScores, mean_scores, selo_scores
-from lrsclip.metrics.selo_map import SceneWindows, SeloProtocol, encode_scene, min_max, selo_map
+from lrsclip.metrics.selo import Mask, SeloScores, mean_scores, region_mask, selo_scores
+from lrsclip.metrics.selo_map import SceneWindows, SeloProtocol, encode_scene, finished_map, min_max
+from lrsclip.user_cache import user_cache
 from train.evaluation.annotations import (
+    ANNOTATIONS,
     CaptionChoice,
     Grounding,
     SceneQuery,
@@ -30,52 +36,99 @@ from train.evaluation.annotations import (
     read_scene_queries,
 )
 from train.evaluation.result import Result
+from train.evaluation.sets import PictureSet
+from train.mosaics import COUNT, write_mosaics
 
 Floats = npt.NDArray[np.floating]
 MapMaker = Callable[[Encoders, Image.Image, str], Floats]
 
+ATLAS_SCENES = 12
 GRID_CELLS = 4  # as large as the engine's smallest windows: a quarter of the short side
 
 
-def run_selo(bundle: Encoders, folder: Path, protocol: SeloProtocol) -> list[Result]:
+def run_selo(
+    bundle: Encoders,
+    folder: Path,
+    protocol: SeloProtocol,
+    methods: Sequence[Method] = METHODS,
+    name: str | None = None,
+) -> list[Result]:
     """Semantic localisation on a folder of the AIR-SLT layout: `imgs/` and `annotations/anno.json`.
 
-    Every scene is cut and encoded once for all its sentences.
+    Every scene is encoded once for all its sentences. What becomes of mean cosines (grey levels, median, JPEG) is the
+    protocol's for both methods; how the scene is cut is the protocol's for `windows`, and `dense` has its own way.
 
     Args:
         bundle: the model.
         folder: the data set.
-        protocol: how the maps are made; figures compare with published ones under `standard` only.
+        protocol: how the maps are made; figures compare with published ones under `standard` and `windows` only.
+        methods: how the scenes are encoded.
+        name: what to call the set; the folder's name if not given.
 
     Returns:
-        One row: Rsu, Ras, Rda and Rmi (0 to 1), each the mean over the queries; in detail Rmi by query number.
+        One row a method: Rsu, Ras, Rda and Rmi (0 to 1), each the mean over the queries; how often the highest mean
+        cosine lies on a target, the targets' share of the scene (both per cent), and seconds a scene until the first
+        answer; in detail Rmi by query number.
 
     Raises:
         DataError: broken annotations, a scene that is not there or is smaller than a window, or a polygon outside it.
         PictureError: a scene cannot be read.
     """
-    started = time.monotonic()
     queries = read_scenes(folder)
-    scenes = list(dict.fromkeys(query.scene for query in queries))
     texts = bundle.encode_text([query.caption for query in queries])
+    return [_selo_row(bundle, queries, texts, protocol, method, name or folder.name) for method in methods]
+
+
+def _selo_row(
+    bundle: Encoders,
+    queries: list[SceneQuery],
+    texts: npt.NDArray[np.float32],
+    protocol: SeloProtocol,
+    method: Method,
+    name: str,
+) -> Result:
+    started, encoding_s = time.monotonic(), 0.0
     scores: dict[int, SeloScores] = {}
+    pointing: list[float] = []
+    shares: list[float] = []
+    scenes = list(dict.fromkeys(query.scene for query in queries))
     for scene in scenes:
-        windows = _encoded(bundle, scene, protocol)
+        begun = time.monotonic()
+        windows = _encoded(bundle, scene, protocol, method)
+        encoding_s += time.monotonic() - begun
         own = [query for query in queries if query.scene == scene]
         for query in tqdm(own, desc=f"maps of {scene.name}", unit="map", leave=False):
-            scores[query.number] = _scored(windows, query, texts[query.number], protocol)
-    return [
-        Result(
-            task="semantic-localisation",
-            data_set=folder.name,
-            protocol=protocol.name,
-            pictures=len(scenes),
-            texts=len(queries),
-            metrics=mean_scores(list(scores.values())).as_dict(),
-            seconds=time.monotonic() - started,
-            detail={str(number): scores[number].rmi for number in sorted(scores)},
-        )
-    ]
+            scores[query.number], point, share = _scored(windows, query, texts[query.number], protocol)
+            pointing.append(point)
+            shares.append(share)
+    metrics = mean_scores(list(scores.values())).as_dict()
+    metrics |= {"pointing": 100 * float(np.mean(pointing)), "target_share": 100 * float(np.mean(shares))}
+    return Result(
+        task="semantic-localisation",
+        data_set=name,
+        protocol=f"{method}, {protocol.name}",
+        pictures=len(scenes),
+        texts=len(queries),
+        metrics=metrics | {"seconds_a_scene": encoding_s / len(scenes)},
+        seconds=time.monotonic() - started,
+        detail={str(number): scores[number].rmi for number in sorted(scores)},
+    )
+
+
+def run_mosaics(bundle: Encoders, pictures: PictureSet, protocol: SeloProtocol, count: int = COUNT) -> list[Result]:
+    """`run_selo` on mosaics of real pictures (`train.mosaics`), composed for the run."""
+    with TemporaryDirectory() as folder:
+        write_mosaics(pictures, Path(folder), count)
+        return run_selo(bundle, Path(folder), protocol, name=f"mosaics of {pictures.name}")
+
+
+def run_atlas_scenes(bundle: Encoders, protocol: SeloProtocol, count: int = ATLAS_SCENES) -> list[Result]:
+    """`run_selo` on scenes of the atlas, drawn once and kept in the user's cache."""
+    folder = user_cache() / f"scenes-{recipe()}-{DEFAULT_SEED}-{count}"
+    if not (folder / ANNOTATIONS).is_file():
+        with tqdm(total=count, desc="drawing scenes", unit="scene") as bar:
+            write_scenes(folder, count, DEFAULT_SEED, lambda done, _total: bar.update(done - bar.n))
+    return run_selo(bundle, folder, protocol, name=f"atlas scenes {DEFAULT_SEED}")
 
 
 def read_scenes(folder: Path) -> list[SceneQuery]:
@@ -116,7 +169,7 @@ def read_choice(folder: Path) -> Choice:
     )
 
 
-def run_choice(bundle: Encoders, folder: Path) -> list[Result]:
+def run_choice(bundle: Encoders, folder: Path, methods: Sequence[Method] = METHODS) -> list[Result]:
     """CHOICE's three tasks that a dual encoder can answer.
 
     The phrase given to the model is what the question asks for ("the storage tank"). Maps are brought to 0 to 1 per
@@ -125,10 +178,11 @@ def run_choice(bundle: Encoders, folder: Path) -> list[Result]:
     Args:
         bundle: the model.
         folder: see `read_choice`.
+        methods: of `lrsclip.localize`.
 
     Returns:
-        For boxes and for masks one row with the maps of `lrsclip.localize` and one with a plain grid of 4 x 4 tiles
-        for comparison, in per cent (see `GroundingScores`), in detail every picture's own best IoU; and one row with
+        For boxes and for masks one row with the maps of each method and one with a plain grid of 4 x 4 tiles for
+        comparison, in per cent (see `GroundingScores`), in detail every picture's own best IoU; and one row with
         the share of pictures whose own caption has the highest cosine of the four.
 
     Raises:
@@ -137,12 +191,12 @@ def run_choice(bundle: Encoders, folder: Path) -> list[Result]:
     """
     memory = WindowMemory()  # of its own, so that a run holds on to nothing
 
-    def engine(model: Encoders, picture: Image.Image, phrase: str) -> Floats:
-        return localize(model, picture, phrase, memory=memory).scores_cos
+    def engine(method: Method) -> MapMaker:
+        return lambda model, picture, phrase: localize(model, picture, phrase, method=method, memory=memory).scores_cos
 
     choice = read_choice(folder)
     tasks = (("box-grounding", choice.boxes), ("mask-grounding", choice.masks))
-    makers = (("engine", engine), (f"grid {GRID_CELLS} x {GRID_CELLS}", grid_map))
+    makers = (*((method, engine(method)) for method in methods), (f"grid {GRID_CELLS} x {GRID_CELLS}", grid_map))
     rows = [_grounded(bundle, task, folder, name, maker, items) for task, items in tasks for name, maker in makers]
     return [*rows, _captions_chosen(bundle, folder.name, choice.captions)]
 
@@ -161,10 +215,14 @@ def _pairs(edges_px: npt.NDArray[np.int64]) -> list[tuple[int, int]]:
     return list(zip(edges_px[:-1].tolist(), edges_px[1:].tolist(), strict=True))
 
 
-def _encoded(bundle: Encoders, path: Path, protocol: SeloProtocol) -> SceneWindows:
+def _encoded(bundle: Encoders, path: Path, protocol: SeloProtocol, method: Method) -> SceneWindows:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # a scene of 10,000 px a side is meant to be
         scene = read_picture(path)
+    if method == "dense":
+        scales_px = scales_of(method, *scene.size, None)
+        embedded = embed_scene(bundle, open_scene(scene), method, scales_px, memory=WindowMemory(0))
+        return SceneWindows(embedded.boxes_px, embedded.vectors, *scene.size)
     if min(scene.size) < max(protocol.window_px):
         raise DataError(
             f"{path} is {scene.width} x {scene.height} px, smaller than the protocol's windows of "
@@ -181,11 +239,16 @@ def _encoded(bundle: Encoders, path: Path, protocol: SeloProtocol) -> SceneWindo
 
 def _scored(
     windows: SceneWindows, query: SceneQuery, text: npt.NDArray[np.float32], protocol: SeloProtocol
-) -> SeloScores:
+) -> tuple[SeloScores, float, float]:
+    """SeLo's scores of one map, whether its highest point is on a target, and the targets' share of the scene."""
+    size_px = windows.width_px, windows.height_px
     try:
-        return selo_scores(selo_map(windows, text, protocol), query.polygons)
+        cells = mean_over_windows(windows.boxes_px, windows.vectors @ text, *size_px)
+        scores = selo_scores(finished_map(cells, protocol), query.polygons)
+        target = region_mask(query.polygons, *size_px)
     except DataError as error:
         raise DataError(f"query {query.number} on {query.scene.name}: {error}") from error
+    return scores, pointing_hit(cells.per_pixel(), target), float(target.mean())
 
 
 def _grounded(bundle: Encoders, task: str, folder: Path, name: str, maker: MapMaker, items: list[Grounding]) -> Result:

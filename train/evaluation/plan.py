@@ -16,18 +16,26 @@ from lrsclip.errors import DataError
 from lrsclip.metrics.selo_map import SeloProtocol, selo_protocol
 from train.evaluation.atlas import GROUNDING, run_grounding
 from train.evaluation.classification import CLASSIFICATION, classification
-from train.evaluation.localization import read_choice, read_scenes, run_choice, run_selo
+from train.evaluation.localization import (
+    read_choice,
+    read_scenes,
+    run_atlas_scenes,
+    run_choice,
+    run_mosaics,
+    run_selo,
+)
 from train.evaluation.result import Result
 from train.evaluation.retrieval import LONG, SHORT, long_retrieval, short_retrieval
-from train.evaluation.sets import CAPTION_SETS, CLASS_SETS, NotHere, PictureSet, class_folders
+from train.evaluation.sets import CAPTION_SETS, CLASS_SETS, NotHere, PictureSet, class_folders, rsicd_classes
 from train.evaluation.synonyms import SYNONYMS, run_synonyms
 from train.evaluation.vectors import PictureVectors
+from train.mosaics import usable
 
 Measure = Callable[[LRSCLIP, PictureVectors], list[Result]]
 
 LOCALIZATION = "localization"
 TASKS = (SHORT, LONG, CLASSIFICATION, LOCALIZATION, SYNONYMS, GROUNDING)
-LOCALIZATION_SETS = ("choice", "air-slt")
+LOCALIZATION_SETS = ("choice", "air-slt", "mosaics", "atlas-scenes")
 SETS = tuple(dict.fromkeys([*CAPTION_SETS, *CLASS_SETS, *LOCALIZATION_SETS]))
 SELO_PROTOCOL = "standard"
 
@@ -129,25 +137,30 @@ def _on_pictures(
 
 
 def _localization_jobs(wishes: Wishes) -> tuple[list[Job], list[str]]:
-    """CHOICE and AIR-SLT, where their pictures are."""
+    """CHOICE and AIR-SLT, where their pictures are; mosaics of RSICD's validation pictures; scenes of the atlas."""
     choice, scenes = wishes.data / "CHOICE", wishes.air_slt or wishes.data / "AIR-SLT"
     named = {*(wishes.sets or ()), *(["air-slt"] if wishes.air_slt else [])}
-    selo = partial(_selo, selo_protocol(wishes.selo))
+    protocol = selo_protocol(wishes.selo)
     jobs: list[Job] = []
     skipped: list[str] = []
     for name, folder, needed, read, run in (
         ("choice", choice, choice, read_choice, _choice),
-        ("air-slt", scenes, scenes / "imgs", read_scenes, selo),
+        ("air-slt", scenes, scenes / "imgs", read_scenes, partial(_selo, protocol)),
+        ("mosaics", wishes.data, wishes.data / "RSICD", _mosaic_pictures, partial(_mosaics, protocol)),
     ):
         if wishes.sets is not None and name not in named:
             continue
-        if needed.is_dir():
+        try:
+            if not needed.is_dir():
+                raise NotHere(f"{needed} is not there; put the pictures there, or leave {name} out")
             read(folder)  # so that what is wrong with it is known now
             jobs.append(Job(LOCALIZATION, partial(run, folder)))
-        elif name in named:
-            raise NotHere(f"{needed} is not there; put the pictures there, or leave {name} out")
-        else:
-            skipped.append(f"{name}: {needed} is not there")
+        except NotHere as error:
+            if name in named:
+                raise
+            skipped.append(f"{name}: {error}")
+    if wishes.sets is None or "atlas-scenes" in named:
+        jobs.append(Job(LOCALIZATION, partial(_atlas_scenes, protocol)))
     return jobs, skipped
 
 
@@ -157,6 +170,20 @@ def _choice(folder: Path, bundle: LRSCLIP, vectors: PictureVectors) -> list[Resu
 
 def _selo(protocol: SeloProtocol, folder: Path, bundle: LRSCLIP, vectors: PictureVectors) -> list[Result]:
     return run_selo(bundle, folder, protocol)
+
+
+def _mosaic_pictures(data: Path) -> PictureSet:
+    pictures = rsicd_classes(data, "val")
+    usable(pictures)
+    return pictures
+
+
+def _mosaics(protocol: SeloProtocol, data: Path, bundle: LRSCLIP, vectors: PictureVectors) -> list[Result]:
+    return run_mosaics(bundle, _mosaic_pictures(data), protocol)
+
+
+def _atlas_scenes(protocol: SeloProtocol, bundle: LRSCLIP, vectors: PictureVectors) -> list[Result]:
+    return run_atlas_scenes(bundle, protocol)
 
 
 def _synonyms(bundle: LRSCLIP, vectors: PictureVectors) -> list[Result]:

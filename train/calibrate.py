@@ -1,0 +1,162 @@
+"""Calibrate "probably present": `python -m train.calibrate --checkpoint assets/checkpoints/tiny --data ../shared/data`.
+
+Scenes are composed of RSICD's validation pictures, two to four a side and of three sizes; of each it is asked for
+classes, captions and composed paragraphs that are there and that are not. A logistic regression weighs the evidence
+(`lrsclip.localize.presence`); false alarms and misses are counted on scenes of test pictures. All goes into the
+checkpoint's manifest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from tqdm import tqdm
+
+import lrsclip
+from lrsclip import LRSCLIP
+from lrsclip.checkpoint import MANIFEST, read_manifest
+from lrsclip.decode import read_picture
+from lrsclip.errors import DataError
+from lrsclip.files import write_json
+from lrsclip.loading import locate
+from lrsclip.localize import WindowMemory, embed_scene, open_scene
+from lrsclip.localize.parts import METHODS, Method, scales_of
+from lrsclip.localize.presence import MANIFEST_KEY, evidence
+from train.command import run_command
+from train.evaluation.sets import rsicd_classes
+from train.mosaics import CLASS_SENTENCE
+from train.provenance import provenance
+from train.readers import Record
+from train.texts import paragraph
+
+SCENES, SEED = 120, 3
+_SIDES, _CELLS_PX = (2, 3, 4), (224, 336, 448)
+_CLASSES, _PICTURES = 3, 2  # asked for of each scene, there and not there
+_RIDGE = 1e-4
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A composed scene, the sentences asked of it, and whether each is true of it."""
+
+    scene: Image.Image
+    texts: list[str]
+    there: npt.NDArray[np.bool_]
+
+
+def cases(data: Path, split: str, count: int, seed: int) -> Iterator[Case]:
+    """Scenes of a split's pictures, no class twice in one.
+
+    Raises:
+        DataError: RSICD or the split is not there, or has too few classes.
+    """
+    by_class: dict[str, list[Record]] = {}
+    for record in rsicd_classes(data, split).records:
+        if record.captions:
+            by_class.setdefault(str(record.label), []).append(record)
+    if len(by_class) < max(_SIDES) ** 2 + _CLASSES:
+        raise DataError(f"RSICD's {split} pictures are of {len(by_class)} classes; calibration needs 19")
+    rng = np.random.default_rng(seed)
+    for number in range(count):
+        side, cell_px = _SIDES[number % 3], _CELLS_PX[number // 3 % 3]
+        names = [str(name) for name in rng.permutation(sorted(by_class))]
+        chosen = [by_class[name][int(rng.integers(len(by_class[name])))] for name in names]
+        here, elsewhere = chosen[: side**2], chosen[side**2 :]
+        scene = Image.new("RGB", (side * cell_px, side * cell_px))
+        for at, record in enumerate(here):
+            cell = read_picture(record.path).resize((cell_px, cell_px), Image.Resampling.BICUBIC)
+            scene.paste(cell, (at % side * cell_px, at // side * cell_px))
+        texts = [*_asked(here, rng), *_asked(elsewhere, rng)]
+        yield Case(scene, texts, np.arange(len(texts)) < len(texts) // 2)
+
+
+def _asked(records: Sequence[Record], rng: np.random.Generator) -> list[str]:
+    order = rng.permutation(len(records)).tolist()
+    pictures = [records[at] for at in order[:_PICTURES]]
+    labels = [CLASS_SENTENCE.format(records[at].label) for at in order[-_CLASSES:]]
+    return [*labels, *(picture.captions[0] for picture in pictures), *map(paragraph, pictures)]
+
+
+def measured(
+    bundle: LRSCLIP, given: Sequence[Case], method: Method
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    """The evidence of every sentence on its scene, (N, 3), and whether it is true, (N,)."""
+    rows, there = [], []
+    for case in tqdm(given, desc=method, unit="scene"):
+        scales_px = scales_of(method, case.scene.width, case.scene.height, None)
+        vectors = embed_scene(bundle, open_scene(case.scene), method, scales_px, memory=WindowMemory(0)).vectors
+        rows += [evidence(bundle, text, vectors) for text in bundle.encode_text(case.texts)]
+        there.append(case.there)
+    return np.array(rows), np.concatenate(there)
+
+
+def fitted(rows: npt.NDArray[np.float64], there: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.float64], float]:
+    """Weights (3,) and bias of a logistic regression."""
+    mean, spread = rows.mean(axis=0), rows.std(axis=0) + 1e-9
+    x, y = torch.from_numpy((rows - mean) / spread), torch.from_numpy(there.astype(np.float64))
+    weights = torch.zeros(x.shape[1] + 1, dtype=torch.float64, requires_grad=True)
+    optimiser = torch.optim.LBFGS([weights], max_iter=200, line_search_fn="strong_wolfe")
+
+    def closure() -> torch.Tensor:
+        optimiser.zero_grad()
+        logits = x @ weights[:-1] + weights[-1]
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, y) + _RIDGE * weights[:-1].square().sum()
+        loss.backward()
+        return loss
+
+    optimiser.step(closure)
+    found = weights.detach().numpy()
+    return found[:-1] / spread, float(found[-1] - (found[:-1] / spread * mean).sum())
+
+
+def calibrated(bundle: LRSCLIP, data: Path, count: int = SCENES) -> dict[str, Any]:
+    """Weights for each method with what they do on test pictures: the manifest's entry."""
+    fitting, testing = list(cases(data, "val", count, SEED)), list(cases(data, "test", count, SEED + 1))
+    entry: dict[str, Any] = {}
+    for method in METHODS:
+        weights, bias = fitted(*measured(bundle, fitting, method))
+        rows, there = measured(bundle, testing, method)
+        says = rows @ weights + bias >= 0
+        entry[method] = {
+            "weights": [float(f"{w:.6g}") for w in weights],
+            "bias": float(f"{bias:.6g}"),
+            "false_alarm_rate": round(float(says[~there].mean()), 4),
+            "miss_rate": round(float(1 - says[there].mean()), 4),
+            "sentences": len(there),
+            "scenes": count,
+        }
+    return entry | {"measured": provenance()}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m train.calibrate", description='Calibrate "probably present".')
+    parser.add_argument("--checkpoint", default="tiny", help="a checkpoint's name or folder")
+    parser.add_argument("--data", type=Path, required=True, help="folder with RSICD/")
+    parser.add_argument("--scenes", type=int, default=SCENES, help="scenes of each split (default: %(default)s)")
+    args = parser.parse_args(argv)
+
+    def run() -> None:
+        folder = locate(args.checkpoint)
+        if not folder.is_dir():
+            raise DataError(f"{args.checkpoint} has no manifest to write to; name a checkpoint's folder")
+        entry = calibrated(lrsclip.load(args.checkpoint), args.data, args.scenes)
+        write_json(folder / MANIFEST, read_manifest(folder) | {MANIFEST_KEY: entry})
+        for method in METHODS:
+            row = entry[method]
+            print(f"{method}: false alarms {row['false_alarm_rate']:.1%}, misses {row['miss_rate']:.1%}")
+
+    return run_command("train.calibrate", run, "the manifest is as it was")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
