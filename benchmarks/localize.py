@@ -19,7 +19,7 @@ import lrsclip
 from lrsclip.atlas.country import Country
 from lrsclip.atlas.landuse import World
 from lrsclip.atlas.region import render
-from lrsclip.localize import CellMap, WindowMemory, localize, mean_over_windows, open_scene, window_boxes
+from lrsclip.localize import WindowMemory, localize, mean_over_windows, open_scene, window_boxes
 from lrsclip.localize.cells import Floats
 from lrsclip.localize.parts import METHODS
 from lrsclip.localize.windows import SELO_SCALES_PX, Boxes
@@ -71,15 +71,9 @@ def main() -> None:
 
     boxes_px = window_boxes(SIDE_PX, SIDE_PX, SELO_SCALES_PX)
     scores_cos = np.random.default_rng(0).uniform(-1, 1, len(boxes_px)).astype(np.float32)
-    maps: dict[str, Floats | CellMap] = {}
-    loop, grid = best_of(
-        args.rounds,
-        lambda: maps.update(loop=per_pixel_loop(boxes_px, scores_cos, SIDE_PX, SIDE_PX)),
-        lambda: maps.update(grid=mean_over_windows(boxes_px, scores_cos, SIDE_PX, SIDE_PX)),
-    )
-    cells = maps["grid"]
-    assert isinstance(cells, CellMap)
-    apart = float(np.abs(cells.per_pixel() - maps["loop"]).max())
+    given = boxes_px, scores_cos, SIDE_PX, SIDE_PX
+    loop, grid = best_of(args.rounds, lambda: per_pixel_loop(*given), lambda: mean_over_windows(*given))
+    apart = float(np.abs(mean_over_windows(*given).per_pixel() - per_pixel_loop(*given)).max())
     print(f"map of {len(boxes_px)} windows: per pixel {1e3 * loop:.0f} ms, on the grid of edges {1e3 * grid:.2f} ms: "
           f"{loop / grid:.0f} x; furthest apart {apart:.0e}")  # fmt: skip
 

@@ -28,8 +28,8 @@ Method = Literal["windows", "dense"]
 METHODS: tuple[Method, ...] = get_args(Method)
 
 DENSE_PX = 64
-"""The smallest windows are so large on the map: 4 x 4 cells of 16 px, which the pool reads as 7 x 7. At 72 px Rmi is 0.002
-(mosaics) and 0.012 (atlas) higher, and a scene of 4,096 px takes a fifth longer, which is not ten times as fast any more."""
+"""The smallest windows are so large on the map: 4 x 4 cells of 16 px, which the pool reads as 7 x 7. At 72 px Rmi is
+0.002 (mosaics) and 0.012 (atlas) higher, but then the method is not surely ten times as fast as windows."""
 _DENSE_SHARES = (0.75, 1.5)  # of the smallest usual window: 192 and 384 px; the best of nine choices on two benchmarks
 _MOST_ENLARGED = 2.0
 _BLOCK_PX = 1792  # of the map's picture: a scene of 4096 px is one block; a block needs some 400 MB while it is made
