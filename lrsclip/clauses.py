@@ -56,7 +56,7 @@ def _without_bare_starts(clauses: list[str]) -> list[str]:
     merged: list[str] = []
     for clause in clauses:
         if merged and len(merged[-1].split()) < _LEAST_WORDS:
-            merged[-1] += f" {clause}"
+            merged[-1] += f", {clause}"
         else:
             merged.append(clause)
     return merged

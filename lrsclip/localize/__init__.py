@@ -2,9 +2,12 @@
 
 from lrsclip.localize.cells import CellMap, mean_over_windows
 from lrsclip.localize.engine import EmbeddedScene, Heatmap, ScoredWindow, embed_scene, localize, localize_all
+from lrsclip.localize.export import write_geojson, write_geotiff, write_png
 from lrsclip.localize.georeference import GeoReference
 from lrsclip.localize.memory import WindowMemory
 from lrsclip.localize.parts import DenseEncoders, Encoders, Method
+from lrsclip.localize.presence import Presence
+from lrsclip.localize.regions import Region, Regions, find_regions
 from lrsclip.localize.scene import Scene, open_scene
 from lrsclip.localize.windows import automatic_scales, window_boxes
 
@@ -16,14 +19,21 @@ __all__ = [
     "GeoReference",
     "Heatmap",
     "Method",
+    "Presence",
+    "Region",
+    "Regions",
     "Scene",
     "ScoredWindow",
     "WindowMemory",
     "automatic_scales",
     "embed_scene",
+    "find_regions",
     "localize",
     "localize_all",
     "mean_over_windows",
     "open_scene",
     "window_boxes",
+    "write_geojson",
+    "write_geotiff",
+    "write_png",
 ]
