@@ -162,7 +162,7 @@ def _view(answer: Answer, lies: MapGround, heatmap: Heatmap, *, small: bool = Fa
     # Leaflet is written into the page; of Folium's ten files no other is needed
     view.default_js, view.default_css = [], []
     zooms = {"min_zoom": -8, "max_zoom": 4} if lies.crs == "Simple" else {"min_zoom": 0, "max_zoom": 23}
-    view.options.update(max_bounds=_grown(lies), max_bounds_viscosity=0.8, **zooms)
+    view.options.update(track_resize=False, max_bounds_viscosity=0.8, **zooms)
     low_cos, high_cos = answer.range_cos
     coloured = colourised(
         lies.scores(heatmap, SMALL_PX if small else LONGEST_SIDE_PX),
@@ -180,10 +180,3 @@ def _view(answer: Answer, lies: MapGround, heatmap: Heatmap, *, small: bool = Fa
     heat.add_to(view)
     caption = heatmap.text if len(heatmap.text) <= _CAPTION else f"{heatmap.text[:_CAPTION].rstrip()} …"
     return _View(view, scene, heat, {"caption": caption, "small": small, **facts})
-
-
-def _grown(lies: MapGround) -> list[list[float]]:
-    """Bounds half a scene larger on every side: one may pan a little, but not lose the picture."""
-    (south, west), (north, east) = lies.bounds
-    up, right = (north - south) / 2, (east - west) / 2
-    return [[south - up, west - right], [north + up, east + right]]

@@ -186,17 +186,21 @@ def palette_of(name: str) -> Palette:
     raise PictureError(f"there are no colours {name!r}; choose {' or '.join(get_args(Palette))}")
 
 
-def threshold_of(value: float | None) -> float | None:
-    """A threshold as typed; None where nothing is typed.
+def threshold_of(value: float | str | None) -> float | None:
+    """A threshold as typed or sent; None for an automatic one, where nothing is.
 
     Raises:
         PictureError: it is no cosine or difference of two.
     """
-    if value is None:
+    if value is None or value == "automatic" or (isinstance(value, str) and not value.strip()):
         return None
-    if not isinstance(value, int | float) or not math.isfinite(value) or abs(value) > 2:
+    try:
+        threshold_cos = float(value)
+    except (TypeError, ValueError):
+        threshold_cos = math.nan
+    if not abs(threshold_cos) <= 2:  # a difference of two cosines, at most; NaN is none
         raise PictureError(f"the threshold is {value}; give a cosine from -1 to 1, or none for an automatic one")
-    return float(value)
+    return threshold_cos
 
 
 def as_json(finding: Finding) -> dict[str, Any]:

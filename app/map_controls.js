@@ -149,9 +149,10 @@ function lrsclipPixel(facts, latlng) {
   return [0, 1].map((i) => (1 - q) * ((1 - p) * a[i] + p * b[i]) + q * ((1 - p) * c[i] + p * d[i]));
 }
 
-// A frame may still be hidden, or change its size, when its maps are made: fit until the visitor takes over; then all
-// maps show the same part of the scene, each at its own size.
+// A frame may still be hidden, or change its size, when its maps are made: fit until the visitor takes over. All maps
+// show the same part of the scene, each at its own size, and go on showing it when the frame changes.
 function lrsclipTogether(bounds, views) {
+  let shown = null; // centre, and zoom of a map one pixel wide; null until the visitor takes over
   let untouched = true;
   let busy = false;
   const alone = (work) => {
@@ -160,23 +161,28 @@ function lrsclipTogether(bounds, views) {
     work();
     busy = false;
   };
+  const show = (map) => {
+    if (!map.getSize().x) return;
+    if (shown) map.setView(shown.center, shown.zoom + Math.log2(map.getSize().x), { animate: false });
+    else map.fitBounds(bounds, { animate: false });
+    // One may pan a little, but not lose the scene. Set before the first fit, it would set off a glide of its own.
+    if (!map.options.maxBounds) map.setMaxBounds(bounds.pad(0.5));
+  };
   for (const { map } of views) {
     for (const name of ["pointerdown", "wheel", "keydown"]) {
       map.getContainer().addEventListener(name, () => (untouched = false), { once: true, capture: true });
     }
     new ResizeObserver(() =>
       alone(() => {
-        map.invalidateSize({ animate: false });
-        if (untouched && map.getSize().x) map.fitBounds(bounds, { animate: false });
+        map.invalidateSize({ animate: false, pan: false, debounceMoveEnd: true });
+        show(map);
       }),
     ).observe(map.getContainer());
     map.on("move zoom", () =>
       alone(() => {
-        for (const { map: other } of views) {
-          if (other === map || !other.getSize().x) continue;
-          const zoom = map.getZoom() + Math.log2(other.getSize().x / map.getSize().x);
-          other.setView(map.getCenter(), zoom, { animate: false });
-        }
+        if (untouched || !map.getSize().x) return;
+        shown = { center: map.getCenter(), zoom: map.getZoom() - Math.log2(map.getSize().x) };
+        for (const other of views) if (other.map !== map) show(other.map);
       }),
     );
   }

@@ -31,7 +31,7 @@ class Settings:
     by_clause: gr.Checkbox
     method: gr.Radio
     scales: gr.Textbox
-    threshold: gr.Number
+    threshold: gr.Textbox
     palette: gr.Radio
 
     @property
@@ -107,8 +107,8 @@ def _settings() -> Settings:
         scales = gr.Textbox(
             label="Window sizes in px", placeholder="automatic", info="Such as 48, 96.", elem_id="scales"
         )
-        threshold = gr.Number(
-            None, label="Regions from cosine", info="Empty: chosen from the map.", step=0.01, elem_id="threshold"
+        threshold = gr.Textbox(  # no gr.Number: that shows 0 where nothing is given
+            label="Regions from cosine", placeholder="automatic", info="Such as 0.3.", elem_id="threshold"
         )
         palette = gr.Radio(
             [("Viridis", "viridis"), ("Cividis", "cividis")], value="viridis", label="Colours", elem_id="palette"
@@ -135,7 +135,7 @@ def question_of(
     by_clause: bool,
     method: str,
     scales: str,
-    threshold: float | None,
+    threshold: str,
     palette: str,
 ) -> Question:
     """What the page asks.
@@ -168,7 +168,7 @@ def wire(collections: Collections, demo: gr.Blocks, page: LocalisePage) -> None:
         by_clause: bool,
         method: str,
         scales: str,
-        threshold: float | None,
+        threshold: str,
         palette: str,
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008  (Gradio finds it as a default)

@@ -20,6 +20,7 @@ from PIL import Image
 import lrsclip
 from app import cli, folium_map, words
 from app.classify import RSICD_LABELS, lines_of, score_classes
+from app.localise import Answer, Finding, Ground, Question, regions_of
 from app.meter import token_report
 from app.pictures import shrunk, thumbnail, tile_picture, uploaded
 from app.search import EXAMPLES, find, first_tiles
@@ -249,8 +250,12 @@ def test_a_tile_whose_file_is_gone_leaves_the_other_results(tmp_path: Path) -> N
 # map
 
 
+def answer_of(heatmap: Heatmap, text: str) -> Answer:
+    return Answer(Question(text), (Finding(heatmap, regions_of(heatmap, None)),), (), "")
+
+
 def test_map_document_is_whole_and_asks_for_nothing(heatmap: Heatmap) -> None:
-    document = folium_map.heatmap_document(draw_tile("harbour", 0), heatmap)
+    document = folium_map.map_document(answer_of(heatmap, "a harbour"), Ground(draw_tile("harbour", 0), None))
     assert "default-src 'none'" in document
     assert not re.findall(
         r"""(?:src|href)\s*=\s*["']?(?!data:)[^\s>]""", re.sub(r"<script>.*?</script>", "", document, flags=re.S)
@@ -264,7 +269,7 @@ def test_map_document_is_whole_and_asks_for_nothing(heatmap: Heatmap) -> None:
 
 
 def test_map_frame_is_sandboxed_and_escaped(heatmap: Heatmap) -> None:
-    frame = folium_map.heatmap_iframe(draw_tile("harbour", 0), heatmap, NASTY)
+    frame = folium_map.map_frame(answer_of(heatmap, NASTY), Ground(draw_tile("harbour", 0), None))
     tag = re.match(r"<iframe [^<>]*></iframe>$", frame)
     assert tag, "something in the document or the title breaks out of its attribute"
     assert re.findall(r'sandbox="([^"]*)"', frame) == ["allow-scripts"]
@@ -347,7 +352,7 @@ def test_only_the_three_endpoints_are_public(client: Client) -> None:
     assert names == {
         "/search": ["text", "k"],
         "/classify": ["picture", "labels", "templates"],
-        "/localize": ["text", "picture", "tile_id"],
+        "/localize": ["text", "picture", "tile_id", "method", "exclude", "scales_px", "threshold"],
     }
 
 

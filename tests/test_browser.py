@@ -188,12 +188,12 @@ def test_a_found_tile_is_localised_on_a_map(page: Page) -> None:
     frame = page.locator("iframe.map")
     expect(frame).to_have_attribute("sandbox", "allow-scripts")
     # another test may have asked about the same tile: the process remembers scenes, not visitors
-    expect(page.locator("#map")).to_contain_text(re.compile("windows (encoded|known from before)"))
+    expect(page.locator("#map")).to_contain_text(re.compile("the scene was (known|looked at)"))
     inside = page.frame_locator("iframe.map")
     check_map(inside)
     page.locator("#sentence textarea").fill("a road")
     page.locator("#localise-button").click()
-    expect(page.locator("#map")).to_contain_text("windows known from before")
+    expect(page.locator("#map")).to_contain_text("the scene was known")
 
 
 def check_map(inside: FrameLocator) -> None:

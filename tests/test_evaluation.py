@@ -15,7 +15,7 @@ from train.corpus import read_corpus
 from train.evaluation import sets
 from train.evaluation.atlas import GROUNDING
 from train.evaluation.classification import classification
-from train.evaluation.plan import SETS, TASKS, Wishes, plan
+from train.evaluation.plan import LOCALIZATION, SETS, TASKS, Wishes, plan
 from train.evaluation.result import Result
 from train.evaluation.retrieval import beheaded, long_retrieval, short_retrieval, shuffled
 from train.evaluation.sets import PictureSet, class_folders
@@ -269,9 +269,9 @@ def test_class_folders_that_make_no_sense(tmp_path: Path) -> None:
 def test_the_plan_takes_what_is_there_and_says_what_is_not(tmp_path: Path) -> None:
     make_rsicd(tmp_path)
     made = plan(Wishes(tmp_path))
-    assert [job.task for job in made.jobs] == [*TASKS[:3], SYNONYMS, GROUNDING]
-    assert {line.split(":")[0] for line in made.skipped} == {*SETS} - {"rsicd", "rsicd30"}
-    assert len(made.skipped) == len(set(made.skipped)) == len(SETS) - 2
+    assert [job.task for job in made.jobs] == [*TASKS[:3], LOCALIZATION, SYNONYMS, GROUNDING]
+    assert {line.split(":")[0] for line in made.skipped} == {*SETS} - {"rsicd", "rsicd30", "atlas-scenes"}
+    assert len(made.skipped) == len(set(made.skipped)) == len(SETS) - 3
     with pytest.raises(DataError, match="UCMerced_LandUse is not there"):
         plan(Wishes(tmp_path, sets=("rsicd", "ucm")))
     with pytest.raises(DataError, match="nothing to measure"):
