@@ -205,7 +205,11 @@ def check_map(inside: FrameLocator) -> None:
     for picture in (scene, heat):
         expect(picture).to_be_visible()
         expect(picture).to_have_js_property("naturalWidth", 128)
-    expect(inside.locator(".leaflet-overlay-pane svg path")).to_have_count(1)  # the best window
+    paths = inside.locator(".leaflet-overlay-pane svg path")
+    expect(paths.first).to_be_visible()
+    assert paths.count() >= 2  # the best window and a region
+    regions = inside.get_by_label(re.compile("^Region", re.IGNORECASE))
+    expect(regions.first).to_be_attached()
     # the frame grows into its place, and the map fits again with each step
     deadline = time.monotonic() + 5
     while (fit := inside.locator(".folium-map").evaluate(FIT)) != pytest.approx([1, 1, 0, 0], abs=1.5):

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from rasterio.transform import from_origin
 
 from lrsclip.errors import PictureError, TileSourceError
+from lrsclip.raster import starts
 from lrsclip.tiles import open_source, unwrapped
-from lrsclip.tiles.geotiff import GeoTiffTiles, starts
+from lrsclip.tiles.geotiff import GeoTiffTiles
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data" / "geotiff"
 
