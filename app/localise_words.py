@@ -27,15 +27,16 @@ def answer_facts(answer: Answer) -> str:
 
 def presence_text(presence: Presence) -> str:
     """Whether what the sentence says is there at all, and how far that is to be trusted."""
-    answer = "Probably present" if presence.present else "Probably not here"
-    return f"{answer} ({100 * presence.probability:.0f} %). {_false_alarms(presence.false_alarm_rate)}"
-
-
-def _false_alarms(rate: float) -> str:
-    if rate <= 0:
-        return 'In tests nothing was called "probably present" that was not there.'
-    often = f"about 1 in {round(1 / rate)}" if rate <= 0.4 else f"{100 * rate:.0f} in 100"
-    return f'In tests, of sentences that were not true {often} got "probably present".'
+    said, wrong, truth = (
+        ("probably present", presence.false_alarm_rate, "not true")
+        if presence.present
+        else ("probably not here", presence.miss_rate, "true")
+    )
+    answer = f"{said.capitalize()} ({100 * presence.probability:.0f} %)."
+    if wrong <= 0:
+        return f'{answer} In tests no sentence that was {truth} got "{said}".'
+    often = f"about 1 in {round(1 / wrong)}" if wrong <= 0.4 else f"{100 * wrong:.0f} in 100"
+    return f'{answer} In tests, of sentences that were {truth} {often} got "{said}".'
 
 
 def _rows(finding: Finding, place_note: str) -> list[tuple[str, str]]:

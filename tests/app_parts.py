@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import rasterio
 from PIL import Image, ImageDraw
+from rasterio.transform import Affine
 
 import lrsclip
 from app.pages import build, serve
@@ -39,6 +41,16 @@ def draw_tile(kind: str, seed: int, px: int = 128) -> Image.Image:
     if kind == "road":
         pen.line([(0, px // 3), (px, px // 2)], fill=(70, 70, 75), width=12)
     return picture
+
+
+def write_geotiff(path: Path, picture: Image.Image) -> Path:
+    """A picture as GeoTIFF in UTM 14 north: Nebraska, two metres a pixel."""
+    place = {"crs": "EPSG:26914", "transform": Affine(2, 0, 500_123, 0, -2, 4_430_456)}
+    with rasterio.open(
+        path, "w", driver="GTiff", width=picture.width, height=picture.height, count=3, dtype="uint8", **place
+    ) as data:
+        data.write(np.array(picture.convert("RGB")).transpose(2, 0, 1))
+    return path
 
 
 def write_tiles(folder: Path) -> None:

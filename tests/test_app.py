@@ -32,7 +32,7 @@ from lrsclip.errors import PictureError, TextError, TileSourceError
 from lrsclip.index import Hit
 from lrsclip.localize import Heatmap, WindowMemory, localize
 from lrsclip.tiles import Tile, open_source
-from tests.app_parts import KINDS, PER_KIND, draw_tile, make_state, running
+from tests.app_parts import KINDS, PER_KIND, draw_tile, make_state, running, write_geotiff
 
 NASTY = '<img src=x onerror="alert(1)">&\'"'
 
@@ -381,6 +381,21 @@ def test_localize_endpoint_takes_a_tile_or_a_picture(client: Client, state: AppS
         assert answer["windows"] == expected.windows
         assert (answer["min_cos"], answer["max_cos"]) == pytest.approx((expected.min_cos, expected.max_cos), abs=1e-5)
         assert np.shape(answer["grid_cos"]) == (64, 64)
+
+
+def test_localize_endpoint_tells_the_place_and_the_regions(client: Client, tmp_path: Path) -> None:
+    path = write_geotiff(tmp_path / "scene.tif", draw_tile("harbour", 2, px=200))
+    told = {"method": "dense", "exclude": "a road", "scales_px": [60, 90], "threshold": -1}
+    answer = client.predict("white boats", handle_file(path), "", **told, api_name="/localize")
+    assert (answer["method"], answer["scales_px"]) == ("dense", [60, 90])
+    west, south, east, north = answer["bounds_lonlat"]
+    assert -99.01 < west < east < -98.98 and 40.0 < south < north < 40.03
+    (region,) = answer["regions"]["features"]  # all of it
+    assert region["properties"]["area_m2"] == pytest.approx(400 * 400, rel=0.01)
+    assert region["properties"]["threshold_cos"] == -1
+    assert "presence" in answer
+    with pytest.raises(AppError, match="no method"):
+        client.predict("white boats", handle_file(path), "", "magic", api_name="/localize")
 
 
 @pytest.mark.parametrize(

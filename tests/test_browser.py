@@ -10,10 +10,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+import rasterio
 from playwright.sync_api import Browser, FrameLocator, Locator, Page, expect, sync_playwright
 
 from app.state import AppState
-from tests.app_parts import KINDS, PER_KIND, draw_tile, make_state, running
+from tests.app_parts import KINDS, PER_KIND, draw_tile, make_state, running, write_geotiff
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH; on Debian: apt-get install chromium")
@@ -194,6 +195,44 @@ def test_a_found_tile_is_localised_on_a_map(page: Page) -> None:
     page.locator("#sentence textarea").fill("a road")
     page.locator("#localise-button").click()
     expect(page.locator("#map")).to_contain_text("the scene was known")
+
+
+def test_a_geotiff_is_localised_compared_and_taken_home(page: Page, tmp_path: Path) -> None:
+    scene = write_geotiff(tmp_path / "scene.tif", draw_tile("harbour", 6, 320).crop((0, 0, 320, 256)))
+    choose_tab(page, "Localise")
+    page.locator("#scene input[type=file]").set_input_files(scene)
+    expect(page.locator("#scene img")).to_have_attribute("src", re.compile(r"\.png$"))
+    page.locator("#sentence textarea").fill("white boats")
+    page.locator("#localise-button").click()
+    inside = page.frame_locator("iframe.map")
+    region = inside.locator("path.region").first
+    expect(region).to_be_visible()
+    region.press("Enter")
+    expect(inside.locator(".leaflet-popup-content")).to_have_text(
+        re.compile(r"Region 1\s*Mean cosine -?0\.\d{4}\s*Peak -?0\.\d{4}\s*Area [\d.]+ (ha|m²)")
+    )
+    inside.locator(".panel input").fill("0.4")
+    expect(inside.get_by_alt_text("heat-map")).to_have_css("opacity", "0.4")
+    expect(page.locator("#map")).to_contain_text("40.0")  # degrees north
+
+    page.get_by_role("button", name="Settings").click()
+    page.get_by_label("Compare with").fill(NASTY)
+    page.get_by_label("Regions from cosine").fill("many")
+    page.locator("#localise-button").click()
+    expect(page.get_by_text("The threshold is many")).to_be_visible()
+    page.get_by_label("Regions from cosine").fill("")
+    page.locator("#localise-button").click()
+    expect(page.locator("#map h3")).to_have_text(["white boats", NASTY])
+    expect(inside.get_by_alt_text("heat-map")).to_have_count(2)
+    assert len(set(inside.locator(".ends span").all_inner_texts())) == 2  # one legend for both
+
+    page.get_by_role("button", name="Make files to download").click()
+    with page.expect_download() as begun:
+        page.locator("#files a").first.click()
+    begun.value.save_as(tmp_path / "taken.tif")
+    with rasterio.open(scene) as given, rasterio.open(tmp_path / "taken.tif") as taken:
+        assert (taken.crs, taken.bounds, taken.shape) == (given.crs, given.bounds, given.shape)
+        assert taken.dtypes == ("float32",)
 
 
 def check_map(inside: FrameLocator) -> None:
