@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import rasterio
@@ -13,9 +14,11 @@ from PIL import Image, ImageDraw
 from rasterio.transform import Affine
 
 import lrsclip
+from app.localise import Answer, Finding, Ground, Question, regions_of
 from app.pages import build, serve
 from app.state import AppState
 from lrsclip.index import build_index
+from lrsclip.localize import CellMap, GeoReference, Heatmap, ScoredWindow
 from lrsclip.tiles import open_source
 
 KINDS = ("field", "harbour", "road", "tanks")
@@ -78,3 +81,56 @@ def running(state: AppState, *, guests: bool = True) -> Iterator[str]:
         yield serve(demo, host="127.0.0.1", port=None, block=False)
     finally:
         demo.close(verbose=False)
+
+
+WIDE, HIGH = 360, 240  # px of the scene of `made_heatmap`
+NASTY = "</script><script>window.ran = 1</script><img src=x onerror='window.ran=1'>\"'&{{7*7}}"
+TRUTH = {
+    "size_m": 360.0,
+    "features": [
+        {
+            "type": "Feature",
+            "geometry": {"type": "Polygon", "coordinates": [[[10, 20], [60, 20], [60, 80], [10, 80], [10, 20]]]},
+            "properties": {"class": NASTY, "colour": NASTY, "material": "", "length_m": 60.0, "breadth_m": 50.0},
+        },
+        {
+            "type": "Feature",
+            "geometry": {"type": "Polygon", "coordinates": [[[0, 0], [350, 0], [350, 100], [0, 100], [0, 0]]]},
+            "properties": {"land_use": "field"},
+        },
+    ],
+}
+
+
+def made_heatmap(georeference: GeoReference | None = None, text: str = "a field", holes: bool = True) -> Heatmap:
+    """A map of 3 x 4 cells whose upper left one is the best; the lower right one holds no data."""
+    values = np.linspace(0.4, -0.1, 12, dtype=np.float32).reshape(3, 4)
+    if holes:
+        values[2, 3] = np.nan
+    cells = CellMap(values, np.arange(0, HIGH + 1, 80), np.arange(0, WIDE + 1, 90))
+    return Heatmap(
+        text=text,
+        exclude="",
+        cells=cells,
+        width_px=WIDE,
+        height_px=HIGH,
+        georeference=georeference,
+        method="dense",
+        scales_px=(60,),
+        windows=12,
+        best=ScoredWindow(30, 20, 60, 0.41),
+        presence=None,
+        seconds=0.1,
+        reused=False,
+    )
+
+
+def answer_of(*maps: Heatmap, clauses: tuple[Heatmap, ...] = (), question: Question | None = None) -> Answer:
+    """An answer of maps made by hand."""
+    asked = question or Question(maps[0].text)
+    return Answer(asked, tuple(Finding(shown, regions_of(shown, None)) for shown in maps), clauses, "")
+
+
+def ground_with(truth: Any = None) -> Ground:
+    """What they lie on."""
+    return Ground(draw_tile("field", 3, WIDE).crop((0, 0, WIDE, HIGH)), truth)

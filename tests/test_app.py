@@ -18,9 +18,8 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 import lrsclip
-from app import cli, folium_map, words
+from app import cli, words
 from app.classify import RSICD_LABELS, lines_of, score_classes
-from app.localise import Answer, Finding, Ground, Question, regions_of
 from app.meter import token_report
 from app.pictures import shrunk, thumbnail, tile_picture, uploaded
 from app.search import EXAMPLES, find, first_tiles
@@ -30,7 +29,7 @@ from lrsclip.checkpoint import write_checkpoint
 from lrsclip.classify import class_prototypes, classify
 from lrsclip.errors import PictureError, TextError, TileSourceError
 from lrsclip.index import Hit
-from lrsclip.localize import Heatmap, WindowMemory, localize
+from lrsclip.localize import WindowMemory, localize
 from lrsclip.tiles import Tile, open_source
 from tests.app_parts import KINDS, PER_KIND, draw_tile, make_state, running, write_geotiff
 
@@ -51,12 +50,6 @@ def url(state: AppState) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def client(url: str) -> Client:
     return Client(url, verbose=False)
-
-
-@pytest.fixture(scope="module")
-def heatmap(state: AppState) -> Heatmap:
-    scene = draw_tile("harbour", 9, px=300).crop((0, 0, 300, 200))
-    return localize(state.bundle, scene, "white boats", memory=WindowMemory())
 
 
 def visible(fragment: str) -> str:
@@ -245,34 +238,6 @@ def test_a_tile_whose_file_is_gone_leaves_the_other_results(tmp_path: Path) -> N
     shown = {hit.tile_id: thumbnail(state, hit.tile_id) for hit in find(state, "a road", 60).hits}
     assert len(shown) == len(KINDS) * PER_KIND
     assert [tile_id for tile_id, picture in shown.items() if len(picture.getcolors(99) or ()) == 1] == ["road_1.png"]
-
-
-# map
-
-
-def answer_of(heatmap: Heatmap, text: str) -> Answer:
-    return Answer(Question(text), (Finding(heatmap, regions_of(heatmap, None)),), (), "")
-
-
-def test_map_document_is_whole_and_asks_for_nothing(heatmap: Heatmap) -> None:
-    document = folium_map.map_document(answer_of(heatmap, "a harbour"), Ground(draw_tile("harbour", 0), None))
-    assert "default-src 'none'" in document
-    assert not re.findall(
-        r"""(?:src|href)\s*=\s*["']?(?!data:)[^\s>]""", re.sub(r"<script>.*?</script>", "", document, flags=re.S)
-    )
-    style = "".join(re.findall(r"<style>.*?</style>", document, re.S))
-    assert set(re.findall(r"url\(([a-z#]+)", style)) <= {"data", "#default#"}
-    assert "sourceMappingURL" not in document
-    assert "L.CRS.Simple" in document
-    # Pictures are left out: among so many random letters any three turn up sooner or later.
-    assert "cdn" not in re.sub(r"data:[a-z/+.-]+;base64,[A-Za-z0-9+/=]+", "", document)
-
-
-def test_map_frame_is_sandboxed_and_escaped(heatmap: Heatmap) -> None:
-    frame = folium_map.map_frame(answer_of(heatmap, NASTY), Ground(draw_tile("harbour", 0), None))
-    tag = re.match(r"<iframe [^<>]*></iframe>$", frame)
-    assert tag, "something in the document or the title breaks out of its attribute"
-    assert re.findall(r'sandbox="([^"]*)"', frame) == ["allow-scripts"]
 
 
 # shared state

@@ -7,8 +7,6 @@ import json
 import math
 import re
 import shutil
-import urllib.error
-import urllib.request
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +15,6 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
-from PIL import Image
 from playwright.sync_api import FrameLocator, Page, expect, sync_playwright
 from pyproj import Transformer
 
@@ -25,7 +22,6 @@ from app.exports import Downloads
 from app.folium_map import Sheet, map_document, map_frame
 from app.localise import (
     Answer,
-    Finding,
     Ground,
     Question,
     as_json,
@@ -43,61 +39,23 @@ from app.map_shapes import area_text, region_shapes, truth_shapes, window_shape
 from app.scenes import Behind, OpenScene, opened, opened_upload
 from app.state import AppState, Collections
 from lrsclip.errors import PictureError, TextError
-from lrsclip.localize import CellMap, GeoReference, Heatmap, ScoredWindow, open_scene
+from lrsclip.localize import CellMap, GeoReference, open_scene
 from lrsclip.localize.presence import Presence
-from tests.app_parts import draw_tile, make_state, running, write_geotiff
+from tests.app_parts import (
+    HIGH,
+    NASTY,
+    TRUTH,
+    WIDE,
+    answer_of,
+    draw_tile,
+    ground_with,
+    made_heatmap,
+    make_state,
+    write_geotiff,
+)
 from tests.scene_places import PLACES, place, reference
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-WIDE, HIGH = 360, 240
-NASTY = "</script><script>window.ran = 1</script><img src=x onerror='window.ran=1'>\"'&{{7*7}}"
-TRUTH = {
-    "size_m": 360.0,
-    "features": [
-        {
-            "type": "Feature",
-            "geometry": {"type": "Polygon", "coordinates": [[[10, 20], [60, 20], [60, 80], [10, 80], [10, 20]]]},
-            "properties": {"class": NASTY, "colour": NASTY, "material": "", "length_m": 60.0, "breadth_m": 50.0},
-        },
-        {
-            "type": "Feature",
-            "geometry": {"type": "Polygon", "coordinates": [[[0, 0], [350, 0], [350, 100], [0, 100], [0, 0]]]},
-            "properties": {"land_use": "field"},
-        },
-    ],
-}
-
-
-def heatmap(georeference: GeoReference | None = None, text: str = "a field", holes: bool = True) -> Heatmap:
-    """A map of 3 x 4 cells whose upper left one is the best; the lower right one holds no data."""
-    values = np.linspace(0.4, -0.1, 12, dtype=np.float32).reshape(3, 4)
-    if holes:
-        values[2, 3] = np.nan
-    cells = CellMap(values, np.arange(0, HIGH + 1, 80), np.arange(0, WIDE + 1, 90))
-    return Heatmap(
-        text=text,
-        exclude="",
-        cells=cells,
-        width_px=WIDE,
-        height_px=HIGH,
-        georeference=georeference,
-        method="dense",
-        scales_px=(60,),
-        windows=12,
-        best=ScoredWindow(30, 20, 60, 0.41),
-        presence=None,
-        seconds=0.1,
-        reused=False,
-    )
-
-
-def answer(*maps: Heatmap, clauses: tuple[Heatmap, ...] = (), question: Question | None = None) -> Answer:
-    asked = question or Question(maps[0].text)
-    return Answer(asked, tuple(Finding(shown, regions_of(shown, None)) for shown in maps), clauses, "")
-
-
-def ground(truth: Any = None) -> Ground:
-    return Ground(draw_tile("field", 3, WIDE).crop((0, 0, WIDE, HIGH)), truth)
 
 
 def facts_of(document: str) -> dict[str, Any]:
@@ -126,7 +84,7 @@ def metres(one: tuple[float, float], other: tuple[float, float]) -> float:
 @pytest.mark.parametrize("name", PLACES)
 def test_the_corners_of_the_map_are_those_of_the_raster(name: str) -> None:
     where = place(name)
-    document = map_document(answer(heatmap(where)), ground())
+    document = map_document(answer_of(made_heatmap(where)), ground_with())
     assert "L.CRS.EPSG3857" in document
     (south, west), (north, east) = facts_of(document)["bounds"]
     assert f"[[{south}, {west}], [{north}, {east}]]" in document, "the pictures fill the bounds"
@@ -142,8 +100,8 @@ def test_the_corners_of_the_map_are_those_of_the_raster(name: str) -> None:
 
 @pytest.mark.parametrize("name", PLACES)
 def test_outlines_and_the_read_out_agree_with_the_raster(name: str) -> None:
-    where, shown = place(name), heatmap(place(name))
-    lies = map_ground(ground().picture, shown)
+    where, shown = place(name), made_heatmap(place(name))
+    lies = map_ground(ground_with().picture, shown)
     assert isinstance(lies, EarthGround)
     ring = window_shape(shown.best, lies)["features"][0]["geometry"]["coordinates"][0]
     for corner in ((30, 20), (90, 20), (90, 80), (30, 80)):
@@ -167,8 +125,8 @@ def test_outlines_and_the_read_out_agree_with_the_raster(name: str) -> None:
 
 def test_a_scene_over_the_date_line_stays_in_one_piece() -> None:
     where = reference("EPSG:32601", rasterio.Affine(20, 0, 166_000, 0, -20, 1_000_000))
-    shown = heatmap(where)
-    lies = map_ground(ground().picture, shown)
+    shown = made_heatmap(where)
+    lies = map_ground(ground_with().picture, shown)
     (_, west), (_, east) = lies.bounds
     assert -180 < west < 180 < east < west + 1
     longitudes = [x for feature in region_shapes(regions_of(shown, None), lies)["features"]
@@ -178,19 +136,19 @@ def test_a_scene_over_the_date_line_stays_in_one_piece() -> None:
 
 def test_a_scene_beyond_the_end_of_web_maps_is_shown_in_pixels() -> None:
     where = reference("EPSG:4326", rasterio.Affine(1e-4, 0, 10, 0, -1e-4, 89.5))
-    assert facts_of(map_document(answer(heatmap(where)), ground()))["bounds"] == [[0, 0], [HIGH, WIDE]]
+    assert facts_of(map_document(answer_of(made_heatmap(where)), ground_with()))["bounds"] == [[0, 0], [HIGH, WIDE]]
 
 
 # in pixels
 
 
 def test_a_scene_without_a_place_is_shown_in_its_own_pixels() -> None:
-    document = map_document(answer(heatmap()), ground())
+    document = map_document(answer_of(made_heatmap()), ground_with())
     facts = facts_of(document)
     assert "L.CRS.Simple" in document and "EPSG3857" not in document.split("lrsclipMaps({")[-1]
     assert facts["bounds"] == [[0, 0], [HIGH, WIDE]] and facts["lookup"] is None
-    lies = map_ground(ground().picture, heatmap())
-    ring = window_shape(heatmap().best, lies)["features"][0]["geometry"]["coordinates"][0]
+    lies = map_ground(ground_with().picture, made_heatmap())
+    ring = window_shape(made_heatmap().best, lies)["features"][0]["geometry"]["coordinates"][0]
     assert {tuple(point) for point in ring} == {(30, 220), (90, 220), (90, 160), (30, 160)}
     large, small = truth_shapes(TRUTH, WIDE, lies)["features"]
     assert large["properties"]["title"] == "field", "the largest comes first, so that small things lie over it"
@@ -204,12 +162,15 @@ def test_a_scene_without_a_place_is_shown_in_its_own_pixels() -> None:
 
 def test_all_maps_have_one_scale_and_the_palette_that_is_asked_for() -> None:
     low = dataclasses.replace(
-        heatmap(text="b"), cells=CellMap(np.full((1, 1), -0.5, np.float32), np.array([0, HIGH]), np.array([0, WIDE]))
+        made_heatmap(text="b"),
+        cells=CellMap(np.full((1, 1), -0.5, np.float32), np.array([0, HIGH]), np.array([0, WIDE])),
     )
-    document = map_document(answer(heatmap(), clauses=(low,), question=Question("a", palette="cividis")), ground())
+    document = map_document(
+        answer_of(made_heatmap(), clauses=(low,), question=Question("a", palette="cividis")), ground_with()
+    )
     facts = facts_of(document)
     assert (facts["low"], facts["high"]) == ("-0.500", "0.400")
-    assert facts["gradient"] != facts_of(map_document(answer(heatmap()), ground()))["gradient"]
+    assert facts["gradient"] != facts_of(map_document(answer_of(made_heatmap()), ground_with()))["gradient"]
 
 
 @pytest.mark.parametrize(("large", "small"), [(1, 0), (2, 0), (1, 5), (2, 8)])
@@ -228,12 +189,33 @@ def test_every_map_of_a_sheet_has_the_scene_s_shape(large: int, small: int) -> N
 
 
 def test_no_typed_text_leaves_its_place_in_the_document() -> None:
-    shown = heatmap(text=NASTY)
-    document = map_document(answer(shown, shown, clauses=(shown,)), ground(TRUTH))
+    shown = made_heatmap(text=NASTY)
+    document = map_document(answer_of(shown, shown, clauses=(shown,)), ground_with(TRUTH))
     assert NASTY not in document and "onerror='window" not in document
-    assert re.match(r"<iframe [^<>]*></iframe>$", map_frame(answer(shown, shown), ground(TRUTH)))
-    facts = answer_facts(answer(shown, dataclasses.replace(shown, exclude=NASTY)))
+    assert re.match(r"<iframe [^<>]*></iframe>$", map_frame(answer_of(shown, shown), ground_with(TRUTH)))
+    facts = answer_facts(answer_of(shown, dataclasses.replace(shown, exclude=NASTY)))
     assert "<script" not in facts and "<img" not in facts
+
+
+def test_map_document_is_whole_and_asks_for_nothing() -> None:
+    document = map_document(answer_of(made_heatmap()), ground_with())
+    assert "default-src 'none'" in document
+    assert not re.findall(
+        r"""(?:src|href)\s*=\s*["']?(?!data:)[^\s>]""", re.sub(r"<script>.*?</script>", "", document, flags=re.S)
+    )
+    style = "".join(re.findall(r"<style>.*?</style>", document, re.S))
+    assert set(re.findall(r"url\(([a-z#]+)", style)) <= {"data", "#default#"}
+    assert "sourceMappingURL" not in document
+    assert "L.CRS.Simple" in document
+    # Pictures are left out: among so many random letters any three turn up sooner or later.
+    assert "cdn" not in re.sub(r"data:[a-z/+.-]+;base64,[A-Za-z0-9+/=]+", "", document)
+
+
+def test_map_frame_is_sandboxed_and_escaped() -> None:
+    frame = map_frame(answer_of(made_heatmap(text=NASTY)), ground_with())
+    tag = re.match(r"<iframe [^<>]*></iframe>$", frame)
+    assert tag, "something in the document or the title breaks out of its attribute"
+    assert re.findall(r'sandbox="([^"]*)"', frame) == ["allow-scripts"]
 
 
 # in the browser
@@ -259,8 +241,8 @@ def shown_in(page: Page, asked: Answer, beneath: Ground) -> FrameLocator:
 
 @pytest.mark.parametrize("name", ["", "EPSG:26914 turned"])
 def test_no_script_that_was_typed_runs_in_the_map(page: Page, name: str) -> None:
-    shown = heatmap(place(name) if name else None, text=NASTY)
-    frame = shown_in(page, answer(shown, shown, clauses=(shown, shown)), ground(TRUTH))
+    shown = made_heatmap(place(name) if name else None, text=NASTY)
+    frame = shown_in(page, answer_of(shown, shown, clauses=(shown, shown)), ground_with(TRUTH))
     expect(frame.locator(".caption").first).to_contain_text(NASTY[:40])
     expect(frame.locator(".caption")).to_have_count(4)
     expect(frame.locator(".truth")).to_have_count(0)  # off by default
@@ -278,7 +260,7 @@ def test_no_script_that_was_typed_runs_in_the_map(page: Page, name: str) -> None
 
 
 def test_the_read_out_tells_cosine_or_that_there_is_no_data(page: Page) -> None:
-    frame = shown_in(page, answer(heatmap()), ground())
+    frame = shown_in(page, answer_of(made_heatmap()), ground_with())
     view = frame.locator(".folium-map")
     box = view.bounding_box()
     assert box is not None
@@ -289,8 +271,8 @@ def test_the_read_out_tells_cosine_or_that_there_is_no_data(page: Page) -> None:
 
 
 def test_maps_move_together_and_keep_their_part_when_the_frame_changes(page: Page) -> None:
-    shown = heatmap(place("EPSG:26914"))
-    frame = shown_in(page, answer(shown, shown, clauses=(shown, shown)), ground())
+    shown = made_heatmap(place("EPSG:26914"))
+    frame = shown_in(page, answer_of(shown, shown, clauses=(shown, shown)), ground_with())
     views = """() => Object.keys(window).filter(k => k.startsWith("map_")).map(k => window[k])
         .filter(m => m && m.getBounds).map(m => [m.getCenter().lng, m.getCenter().lat,
             m.getBounds().getEast() - m.getBounds().getWest()])"""
@@ -348,21 +330,23 @@ def test_settings_as_typed() -> None:
 
 
 def test_facts_say_what_is_known() -> None:
-    assert "Probably" not in answer_facts(answer(heatmap()))
+    assert "Probably" not in answer_facts(answer_of(made_heatmap()))
     there = presence_text(Presence(0.72, True, 0.05, 0.2))
     assert there.startswith("Probably present (72 %)") and "1 in 20" in there
     assert presence_text(Presence(0.08, False, 0.1, 0.0)).startswith("Probably not here (8 %)")
-    facts = answer_facts(answer(dataclasses.replace(heatmap(place("EPSG:26914")), reused=True)))
+    facts = answer_facts(answer_of(dataclasses.replace(made_heatmap(place("EPSG:26914")), reused=True)))
     assert "the scene was known" in facts and "° N" in facts and "° W" in facts
     assert [area_text(7, area) for area in (None, 950.0, 12_300.0, 3.2e6)] == ["7 px", "950 m²", "1.2 ha", "3.20 km²"]
 
 
 def test_json_has_null_where_there_is_no_data_and_a_place_where_there_is_one() -> None:
-    plain = as_json(answer(heatmap()).findings[0])
+    plain = as_json(answer_of(made_heatmap()).findings[0])
     assert plain["grid_cos"][-1][-1] is None and plain["bounds_lonlat"] is None and plain["presence"] is None
     json.dumps(plain, allow_nan=False)
     placed = as_json(
-        answer(dataclasses.replace(heatmap(place("EPSG:4326")), presence=Presence(0.5, True, 0.1, 0.2))).findings[0]
+        answer_of(
+            dataclasses.replace(made_heatmap(place("EPSG:4326")), presence=Presence(0.5, True, 0.1, 0.2))
+        ).findings[0]
     )
     assert placed["bounds_lonlat"] == pytest.approx([-99.02, 40.03 - HIGH * 9e-5, -99.02 + WIDE * 1.2e-4, 40.03])
     assert placed["regions"]["features"] and placed["presence"]["probability"] == 0.5
@@ -389,7 +373,7 @@ def test_an_upload_keeps_its_place_and_errors_do_not_tell_where_it_lies(state: A
 
 def test_files_are_those_of_one_visitor_and_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.exports.get_upload_folder", lambda: str(tmp_path))
-    downloads, asked = Downloads(), answer(heatmap(place("EPSG:26914")), heatmap(place("EPSG:26914")))
+    downloads, asked = Downloads(), answer_of(made_heatmap(place("EPSG:26914")), made_heatmap(place("EPSG:26914")))
     first = [Path(path) for path in downloads.write("me", asked, "tiny")]
     assert [path.name for path in first] == [
         "heatmap.tif", "regions.geojson", "picture.zip", "heatmap-2.tif", "regions-2.geojson", "picture-2.zip"
@@ -406,11 +390,3 @@ def test_files_are_those_of_one_visitor_and_go(tmp_path: Path, monkeypatch: pyte
     assert not Path(again[0]).exists() and Path(other[0]).exists()
     downloads.clear()
     assert not list(tmp_path.iterdir())
-
-
-def test_a_file_that_no_visitor_made_is_not_served(state: AppState, tmp_path: Path) -> None:
-    with running(state) as url, pytest.raises(urllib.error.HTTPError) as refused:
-        path = tmp_path / "heatmap.tif"
-        Image.new("L", (8, 8)).save(path)
-        urllib.request.urlopen(f"{url}gradio_api/file={path}")
-    assert refused.value.code in (403, 404)
