@@ -11,6 +11,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 import lrsclip
+from app.base_map import BaseMap
 from app.pages import build, serve
 from app.state import AppState
 from lrsclip import LRSCLIPError
@@ -36,7 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         state = open_state(args.tiles, args.checkpoint, args.index)
         local = args.share == "no" and args.host in _OWN_HOSTS and "SPACE_ID" not in os.environ
-        serve(build(state, guests=not local), host=args.host, port=args.port, share=args.share == "yes")
+        base = BaseMap.of(args.base_map) if args.base_map else None
+        serve(build(state, guests=not local, base=base), host=args.host, port=args.port, share=args.share == "yes")
     except LRSCLIPError as error:
         return _fail(str(error))
     except OSError as error:
@@ -108,6 +110,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=int, default=7860, help="port to listen on (default: 7860)")
     parser.add_argument(
         "--allow-private", action="store_true", help="let map services of this machine and its network be asked"
+    )
+    parser.add_argument(
+        "--base-map",
+        metavar="SERVICE",
+        help="offer an online map under scenes whose place is known: a name of xyzservices such as USGS.USImagery, or "
+        "an address with {z}, {x} and {y} (default: none, and no map asks the network)",
     )
     parser.add_argument(
         "--share", choices=("no", "yes"), default="no", help="open a public tunnel through Gradio's servers"

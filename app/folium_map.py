@@ -134,8 +134,10 @@ def _document(answer: Answer, ground: Ground, lies: MapGround) -> str:
     figure = Figure()
     for view in views:
         figure.add_child(view.map)
+    base = ground.base if lies.crs != "Simple" else None  # a scene without a place lies on no map
     facts: dict[str, object] = {
         "bounds": lies.bounds,
+        "base": base.facts() if base else None,
         "width_px": answer.findings[0].heatmap.width_px,
         "height_px": answer.findings[0].heatmap.height_px,
         "lookup": lies.lookup(),
@@ -147,7 +149,7 @@ def _document(answer: Answer, ground: Ground, lies: MapGround) -> str:
         "layouts": _sheet(answer, lies).facts(),
     }
     figure.add_child(_Script(views, facts))
-    return whole_document(views[0].map, "map_controls.js")
+    return whole_document(views[0].map, "map_controls.js", base.origin if base else "")
 
 
 def _truth(ground: Ground, heatmap: Heatmap, lies: MapGround) -> Shapes | None:

@@ -1,7 +1,7 @@
 """Leaflet written into a document, so that a map asks the network for nothing.
 
 Every map of the app is one whole HTML document in an iframe whose sandbox lets scripts run but gives them no origin;
-its content security policy forbids every request.
+its content security policy forbids every request, but for the tiles of a base map that the server was started with.
 """
 
 from __future__ import annotations
@@ -18,19 +18,21 @@ import folium
 from branca.element import Element, Figure
 
 _HERE = Path(__file__).parent
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+_POLICY = "default-src 'none'; img-src data:{more}; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 
 
-def whole_document(view: folium.Map, script: str) -> str:
+def whole_document(view: folium.Map, script: str, pictures_from: str = "") -> str:
     """A Folium map as one document.
 
     Args:
         view: the map.
         script: name of our own script in this folder that it needs.
+        pictures_from: origin of a server that pictures may come from, as `BaseMap.origin` checks it.
     """
     figure = cast(Figure, view.get_root())  # Folium puts every map into one
     leaflet_js, leaflet_css = _leaflet()
-    figure.header.add_child(Element(f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'), index=0)
+    policy = _POLICY.format(more=f" {pictures_from}" if pictures_from else "")
+    figure.header.add_child(Element(f'<meta http-equiv="Content-Security-Policy" content="{policy}">'), index=0)
     figure.header.add_child(Element(f"<script>{leaflet_js}</script><style>{leaflet_css}</style>"), name="leaflet")
     figure.header.add_child(Element(f"<script>{_own(script)}</script><style>{_own('map.css')}</style>"), name="lrsclip")
     return str(figure.render())

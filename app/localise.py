@@ -12,6 +12,7 @@ from typing import Any, get_args
 import numpy as np
 from PIL import Image
 
+from app.base_map import BaseMap
 from app.pictures import LARGE_PX
 from app.scenes import OpenScene
 from app.state import AppState
@@ -85,10 +86,11 @@ class Answer:
 
 @dataclass(frozen=True, eq=False)
 class Ground:
-    """What the maps lie on: the scene small enough to be shown, and what is known to be in it."""
+    """What the maps lie on: the scene small enough to be shown, what is known to be in it, and an online map."""
 
     picture: Image.Image
     truth: Mapping[str, Any] | None
+    base: BaseMap | None = None
 
 
 def ask(
@@ -124,9 +126,9 @@ def ask(
     return Answer(question, findings, tuple(maps[len(texts) :]), opened.scene.place_note)
 
 
-def ground_of(opened: OpenScene) -> Ground:
+def ground_of(opened: OpenScene, base: BaseMap | None = None) -> Ground:
     """What the maps of an open scene lie on."""
-    return Ground(opened.scene.thumbnail(LARGE_PX), opened.truth)
+    return Ground(opened.scene.thumbnail(LARGE_PX), opened.truth, base)
 
 
 def regions_of(heatmap: Heatmap, threshold_cos: float | None) -> Regions:

@@ -12,6 +12,7 @@ function lrsclipMaps(facts, views) {
     }
     view.layers = { Scene: view.scene, "Heat-map": view.heat };
     lrsclipShapes(view);
+    if (facts.base && !view.small) lrsclipBase(facts.base, view);
   }
   L.control.layers(null, first.layers, { collapsed: true }).addTo(first.map);
   first.map.on("overlayadd overlayremove", (event) => {
@@ -23,6 +24,17 @@ function lrsclipMaps(facts, views) {
   lrsclipPanel(facts, first.map, views);
   for (const view of views) if (!view.small) lrsclipReadout(facts, view);
   lrsclipTogether(bounds, views);
+}
+
+// An online map under the scene, off until it is asked for: until then nothing is requested.
+function lrsclipBase(base, view) {
+  view.layers[base.name] = L.tileLayer(base.url, {
+    attribution: base.credit,
+    maxNativeZoom: base.max_zoom,
+    maxZoom: 23,
+    className: "base",
+  });
+  L.control.attribution({ prefix: false }).addTo(view.map);
 }
 
 // Large maps over small ones: of the two layouts the one whose shape is nearer to that of the frame.

@@ -7,6 +7,7 @@ from typing import Any
 
 import gradio as gr
 
+from app.base_map import BaseMap
 from app.events import ENCODING, INTERNAL, QUICK, UPLOAD, for_page
 from app.exports import Downloads
 from app.folium_map import map_frame
@@ -24,7 +25,7 @@ _ONE_CLAUSE = "The sentence has only one clause, so there is nothing to show apa
 
 @dataclass(frozen=True)
 class Settings:
-    """What may be set; `parts` are the inputs in the order of `question_of`."""
+    """What may be set; `parts` are the inputs in the order of the event that reads them."""
 
     compare: gr.Textbox
     exclude: gr.Textbox
@@ -128,35 +129,8 @@ def _files() -> Files:
     return Files(gr.State(None), button, shown)
 
 
-def question_of(
-    text: str,
-    compare: str,
-    exclude: str,
-    by_clause: bool,
-    method: str,
-    scales: str,
-    threshold: str,
-    palette: str,
-) -> Question:
-    """What the page asks.
-
-    Raises:
-        PictureError: a setting is none that there is.
-    """
-    return Question(
-        text or "",
-        compare=compare or "",
-        exclude=exclude or "",
-        by_clause=bool(by_clause),
-        method=method_of(method),
-        scales_px=scales_of(scales or ""),
-        threshold_cos=threshold_of(threshold),
-        palette=palette_of(palette),
-    )
-
-
-def wire(collections: Collections, demo: gr.Blocks, page: LocalisePage) -> None:
-    """Connect the tab's parts; work that nobody waits for any more is stopped."""
+def wire(collections: Collections, demo: gr.Blocks, page: LocalisePage, base: BaseMap | None = None) -> None:
+    """Connect the tab's parts; work that nobody waits for any more is stopped. `base` is an online map to offer."""
     stops, state, downloads = Stops(), collections.first, Downloads()  # all collections share its model
 
     def localise(
@@ -173,7 +147,16 @@ def wire(collections: Collections, demo: gr.Blocks, page: LocalisePage) -> None:
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008  (Gradio finds it as a default)
     ) -> Any:
-        question = question_of(text, compare, exclude, by_clause, method, scales, threshold, palette)
+        question = Question(
+            text or "",
+            compare=compare or "",
+            exclude=exclude or "",
+            by_clause=bool(by_clause),
+            method=method_of(method),
+            scales_px=scales_of(scales or ""),
+            threshold_cos=threshold_of(threshold),
+            palette=palette_of(palette),
+        )
 
         def show(done: int, total: int) -> None:
             progress((done, total), desc="Looking through the windows", unit="windows")
@@ -181,7 +164,7 @@ def wire(collections: Collections, demo: gr.Blocks, page: LocalisePage) -> None:
         try:
             with opened(collections, upload, behind) as scene:
                 answer = ask(state, scene, question, progress=show, stop=stops.start(str(request.session_hash)))
-                ground = ground_of(scene)
+                ground = ground_of(scene, base)
         except Cancelled:
             gr.Info("Stopped. What was looked at is kept: localise again to go on from there.")
             return gr.skip()

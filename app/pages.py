@@ -7,6 +7,7 @@ from pathlib import Path
 import gradio as gr
 
 from app import api, page_classify, page_localise, page_places, page_search
+from app.base_map import BaseMap
 from app.state import AppState, Collections
 from app.words import header
 
@@ -17,12 +18,13 @@ CACHE_CHECK_S, CACHE_AGE_S = 1800, 6 * 3600  # files made for the browser live t
 _HERE = Path(__file__).parent
 
 
-def build(state: AppState, *, guests: bool = True) -> gr.Blocks:
+def build(state: AppState, *, guests: bool = True, base: BaseMap | None = None) -> gr.Blocks:
     """Build the app around a model, an index and its tiles; `serve` starts it.
 
     Args:
         state: what to begin with.
         guests: whether strangers will use it, who may not open this machine's files.
+        base: an online map to offer under scenes whose place is known.
     """
     collections = Collections(state, guests)
     demo: gr.Blocks
@@ -42,7 +44,7 @@ def build(state: AppState, *, guests: bool = True) -> gr.Blocks:
                 places = page_places.lay_out(collections)
         page_search.wire(collections, search, tabs, classify, localise)
         page_classify.wire(collections, classify)
-        page_localise.wire(collections, demo, localise)
+        page_localise.wire(collections, demo, localise, base)
         page_places.wire(collections, demo, places, search, [classify.strip, localise.strip], head)
     demo.queue(max_size=QUEUE_SIZE, default_concurrency_limit=4)
     return demo

@@ -1,0 +1,58 @@
+"""An online map under a scene: offered only where whoever starts the server names one.
+
+A map's frame may then ask that service and nothing else. It does so from a document without an origin, so no request
+tells which page it comes from; services that want to know that (OpenStreetMap's own) refuse to answer.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from html import escape
+
+from lrsclip.errors import TileSourceError
+from lrsclip.tiles.web_map import provider_of
+
+_ORIGIN = re.compile(r"(https?://(?:\{s\}\.)?[\w.-]+(?::\d+)?)/")
+_MOST_ZOOM = 19  # where a service does not say how far it goes; beyond it the last tiles are enlarged
+
+
+@dataclass(frozen=True)
+class BaseMap:
+    """A service of web map tiles.
+
+    Attributes:
+        name: as the layer control calls it.
+        url: template with {z}, {x} and {y}.
+        credit_html: whom to credit, as text that HTML shows as it is.
+        max_zoom: the last level that has tiles.
+    """
+
+    name: str
+    url: str
+    credit_html: str
+    max_zoom: int
+
+    @classmethod
+    def of(cls, service: str) -> BaseMap:
+        """The service by a name of xyzservices or by its address.
+
+        Raises:
+            TileSourceError: there is none of that name, it needs a key, or the address lacks a part or has no host.
+        """
+        provider = provider_of(service, 0)
+        credit = str(provider.get("attribution", provider.name))
+        url = provider.build_url(fill_subdomain=False)
+        if not _ORIGIN.match(url):  # it goes into the policy of the map's document
+            raise TileSourceError(f"{url!r} has no host that a browser could ask; check the address")
+        return cls(str(provider.name), url, escape(credit), int(provider.get("max_zoom", _MOST_ZOOM)))
+
+    @property
+    def origin(self) -> str:
+        """What a content security policy may let through: scheme and host of every tile."""
+        found = _ORIGIN.match(self.url)
+        return found[1].replace("{s}", "*") if found else ""
+
+    def facts(self) -> dict[str, object]:
+        """For the map's script."""
+        return {"name": self.name, "url": self.url, "credit": self.credit_html, "max_zoom": self.max_zoom}
