@@ -22,6 +22,7 @@ from app.state import AppState, Collections
 from lrsclip.atlas.tiles import AtlasTiles
 from lrsclip.errors import PictureError
 from lrsclip.localize import Scene, open_scene
+from lrsclip.localize.georeference import georeference_of_corners
 
 _NOT_SHOWN = (".tif", ".tiff")  # by browsers
 
@@ -130,14 +131,17 @@ def opened_upload(value: Mapping[str, Any] | None) -> Iterator[OpenScene]:
 
 
 def of_tile(state: AppState, tile_id: str) -> OpenScene:
-    """A tile as a scene; of the rendered landscape it is known what is in it.
+    """A tile as a scene, at its place on Earth if its source knows it, or with what is in it on the rendered landscape.
 
     Raises:
         TileSourceError: there is no such tile.
         PictureError: its file is gone or damaged.
     """
-    scene, source = open_scene(tile_picture(state, tile_id)), state.source
-    return OpenScene(scene, source.truth(tile_id).geojson() if isinstance(source, AtlasTiles) else None)
+    picture, source = tile_picture(state, tile_id), state.source
+    if isinstance(source, AtlasTiles):  # in mid-ocean, where nothing is: it is shown in pixels
+        return OpenScene(open_scene(picture), source.truth(tile_id).geojson())
+    corners = source.tile(tile_id).footprint_lonlat or ()
+    return OpenScene(open_scene(picture, georeference=georeference_of_corners(corners, *picture.size)))
 
 
 def _checked(value: Mapping[str, Any] | None) -> Any:

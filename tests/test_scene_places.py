@@ -14,6 +14,7 @@ from rasterio.crs import CRS
 from rasterio.transform import from_origin
 from rasterio.warp import transform_bounds
 
+from lrsclip.localize.georeference import georeference_of_corners
 from lrsclip.localize.scene import open_scene
 from tests.scene_parts import HIGH_PX, UTM, WIDE_PX, noise, whole, write_raster
 
@@ -98,3 +99,23 @@ def test_a_world_file_places_a_picture_unless_a_stranger_sent_it(tmp_path: Path)
     Image.fromarray(pixels).save(tmp_path / "a.jpg", exif=exif)
     (tmp_path / "a.prj").write_text(CRS.from_epsg(32710).to_wkt())
     assert "save it upright" in open_scene(tmp_path / "a.jpg").place_note
+
+
+def test_a_picture_lies_where_its_corners_do(tmp_path: Path) -> None:
+    scene = open_scene(write_raster(tmp_path / "a.tif", noise()))  # UTM: not quite a parallelogram in Web Mercator
+    assert scene.georeference is not None
+    x, y = np.array([0, WIDE_PX, WIDE_PX, 0]), np.array([0, 0, HIGH_PX, HIGH_PX])
+    corners = list(zip(*(degrees.tolist() for degrees in scene.georeference.lonlat(x, y)), strict=True))
+    found = georeference_of_corners(corners, WIDE_PX, HIGH_PX)
+    assert found is not None
+    picture = open_scene(scene.thumbnail(WIDE_PX), georeference=found)
+    assert picture.georeference == found
+    points = [3, WIDE_PX / 2], [5, HIGH_PX]
+    np.testing.assert_allclose(found.lonlat(*points), scene.georeference.lonlat(*points), atol=2e-7)
+
+
+@pytest.mark.parametrize(
+    "corners", [(), ((0, 0),) * 4, ((0, 1), (1, 1), (1, 0), (0.2, 0)), ((0, 90), (1, 90), (1, 89), (0, 89))]
+)
+def test_corners_of_no_picture_are_no_place(corners: tuple[tuple[float, float], ...]) -> None:
+    assert georeference_of_corners(corners, 100, 100) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,6 +20,7 @@ from rasterio.errors import CRSError, RasterioError
 Degrees = NDArray[np.float64]
 
 _POINTS_PER_SIDE = 21  # a straight side in metres bends in degrees
+_MERCATOR_END_DEG = 85.06  # where web maps end
 _SLACK_DEG = 1e-6  # a raster of the whole Earth may miss 180 degrees by a rounding
 
 
@@ -67,6 +69,39 @@ class GeoReference:
         run = longitudes[0] + np.concatenate([[0.0], np.cumsum(steps[:-1])])
         run -= 360 * math.floor((run.min() + 180 + _SLACK_DEG) / 360)
         return float(run.min()), south, float(run.max()), north
+
+
+def georeference_of_corners(
+    corners_lonlat: Sequence[tuple[float, float]], width_px: int, height_px: int
+) -> GeoReference | None:
+    """Where a picture lies of which only the corners are known, such as a tile of a web map.
+
+    Args:
+        corners_lonlat: upper left, upper right, lower right and lower left, (longitude, latitude) in degrees.
+        width_px: the picture's width.
+        height_px: the picture's height.
+
+    Returns:
+        None where the corners make no parallelogram in Web Mercator, to half a pixel, or lie outside it.
+    """
+    degrees = np.array(corners_lonlat, np.float64)
+    if len(degrees) != 4 or np.abs(degrees[:, 1]).max() > _MERCATOR_END_DEG:
+        return None
+    x, y = _to_web_mercator().transform(degrees[:, 0], degrees[:, 1])
+    corners_m = np.stack([x, y], axis=1)
+    if not np.isfinite(corners_m).all():
+        return None
+    origin, across, down = corners_m[0], corners_m[1] - corners_m[0], corners_m[3] - corners_m[0]
+    px_m = min(np.hypot(*across) / width_px, np.hypot(*down) / height_px)
+    if not px_m > 0 or np.abs(origin + across + down - corners_m[2]).max() > px_m / 2:
+        return None
+    (a, d), (b, e), (c, f) = (across / width_px).tolist(), (down / height_px).tolist(), origin.tolist()
+    return GeoReference(CRS.from_epsg(3857).to_wkt(), (a, b, c, d, e, f))
+
+
+@lru_cache(maxsize=1)
+def _to_web_mercator() -> Transformer:
+    return Transformer.from_crs("EPSG:4326", "EPSG:3857", always_xy=True)
 
 
 def georeference_of(data: rasterio.DatasetReader, *, sidecar_crs: bool = False) -> tuple[GeoReference | None, str]:

@@ -16,7 +16,7 @@ from rasterio.enums import Interleaving
 
 from lrsclip.decode import DECODE_FAULTS, FORMATS, as_rgb, orientation, unreadable, upright
 from lrsclip.errors import PictureError, TileSourceError
-from lrsclip.localize.georeference import georeference_of
+from lrsclip.localize.georeference import GeoReference, georeference_of
 from lrsclip.localize.scene_kinds import (
     RASTER_FAULTS,
     Box,
@@ -54,6 +54,7 @@ def open_scene(
     scene: Image.Image | NDArray[Any] | str | os.PathLike[str] | Scene,
     *,
     bands: tuple[int, ...] | None = None,
+    georeference: GeoReference | None = None,
     untrusted: bool = False,
 ) -> Scene:
     """Open a scene for reading by windows.
@@ -64,6 +65,7 @@ def open_scene(
             raster on this machine; or a scene, which is handed back. More than 8 bits are stretched. NaN and alpha 0
             mean no data.
         bands: numbers (from 1) of a raster's bands for red, green and blue, or of one for grey.
+        georeference: where a picture in memory lies; files say that themselves.
         untrusted: a stranger sent the file: only TIFF, JPEG, PNG and WebP are opened, whatever its name says, and
             nothing that lies beside it is read.
 
@@ -80,7 +82,7 @@ def open_scene(
     if isinstance(scene, Scene):
         return scene
     if isinstance(scene, Image.Image):
-        return _from_picture(scene, "the scene")
+        return _from_picture(scene, "the scene", (georeference, ""))
     if isinstance(scene, np.ndarray):
         return _from_array(scene)
     raise PictureError(f"the scene is {type(scene).__name__}; give a PIL picture, an array, or the path of a file")
