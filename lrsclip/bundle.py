@@ -12,8 +12,8 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
-from lrsclip.config import ModelConfig
-from lrsclip.dense import STRIDE_PX, patch_vectors, pool_windows, trunk_map
+from lrsclip.config import TRUNK_STRIDE_PX, ModelConfig
+from lrsclip.dense import patch_vectors, pool_windows, trunk_map
 from lrsclip.errors import PictureError, TextError
 from lrsclip.model import DualEncoder
 from lrsclip.pictures import Preprocess, build_preprocess, to_batch
@@ -191,9 +191,9 @@ class LRSCLIP:
             PictureError: a side is no multiple of 16.
             TypeError: the model has no trunk.
         """
-        if rgb.shape[0] % STRIDE_PX or rgb.shape[1] % STRIDE_PX:
+        if rgb.shape[0] % TRUNK_STRIDE_PX or rgb.shape[1] % TRUNK_STRIDE_PX:
             raise PictureError(
-                f"a map is made of {rgb.shape[1]} x {rgb.shape[0]} px; make both multiples of {STRIDE_PX}"
+                f"a map is made of {rgb.shape[1]} x {rgb.shape[0]} px; make both multiples of {TRUNK_STRIDE_PX}"
             )
         p = self.config.preprocess
         pixels = torch.from_numpy(rgb).to(self.device).movedim(-1, 0).to(torch.float32) / 255
@@ -211,7 +211,7 @@ class LRSCLIP:
         Returns:
             (N, D) float32, each row of length one.
         """
-        cells = torch.from_numpy(boxes.astype(np.float32) / STRIDE_PX).to(self.device)
+        cells = torch.from_numpy(boxes.astype(np.float32) / TRUNK_STRIDE_PX).to(self.device)
         tower = self.model.convolutional
         return _stack([pool_windows(tower, features, rows).cpu() for rows in cells.split(WINDOW_BATCH)])
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, V
 
 from lrsclip.errors import CheckpointError, UnknownModelError
 
+TRUNK_STRIDE_PX = 16  # a cell of the small tower's map, in px of what it is shown
 CONFIG_DIR = Path(__file__).parent / "configs"
 
 

@@ -15,9 +15,9 @@ from open_clip.transformer import VisionTransformer
 from torch import Tensor
 from torchvision.ops import roi_align
 
+from lrsclip.config import TRUNK_STRIDE_PX as STRIDE_PX
 from lrsclip.vision import ResNetTower
 
-STRIDE_PX = 16
 _SQUARE_PX, _MARGIN_PX = 832, 48  # a map of 1,800 px a side in one piece takes half as long again
 _SAMPLES = 1  # per side of a pooled cell, which is about as large as one of the map; two cost time and win nothing
 _NEIGHBOUR_PATCHES = 5.0  # standard deviation of the Gaussian, NACLIP's

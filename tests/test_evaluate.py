@@ -55,6 +55,7 @@ def few_rendered_tiles(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
     """Four tiles of each world and one scene of the atlas, kept for this file's tests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LRSCLIP_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setattr("lrsclip.atlas.scenes.SCENE_PX", 800)
         patch.setattr("train.evaluation.plan.run_grounding", partial(run_grounding, tiles=4, index_tiles=4))
         patch.setattr("train.evaluation.plan.run_atlas_scenes", partial(run_atlas_scenes, count=1))
         yield

@@ -141,7 +141,12 @@ def test_selo_with_a_real_model_equals_its_parts(scenes: Path) -> None:
     assert result.detail["2"] == pytest.approx(selo_scores(probability, polygons).rmi)
 
 
-def test_both_methods_find_what_is_there_in_mosaics_and_on_the_atlas(tmp_path: Path) -> None:
+def test_both_methods_find_what_is_there_in_mosaics_and_on_the_atlas(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LRSCLIP_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("lrsclip.atlas.scenes.SCENE_PX", 1024)
+    monkeypatch.setattr("train.mosaics.CELL_PX", 192)
     shipped = lrsclip.load("tiny")
     colours = [record for records in painted(tmp_path).values() for record in records]
     for record in colours:

@@ -12,6 +12,7 @@ from PIL import Image
 
 import lrsclip
 from lrsclip.checkpoint import read_manifest, write_checkpoint
+from lrsclip.errors import CheckpointError
 from lrsclip.localize import WindowMemory, localize, localize_all
 from lrsclip.localize.parts import METHODS
 from tests.corpora import write_picture
@@ -76,3 +77,9 @@ def test_calibration_goes_into_the_manifest(tmp_path: Path) -> None:
     assert len(entry["dense"]["weights"]) == 3
     assert localize(lrsclip.load(str(folder)), Image.new("RGB", (64, 64)), "x", memory=WindowMemory()).presence
     assert calibrate.main(["--checkpoint", str(folder), "--data", str(tmp_path / "nowhere")]) == 2
+
+
+def test_a_broken_calibration_is_named() -> None:
+    broken = replace(lrsclip.random_model(), manifest={"presence": {"windows": {"weights": [1, 2]}}})
+    with pytest.raises(CheckpointError, match=r"train\.calibrate"):
+        localize(broken, Image.new("RGB", (64, 64)), "a port", memory=WindowMemory())

@@ -1,10 +1,10 @@
 """Semantic localisation: a heat-map of where in a scene a sentence is true."""
 
 from lrsclip.localize.cells import CellMap, mean_over_windows
-from lrsclip.localize.engine import EmbeddedScene, Heatmap, ScoredWindow, embed_scene, localize, localize_all
+from lrsclip.localize.engine import Heatmap, ScoredWindow, embed_scene, localize, localize_all
 from lrsclip.localize.export import write_geojson, write_geotiff, write_png
 from lrsclip.localize.georeference import GeoReference
-from lrsclip.localize.memory import WindowMemory
+from lrsclip.localize.memory import EmbeddedScene, WindowMemory
 from lrsclip.localize.parts import DenseEncoders, Encoders, Method
 from lrsclip.localize.presence import Presence
 from lrsclip.localize.regions import Region, Regions, find_regions

@@ -11,9 +11,9 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +22,8 @@ from PIL import Image
 from lrsclip.errors import Cancelled, PictureError, TextError
 from lrsclip.localize.cells import CellMap, Floats, mean_over_windows
 from lrsclip.localize.georeference import GeoReference
-from lrsclip.localize.memory import SceneKey, WindowMemory
-from lrsclip.localize.parts import Encoders, Method, Part, parts_of, scales_of
+from lrsclip.localize.memory import EmbeddedScene, SceneKey, WindowMemory
+from lrsclip.localize.parts import Encoders, Method, Part, parts_of, precision_of, scales_of
 from lrsclip.localize.presence import Presence, presence_of
 from lrsclip.localize.scene import Scene, open_scene
 from lrsclip.localize.windows import Boxes
@@ -100,56 +100,43 @@ class Heatmap:
         return None if place is None else place.bounds_lonlat(self.width_px, self.height_px)
 
 
-@dataclass(frozen=True, eq=False)
-class EmbeddedScene:
-    """A scene's boxes with their vectors, for any number of sentences.
+class How(TypedDict, total=False):
+    """How `localize` looks; each may be left out.
 
     Attributes:
-        boxes_px: (N, 4) int64 left, top, right, bottom.
-        vectors: (N, D) float32, L2-normalised.
-        reused: whether they were known already.
+        exclude: what it must not be: the map is then the difference of two cosines.
+        method: "windows" (unless said otherwise), SeLo to the letter; or "dense", some ten times as fast and no worse.
+        scales_px: window sizes; None for those that suit the scene.
+        batch_size: windows encoded at once, 32 unless said otherwise.
+        progress: called with (boxes done, boxes in all) after each part.
+        stop: set it from another thread to give up before the next part; what is done is kept for another call.
+        memory: where vectors are kept between calls; by default shared by the whole process.
     """
 
-    boxes_px: Boxes
-    vectors: Floats
-    reused: bool
+    exclude: str
+    method: Method
+    scales_px: Sequence[int] | None
+    batch_size: int
+    progress: Progress | None
+    stop: threading.Event | None
+    memory: WindowMemory
 
 
-def localize(
-    bundle: Encoders,
-    scene: Picture,
-    text: str,
-    *,
-    exclude: str = "",
-    method: Method = "windows",
-    scales_px: Sequence[int] | None = None,
-    batch_size: int = 32,
-    progress: Progress | None = None,
-    stop: threading.Event | None = None,
-    memory: WindowMemory = _MEMORY,
-) -> Heatmap:
+def localize(bundle: Encoders, scene: Picture, text: str, **how: Unpack[How]) -> Heatmap:
     """Score every pixel of a scene against a sentence.
 
     Args:
         bundle: the model.
         scene: a picture, an array, or the path of a picture or raster; see `open_scene`. From 16 px a side.
         text: what to look for.
-        exclude: what it must not be: the map is then the difference of two cosines.
-        method: "windows", SeLo to the letter; or "dense", some ten times as fast and no worse.
-        scales_px: window sizes; None for those that suit the scene.
-        batch_size: windows encoded at once.
-        progress: called with (boxes done, boxes in all) after each part.
-        stop: set it from another thread to give up before the next part; what is done is kept for another call.
-        memory: where vectors are kept between calls; by default shared by the whole process.
+        how: see `How`.
 
     Raises:
         TextError: a text is empty.
         PictureError: the scene is too small, too large or unreadable, holds no data, or `scales_px` does not fit it.
         Cancelled: `stop` was set.
     """
-    settings: dict[str, Any] = {"method": method, "scales_px": scales_px, "batch_size": batch_size}
-    more: dict[str, Any] = {"progress": progress, "stop": stop, "memory": memory}
-    return localize_all(bundle, scene, [text], exclude=exclude, **settings, **more)[0]
+    return localize_all(bundle, scene, [text], **how)[0]
 
 
 def localize_all(
@@ -169,31 +156,31 @@ def localize_all(
     started = time.perf_counter()
     if not texts:
         raise TextError("no sentence; say what to look for in the scene")
-    asked = [*texts, exclude] if exclude.strip() else list(texts)
-    text_vectors = bundle.encode_text(asked)
+    excluded = exclude.strip()
+    text_vectors = bundle.encode_text([*texts, excluded] if excluded else list(texts))
     with nullcontext(scene) if isinstance(scene, Scene) else open_scene(scene) as opened:  # not ours to close
         scales = scales_of(method, opened.width_px, opened.height_px, scales_px)
         embedded = embed_scene(bundle, opened, method, scales, batch_size, progress, stop, memory)
-    scores_cos = embedded.vectors @ text_vectors.T
-    taken_off = scores_cos[:, len(texts)] if exclude.strip() else np.zeros(len(scores_cos), np.float32)
-    size_px = opened.width_px, opened.height_px
+    scores_cos = embedded.vectors @ text_vectors[: len(texts)].T
+    if excluded:
+        scores_cos -= (embedded.vectors @ text_vectors[-1])[:, None]
     return [
         Heatmap(
             text=text,
-            exclude=exclude.strip(),
-            cells=mean_over_windows(embedded.boxes_px, scores_cos[:, number] - taken_off, *size_px),
+            exclude=excluded,
+            cells=mean_over_windows(embedded.boxes_px, own_cos, opened.width_px, opened.height_px),
             width_px=opened.width_px,
             height_px=opened.height_px,
             georeference=opened.georeference,
             method=method,
             scales_px=scales,
             windows=len(embedded.boxes_px),
-            best=_best(embedded.boxes_px, scores_cos[:, number] - taken_off),
-            presence=presence_of(bundle, method, text_vectors[number], embedded.vectors),
+            best=_best(embedded.boxes_px, own_cos),
+            presence=presence_of(bundle, method, text_vector, embedded.vectors),
             seconds=time.perf_counter() - started,
             reused=embedded.reused,
         )
-        for number, text in enumerate(texts)
+        for text, text_vector, own_cos in zip(texts, text_vectors, scores_cos.T, strict=False)  # not the excluded one
     ]
 
 
@@ -208,17 +195,22 @@ def embed_scene(
     memory: WindowMemory = _MEMORY,
 ) -> EmbeddedScene:
     """The vectors of a scene: what is known of it from memory, the rest encoded; arguments as of `localize`."""
-    key = SceneKey(scene.sha256, bundle.sha256, scales_px, method, str(getattr(bundle, "dtype", "")))
+    key = SceneKey(scene.sha256, bundle.sha256, scales_px, method, precision_of(bundle))
+    known = memory.get(key, on_disk=scene.lasting)
+    if known is not None and known.complete:
+        return replace(known, reused=True)
     parts = parts_of(bundle, scene, method, scales_px, batch_size)
     if not parts:
         raise PictureError("the scene holds no data at all, so there is nothing to look at; check the file")
     boxes_px = np.concatenate([part.boxes_px for part in parts])
-    known = memory.get(key, on_disk=scene.lasting)
-    if known is not None and len(known) == len(boxes_px):
-        return EmbeddedScene(boxes_px, known, reused=True)
-    vectors = _encoded(parts, known, len(boxes_px), progress, stop, lambda done: memory.put(key, done))
-    memory.put(key, vectors, on_disk=scene.lasting)
-    return EmbeddedScene(boxes_px, vectors, reused=False)
+
+    def keep(vectors: Floats) -> None:
+        memory.put(key, EmbeddedScene(boxes_px, vectors))
+
+    vectors = _encoded(parts, known.vectors if known else None, len(boxes_px), progress, stop, keep)
+    embedded = EmbeddedScene(boxes_px, vectors)
+    memory.put(key, embedded, on_disk=scene.lasting)
+    return embedded
 
 
 def _encoded(

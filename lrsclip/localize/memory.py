@@ -11,6 +11,7 @@ import io
 import json
 import logging
 import threading
+import zipfile
 from collections import OrderedDict
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from lrsclip.files import write_atomically
+from lrsclip.localize.windows import Boxes
 from lrsclip.user_cache import user_cache
 
 log = logging.getLogger(__name__)
@@ -41,7 +43,32 @@ class SceneKey:
     @property
     def file_name(self) -> str:
         """A name that is as unique as the key."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest() + ".npy"
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest() + ".npz"
+
+
+@dataclass(frozen=True, eq=False)
+class EmbeddedScene:
+    """A scene's boxes with their vectors, for any number of sentences.
+
+    Attributes:
+        boxes_px: (N, 4) int64 left, top, right, bottom.
+        vectors: (N, D) float32, L2-normalised; fewer if the work was given up, those of the first boxes.
+        reused: whether they were known already.
+    """
+
+    boxes_px: Boxes
+    vectors: Floats
+    reused: bool = False
+
+    @property
+    def complete(self) -> bool:
+        """Whether every box has its vector."""
+        return len(self.vectors) == len(self.boxes_px)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of both."""
+        return self.boxes_px.nbytes + self.vectors.nbytes
 
 
 class WindowMemory:
@@ -58,7 +85,7 @@ class WindowMemory:
     ) -> None:
         self._max_bytes, self._max_disk_bytes = max_bytes, max_disk_bytes
         self._folder = folder
-        self._kept: OrderedDict[SceneKey, Floats] = OrderedDict()
+        self._kept: OrderedDict[SceneKey, EmbeddedScene] = OrderedDict()
         self._lock = threading.Lock()
 
     @property
@@ -66,8 +93,8 @@ class WindowMemory:
         """Where embeddings lie on disk."""
         return self._folder or user_cache() / "localize"
 
-    def get(self, key: SceneKey, *, on_disk: bool = False) -> Floats | None:
-        """The (N, D) embeddings kept under `key`, or None; fewer than the scene has windows if it was given up.
+    def get(self, key: SceneKey, *, on_disk: bool = False) -> EmbeddedScene | None:
+        """What is kept under `key`, or None.
 
         Args:
             key: of the scene.
@@ -77,16 +104,16 @@ class WindowMemory:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return self._kept[key]
-        vectors = self._from_disk(key) if on_disk else None
-        if vectors is not None:
-            self._keep(key, vectors)
-        return vectors
+        embedded = self._from_disk(key) if on_disk else None
+        if embedded is not None:
+            self._keep(key, embedded)
+        return embedded
 
-    def put(self, key: SceneKey, vectors: Floats, *, on_disk: bool = False) -> None:
-        """Keep (N, D) embeddings, on disk too if wished, and drop the oldest while there is too much."""
-        self._keep(key, vectors)
+    def put(self, key: SceneKey, embedded: EmbeddedScene, *, on_disk: bool = False) -> None:
+        """Keep a scene's embeddings, on disk too if wished, and drop the oldest while there is too much."""
+        self._keep(key, embedded)
         if on_disk:
-            self._to_disk(key, vectors)
+            self._to_disk(key, embedded)
 
     def clear(self) -> None:
         """Forget what is in memory; what lies on disk stays."""
@@ -96,29 +123,31 @@ class WindowMemory:
     def __len__(self) -> int:
         return len(self._kept)
 
-    def _keep(self, key: SceneKey, vectors: Floats) -> None:
+    def _keep(self, key: SceneKey, embedded: EmbeddedScene) -> None:
         with self._lock:
-            self._kept[key] = vectors
+            self._kept[key] = embedded
             self._kept.move_to_end(key)
             while sum(kept.nbytes for kept in self._kept.values()) > self._max_bytes:
                 self._kept.popitem(last=False)
 
-    def _from_disk(self, key: SceneKey) -> Floats | None:
+    def _from_disk(self, key: SceneKey) -> EmbeddedScene | None:
         path = self.folder / key.file_name
         try:
-            vectors: Floats = np.load(path, allow_pickle=False)
+            with np.load(path, allow_pickle=False) as stored:
+                embedded = EmbeddedScene(stored["boxes_px"], stored["vectors"])
             path.touch()  # so that it is not the next to go
-        except (OSError, ValueError, EOFError):  # not there, or damaged: both mean encoding again
+        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):  # not there, or damaged: encode again
             return None
-        return vectors if vectors.ndim == 2 and vectors.dtype == np.float32 else None
+        sound = embedded.boxes_px.shape[1:] == (4,) and embedded.vectors.ndim == 2 and embedded.complete
+        return embedded if sound else None
 
-    def _to_disk(self, key: SceneKey, vectors: Floats) -> None:
+    def _to_disk(self, key: SceneKey, embedded: EmbeddedScene) -> None:
         buffer = io.BytesIO()
-        np.save(buffer, vectors, allow_pickle=False)
+        np.savez(buffer, boxes_px=embedded.boxes_px, vectors=embedded.vectors)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             write_atomically(self.folder / key.file_name, buffer.getbuffer())
-            newest_first = sorted(self.folder.glob("*.npy"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+            newest_first = sorted(self.folder.glob("*.npz"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
             sizes = np.cumsum([path.stat().st_size for path in newest_first])
             for path, size in zip(newest_first, sizes.tolist(), strict=True):
                 if size > self._max_disk_bytes:

@@ -10,18 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from PIL import Image
 
-from lrsclip.dense import STRIDE_PX
+from lrsclip.config import TRUNK_STRIDE_PX as STRIDE_PX
 from lrsclip.errors import PictureError
 from lrsclip.localize.scene import Scene
 from lrsclip.localize.windows import MIN_WINDOW_PX, Boxes, automatic_scales, check_scales, window_boxes
 from lrsclip.raster import starts
+
+if TYPE_CHECKING:
+    import torch  # which takes seconds, and is there once a model is
 
 Floats = npt.NDArray[np.float32]
 Method = Literal["windows", "dense"]
@@ -75,6 +77,11 @@ class Part:
 
     boxes_px: Boxes
     encode: Callable[[], Floats]
+
+
+def precision_of(bundle: Encoders) -> str:
+    """The number type that a model computes in, which its vectors depend on; "" where it does not say."""
+    return str(getattr(bundle, "dtype", ""))
 
 
 def scales_of(method: Method, width_px: int, height_px: int, wished_px: Sequence[int] | None) -> tuple[int, ...]:

@@ -9,19 +9,30 @@ weights into the checkpoint's manifest.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from lrsclip.localize.parts import Encoders, Method
+from lrsclip.errors import CheckpointError
+from lrsclip.localize.parts import Encoders, Method, precision_of
 
 Floats = npt.NDArray[np.float32]
 MANIFEST_KEY = "presence"
 _REFERENCE = "a satellite photo of {}."
+_MEANS: dict[tuple[str, str], Floats] = {}  # of the few models that a process loads
+
+
+class Calibration(BaseModel):
+    """What `train.calibrate` writes for a method; more fields say what it was measured on."""
+
+    model_config = ConfigDict(frozen=True)
+
+    weights: tuple[float, float, float]
+    bias: float
+    false_alarm_rate: float
+    miss_rate: float
 
 
 @dataclass(frozen=True)
@@ -52,46 +63,38 @@ def presence_of(bundle: Encoders, method: Method, text_vector: Floats, vectors: 
 
     Returns:
         None where the checkpoint is not calibrated for the method.
+
+    Raises:
+        CheckpointError: what its manifest says of that is broken.
     """
-    manifest: Mapping[str, Any] = getattr(bundle, "manifest", {})
-    weights = manifest.get(MANIFEST_KEY, {}).get(method)
-    if not weights:
+    entry = getattr(bundle, "manifest", {}).get(MANIFEST_KEY, {}).get(method)
+    if entry is None:
         return None
-    logit = float(evidence(bundle, text_vector, vectors) @ np.array(weights["weights"]) + weights["bias"])
+    try:
+        said = Calibration.model_validate(entry)
+    except ValidationError as error:
+        raise CheckpointError(
+            f"the checkpoint's manifest has a broken {MANIFEST_KEY!r} entry ({error.errors()[0]['msg']}); "
+            "run train.calibrate again"
+        ) from error
+    logit = float(evidence(bundle, text_vector, vectors) @ np.array(said.weights) + said.bias)
     probability = 1 / (1 + math.exp(-max(-50.0, min(50.0, logit))))
-    return Presence(probability, probability >= 0.5, weights["false_alarm_rate"], weights["miss_rate"])
+    return Presence(probability, probability >= 0.5, said.false_alarm_rate, said.miss_rate)
 
 
 def evidence(bundle: Encoders, text_vector: Floats, vectors: Floats) -> npt.NDArray[np.float64]:
     """The three numbers, (3,): highest cosine, highest lead over the references' mean, log of the number of windows."""
     scores_cos = vectors @ text_vector
-    lead = scores_cos - vectors @ _references(bundle)
+    lead = scores_cos - vectors @ _mean_reference(bundle)
     return np.array([scores_cos.max(), lead.max(), math.log(len(vectors))], dtype=np.float64)
 
 
-def _references(bundle: Encoders) -> Floats:
-    """(D,) the mean vector of the references."""
-    return _mean_reference(_ById(bundle))
+def _mean_reference(bundle: Encoders) -> Floats:
+    """(D,) the mean vector of the references, encoded once for each model."""
+    model = bundle.sha256, precision_of(bundle)
+    if model not in _MEANS:
+        from lrsclip.atlas.words import SCENES  # only here: the rest of localisation needs nothing of the atlas
 
-
-class _ById:
-    """A model as a key: equal to another of the same weights and precision."""
-
-    def __init__(self, bundle: Encoders) -> None:
-        self.bundle = bundle
-        self._key = bundle.sha256, str(getattr(bundle, "dtype", ""))
-
-    def __hash__(self) -> int:
-        return hash(self._key)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _ById) and other._key == self._key
-
-
-@lru_cache(maxsize=2)
-def _mean_reference(model: _ById) -> Floats:
-    from lrsclip.atlas.words import SCENES  # only here: the rest of localisation needs nothing of the atlas
-
-    names = [name for wordings in SCENES.values() for name in wordings]
-    mean: Floats = model.bundle.encode_text([_REFERENCE.format(name) for name in names]).mean(axis=0)
-    return mean
+        names = [name for wordings in SCENES.values() for name in wordings]
+        _MEANS[model] = bundle.encode_text([_REFERENCE.format(name) for name in names]).mean(axis=0)
+    return _MEANS[model]

@@ -19,7 +19,7 @@ from lrsclip.atlas.country import USES, Country
 from lrsclip.atlas.geometry import box
 from lrsclip.atlas.landuse import World
 from lrsclip.atlas.region import render
-from lrsclip.atlas.scenes import PX_M, SCENE_PX, write_scenes
+from lrsclip.atlas.scenes import PX_M, write_scenes
 from lrsclip.atlas.telling import statements
 from lrsclip.atlas.tiles import DEFAULT_SEED, AtlasTiles
 from lrsclip.atlas.truth import Thing, TileTruth, rectangle_around, truth_of
@@ -231,14 +231,15 @@ def test_a_million_tiles_are_listed_without_being_drawn() -> None:
     assert source.picture(source.tile_ids()[-1]).size == (192, 192)
 
 
-def test_scenes_are_those_that_localisation_is_measured_on(tmp_path: Path) -> None:
+def test_scenes_are_those_that_localisation_is_measured_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lrsclip.atlas.scenes.SCENE_PX", 1400)
     count = write_scenes(tmp_path, count=1, seed=4)
     queries = read_scenes(tmp_path)
     assert len(queries) == count >= 3
-    truth = truth_of(Country(World(4)), 0, 0, SCENE_PX * PX_M)
+    truth = truth_of(Country(World(4)), 0, 0, 1400 * PX_M)
     uses = {f"{SCENES[use][0].capitalize()}.": area for use, area in truth.areas.items()}
     for query in queries:
-        mask = region_mask(query.polygons, SCENE_PX, SCENE_PX)
+        mask = region_mask(query.polygons, 1400, 1400)
         assert 0 < mask.mean() < 0.25
         if query.caption in uses:
             assert mask.sum() == pytest.approx(uses[query.caption].area / PX_M**2, rel=0.35)
