@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from PIL import Image
 from playwright.sync_api import Page, expect, sync_playwright
@@ -17,6 +18,7 @@ from app.cli import open_state
 from app.pages import build, serve
 from lrsclip.atlas.geometry import middle
 from lrsclip.atlas.region import render
+from lrsclip.atlas.scenes import PX_M, SCENE_PX
 from lrsclip.atlas.tiles import TILE_PX, AtlasTiles
 
 FOLDER = Path(__file__).parent / "readme"
@@ -25,7 +27,8 @@ QUERY = (
     "football pitch within a red running track, and a basketball court can be seen in the east. There are many cars."
 )
 SHEET_COLUMNS, SHEET_PX = 10, 144
-SENTENCE = "large circular storage tanks"
+SENTENCE, COMPARED = "an oil storage area with large circular tanks", "a port with cranes and ships"
+SCENE_CORNER_M = 6000, 0  # a scene with a port in its corner and without a tank farm, which the page should tell
 
 
 def search(page: Page, text: str) -> None:
@@ -78,12 +81,18 @@ def main() -> int:
         page.locator("#classify-button").click()
         expect(page.locator("#bars li").first).to_be_visible()
         shoot(page, "classify")
-        page.get_by_role("tab", name="Search").click()
-        search(page, "white storage tanks in the north, and houses with gardens in the south")
-        page.get_by_text("Localise this tile").click()
-        page.locator("#sentence textarea").fill(SENTENCE)
-        page.locator("#localise-button").click()
-        expect(page.locator("#map")).to_contain_text("windows encoded")
+        page.get_by_role("tab", name="Localise").click()
+        with TemporaryDirectory() as folder:
+            scene = Path(folder) / "scene.jpg"
+            size_m = SCENE_PX * PX_M
+            render(AtlasTiles().country, *SCENE_CORNER_M, size_m, size_m, PX_M).save(scene, quality=92)
+            page.locator("#scene input[type=file]").set_input_files(scene)
+            expect(page.locator("#scene img")).to_be_visible()
+            page.locator("#sentence textarea").fill(SENTENCE)
+            page.get_by_role("button", name="Settings").click()
+            page.get_by_label("Compare with").fill(COMPARED)
+            page.locator("#localise-button").click()
+            expect(page.locator("#map")).to_contain_text("the scene was")
         shoot(page, "localise")
         browser.close()
     demo.close()
