@@ -47,7 +47,7 @@ SCENES: dict[str, tuple[str, ...]] = {
     "viaduct": ("a road interchange", "an interchange of roads with a viaduct"),
 }
 """Land use, and water, in words."""
-_CELLS = {
+PLACES = {
     "nw": ("in the north-west", "in the upper left corner", "in the northwestern corner"),
     "n": ("in the north", "at the top", "in the upper middle"),
     "ne": ("in the north-east", "in the upper right corner", "in the northeastern corner"),
@@ -62,7 +62,7 @@ _CELLS = {
     "W": ("in the western half", "in the left half", "in the western half of the image"),
     "E": ("in the eastern half", "in the right half", "in the eastern half of the image"),
 }
-_SIDES = {
+SIDES = {
     "north": ("north of", "above"),
     "south": ("south of", "below"),
     "west": ("west of", "to the left of"),
@@ -108,7 +108,7 @@ def _pick(choices: Sequence[str], luck: float) -> str:
 
 
 def _where(place: str, compass: bool, luck: float) -> str:
-    north_words, page_words, long_words = _CELLS[place]
+    north_words, page_words, long_words = PLACES[place]
     return (long_words if luck < 0.3 and compass else north_words) if compass else page_words
 
 
@@ -282,7 +282,7 @@ def _none(s: Statement, compass: bool, luck: list[float]) -> str:
 
 def _relation(s: Statement, compass: bool, luck: list[float]) -> str:
     one, other = _named(s.subject, luck[2]), _named(s.other, luck[0])
-    side = _SIDES[s.relation][0 if compass else 1]
+    side = SIDES[s.relation][0 if compass else 1]
     return _pick(("{0} is {2} {1}", "{0} lies {2} {1}"), luck[1]).format(one, other, side)
 
 

@@ -1,0 +1,87 @@
+"""OpenStreetMap tags in plain words."""
+
+from __future__ import annotations
+
+# Keys whose value names a thing; of all others (names, addresses, dates) nothing can be seen.
+_KEYS = frozenset(
+    "aeroway amenity barrier building crop emergency harbour highway historic industrial landcover landuse leisure "
+    "man_made military natural place power public_transport railway shop sport surface tourism water waterway "
+    "wetland".split()
+)
+_WORDS: dict[tuple[str, str], str] = {
+    ("aeroway", "aerodrome"): "airport",
+    ("aeroway", "apron"): "apron",
+    ("amenity", "fuel"): "gas station",
+    ("amenity", "parking"): "parking lot",
+    ("amenity", "parking_space"): "parking lot",
+    ("amenity", "grave_yard"): "cemetery",
+    ("amenity", "place_of_worship"): "church",
+    ("building", "residential"): "house",
+    ("building", "detached"): "house",
+    ("building", "apartments"): "apartment block",
+    ("building", "commercial"): "commercial building",
+    ("building", "retail"): "commercial building",
+    ("building", "industrial"): "industrial building",
+    ("highway", "motorway"): "highway",
+    ("highway", "trunk"): "highway",
+    ("highway", "primary"): "road",
+    ("highway", "secondary"): "road",
+    ("highway", "tertiary"): "road",
+    ("highway", "unclassified"): "road",
+    ("highway", "residential"): "residential road",
+    ("highway", "living_street"): "residential road",
+    ("highway", "service"): "service road",
+    ("highway", "footway"): "path",
+    ("highway", "cycleway"): "path",
+    ("highway", "track"): "path",
+    ("highway", "motorway_junction"): "intersection",
+    ("landuse", "residential"): "residential area",
+    ("landuse", "industrial"): "industrial area",
+    ("landuse", "commercial"): "commercial area",
+    ("landuse", "retail"): "commercial area",
+    ("landuse", "farmyard"): "farm",
+    ("landuse", "farmland"): "farmland",
+    ("landuse", "construction"): "construction site",
+    ("landuse", "basin"): "basin",
+    ("leisure", "pitch"): "sports pitch",
+    ("leisure", "track"): "running track",
+    ("leisure", "sports_centre"): "sports complex",
+    ("man_made", "wastewater_plant"): "wastewater plant",
+    ("man_made", "works"): "factory",
+    ("natural", "scrub"): "scrub",
+    ("natural", "coastline"): "coast",
+    ("natural", "bare_rock"): "rock",
+    ("natural", "tree_row"): "row of trees",
+    ("natural", "peak"): "mountain",
+    ("power", "generator"): "power generator",
+    ("power", "plant"): "power plant",
+    ("power", "line"): "power line",
+    ("railway", "rail"): "railway",
+    ("railway", "station"): "railway station",
+    ("sport", "soccer"): "soccer field",
+    ("sport", "american_football"): "football field",
+    ("sport", "tennis"): "tennis court",
+    ("sport", "basketball"): "basketball court",
+    ("sport", "baseball"): "baseball diamond",
+    ("sport", "athletics"): "running track",
+    ("sport", "golf"): "golf course",
+    ("sport", "swimming"): "swimming pool",
+    ("waterway", "riverbank"): "river",
+    ("water", "lake"): "lake",
+}
+_NOT_SEEN = frozenset({"no", "none", "unknown", "fixme", "other"})
+
+
+def tag_words(key: str, value: str) -> str:
+    """What a tag says is to be seen, in plain words; "" where it names nothing that can be."""
+    key, value = key.strip().lower(), value.strip().lower()
+    if key not in _KEYS or not value or value in _NOT_SEEN:
+        return ""
+    if value in ("yes", "true", "1"):
+        return "" if key in ("surface", "place", "sport", "shop") else key.replace("_", " ")
+    if known := _WORDS.get((key, value)):
+        return known
+    words = value.split(";")[0].replace("_", " ")
+    if not all(part.isalpha() for part in words.split()) or len(words) > 40:
+        return ""
+    return f"{words} ground" if key == "surface" else f"{words} shop" if key == "shop" else words

@@ -1,0 +1,65 @@
+"""The two texts of a picture as a writer hands them on, and what the gate finds wrong with them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+FindingKind = Literal[
+    "unknown object", "wrong count", "wrong place", "wrong colour", "too long", "too short", "repetition", "refusal",
+    "boilerplate",
+]  # fmt: skip
+FINDING_KINDS: tuple[FindingKind, ...] = get_args(FindingKind)
+WriterName = Literal["rules", "llm"]
+
+
+@dataclass(frozen=True)
+class Texts:
+    """A short and a long text of one picture."""
+
+    short: str
+    long: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong with a text.
+
+    Attributes:
+        kind: which check it failed.
+        where: "short" or "long".
+        what: the words in question.
+        why: one sentence for whoever writes it anew.
+    """
+
+    kind: FindingKind
+    where: Literal["short", "long"]
+    what: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Written:
+    """The accepted texts of one variant of a record, and how they came about.
+
+    Attributes:
+        key: the record's.
+        variant: its number, from 0.
+        texts: what was accepted.
+        writer: who wrote it.
+        model: the language model, or "".
+        prompt: name and version of the prompt, or "".
+        asked: requests that were answered for it.
+        rejected: what the gate found wrong with earlier tries, in order.
+        fell_back: why the rules wrote it though a language model was asked for, or "".
+    """
+
+    key: str
+    variant: int
+    texts: Texts
+    writer: WriterName
+    model: str = ""
+    prompt: str = ""
+    asked: int = 0
+    rejected: tuple[Finding, ...] = ()
+    fell_back: str = ""
