@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
 from typing import Literal
 
@@ -46,13 +47,15 @@ _BOILERPLATE = re.compile(
     r"based on the (?:provided |given |listed )?(?:facts|information|data|list)|according to the facts|"
     r"the (?:provided|given|supplied) (?:facts|information|data)|overall, (?:this|the) (?:image|picture|scene|photo\w*) "
     r"(?:provides?|offers?|gives?|captures?|conveys?|evokes?|paints?|tells?|showcases?|reflects?)|"
-    r"(?:bustling|thriving|vibrant) (?:community|life|economy|hub)|it is (?:possible|likely|clear) that|lifestyle|"
+    r"(?:bustling|thriving|vibrant) (?:community|life|economy|hub)|it is (?:possible|likely|clear) that|lifestyle|invites? the viewer|"
+    r"captivating|timeless|resilience|mesmeri[sz]ing|stunning|"
     r"sense of (?:community|calm|peace|tranquil\w*|seren\w*|vitality|place|history)|harmonious|breathtaking|"
     r"a story of|stands as a\b|tapestry)|[*#`]{2,}|^\s*[-*#>] |\{|\}|\[|\]|<\w|https?:",
     re.IGNORECASE | re.MULTILINE,
 )
 # Words that name a thing and something else as well: taken as a thing only where the facts know it.
 _WEAK = frozenset({"square", "canopy", "crossing", "crossings", "slide", "goal", "net", "sail", "deck", "peak", "ridge"})
+_WEAK |= {"industrial", "urban", "residential", "commercial", "neighbourhood", "neighborhood"}
 _SENTENCE = re.compile(r"[^.!?]+[.!?]?")
 _WORD = re.compile(r"[a-z0-9']+")
 
@@ -134,6 +137,8 @@ def _checked(mention: Mention, where: Where, known: Known, others: tuple[Mention
     elif mention.amount != "none":
         for ways in mention.places:
             if why := _wrong_place(mention, ways, known):
+                if mention.either and not _wrong_place(replace(mention, kinds=mention.either), ways, known):
+                    continue
                 yield finding("wrong place", why)
                 break
         if any(_out_of_reach(known.things(mention.kinds), ways) for ways in mention.reaches):
@@ -205,6 +210,8 @@ def _adds_up(mention: Mention, others: tuple[Mention, ...], total: int) -> bool:
     """Whether the text tells the same things apart: "two large ships and a small one"."""
     same = [m for m in others if m.kinds & mention.kinds and m.amount in ("exact", "one", "part") and not m.definite]
     parts = [m.count for m in same if 0 < m.count < total]
+    if mention.count == 1 and any(m.count == total for m in same):
+        return True
     if mention.count >= total or sum(parts) > total:
         return False
     return mention.definite or sum(parts) == total or any(m.count == total for m in same)
@@ -238,7 +245,7 @@ def _wrong_place(mention: Mention, ways: str, known: Known) -> str:
         inside = sum(1 for t in things if _reaches(t, region))
         least = len(things) if mention.amount == "exact" and mention.count == len(things) else mention.count
         if mention.amount in ("open", "plural", "about", "least"):
-            least = max(1, round(0.34 * len(things)))
+            least = max(1, round((0.5 if len(things) <= 6 else 0.34) * len(things)))
         if mention.amount == "part" and inside < mention.count:
             inside = 0
         if inside >= max(1, min(least, len(things)) * 0.75):
@@ -267,7 +274,9 @@ def _reaches(thing: Thing, region: Region) -> bool:
 
 def _out_of_reach(things: list[Thing], ways: str) -> bool:
     """Whether none of the things comes near a region."""
-    region = Region.of(ways).shrunk(0.12)
+    region = Region.of(ways.replace("K", ""))
+    if len(ways) > 1:
+        region = region.shrunk(0.12)
 
     def near(thing: Thing) -> bool:
         left, top, right, bottom = thing.box

@@ -107,15 +107,16 @@ class Lexicon:
     def with_kinds(self, names: Iterable[str]) -> Lexicon:
         """The same with the classes of some sources; those that it knows already change nothing.
 
-        A name of several words is also called by its last one ("quay crane" is a "crane").
+        A name of several words is also called by the names in it ("quay crane" is a "crane").
         """
         new: dict[str, Entry] = {}
         for name in names:
             if self.kind_of(name) in self.entries or not as_words(name):
                 continue
-            head = name.rsplit(" ", 1)[-1]
-            wider = (self.kind_of(head),) if head != name else ()
-            new[name] = Entry(wider=wider)
+            words = as_words(name)
+            parts = {" ".join(words[a:b]) for a in range(len(words)) for b in range(a + 1, len(words) + 1)}
+            inside = {self.kind_of(part) for part in parts - {name}}
+            new[name] = Entry(wider=tuple(sorted({words[-1], *(inside & self.entries.keys())} - {name})))
         return Lexicon(self.entries | new) if new else self
 
 

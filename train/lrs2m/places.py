@@ -12,6 +12,29 @@ from lrsclip.atlas.claims import CELLS, HALVES
 from train.lrs2m.known import middle_of
 from train.lrs2m.record import Share, Thing
 
+PLACES: dict[str, tuple[str, str]] = {
+    "nw": ("in the north-west", "in the upper left corner"),
+    "n": ("in the north", "at the top"),
+    "ne": ("in the north-east", "in the upper right corner"),
+    "w": ("in the west", "on the left"),
+    "c": ("in the middle", "in the centre"),
+    "e": ("in the east", "on the right"),
+    "sw": ("in the south-west", "in the lower left corner"),
+    "s": ("in the south", "at the bottom"),
+    "se": ("in the south-east", "in the lower right corner"),
+    "N": ("in the northern half", "in the upper half"),
+    "S": ("in the southern half", "in the lower half"),
+    "W": ("in the western half", "in the left half"),
+    "E": ("in the eastern half", "in the right half"),
+}
+"""Cell or half to words: by the compass, by the page."""
+SIDES = {
+    "north": ("north of", "north of"),
+    "south": ("south of", "south of"),
+    "west": ("west of", "to the left of"),
+    "east": ("east of", "to the right of"),
+}
+"""Side to words, likewise; "above" would be said of height."""
 Arrangement = Literal["row", "cluster", "scattered", ""]
 _HALF = 0.47  # how near to the middle line a thing may stand and still be in one half for sure
 _ROW_OFF, _ROW_LONG = 0.035, 0.25  # root mean square distance from the line; its length; shares of the picture

@@ -93,6 +93,14 @@ _BEHIND_ELLIPSIS = frozenset(
 )
 _FEW = frozenset({"only", "just", "exactly", "merely"})
 # Before a place these say how far something reaches, not where it is.
+_BEHIND_COLOUR = frozenset(". , ; : ! ? and or in on with while but tone tones hue hues colour color appearance".split())
+_FAINT = frozenset(
+    "rare rarely scarce sparse hardly less fewer thinner thin thins thinly vanish vanishes fades disappears barely".split()
+)
+_AXES = frozenset("axis axes orientation oriented pointing points point direction heading aligned body nose".split())
+_EDGES = frozenset({"corner", "edge", "edges", "border", "margin", "boundary"})
+_LOCAL = frozenset("margins corners corner elsewhere side third half quarter row column".split())
+_UNDER = frozenset("in on beneath below above beside under near next around between".split())
 _BEGINS = frozenset({"start", "starts", "starting", "begin", "begins", "beginning", "end", "ends", "ending"})
 _REACH = frozenset({"from", "past", "beyond", "between", "until", "through"})
 
@@ -108,9 +116,10 @@ class Mention:
         amount, count: what is said of how many: "exact" (two), "about", "least" (several, more than two), "part" (one
             of the), "one" (a), "plural" (planes), "none" (no planes), "open" (nothing is said).
         colours: said of it, as families ("silver" is "grey").
-        places: regions of the picture that it is said to lie in, each as letters of N, S, W, E, C (middle), K (corner).
+        places: regions of the picture that it is said to lie in, each as letters of N, S, W, E, C (middle), K (corner or edge).
         reaches: regions that it is said to begin or end in.
         definite: whether "the" or "these" stands before the number, so that they were told of before.
+        either: what else its places may be said of.
         percent: share of the picture that it is said to take.
         pronoun: whether it is an "it" or "they".
         sides: (letters, kinds of another thing): it lies on that side of it.
@@ -125,6 +134,7 @@ class Mention:
     places: list[str] = field(default_factory=list)
     reaches: list[str] = field(default_factory=list)
     definite: bool = False
+    either: frozenset[str] = frozenset()
     percent: int | None = None
     pronoun: bool = False
     sides: list[tuple[str, frozenset[str]]] = field(default_factory=list)
@@ -174,6 +184,9 @@ class _Reader:
         self.loose: list[str] = []
         self.sentence = 0
         self.last_end = -1  # where the last mention ended
+        self.parts = False  # whether the sentence speaks of parts of the picture without saying which
+        self.ends_here = False  # whether nothing that the last colour could belong to follows it
+        self.faint_at = -99  # where the text said that there is little of something
         self.from_at = -99  # where the last "from" of a stretch stood
         self.subject: Mention | None = None  # what the sentence before spoke of first
         self._clear()
@@ -208,21 +221,29 @@ class _Reader:
         if word == ",":
             self.breaks.append(at)
             self._leave_colours()
+            none = self.none and self._word(at + 1) in self.phrases  # "no buildings, roads or water"
             self._clear()
+            self.none = none
             return 1
+        if (taken := self._mention(at)) or (taken := self._place(at)) or (taken := self._number(at)):
+            return taken
         if word in _EMPTY or word == "none":
             for place in self.places:
                 place.empty |= place.at > max(self.breaks, default=-1)
-        if (taken := self._mention(at)) or (taken := self._place(at)) or (taken := self._number(at)):
-            return taken
         if word in _COLOURS:
             if self._word(at + 1) != "of":
                 self._colour(at)
-        elif word in ("absent", "missing") and self.spots and self._word(at - 1) in ("is", "are"):
+        elif word in ("absent", "missing") and self.spots and {"is", "are"} & {self._word(at - 1), self._word(at - 2)}:
             self.spots[-1][1].amount = "none"
         elif word in _NONE:
-            self.none = True
+            self.none = not (self.none or self._word(at + 1) in NUMBERS)  # "none is without"; "no two of them"
             self.definite = self._word(at + 1) in _MORE
+        elif word in ("ones",) and self.amount == "exact" and self.count > 1:
+            self._stand_in(at, "exact", self.count)
+        elif word in _LOCAL:
+            self.parts = True
+        elif word in _FAINT:
+            self.faint_at = at
         elif word in _BEGINS and at and self._word(at + 1) in ("in", "at", "near") or word == "from":
             self.from_at = at
         elif word in ("it", "they") and not self.spots and self.subject:
@@ -247,9 +268,9 @@ class _Reader:
 
     def _leave_colours(self) -> None:
         """Colours that nothing follows belong to what stands before them: "a pool with a blue tone"."""
-        if self.colours and self.spots:
+        if self.colours and self.spots and self.ends_here:
             self.spots[-1][1].colours |= self.colours
-            self.colours = set()
+        self.colours = set()
 
     def _forget(self, at: int, word: str) -> None:
         """A word behind which an earlier number or colour does not hold any more."""
@@ -268,16 +289,22 @@ class _Reader:
     def _colour(self, at: int) -> None:
         family = _COLOURS[self.words[at]]
         before = self._word(at - 1) if self._word(at - 1) not in ("mostly", "mainly", "painted", "all") else self._word(at - 2)
-        if before in ("is", "are", "appear", "appears", "coloured", "colored") and self.spots:
+        after = self._word(at + 1)
+        if after in ("one", "ones") or before == "of":
+            return
+        there = self._word(at - 2) == "there"
+        if before in ("is", "are", "appear", "appears", "coloured", "colored") and self.spots and not there:
             self.spots[-1][1].colours |= {family}
         else:
             self.colours.add(family)
+            self.since = min(self.since, 3)
+            self.ends_here = not after or after in _BEHIND_COLOUR
 
     def _odd(self, at: int) -> None:
         """A counted plural that is no part of a picture and no word of the table."""
         word, after = self.words[at], self._word(at + 1)
         ends = not after or after in _STOPS or after in ".,;:" or after in _TURNS
-        if self.since <= 2 and ends and len(word) > 4 and word.endswith("s") and not word.endswith(("ss", "us", "ous")):
+        if self.since <= 1 and ends and len(word) > 4 and word.endswith("s") and not word.endswith(("ss", "us", "ous")):
             if word not in _UNODD and word not in _PARTS and word not in _GROUPS:
                 self.odd.append(word)
             self.amount, self.count = "open", 0
@@ -299,7 +326,13 @@ class _Reader:
                 previous.amount, previous.count = "open", 0
         mention = Mention(phrase.kinds, " ".join(self.words[at : at + size]), self.sentence)
         mention.amount, mention.count = self._amount_of(at, phrase)
-        mention.definite = self.definite
+        after = self.words[at + size : at + size + 4]
+        if mention.amount == "none":  # "no cars above it": that says nothing of elsewhere
+            mention.definite = self.definite or bool({"it", "them"} & set(after) and set(after) & _UNDER)
+        else:
+            mention.definite = self.definite
+        if after[:1] == ["per"] or after[:1] == ["each"]:
+            mention.amount, mention.count = "plural", 0
         mention.colours = frozenset(self.colours)
         self.mentions.append(mention)
         self.spots.append((at, mention))
@@ -372,14 +405,20 @@ class _Reader:
         total = (after == "in" and then in ("total", "all")) or after == "altogether"
         if not (them or total or after in _BEHIND_ELLIPSIS) or not self.mentions:
             return
-        several = [m for m in self.mentions if m.amount in ("exact", "about", "least", "plural")]
-        last = (several or self.mentions)[-1]
         only = total or self._word(at - 1) in _FEW
-        mention = Mention(last.kinds, last.words, self.sentence, "exact" if only else "part", value)
+        mention = self._stand_in(at, "exact" if only else "part", value)
         mention.definite = self._word(at - 1) in ("the", "these", "other", "remaining")
-        self.mentions.append(mention)
-        self.spots.append((at, mention))
+
+    def _stand_in(self, at: int, amount: Amount, count: int) -> Mention:
+        """A number for several things that were named last."""
+        several = [m for m in self.mentions if m.amount in ("exact", "about", "least", "plural")]
+        last = (several or self.mentions or [Mention(frozenset(), "", self.sentence)])[-1]
+        mention = Mention(last.kinds, last.words, self.sentence, amount, count)
+        if last.kinds:
+            self.mentions.append(mention)
+            self.spots.append((at, mention))
         self.amount, self.count = "open", 0
+        return mention
 
     def _counted_noun(self, at: int) -> int:
         word = self.words[at]
@@ -427,6 +466,8 @@ class _Reader:
             amount = "part"
         if self._word(at + size) in ("or", "to") and self._value(at + size + 1)[1]:
             amount = "about"
+        if value == 1 and {"another", "other"} & set(self.words[at + 1 : at + 9]):
+            amount = "part"
         if before in ("than", "each", "every", "per") or "each" in self.words[max(0, at - 4) : at]:
             amount, value = "open", 0
         self.amount, self.count, self.since = amount, value, 0
@@ -444,11 +485,13 @@ class _Reader:
                 return end + 2 - at  # "from north to south": a heading
         if any(_OPPOSITE.get(a) == b for a, b in zip(ways, ways[1:], strict=False)):
             return end - at
+        if self._word(at - 1) == "whose":
+            return end - at
         single = end == at + 1
         if self._word(end) == "hand":
             end += 1
         part = self._word(end) in _PARTS
-        if self._word(end) == "corner":
+        if self._word(end) in _EDGES:
             ways += "K"
         end += part
         if single and not part and not self._stands_alone(at):
@@ -460,7 +503,10 @@ class _Reader:
                 return end - at  # "the left side of the road" is not a place in the picture
         elif self._word(end) in ("from", "beside"):
             of = self._word(end) == "from"
-        self.places.append(_Place(at, "".join(dict.fromkeys(ways)), self._opens(at), of, self._reaches(at)))
+        place = _Place(at, "".join(dict.fromkeys(ways)), self._opens(at), of, self._reaches(at))
+        place.empty = at - self.faint_at <= 4
+        if not place.reach or (self._word(at - 1) == "the" and _AXES.isdisjoint(self.words[max(0, at - 9) : at])):
+            self.places.append(place)
         return end - at
 
     def _reaches(self, at: int) -> bool:
@@ -511,9 +557,11 @@ class _Reader:
             if mention.amount == "none" and self.places:
                 mention.places = [self.places[0].ways]
                 mention.definite |= self.places[0].of
+            elif mention.amount == "none" and self.parts:
+                mention.definite = True
         if self.spots:
             self.subject = self.spots[0][1]
-        self.spots, self.places, self.breaks, self.last_end = [], [], [], -1
+        self.spots, self.places, self.breaks, self.last_end, self.parts = [], [], [], -1, False
         self._clear()
 
     def _settle(self, place: _Place, limit: int) -> None:
@@ -533,7 +581,10 @@ class _Reader:
         behind = [(at, m) for at, m in behind if at < limit]
         since = max((b for b in self.breaks if b < place.at), default=-1)
         own = [m for at, m in before if at > since]
-        if own and not (place.opens and behind and (own[-1].places or self._joined(place.at))):
+        if len(own) > 1 and self._word(before[-1][0] - 2) == "with" and not own[-1].places:
+            own[-1].places.append(place.ways)  # "a river with some boats follows the left side": it may be either
+            own[-1].either = own[-2].kinds
+        elif own and not (place.opens and behind and (own[-1].places or self._joined(place.at))):
             own[-1].places.append(place.ways)
         elif behind and place.opens:
             behind[0][1].places.append(place.ways)
@@ -557,6 +608,7 @@ _UNODD = frozenset(
     "features elements objects items others thirds halves quarters fifths sixths tenths cells degrees units examples instances categories "
     "classes things facilities structures units arms branches lanes layers dimensions points pixels tiles images "
     "quadrants portions segments fields plots parcels surfaces grounds sports members sorts groupings rings tiers "
+    "borders strokes works neighbours neighbors gives towards hands margins rims faces contours outlines uses purposes steps "
     "lengths rectangles circles squares ovals triangles shapes edges ends wings forms marks".split()
 )
 

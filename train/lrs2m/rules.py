@@ -10,9 +10,9 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
-from lrsclip.atlas.words import PLACES, SIDES
 from lrsclip.errors import LRSCLIPError
 from train.lrs2m.gate import LONG_TOKENS, SHORT_TOKENS, Gate, tokens_of
+from train.lrs2m.places import PLACES, SIDES
 from train.lrs2m.record import SourceRecord
 from train.lrs2m.statements import Statement, statements
 from train.lrs2m.texts import Texts
@@ -177,7 +177,7 @@ def _things(s: Statement) -> str:
 
 
 def _where(place: str, compass: bool) -> str:
-    north, page, _ = PLACES[place]
+    north, page = PLACES[place]
     return north if compass else page
 
 
@@ -207,7 +207,7 @@ def _say(s: Statement, compass: bool, draw: random.Random) -> str:
         case "heading":
             text = pick(_HEADINGS[s.detail]).format(kind=s.kind)
         case "side":
-            side = SIDES[s.detail][0 if compass or s.detail in ("north", "south") else 1]
+            side = SIDES[s.detail][0 if compass else 1]
             text = f"the {s.kind} lies {side} the {s.other}"
         case "share":
             text = _share(s, compass, pick)

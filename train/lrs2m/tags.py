@@ -4,9 +4,9 @@ from __future__ import annotations
 
 # Keys whose value names a thing; of all others (names, addresses, dates) nothing can be seen.
 _KEYS = frozenset(
-    "aeroway amenity barrier building crop emergency harbour highway historic industrial landcover landuse leisure "
+    "aeroway amenity barrier building crop emergency golf harbour highway historic industrial landcover landuse leisure "
     "man_made military natural place power public_transport railway shop sport surface tourism water waterway "
-    "wetland".split()
+    "wetland generator:source plant:source".split()
 )
 _WORDS: dict[tuple[str, str], str] = {
     ("aeroway", "aerodrome"): "airport",
@@ -18,6 +18,9 @@ _WORDS: dict[tuple[str, str], str] = {
     ("amenity", "place_of_worship"): "church",
     ("building", "residential"): "house",
     ("building", "detached"): "house",
+    ("golf", "green"): "putting green",
+    ("golf", "tee"): "",
+    ("golf", "hole"): "",
     ("building", "apartments"): "apartment block",
     ("building", "commercial"): "commercial building",
     ("building", "retail"): "commercial building",
@@ -53,6 +56,10 @@ _WORDS: dict[tuple[str, str], str] = {
     ("natural", "bare_rock"): "rock",
     ("natural", "tree_row"): "row of trees",
     ("natural", "peak"): "mountain",
+    ("generator:source", "solar"): "solar panels",
+    ("generator:source", "wind"): "wind turbine",
+    ("plant:source", "solar"): "solar power plant",
+    ("plant:source", "wind"): "wind farm",
     ("power", "generator"): "power generator",
     ("power", "plant"): "power plant",
     ("power", "line"): "power line",
@@ -69,6 +76,11 @@ _WORDS: dict[tuple[str, str], str] = {
     ("waterway", "riverbank"): "river",
     ("water", "lake"): "lake",
 }
+# Values of "building" that are names of their own; all others say what kind of building it is.
+_BUILDINGS = frozenset(
+    "house bungalow cabin hut garage garages shed barn stable greenhouse warehouse hangar church chapel cathedral mosque "
+    "temple synagogue school kindergarten university college hospital hotel office stadium silo factory castle".split()
+)
 _NOT_SEEN = frozenset({"no", "none", "unknown", "fixme", "other"})
 
 
@@ -79,9 +91,13 @@ def tag_words(key: str, value: str) -> str:
         return ""
     if value in ("yes", "true", "1"):
         return "" if key in ("surface", "place", "sport", "shop") else key.replace("_", " ")
-    if known := _WORDS.get((key, value)):
+    if (known := _WORDS.get((key, value))) is not None:
         return known
+    if ":" in key:
+        return ""
     words = value.split(";")[0].replace("_", " ")
     if not all(part.isalpha() for part in words.split()) or len(words) > 40:
         return ""
-    return f"{words} ground" if key == "surface" else f"{words} shop" if key == "shop" else words
+    if key == "building" and words not in _BUILDINGS:
+        return f"{words} building"
+    return f"{words} surface" if key == "surface" else f"{words} shop" if key == "shop" else words
