@@ -71,9 +71,9 @@ class BatchMaker:
         self.records, self.prepared, self.settings = records, prepared, settings
         self.world = world or World()
         self.rows = Rows(prepared, row_of, self.world.device, settings.hold_on_device)
-        self._captioned = np.array([i for i, r in enumerate(records) if r.captions], dtype=np.int64)
+        self._captioned = np.array([i for i, r in enumerate(records) if r.described], dtype=np.int64)
         self._exact = np.array([r.exact for r in records], dtype=np.bool_)
-        self._plain = np.array([i for i, r in enumerate(records) if not r.captions], dtype=np.int64)
+        self._plain = np.array([i for i, r in enumerate(records) if not r.described], dtype=np.int64)
 
     @property
     def steps(self) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import io
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -83,22 +84,31 @@ def joined(parts: list[Prepared]) -> Prepared:
     return Prepared(Joined([part.rows for part in parts]), parts[0].is_features)
 
 
-def open_picture(path: Path) -> Image.Image:
+def open_picture(path: Path, span: tuple[int, int] | None = None) -> Image.Image:
     """Read a training picture as RGB.
+
+    Args:
+        path: its file.
+        span: offset and size in bytes, where the file holds others too.
 
     Raises:
         DataError: it cannot be read; the message names the file.
     """
     try:
-        return read_picture(path)
+        if span is None:
+            return read_picture(path)
+        with path.open("rb") as file:
+            file.seek(span[0])
+            content = io.BytesIO(file.read(span[1]))
+        return read_picture(content, name=f"the picture at byte {span[0]} of {path}")
     except PictureError as error:
         raise DataError(str(error)) from error
 
 
-def _opened(path: Path) -> Image.Image:
-    picture = open_picture(path)
+def _opened(record: Record) -> Image.Image:
+    picture = open_picture(record.path, record.span)
     if max(picture.size) > MAX_ASPECT * min(picture.size):
-        raise DataError(f"{path} is a strip of {picture.width} x {picture.height} px; take it out, or cut it up")
+        raise DataError(f"{record.key} is a strip of {picture.width} x {picture.height} px; take it out, or cut it up")
     return picture
 
 
@@ -161,7 +171,7 @@ def _filled(
     run: Callable[[list[Image.Image]], Array],
 ) -> Array:
     """The memory map of one kind, built as far as it is not there yet."""
-    sizes = "\n".join(f"{r.key} {r.path.stat().st_size}" for r in records)
+    sizes = "\n".join(f"{r.key} {r.size_bytes}" for r in records)
     files = hashlib.sha256(os.fsencode(sizes)).hexdigest()
     cache.mkdir(parents=True, exist_ok=True)
     final = cache / f"{kind}-{files[:12]}.npy"
@@ -212,7 +222,7 @@ def _decoded(records: list[Record], done: int) -> Iterator[tuple[int, list[Image
     starts = range(done, len(records), BATCH)
 
     def read(start: int) -> list[Image.Image]:
-        return [_opened(r.path) for r in records[start : start + BATCH]]
+        return [_opened(r) for r in records[start : start + BATCH]]
 
     with ThreadPoolExecutor(1) as pool:
         ahead = pool.submit(read, done) if starts else None

@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from lrsclip.errors import DataError
+from train.lrs2m.reader import read_lrs2m
+from train.lrs2m.run import FINISHED
 from train.readers import Record, add_captions, class_words, folder_words, read_class_folders, read_karpathy
 
 log = logging.getLogger(__name__)
@@ -36,7 +38,7 @@ def read_corpus(data: Path) -> list[Record]:
 
     RSITMD's captions join the RSICD picture that they describe, and so its split. RESISC45 pictures that NWPU-Captions
     describes are read once, with their captions; its validation split is trained on, since nothing is measured on it.
-    RSSCN7 and CHOICE are never read here: they stay unseen.
+    RSSCN7 and CHOICE are never read here: they stay unseen. A folder that the data engine made is read as it is.
 
     Raises:
         DataError: the folder is missing or holds none of the sets.
@@ -45,6 +47,8 @@ def read_corpus(data: Path) -> list[Record]:
         raise DataError(
             f"{data} is not a folder; pass --data with the folder that holds RSICD/, UCMerced_LandUse/, ..."
         )
+    if (data / FINISHED).is_file():
+        return read_lrs2m(data)
     records: list[Record] = []
     if (data / "RSICD").is_dir():
         rsicd = read_rsicd(data)

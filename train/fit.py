@@ -124,25 +124,40 @@ def _begin_text(model: DualEncoder, path: Path) -> None:
     load_tensors(model.text, own | read_tensors(path), origin=str(path))
 
 
-def build_corpus(data: Path, settings: Settings, model: DualEncoder, cache: Path) -> Corpus:
+def build_corpus(
+    data: Path, settings: Settings, model: DualEncoder, cache: Path, val_data: Path | None = None
+) -> Corpus:
     """Read the records that training and validation need, and prepare their pictures.
 
     All sources are prepared, whichever of them the settings train on, so that all runs share one cache.
 
+    Args:
+        data: what to learn from.
+        settings: which sources.
+        model: prepares the pictures.
+        cache: keeps them.
+        val_data: the folder of the RSICD to validate on; `data` if not given.
+
     Raises:
         DataError: the settings name a source that is not there.
     """
-    records = [r for r in read_corpus(data) if r.split == "train" or (r.split, r.source) == ("val", VALIDATION_SOURCE)]
-    # with RSICD's own captions only, so that validation follows the protocol that the test split is measured by
-    val = [r for r in read_rsicd(data) if r.split == "val" and r.captions] if (data / "RSICD").is_dir() else []
+    measured = ("val", VALIDATION_SOURCE)
+    records = [r for r in read_corpus(data) if r.split == "train" or (r.split, r.source) == measured]
+    if ((val_data or data) / "RSICD").is_dir():
+        # with RSICD's own captions only, so that validation follows the protocol that the test split is measured by
+        val = [r for r in read_rsicd(val_data or data) if r.split == "val" and r.captions]
+    else:  # a set that the data engine made
+        val = [r for r in records if r.split == "val" and r.captions]
+    if val_data:
+        records = [*(r for r in records if r.split == "train"), *val]
     atlas = read_atlas(settings.atlas_seeds, settings.atlas_tiles)
     wanted, there = settings.sources, {r.source for r in records if r.split == "train"}
     if wanted is not None and (missing := sorted(set(wanted) - there)):
         known = ", ".join(sorted(there))
         raise DataError(f"{data} has no training pictures of source {missing[0]!r}; there are: {known}")
+    train = [r for r in records if r.split == "train" and (wanted is None or r.source in wanted)]
     return Corpus(
-        train=[r for r in records if r.split == "train" and sentences_of(r) and (wanted is None or r.source in wanted)]
-        + atlas,
+        train=[r for r in train if r.texts or sentences_of(r)] + atlas,
         val=val,
         # The worlds are kept in a file of their own, so that other worlds leave the pictures' one as it is.
         prepared=joined([prepare(part, model, cache, settings) for part in (records, atlas) if part]),
@@ -155,7 +170,8 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(prog="python -m train.fit", description="Train an LRSCLIP; stops and resumes at will.")
     p.add_argument("--config", default="tiny", help="settings: a name in train/configs/ or a JSON file")
     p.add_argument("--recipe", help="a name in train/configs/recipes/ (default: that of the settings)")
-    p.add_argument("--data", type=Path, required=True, help="folder with RSICD/, UCMerced_LandUse/, ...")
+    p.add_argument("--data", type=Path, required=True, help="folder with RSICD/, UCMerced_LandUse/, ..., or one that python -m train.lrs2m made")
+    p.add_argument("--val-data", type=Path, help="folder with the RSICD/ to validate on (default: DATA)")
     p.add_argument("--out", type=Path, required=True, help="folder of the run")
     p.add_argument("--init", type=Path, help="trunk weights (default: DATA/../init/*.safetensors if there)")
     p.add_argument("--text", type=Path, help="text tower to begin with, made by python -m train.begin")
@@ -207,7 +223,7 @@ def fit(args: argparse.Namespace, world: World) -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     # all processes ask for the prepared pictures; one of them makes what is missing, and the others wait for its lock
     with memory_named(settings, world):
-        corpus = build_corpus(args.data, settings, model, args.cache or args.out.parent / "cache")
+        corpus = build_corpus(args.data, settings, model, args.cache or args.out.parent / "cache", args.val_data)
     trainer = Trainer(settings, corpus, model, args.out, world)
     trainer.save_every_s = args.save_every
     origins = (trunk, args.text, *([args.start / STATE, args.start / WEIGHTS] if args.start else []))

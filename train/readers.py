@@ -33,6 +33,9 @@ class Record:
         exact: the captions count things and name their places, so no crop of the picture is described by them; the
             first is a caption, the others are the sentences of one description.
         false: (number of a caption, the same sentence with one false claim).
+        texts: (short, long) pairs that were written for the picture; training shows these and not the captions.
+        span: offset and size in bytes of the picture in its file, which holds others too; None for a file of its own.
+        name: within the source, where the file's name does not tell it.
     """
 
     source: str
@@ -42,11 +45,24 @@ class Record:
     label: str | None = None
     exact: bool = False
     false: tuple[tuple[int, str], ...] = ()
+    texts: tuple[tuple[str, str], ...] = ()
+    span: tuple[int, int] | None = None
+    name: str = ""
 
     @property
     def key(self) -> str:
         """Name that is unique among all records: source and file."""
-        return f"{self.source}/{self.path.parent.name}/{self.path.name}"
+        return f"{self.source}/{self.name or f'{self.path.parent.name}/{self.path.name}'}"
+
+    @property
+    def described(self) -> bool:
+        """Whether there is more than a label."""
+        return bool(self.captions or self.texts)
+
+    @property
+    def size_bytes(self) -> int:
+        """Of the encoded picture."""
+        return self.span[1] if self.span else self.path.stat().st_size
 
 
 def read_karpathy(annotations: Path, pictures: Path, source: str) -> list[Record]:

@@ -39,6 +39,7 @@ _TEMPLATES = (
     "A remote sensing image that shows {}",
 )
 _LONG_TEMPLATE_SENTENCES = 3
+_SENTENCE_ENDS = re.compile(r"(?<=[.!?])\s+")
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,8 @@ def compose(
         class_sentence: chance that a picture with captions and a label gets a sentence that names its class as well.
         short_text: see `Recipe`.
     """
+    if record.texts:
+        return _compose_written(record, random, word_drop, short_text)
     sentences = sentences_of(record)
     if record.captions and record.label and random.random() < class_sentence:
         sentences.append(class_sentences(record.label)[int(random.integers(len(_TEMPLATES)))])
@@ -115,6 +118,20 @@ def compose(
         short = sentences[int(random.integers(len(sentences)))]
     long = " ".join(sentences[i] for i in order)
     return TextPair(_thin(short, random, word_drop), _thin(long, random, word_drop))
+
+
+def _compose_written(
+    record: Record, random: np.random.Generator, word_drop: float, short_text: ShortText
+) -> TextPair:
+    """One of the pairs that were written for a picture; where it names directions, for the picture as turned."""
+    short, long = record.texts[int(random.integers(len(record.texts)))]
+    if short_text == "subset":
+        short = _subset_behind_first(_SENTENCE_ENDS.split(long), random)
+    pair, turn = TextPair(short, long), None
+    if pair.names_direction:
+        turn = int(random.choice(list(MIRRORS)))
+        short, long = (mirrored(text, *MIRRORS[turn]) for text in (short, long))
+    return TextPair(_thin(short, random, word_drop), _thin(long, random, word_drop), turn=turn)
 
 
 def compose_exact(record: Record, random: np.random.Generator, most: int, word_drop: float = 0.0) -> TextPair:
@@ -186,6 +203,7 @@ def vocabulary(records: list[Record]) -> Counter[str]:
         for text in (
             *sentences_of(record),
             *(text for _, text in record.false),
+            *(text for pair in record.texts for text in pair),
             record.label if record.captions and record.label else "",
         ):
             counts.update(words(text))

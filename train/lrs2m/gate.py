@@ -164,7 +164,7 @@ def _wrong_count(mention: Mention, known: Known, others: tuple[Mention, ...]) ->
         return _wrong_said(mention, known)
     total, exact = len(things), known.facts.things_complete
     said = {m.count for m in known.mentions(mention.kinds) if m.amount in ("exact", "about")}
-    fits = {total, *said, *_parts(things, mention)}
+    fits = {total, len(known.own_things(mention.kinds)), *said, *_parts(things, mention)}
     many = f"The facts list {counted(total, things[0].kind)}."
     if amount == "exact" and count not in fits and (exact or count < total) and not _adds_up(mention, others, total):
         return many
@@ -241,23 +241,29 @@ def _wrong_said(mention: Mention, known: Known) -> str:
 
 def _wrong_place(mention: Mention, ways: str, known: Known) -> str:
     region, things, shares = Region.of(ways), known.things(mention.kinds), known.shares(mention.kinds)
-    if things:
-        inside = sum(1 for t in things if _reaches(t, region))
-        least = len(things) if mention.amount == "exact" and mention.count == len(things) else mention.count
-        if mention.amount in ("open", "plural", "about", "least"):
-            least = max(1, round((0.5 if len(things) <= 6 else 0.34) * len(things)))
-        if mention.amount == "part" and inside < mention.count:
-            inside = 0
-        if inside >= max(1, min(least, len(things)) * 0.75):
-            return ""
+    if any(_enough_inside(some, region, mention) for some in (things, known.own_things(mention.kinds))):
+        return ""
     if any(_covers(share, region) for share in shares):
         return ""
     own = [m for m in known.mentions(mention.kinds) if m.places]
-    if any(sum(x * y for x, y in zip(Region.of(a).weights, region.weights, strict=True)) for m in own for a in m.places):
+    if any(region.meets(Region.of(a)) for m in own for a in m.places):
         return ""
     placed = things or [s for s in shares if s.cells] or own
     reason = "they are elsewhere" if placed else "the facts do not say where"
     return f"{mention.words!r} is not known to lie there: {reason}."
+
+
+def _enough_inside(things: list[Thing], region: Region, mention: Mention) -> bool:
+    """Whether so many of the things lie in a region as a mention says, or most where it does not say."""
+    if not things:
+        return False
+    inside = sum(1 for t in things if _reaches(t, region))
+    if mention.amount == "part":
+        return inside >= max(1, mention.count)
+    least = mention.count
+    if mention.amount in ("open", "plural", "about", "least"):
+        least = max(1, round((0.5 if len(things) <= 6 else 0.34) * len(things)))
+    return inside >= max(1, min(least, len(things)) * 0.75)
 
 
 def _reaches(thing: Thing, region: Region) -> bool:

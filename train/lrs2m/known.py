@@ -50,6 +50,11 @@ class Region:
             top, bottom = (low, 1.0) if "S" in ways else (0.0, high)
         return cls(left, top, right, bottom)
 
+    def meets(self, other: Region) -> bool:
+        """Whether two parts are more or less the same, or one lies in the other."""
+        shared = sum(a * b for a, b in zip(self.weights, other.weights, strict=True))
+        return shared >= 0.5 * min(sum(self.weights), sum(other.weights))
+
     def shrunk(self, by: float) -> Region:
         """The same without a margin on the sides that are not the picture's own."""
         return Region(
@@ -124,6 +129,10 @@ class Known:
     def things(self, kinds: frozenset[str]) -> list[Thing]:
         """The marked things that one of the names fits."""
         return [t for t in self.facts.things if not self._wider[t.kind].isdisjoint(kinds)]
+
+    def own_things(self, kinds: frozenset[str]) -> list[Thing]:
+        """Those of them that the facts call by that very name: a bus is a large vehicle, but not marked as one."""
+        return [t for t in self.facts.things if self.lexicon.kind_of(t.kind) in kinds]
 
     def shares(self, kinds: frozenset[str]) -> list[Share]:
         """The land covers that one of the names fits."""

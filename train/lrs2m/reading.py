@@ -94,6 +94,7 @@ _BEHIND_ELLIPSIS = frozenset(
 _FEW = frozenset({"only", "just", "exactly", "merely"})
 # Before a place these say how far something reaches, not where it is.
 _BEHIND_COLOUR = frozenset(". , ; : ! ? and or in on with while but tone tones hue hues colour color appearance".split())
+_MOST_OF_ALL = frozenset("largest biggest smallest longest widest tallest shortest".split())
 _FAINT = frozenset(
     "rare rarely scarce sparse hardly less fewer thinner thin thins thinly vanish vanishes fades disappears barely".split()
 )
@@ -240,6 +241,8 @@ class _Reader:
             self.definite = self._word(at + 1) in _MORE
         elif word in ("ones",) and self.amount == "exact" and self.count > 1:
             self._stand_in(at, "exact", self.count)
+        elif word in _MOST_OF_ALL:
+            self.amount, self.count, self.since = "part", 1, 0
         elif word in _LOCAL:
             self.parts = True
         elif word in _FAINT:
@@ -278,7 +281,7 @@ class _Reader:
             return
         if word == "and" and self.colours and self._word(at - 1) in _COLOURS:
             return
-        if word == "the" and self._word(at - 1) == "of" and self.amount == "exact":
+        if word == "the" and self._word(at - 1) == "of" and self.amount in ("exact", "part"):
             self.amount = "part"
             return
         self._leave_colours()
@@ -303,7 +306,7 @@ class _Reader:
     def _odd(self, at: int) -> None:
         """A counted plural that is no part of a picture and no word of the table."""
         word, after = self.words[at], self._word(at + 1)
-        ends = not after or after in _STOPS or after in ".,;:" or after in _TURNS
+        ends = not after or after in _STOPS or after in ("can", "appear", "stay") or after in ".,;:" or after in _TURNS
         if self.since <= 1 and ends and len(word) > 4 and word.endswith("s") and not word.endswith(("ss", "us", "ous")):
             if word not in _UNODD and word not in _PARTS and word not in _GROUPS:
                 self.odd.append(word)
@@ -403,7 +406,8 @@ class _Reader:
         after, then = self._word(end), self._word(end + 1)
         them = after == "of" and then in ("them", "these", "those")
         total = (after == "in" and then in ("total", "all")) or after == "altogether"
-        if not (them or total or after in _BEHIND_ELLIPSIS) or not self.mentions:
+        placed = after in ("is", "are") and then in ("in", "on", "at", "to", "near", "along")
+        if not (them or total or placed or after in _BEHIND_ELLIPSIS) or not self.mentions:
             return
         only = total or self._word(at - 1) in _FEW
         mention = self._stand_in(at, "exact" if only else "part", value)
@@ -553,16 +557,21 @@ class _Reader:
         for number, place in enumerate(self.places):
             limit = self.places[number + 1].at if number + 1 < len(self.places) else len(self.words)
             self._settle(place, limit)
-        for _, mention in self.spots:  # "the left shows neither ship nor pier"
-            if mention.amount == "none" and self.places:
-                mention.places = [self.places[0].ways]
-                mention.definite |= self.places[0].of
+        for at, mention in self.spots:  # "the left shows neither ship nor pier"
+            near = [p for p in self.places if (p.at < at and p.opens) or not self._broken(p.at, at)]
+            if mention.amount == "none" and near:
+                mention.places = [near[0].ways]
+                mention.definite |= near[0].of
             elif mention.amount == "none" and self.parts:
                 mention.definite = True
         if self.spots:
             self.subject = self.spots[0][1]
         self.spots, self.places, self.breaks, self.last_end, self.parts = [], [], [], -1, False
         self._clear()
+
+    def _broken(self, a: int, b: int) -> bool:
+        """Whether a comma stands between two words."""
+        return any(min(a, b) < comma < max(a, b) for comma in self.breaks)
 
     def _settle(self, place: _Place, limit: int) -> None:
         """Find the thing that a place is said of."""

@@ -1,0 +1,66 @@
+"""The engine from end to end: gather, look, judge, write, pack, report.
+
+Each step goes on where an earlier run was stopped; a step that is finished costs nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from lrsclip.errors import DataError
+from lrsclip.files import write_json
+from train.lrs2m.card import write_card
+from train.lrs2m.engines import EngineName, for_every_chunk
+from train.lrs2m.gather import gather, sources_of
+from train.lrs2m.judge import judge
+from train.lrs2m.look import look
+from train.lrs2m.pack import pack
+from train.lrs2m.report import Report, report_of
+from train.lrs2m.run import FINISHED, Run
+from train.lrs2m.write import write_llm, write_rules
+
+log = logging.getLogger(__name__)
+VERSION = 1
+"""Of the layout that `train.lrs2m.reader` reads."""
+
+
+def build(run: Run, engine: EngineName = "local", workers: int = 1) -> Report:
+    """Make the data set, or what is still missing of it.
+
+    Args:
+        run: what and where.
+        engine: who does the work; a language model is asked from this process whatever it is.
+        workers: processes of the local engine.
+
+    Returns:
+        What came of it; it is also in `report.json`, and in words in `README.md`.
+
+    Raises:
+        DataError: no source has a record, or a file of the run is damaged.
+        BudgetSpent, EndpointError: of the language model; running again goes on.
+        OSError: the disk is full, or a path cannot be written; running again goes on.
+    """
+    began = time.perf_counter()
+    gather(run)
+    chunks = run.chunks()
+    if not chunks:
+        raise DataError("no source has a record; see the faults above, and mend the sources")
+    for_every_chunk(look, run, chunks, engine, workers, "looking at pictures")
+    judge(run)
+    held_out = {source.name for source in sources_of(run) if source.held_out}
+    written = [chunk for chunk in chunks if chunk.rsplit("-", 1)[0].split("-", 1)[1] not in held_out]
+    if run.settings.writer == "llm":
+        write_llm(run, written)
+    else:
+        for_every_chunk(write_rules, run, written, engine, workers, "writing texts")
+    for_every_chunk(pack, run, written, engine, workers, "packing")
+    report = report_of(run, chunks, written)
+    write_json(run.out / "report.json", report.as_dict())
+    write_card(run, report, written)
+    write_json(
+        run.out / FINISHED,
+        {"version": VERSION, "shards": [run.shard(c).name for c in written if run.shard(c).is_file()]},
+    )
+    log.info("%d records written in %.0f s", report.written_total, time.perf_counter() - began)
+    return report
