@@ -138,7 +138,8 @@ def main() -> None:
         seconds = time.perf_counter() - began
         print(
             f"whole engine: {report.written_total:,} of {report.read_total:,} records in {seconds:,.0f} s "
-            f"({report.read_total / seconds:,.0f}/s with {args.workers} processes), at most {peak_mb():,.0f} MB a process"
+            f"({report.read_total / seconds:,.0f}/s with {args.workers} processes), "
+            f"at most {peak_mb():,.0f} MB a process"
         )
 
 

@@ -170,7 +170,12 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(prog="python -m train.fit", description="Train an LRSCLIP; stops and resumes at will.")
     p.add_argument("--config", default="tiny", help="settings: a name in train/configs/ or a JSON file")
     p.add_argument("--recipe", help="a name in train/configs/recipes/ (default: that of the settings)")
-    p.add_argument("--data", type=Path, required=True, help="folder with RSICD/, UCMerced_LandUse/, ..., or one that python -m train.lrs2m made")
+    p.add_argument(
+        "--data",
+        type=Path,
+        required=True,
+        help="folder with RSICD/, UCMerced_LandUse/, ..., or one that python -m train.lrs2m made",
+    )
     p.add_argument("--val-data", type=Path, help="folder with the RSICD/ to validate on (default: DATA)")
     p.add_argument("--out", type=Path, required=True, help="folder of the run")
     p.add_argument("--init", type=Path, help="trunk weights (default: DATA/../init/*.safetensors if there)")

@@ -120,9 +120,7 @@ def compose(
     return TextPair(_thin(short, random, word_drop), _thin(long, random, word_drop))
 
 
-def _compose_written(
-    record: Record, random: np.random.Generator, word_drop: float, short_text: ShortText
-) -> TextPair:
+def _compose_written(record: Record, random: np.random.Generator, word_drop: float, short_text: ShortText) -> TextPair:
     """One of the pairs that were written for a picture; where it names directions, for the picture as turned."""
     short, long = record.texts[int(random.integers(len(record.texts)))]
     if short_text == "subset":

@@ -70,8 +70,15 @@ TANKS = Facts(
     ),
     things_complete=True,
 )
-LAND = Facts(shares=(Share("water", 0.3, (0, 0, 0.9, 0, 0, 0.9, 0, 0, 0.9)), Share("forest", 0.6, (0.9, 0.9, 0, 0.9, 0.9, 0, 0.9, 0.9, 0))))
-SAID = Facts(scene="airport", captions=("Four white planes are parked near a terminal.", "There are some cars on the left."))
+LAND = Facts(
+    shares=(
+        Share("water", 0.3, (0, 0, 0.9, 0, 0, 0.9, 0, 0, 0.9)),
+        Share("forest", 0.6, (0.9, 0.9, 0, 0.9, 0.9, 0, 0.9, 0.9, 0)),
+    )
+)
+SAID = Facts(
+    scene="airport", captions=("Four white planes are parked near a terminal.", "There are some cars on the left.")
+)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +127,9 @@ def test_form(text: str, kind: str) -> None:
 
 
 def test_a_finding_tells_the_writer_what_to_mend() -> None:
-    (found,) = Gate()(Texts("Three storage tanks", "Two tanks stand in the upper left corner of the picture."), record(TANKS))
+    (found,) = Gate()(
+        Texts("Three storage tanks", "Two tanks stand in the upper left corner of the picture."), record(TANKS)
+    )
     assert (found.kind, found.where, found.what) == ("wrong count", "short", "storage tanks")
     assert found.why == "The facts list two storage tanks."
 

@@ -56,7 +56,8 @@ CAPTIONS = st.sampled_from(
 )  # fmt: skip
 FACTS = st.builds(
     Facts,
-    scene=st.none() | st.sampled_from(("airport", "dense residential area", "farmland", "storage tanks", "sea or lake")),
+    scene=st.none()
+    | st.sampled_from(("airport", "dense residential area", "farmland", "storage tanks", "sea or lake")),
     captions=st.lists(CAPTIONS, max_size=5).map(tuple),
     things=st.lists(things(), max_size=14).map(tuple),
     things_complete=st.booleans(),
@@ -89,8 +90,10 @@ def test_whatever_the_facts_the_texts_pass_the_gate(facts: Facts, variant: int) 
 
 HARBOUR = Facts(
     scene="harbor",
-    things=tuple(Thing("ship", (0.1 + 0.1 * n, 0.1, 0.16 + 0.1 * n, 0.16)) for n in range(5))
-    + (Thing("crane", (0.7, 0.7, 0.8, 0.9), bearing_deg=3, colour="red"),),
+    things=(
+        *(Thing("ship", (0.1 + 0.1 * n, 0.1, 0.16 + 0.1 * n, 0.16)) for n in range(5)),
+        Thing("crane", (0.7, 0.7, 0.8, 0.9), bearing_deg=3, colour="red"),
+    ),
     things_complete=True,
 )
 

@@ -33,15 +33,21 @@ def parser() -> argparse.ArgumentParser:
     for command in (make, listing):
         where = command.add_mutually_exclusive_group(required=True)
         where.add_argument("--data", type=Path, help="a folder with RSICD/, UCMerced_LandUse/, ...")
-        where.add_argument("--sources", type=Path, help="a TOML file that describes them (train/lrs2m/sources/README.md)")
+        where.add_argument(
+            "--sources", type=Path, help="a TOML file that describes them (train/lrs2m/sources/README.md)"
+        )
         command.add_argument("--only", help="of these, the ones with these names, separated by commas")
     make.add_argument("--out", type=Path, required=True, help="folder of the data set")
     make.add_argument("--writer", choices=("rules", "llm"), default="rules", help="who writes (default: rules)")
     make.add_argument("--llm", type=Path, help="JSON file with the settings of the language model")
     make.add_argument("--variants", type=int, default=1, help="pairs of texts for each picture (default: 1)")
     make.add_argument("--seed", type=int, default=0, help="another seed, another wording")
-    make.add_argument("--duplicates", choices=("embedding", "hash", "keep"), default="embedding",
-                      help="how near-duplicates are found (default: embedding, which needs a model's look at each picture)")
+    make.add_argument(
+        "--duplicates",
+        choices=("embedding", "hash", "keep"),
+        default="embedding",
+        help="how near-duplicates are found (default: embedding, which needs a model's look at each picture)",
+    )
     make.add_argument("--checkpoint", default="tiny", help="whose image embedding is used (default: tiny)")
     make.add_argument("--formats", default="webdataset,parquet", help="what is written (default: both)")
     make.add_argument("--chunk-records", type=int, default=1000, help="pictures of a shard at most (default: 1000)")
@@ -107,7 +113,9 @@ def _llm(args: argparse.Namespace) -> LlmSettings | None:
             raise DataError("--llm is for --writer llm; add that, or leave it out")
         return None
     if not args.llm:
-        raise DataError("--writer llm needs --llm FILE, the settings of the language model as JSON: base_url, model, ...")
+        raise DataError(
+            "--writer llm needs --llm FILE, the settings of the language model as JSON: base_url, model, ..."
+        )
     try:
         return LlmSettings.model_validate(json.loads(args.llm.read_text(encoding="utf-8")))
     except OSError as error:

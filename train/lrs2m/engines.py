@@ -19,9 +19,7 @@ EngineName = Literal["local", "ray"]
 Step = Callable[[Run, str], None]
 
 
-def for_every_chunk(
-    step: Step, run: Run, chunks: Sequence[str], engine: EngineName, workers: int, what: str
-) -> None:
+def for_every_chunk(step: Step, run: Run, chunks: Sequence[str], engine: EngineName, workers: int, what: str) -> None:
     """Do a step for every chunk, in any order; a step that is done already does nothing.
 
     Args:
@@ -62,7 +60,9 @@ def _by_ray(step: Step, run: Run, chunks: Sequence[str], what: str) -> None:
         import ray
         import ray.data
     except ImportError as error:
-        raise TrainingError("the engine ray is not installed; pip install 'ray[data]', or take --engine local") from error
+        raise TrainingError(
+            "the engine ray is not installed; pip install 'ray[data]', or take --engine local"
+        ) from error
     if not ray.is_initialized():
         ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     ray.data.DataContext.get_current().enable_progress_bars = False

@@ -15,9 +15,11 @@ from functools import lru_cache
 from typing import Literal
 
 from lrsclip.tokens import Tokenizer
+from train.lrs2m.claims import Mention
+from train.lrs2m.cues import colour_family
 from train.lrs2m.known import Known, Region, middle_of
 from train.lrs2m.lexicon import Lexicon, shared_lexicon
-from train.lrs2m.reading import Mention, read
+from train.lrs2m.reading import read
 from train.lrs2m.record import Share, SourceRecord, Thing
 from train.lrs2m.texts import Finding, FindingKind, Texts
 from train.lrs2m.words import counted, number
@@ -36,8 +38,9 @@ _REFUSAL = re.compile(
     re.IGNORECASE,
 )
 _BOILERPLATE = re.compile(
-    r"(?:^|[.!?:]\s*)here(?: is|'s| are) (?:the|a|an|your|my|two)\b|\b(?:(?:short|long|brief|detailed)(?: caption| description| text)?"
-    r"\s*:|(?:caption|description|answer|output|response)\s*:|sure[,!]|certainly[,!]|of course[,!]|"
+    r"(?:^|[.!?:]\s*)here(?: is|'s| are) (?:the|a|an|your|my|two)\b|"
+    r"\b(?:(?:short|long|brief|detailed)(?: caption| description| text)?\s*:|"
+    r"(?:caption|description|answer|output|response)\s*:|sure[,!]|certainly[,!]|of course[,!]|"
     r"as (?:requested|per your)|let me know|hope this helps|feel free|in (?:conclusion|summary)\b|to sum up|"
     r"(?:offers?|provid(?:es?|ing)|giv(?:es|ing)|presents?|offering) (?:us |the viewer )?(?:a|an) (?:\w+ )?"
     r"(?:glimpse|insight|snapshot|testament)|glimpse into|insights? into|testament to|"
@@ -45,16 +48,19 @@ _BOILERPLATE = re.compile(
     r"(?:suggest(?:s|ing|ive)?|indicat(?:es?|ing|ive)|hint(?:s|ing)?|impl(?:y|ies|ying)) (?:at |that |of |a |an |the )|"
     r"(?:might|may|could) (?:be|have|indicate|suggest|serve|well)\b|"
     r"based on the (?:provided |given |listed )?(?:facts|information|data|list)|according to the facts|"
-    r"the (?:provided|given|supplied) (?:facts|information|data)|overall, (?:this|the) (?:image|picture|scene|photo\w*) "
+    r"the (?:provided|given|supplied) (?:facts|information|data)|"
+    r"overall, (?:this|the) (?:image|picture|scene|photo\w*) "
     r"(?:provides?|offers?|gives?|captures?|conveys?|evokes?|paints?|tells?|showcases?|reflects?)|"
-    r"(?:bustling|thriving|vibrant) (?:community|life|economy|hub)|it is (?:possible|likely|clear) that|lifestyle|invites? the viewer|"
-    r"captivating|timeless|resilience|mesmeri[sz]ing|stunning|"
+    r"(?:bustling|thriving|vibrant) (?:community|life|economy|hub)|it is (?:possible|likely|clear) that|lifestyle|"
+    r"invites? the viewer|captivating|timeless|resilience|mesmeri[sz]ing|stunning|"
     r"sense of (?:community|calm|peace|tranquil\w*|seren\w*|vitality|place|history)|harmonious|breathtaking|"
     r"a story of|stands as a\b|tapestry)|[*#`]{2,}|^\s*[-*#>] |\{|\}|\[|\]|<\w|https?:",
     re.IGNORECASE | re.MULTILINE,
 )
 # Words that name a thing and something else as well: taken as a thing only where the facts know it.
-_WEAK = frozenset({"square", "canopy", "crossing", "crossings", "slide", "goal", "net", "sail", "deck", "peak", "ridge"})
+_WEAK = frozenset(
+    {"square", "canopy", "crossing", "crossings", "slide", "goal", "net", "sail", "deck", "peak", "ridge"}
+)
 _WEAK |= {"industrial", "urban", "residential", "commercial", "neighbourhood", "neighborhood"}
 _SENTENCE = re.compile(r"[^.!?]+[.!?]?")
 _WORD = re.compile(r"[a-z0-9']+")
@@ -188,14 +194,14 @@ def _wrong_absence(mention: Mention, known: Known) -> str:
         regions = [Region.of(ways).shrunk(0.15) for ways in mention.places]
         inside = sum(1 for t in things if any(r.holds(*middle_of(t)) for r in regions))
         return f"The facts do know {mention.words} there." if inside and inside >= 0.3 * len(things) else ""
-    direct = things or known.shares(mention.kinds) or [m for m in known.mentions(mention.kinds) if m.kinds & mention.kinds]
+    direct = (
+        things or known.shares(mention.kinds) or [m for m in known.mentions(mention.kinds) if m.kinds & mention.kinds]
+    )
     return f"The facts do know {mention.words}." if direct else ""
 
 
 def _parts(things: list[Thing], mention: Mention) -> set[int]:
     """How many of the things are in each place and colour that the mention speaks of."""
-    from train.lrs2m.reading import colour_family
-
     parts = set()
     for ways in mention.places:
         region = Region.of(ways)
@@ -231,9 +237,9 @@ def _wrong_said(mention: Mention, known: Known) -> str:
             return ""
         told = f" {number(min(exact))}" if exact else " not how many"
         return f"The facts say{told} of {mention.words}."
-    if amount == "exact" and count == 1 and own and (several or min(exact, default=1) > 1):
-        if not any(m.amount in ("one", "open") or m.count == 1 for m in own):
-            return f"The facts say that there is more than one of {mention.words}."
+    one = any(m.amount in ("one", "open") or m.count == 1 for m in own)
+    if amount == "exact" and count == 1 and own and not one and (several or min(exact, default=1) > 1):
+        return f"The facts say that there is more than one of {mention.words}."
     if amount in ("least", "plural") and own and not several and exact != set() and max(exact) < max(2, count):
         return f"The facts say {number(max(exact))} of {mention.words}."
     return ""
@@ -248,7 +254,7 @@ def _wrong_place(mention: Mention, ways: str, known: Known) -> str:
     own = [m for m in known.mentions(mention.kinds) if m.places]
     if any(region.meets(Region.of(a)) for m in own for a in m.places):
         return ""
-    placed = things or [s for s in shares if s.cells] or own
+    placed = bool(things or own or any(s.cells for s in shares))
     reason = "they are elsewhere" if placed else "the facts do not say where"
     return f"{mention.words!r} is not known to lie there: {reason}."
 

@@ -6,8 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
+from train.lrs2m.claims import Mention, Reading
+from train.lrs2m.cues import colour_family
 from train.lrs2m.lexicon import Lexicon
-from train.lrs2m.reading import Mention, Reading, read
+from train.lrs2m.reading import read
 from train.lrs2m.record import Facts, Share, Thing
 from train.lrs2m.tags import tag_words
 
@@ -82,7 +84,7 @@ def _overlaps(low: float, high: float) -> tuple[float, ...]:
 
 
 def middle_of(thing: Thing) -> tuple[float, float]:
-    """x and y of a thing's middle."""
+    """X and y of a thing's middle."""
     left, top, right, bottom = thing.box
     return (left + right) / 2, (top + bottom) / 2
 
@@ -145,14 +147,10 @@ class Known:
 
     def mentions(self, kinds: frozenset[str]) -> list[Mention]:
         """What people said of such things."""
-        return [
-            m for m in self.said if any(not self.lexicon.supported(k).isdisjoint(kinds) for k in m.kinds)
-        ]
+        return [m for m in self.said if any(not self.lexicon.supported(k).isdisjoint(kinds) for k in m.kinds)]
 
     def colours(self, kinds: frozenset[str]) -> set[str]:
         """Every colour that is known of such things, as families."""
-        from train.lrs2m.reading import colour_family
-
         if any("rooftop" in self.lexicon.supported(kind) for kind in kinds):
             kinds = kinds | {"rooftop"}  # a house with a red roof is a red house from above
         elif "rooftop" in kinds:

@@ -105,7 +105,9 @@ def _read(records: list[SourceRecord], faults: Faults) -> Iterator[tuple[list[in
             faults.add("unreadable picture", f"{record.key}: {error}")
             continue
         if max(picture.size) > MAX_ASPECT * min(picture.size):
-            faults.add("picture is a strip", f"{record.key} is {picture.width} x {picture.height} px; cut it into tiles")
+            faults.add(
+                "picture is a strip", f"{record.key} is {picture.width} x {picture.height} px; cut it into tiles"
+            )
             continue
         at.append(number)
         pictures.append(picture)
@@ -114,4 +116,3 @@ def _read(records: list[SourceRecord], faults: Faults) -> Iterator[tuple[list[in
             at, pictures = [], []
     if pictures:
         yield at, pictures
-

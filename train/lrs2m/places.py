@@ -115,7 +115,7 @@ def side_of(a: Thing, b: Thing) -> str:
 
 
 def heading_of(bearing_deg: float | None) -> str:
-    """ "down" (north to south) or "across" for a bearing; "" between them, or where it is not known."""
+    """For a bearing "down" (north to south) or "across"; "" between them, or where it is not known."""
     if bearing_deg is None:
         return ""
     off = bearing_deg % 180

@@ -26,7 +26,9 @@ def read_lrs2m(folder: Path) -> list[Record]:
         finished: dict[str, Any] = json.loads((folder / FINISHED).read_bytes())
         shards = [folder / "shards" / name for name in finished["shards"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{folder} holds no finished data set ({error}); run python -m train.lrs2m build again") from error
+        raise DataError(
+            f"{folder} holds no finished data set ({error}); run python -m train.lrs2m build again"
+        ) from error
     if not shards:
         raise DataError(f"{folder} has no shards to train on; build it with --formats webdataset,parquet")
     records = [record for shard in shards for record in _read_shard(shard)]

@@ -137,7 +137,9 @@ def from_line(line: bytes, where: str = "a record") -> SourceRecord:
     try:
         return _RECORD.validate_json(line)
     except ValidationError as error:
-        raise DataError(f"{where} cannot be read ({error.errors()[0]['msg']}); remove the file and run again") from error
+        raise DataError(
+            f"{where} cannot be read ({error.errors()[0]['msg']}); remove the file and run again"
+        ) from error
 
 
 def read_lines(path: Path) -> Iterator[SourceRecord]:

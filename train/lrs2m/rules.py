@@ -20,8 +20,14 @@ from train.lrs2m.words import a, counted, is_mass, is_plural, listed, number, pl
 from train.texts import class_sentences, sentence
 
 _TRIES = 4
-_LEAST_LETTERS = 60  # of a long text; below, it says that it is a picture
-_SHORT_OPENINGS = ("An aerial image of {}", "A satellite view of {}", "{} seen from above", "An overhead view of {}", "{}")
+_LEAST_WORDS = 10  # of a long text; below, it says that it is a picture
+_SHORT_OPENINGS = (
+    "An aerial image of {}",
+    "A satellite view of {}",
+    "{} seen from above",
+    "An overhead view of {}",
+    "{}",
+)
 _SCENE = (
     "this aerial image shows {}",
     "the picture shows {}",
@@ -129,7 +135,7 @@ def _compose(told: list[Statement], captions: list[str], draw: random.Random, va
     elif captions and said:  # where the class stands among the sentences says nothing
         rest.insert(draw.randrange(len(rest) + 1), said.pop())
     sentences = [*said, *rest, *others]
-    if sum(map(len, sentences)) < _LEAST_LETTERS:
+    if sum(len(text.split()) for text in sentences) < _LEAST_WORDS:
         sentences.append(sentence(_FILLERS[draw.randrange(len(_FILLERS))]))
     return Texts(short, " ".join(_fitting(sentences)))
 
@@ -156,10 +162,8 @@ def _short(told: list[Statement], draw: random.Random) -> str:
     covers = [_cover(s.kind) for s in told if s.form == "share"][: 2 if scene or groups else 3]
     tags = [a(s.kind) for s in told if s.form == "tag"][:3]
     parts = groups or covers or tags
-    if scene:
-        body = a(scene) + (f" with {listed(parts)}" if parts else "")
-    else:
-        body = listed(parts) if parts else "land"
+    listing = listed(parts) if parts else ""
+    body = f"{a(scene)} with {listing}" if scene and listing else a(scene) if scene else listing or "land"
     return sentence(_SHORT_OPENINGS[draw.randrange(len(_SHORT_OPENINGS))].format(body))
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 # Keys whose value names a thing; of all others (names, addresses, dates) nothing can be seen.
 _KEYS = frozenset(
-    "aeroway amenity barrier building crop emergency golf harbour highway historic industrial landcover landuse leisure "
-    "man_made military natural place power public_transport railway shop sport surface tourism water waterway "
+    "aeroway amenity barrier building crop emergency golf harbour highway historic industrial landcover landuse "
+    "leisure man_made military natural place power public_transport railway shop sport surface tourism water waterway "
     "wetland generator:source plant:source".split()
 )
 _WORDS: dict[tuple[str, str], str] = {
@@ -78,8 +78,9 @@ _WORDS: dict[tuple[str, str], str] = {
 }
 # Values of "building" that are names of their own; all others say what kind of building it is.
 _BUILDINGS = frozenset(
-    "house bungalow cabin hut garage garages shed barn stable greenhouse warehouse hangar church chapel cathedral mosque "
-    "temple synagogue school kindergarten university college hospital hotel office stadium silo factory castle".split()
+    "house bungalow cabin hut garage garages shed barn stable greenhouse warehouse hangar church chapel cathedral "
+    "mosque temple synagogue school kindergarten university college hospital hotel office stadium silo "
+    "factory castle".split()
 )
 _NOT_SEEN = frozenset({"no", "none", "unknown", "fixme", "other"})
 

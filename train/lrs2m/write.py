@@ -16,7 +16,7 @@ from lrsclip.files import write_atomically, write_json
 from train.lrs2m.faults import Faults
 from train.lrs2m.gate import Gate
 from train.lrs2m.gather import gathered, sources_of
-from train.lrs2m.judge import kept_of, joined_captions
+from train.lrs2m.judge import joined_captions, kept_of
 from train.lrs2m.ledger import Ledger, Spent
 from train.lrs2m.lexicon import shared_lexicon
 from train.lrs2m.llm import LlmWriter
@@ -67,7 +67,9 @@ def write_rules(run: Run, chunk: str) -> None:
     for record in staying(run, chunk):
         try:
             variants = range(run.settings.variants)
-            done.append(RecordTexts(record.key, tuple(Written(record.key, v, rules(record, v), "rules") for v in variants)))
+            done.append(
+                RecordTexts(record.key, tuple(Written(record.key, v, rules(record, v), "rules") for v in variants))
+            )
         except RulesFailed as error:
             faults.add("nothing can be said", str(error))
     _keep(run, chunk, done, faults, {})
@@ -112,7 +114,9 @@ def _keep_written(
         if all(one.texts.short for one in by_key[record.key]):
             done.append(RecordTexts(record.key, tuple(by_key[record.key])))
         else:
-            faults.add("nothing can be said", f"{record.key}: neither the model nor the rules found anything true to say")
+            faults.add(
+                "nothing can be said", f"{record.key}: neither the model nor the rules found anything true to say"
+            )
     _keep(run, chunk, done, faults, stats)
 
 
