@@ -103,13 +103,13 @@ def make_source(folder: Path, count: int) -> WebDatasetSource:
     for start in range(0, count, _SHARD):
         with tarfile.open(folder / f"{start // _SHARD:05d}.tar", "w", format=tarfile.USTAR_FORMAT) as tar:
             for number in range(start, min(count, start + _SHARD)):
-                caption = json.dumps({"caption": list(captions_of(draw))}).encode()
+                caption = json.dumps({"captions": list(captions_of(draw))}).encode()
                 for suffix, content in (("jpg", next(pictures)), ("json", caption)):
                     member = tarfile.TarInfo(f"{number:09d}.{suffix}")
                     member.size = len(content)
                     tar.addfile(member, io.BytesIO(content))
             tar.members.clear()  # type: ignore[attr-defined]
-    return WebDatasetSource(layout="webdataset", name="made", shards=folder / "*.tar")
+    return WebDatasetSource(name="made", root=folder)
 
 
 def peak_mb() -> float:

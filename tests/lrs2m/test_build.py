@@ -31,7 +31,7 @@ from train.lrs2m.build import build
 from train.lrs2m.llm import BudgetSpent
 from train.lrs2m.llm_settings import LlmSettings
 from train.lrs2m.reader import read_lrs2m
-from train.lrs2m.record import from_line
+from train.lrs2m.record import SourceRecord, from_line
 from train.lrs2m.run import Run, RunSettings
 from train.lrs2m.sources import known_sources, read_sources
 from train.lrs2m.sources.base import Source
@@ -90,7 +90,8 @@ def test_every_layout_becomes_one_set(tmp_path: Path) -> None:
     assert len({r.key for r in records}) == len(records) == report.written_total
     assert {r.source for r in records} == {s.name for s in sources}
     assert report.read_total == report.written_total + sum(f["count"] for f in report.faults.values())
-    gate, by_key = rules_of(run).gate, {}
+    gate = rules_of(run).gate
+    by_key: dict[str, SourceRecord] = {}
     for chunk in run.chunks():
         by_key |= {r.key: r for r in map(from_line, run.records(chunk).read_bytes().splitlines())}
     for record in records:
@@ -157,8 +158,11 @@ def test_killed_at_any_moment_it_ends_the_same(tmp_path: Path, photos: Source) -
     assert not list(run.out.glob("shards/.*")), "no draft is left behind"
 
 
-def test_processes_and_ray_write_the_same_bytes(tmp_path: Path, photos: Source) -> None:
+def test_processes_and_ray_write_the_same_bytes(
+    tmp_path: Path, photos: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ray = pytest.importorskip("ray")
+    monkeypatch.setenv("RAY_worker_niceness", "0")  # it gives way to everything else, and that takes minutes
     few = settings(photos, chunk_records=25)
     alone, many, cluster = (Run.begin(tmp_path / name, few) for name in ("alone", "many", "ray"))
     build(alone)
@@ -259,7 +263,7 @@ def test_bad_input_is_named_and_counted_and_the_rest_goes_on(tmp_path: Path) -> 
         tmp_path / "captions", [{"filename": "gone.jpg", "split": "train", "sentences": [{"raw": "x y"}]}]
     )
     (tmp_path / "captions" / "images").mkdir(exist_ok=True)
-    victim = next(p for p in sorted(good.pictures.rglob("*.jpg")))  # type: ignore[attr-defined]
+    victim = next(p for p in sorted(good.pictures.rglob("*.jpg")))
     victim.write_bytes(b"no picture")
     lines = ("1 2 3 4 plane", "10 10 70 10 70 20 10 20 plane 0", "80 0 100 0 100 40 80 40 warp-gate 1")
     ships = make_dota(tmp_path / "dota", lines).model_copy(
