@@ -17,7 +17,7 @@ from train.lrs2m.judge import judge
 from train.lrs2m.look import look
 from train.lrs2m.pack import pack
 from train.lrs2m.report import Report, report_of
-from train.lrs2m.run import FINISHED, Run
+from train.lrs2m.run import FINISHED, Run, source_of
 from train.lrs2m.write import write_llm, write_rules
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ def build(run: Run, engine: EngineName = "local", workers: int = 1) -> Report:
     for_every_chunk(look, run, chunks, engine, workers, "looking at pictures")
     judge(run)
     held_out = {source.name for source in sources_of(run) if source.held_out}
-    written = [chunk for chunk in chunks if chunk.rsplit("-", 1)[0].split("-", 1)[1] not in held_out]
+    written = [chunk for chunk in chunks if source_of(chunk) not in held_out]
     if run.settings.writer == "llm":
         write_llm(run, written)
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 from itertools import islice
 from typing import Any
@@ -13,7 +14,7 @@ from lrsclip.decode import read_picture
 from lrsclip.files import write_atomically
 from train.lrs2m.pack import Packed, packed_of
 from train.lrs2m.report import BIN_TOKENS, Report
-from train.lrs2m.run import Run
+from train.lrs2m.run import Run, source_of
 
 _SAMPLES, _COLUMNS, _TILE_PX, _TEXT_PX = 12, 4, 224, 150
 _BAR = 40
@@ -28,13 +29,17 @@ def write_card(run: Run, report: Report, chunks: list[str]) -> None:
 
 
 def _samples(run: Run, chunks: list[str]) -> list[Packed]:
-    """Some records of as many sources as there are, the first of chunks far apart."""
-    filled = [chunk for chunk in chunks if run.texts(chunk).stat().st_size]
-    step = max(1, len(filled) // _SAMPLES)
-    out: list[Packed] = []
-    for chunk in filled[::step]:
-        out += islice(packed_of(run, chunk), max(1, -(-_SAMPLES // len(filled[::step]))))
-    return out[:_SAMPLES]
+    """Some records of every source in turn, those of one source as far apart as its chunks."""
+    by_source: dict[str, list[Packed]] = {}
+    for chunk in chunks:
+        if run.texts(chunk).stat().st_size:
+            some = by_source.setdefault(source_of(chunk), [])
+            some += islice(packed_of(run, chunk), _SAMPLES if not some else 1)
+    for some in by_source.values():
+        first_chunk = some[:_SAMPLES]
+        some[:] = some[_SAMPLES:] + first_chunk
+    in_turn = itertools.chain.from_iterable(itertools.zip_longest(*by_source.values()))
+    return [one for one in in_turn if one is not None][:_SAMPLES]
 
 
 def _contact_sheet(samples: list[Packed]) -> bytes:
@@ -59,7 +64,7 @@ def _wrapped(draw: ImageDraw.ImageDraw, text: str, font: Any) -> str:
     lines: list[str] = []
     for paragraph in text.split("\n"):
         line = ""
-        for word in paragraph.split():
+        for word in paragraph.replace("/", "/ ").replace("_", "_ ").split():  # a long name may break there
             if line and draw.textlength(f"{line} {word}", font) > _TILE_PX - 10:
                 lines.append(line)
                 line = word

@@ -12,7 +12,7 @@ from train.lrs2m.gate import tokens_of
 from train.lrs2m.gather import gathered, sources_of
 from train.lrs2m.judge import verdict_report
 from train.lrs2m.look import read_looks
-from train.lrs2m.run import Run
+from train.lrs2m.run import Run, source_of
 from train.lrs2m.write import read_texts, write_stats
 
 BIN_TOKENS = 10
@@ -91,8 +91,7 @@ def report_of(run: Run, chunks: list[str], written: list[str]) -> Report:
         stats = write_stats(run, chunk)
         faults.merge(stats["faults"])
         _add_llm(report.llm, stats["llm"])
-        split, source_name = chunk.rsplit("-", 1)[0].split("-", 1)
-        _count_texts(report, run, chunk, split, source_name)
+        _count_texts(report, run, chunk, chunk.split("-", 1)[0], source_of(chunk))
     report.faults = faults.as_dict()
     return report
 

@@ -129,7 +129,7 @@ def _compose(told: list[Statement], captions: list[str], draw: random.Random, va
     said = [_say(s, compass, draw) for s in told[:1]]
     others = [_say(s, compass, draw) for s in told[1:]]
     if not captions and len(told) == 1 and told[0].form == "scene":
-        more = list(class_sentences(told[0].kind))
+        more = list(class_sentences(a(told[0].kind)))
         draw.shuffle(more)
         said = more[:3]
     elif captions and said:  # where the class stands among the sentences says nothing

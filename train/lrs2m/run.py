@@ -157,6 +157,11 @@ def chunk_name(split: str, source: str, number: int) -> str:
     return f"{split}-{source}-{number:05d}"
 
 
+def source_of(chunk: str) -> str:
+    """The source that a chunk is of."""
+    return chunk.rsplit("-", 1)[0].split("-", 1)[1]
+
+
 def draft_of(path: Path) -> Path:
     """Where a file is written before it is whole; the same for every try, so that nothing is left behind."""
     digest = hashlib.sha256(path.name.encode()).hexdigest()[:8]
