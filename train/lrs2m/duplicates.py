@@ -32,7 +32,7 @@ Reasons = dict[int, tuple[int, Why]]  # row -> the row it gives way to, and why
 _AT_ONCE = 2**16
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """What is asked of a picture beside its fingerprint.
 
@@ -226,13 +226,18 @@ def _between(
     entries: Sequence[Entry], rows: Rows, member_of: Rows, pairs: Pairs
 ) -> tuple[dict[tuple[str, str, str, str], int], dict[tuple[str, str], float]]:
     """Near-duplicate pairs between splits of sources, and what share of each source stands in each other one."""
-    made_of: list[Counter[Place]] = [Counter() for _ in range(int(member_of.max(initial=-1)) + 1)]
-    for row, number in zip(rows.tolist(), member_of.tolist(), strict=True):
-        made_of[number][entries[row].source, entries[row].split] += 1
-    met: list[set[str]] = [{source for source, _ in places} for places in made_of]
-    near = [set(sources) for sources in met]
+    sizes = np.bincount(member_of)
+    linked = np.zeros(len(sizes), np.bool_)
+    linked[pairs.first] = linked[pairs.second] = True
+    total: Counter[str] = Counter(entries[row].source for row in rows.tolist())
+    made_of: dict[int, Counter[Place]] = {}  # only of pictures that are not alone: of a million nearly all are
+    for at in np.flatnonzero((linked | (sizes > 1))[member_of]).tolist():
+        entry = entries[int(rows[at])]
+        made_of.setdefault(int(member_of[at]), Counter())[entry.source, entry.split] += 1
+    met = {number: {source for source, _ in places} for number, places in made_of.items()}
+    near = {number: set(sources) for number, sources in met.items()}
     crossings: Counter[tuple[str, str, str, str]] = Counter()
-    for places in made_of:
+    for places in made_of.values():
         for (a, n), (b, m) in itertools.combinations_with_replacement(sorted(places.items()), 2):
             crossings[*a, *b] += n * (n - 1) // 2 if a == b else n * m
     for first, second in zip(pairs.first.tolist(), pairs.second.tolist(), strict=True):
@@ -241,11 +246,9 @@ def _between(
         for (a, n), (b, m) in itertools.product(made_of[first].items(), made_of[second].items()):
             crossings[*min(a, b), *max(a, b)] += n * m
     found: Counter[tuple[str, str]] = Counter()
-    total: Counter[str] = Counter()
-    for places, sources in zip(made_of, near, strict=True):
+    for number, places in made_of.items():
         for (source, _), count in places.items():
-            total[source] += count
-            for other in sources:
+            for other in near[number]:
                 found[source, other] += count
     shares = {(a, b): found[a, b] / total[a] for a, b in itertools.permutations(total, 2)}
     return {key: count for key, count in sorted(crossings.items()) if count}, shares

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 from functools import lru_cache
 from typing import Any
 
@@ -38,7 +39,8 @@ def judge(run: Run) -> None:
     held_out = {s.name for s in sources_of(run) if gathered(run, s.name)["held_out"]}
     looks = [read_looks(run.looks(chunk)) for chunk in chunks]
     entries = [
-        Entry(record.key, record.source, record.split, record.source in held_out)
+        # interned, because a million names of the same source would take as much as all else
+        Entry(record.key, sys.intern(record.source), record.split, record.source in held_out)
         for chunk in chunks
         for record in read_lines(run.records(chunk))
     ]
