@@ -55,7 +55,7 @@ class Sheet:
         return columns * self.width / (self.height * sum(self.rows(columns)))
 
     def style(self) -> str:
-        """Shapes for `style.css`: of the whole, wide and narrow, and of what should fit into a window at once."""
+        """Shapes for `styles/base.css`: of the whole, wide and narrow, and of what should fit into a window at once."""
         one = self.width / self.height
         return (
             f"--wide: {self.shape(_WIDE):.4f}; --wide-large: {one * self.large:.4f}; "

@@ -79,7 +79,7 @@ def serve(demo: gr.Blocks, *, host: str, port: int | None, share: bool = False, 
         max_file_size=MAX_UPLOAD,
         favicon_path=_HERE / "favicon.svg",
         theme=theme(),
-        css=(_HERE / "style.css").read_text(encoding="utf-8"),
+        css="\n".join(part.read_text(encoding="utf-8") for part in sorted((_HERE / "styles").glob("*.css"))),
         head="<style>footer .divider { display: none; }</style>",  # the footer is out of reach of `css`
     )
     return str(url)
