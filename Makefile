@@ -16,12 +16,12 @@ demo: $(ENV)
 	$(BIN)/python app.py --host $(HOST) --port $(PORT)
 
 test: $(ENV)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile # a file's tests share servers and models
 
 lint: $(ENV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy lrsclip train app tests benchmarks
+	$(BIN)/mypy lrsclip train app tests benchmarks assets
 	@# As a command, because as a file it would be a second module "app" beside the package app/.
 	$(BIN)/mypy --command "$$(cat app.py)"
 
