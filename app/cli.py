@@ -15,6 +15,7 @@ import app.spaces  # noqa: F401  (before torch, if a GPU is to be lent)
 import lrsclip
 from app import calls
 from app.base_map import BaseMap
+from app.collection import unpack
 from app.pages import build, serve
 from app.settings import SettingError, Settings, use
 from app.state import AppState
@@ -75,6 +76,7 @@ def open_state(tiles: str | None, checkpoint: str, index_dir: Path | None = None
     """
     source = open_source(DEFAULT_TILES if tiles is None else tiles)
     bundle = lrsclip.load(checkpoint)
+    unpack(source, bundle)
     _prepare(source)
     directory = default_cache_dir(source, bundle) if index_dir is None else index_dir
     index = _index(source, bundle, directory)
