@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from app.api_parts import publish
-from app.events import UPLOAD
+from app.events import SCENES, UPLOAD
 from app.localise import Question, as_json, ask, method_of, sizes_of, threshold_of
 from app.pictures import upload_box
 from app.scenes import of_tile, opened_upload
@@ -62,4 +62,4 @@ def add_localize(state: AppState) -> None:
     exclude = gr.Textbox("", label="exclude", visible=False)
     scales_px = gr.JSON(None, label="scales_px", visible=False)
     threshold = gr.Number(None, label="threshold", visible=False)
-    publish(localize, [text, picture, tile_id, method, exclude, scales_px, threshold], **UPLOAD)
+    publish(localize, [text, picture, tile_id, method, exclude, scales_px, threshold], **UPLOAD, **SCENES)

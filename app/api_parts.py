@@ -14,4 +14,5 @@ def publish(function: Callable[..., Any], inputs: list[gr.components.Component],
     """Make a function an endpoint under its own name; the button that it hangs on is never shown."""
     answer = gr.JSON(label="answer", visible=False)
     hidden = gr.Button(visible=False)
-    hidden.click(for_programs(function), inputs, answer, api_name=function.__name__, **settings, **ENCODING)
+    lane: dict[str, Any] = {**ENCODING, **settings}
+    hidden.click(for_programs(function), inputs, answer, api_name=function.__name__, **lane)

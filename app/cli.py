@@ -6,13 +6,18 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from tqdm import tqdm
 
+import app.spaces  # noqa: F401  (before torch, if a GPU is to be lent)
 import lrsclip
+from app import calls
 from app.base_map import BaseMap
+from app.collection import unpack
 from app.pages import build, serve
+from app.settings import SettingError, Settings, use
 from app.state import AppState
 from lrsclip import LRSCLIPError
 from lrsclip.index import TileIndex, build_index, default_cache_dir
@@ -31,14 +36,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         Exit code: 0 after a normal end, 2 with one line on stderr if something is wrong, 130 after Ctrl-C.
     """
-    args = _parser().parse_args(argv)
+    try:
+        settings = Settings.from_environment()
+    except SettingError as error:
+        return _fail(str(error))
+    use(settings)
+    args = _parser(settings).parse_args(argv)
     if args.allow_private:
         os.environ[ALLOW_PRIVATE] = "1"
+    if args.log:
+        calls.log_to_stderr()
+    if args.mcp and find_spec("mcp") is None:
+        return _fail("--mcp needs a package that is not here: pip install 'gradio[mcp]'")
     try:
-        state = open_state(args.tiles, args.checkpoint, args.index)
+        state = open_state(args.tiles or None, args.checkpoint, args.index)
         local = args.share == "no" and args.host in _OWN_HOSTS and "SPACE_ID" not in os.environ
         base = BaseMap.of(args.base_map) if args.base_map else None
-        serve(build(state, guests=not local, base=base), host=args.host, port=args.port, share=args.share == "yes")
+        demo = build(state, guests=not local, base=base)
+        serve(demo, host=args.host, port=args.port, share=args.share == "yes", mcp=args.mcp)
     except LRSCLIPError as error:
         return _fail(str(error))
     except OSError as error:
@@ -61,6 +76,7 @@ def open_state(tiles: str | None, checkpoint: str, index_dir: Path | None = None
     """
     source = open_source(DEFAULT_TILES if tiles is None else tiles)
     bundle = lrsclip.load(checkpoint)
+    unpack(source, bundle)
     _prepare(source)
     directory = default_cache_dir(source, bundle) if index_dir is None else index_dir
     index = _index(source, bundle, directory)
@@ -89,36 +105,44 @@ def _index(source: TileSource, bundle: lrsclip.LRSCLIP, directory: Path) -> Tile
         return build_index(source, bundle, directory, progress=show)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(settings: Settings) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="app.py",
         description="Search, classify and localise in a folder of satellite or aerial pictures, in the browser.",
+        epilog="Environment variables stand in for options (LRSCLIP_TILES, LRSCLIP_PORT, ...) and set the limits: see "
+        "docs/deploy.md.",
     )
     parser.add_argument(
         "--tiles",
         metavar="SPEC",
+        default=settings.tiles or None,
         help="folder of pictures, geotiff:PATTERN, place:LAT,LON,2km@17, hub:OWNER/NAME, or atlas:?seed=N "
         "(default: atlas, a rendered landscape)",
     )
     parser.add_argument(
-        "--checkpoint", default="tiny", help="name, folder or Hub address of a checkpoint (default: tiny)"
+        "--checkpoint", default=settings.checkpoint, help="name, folder or Hub address of a checkpoint (default: tiny)"
     )
     parser.add_argument(
         "--index", type=Path, metavar="DIR", help="where the tiles' index is kept (default: the user's cache)"
     )
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
-    parser.add_argument("--port", type=int, default=7860, help="port to listen on (default: 7860)")
+    parser.add_argument("--host", default=settings.host, help="address to listen on (default: this machine only)")
+    parser.add_argument("--port", type=int, default=settings.port, help="port to listen on (default: 7860)")
     parser.add_argument(
         "--allow-private", action="store_true", help="let map services of this machine and its network be asked"
     )
     parser.add_argument(
         "--base-map",
         metavar="SERVICE",
+        default=settings.base_map or None,
         help="offer an online map under scenes whose place is known: a name of xyzservices such as USGS.USImagery, or "
         "an address with {z}, {x} and {y} (default: none, and no map asks the network)",
     )
     parser.add_argument(
         "--share", choices=("no", "yes"), default="no", help="open a public tunnel through Gradio's servers"
+    )
+    parser.add_argument("--log", action="store_true", default=settings.log, help="log each call as a line of JSON")
+    parser.add_argument(
+        "--mcp", action="store_true", default=settings.mcp, help="offer the endpoints to language models too (MCP)"
     )
     return parser
 

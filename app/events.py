@@ -1,4 +1,4 @@
-"""How events run: hidden from the API unless they belong there, one encoder at a time, errors as a sentence."""
+"""How events run: hidden from the API unless they belong there, errors as a sentence, each call one line in the log."""
 
 from __future__ import annotations
 
@@ -9,25 +9,30 @@ from typing import Any, ParamSpec, TypedDict, TypeVar
 
 import gradio as gr
 
+from app import calls
 from lrsclip import LRSCLIPError
 
 Params = ParamSpec("Params")
 Result = TypeVar("Result")
 
 
-class Encoding(TypedDict):
-    """Arguments of an event that uses the encoder; all such events wait in one line."""
+class Lane(TypedDict):
+    """Arguments of an event: with which others it shares a limit on how many run at once."""
 
     concurrency_id: str
     concurrency_limit: int
 
 
-ENCODING: Encoding = {"concurrency_id": "encoder", "concurrency_limit": 1}
+# They meet in the model's own queue (`app.encoder_queue`), which batches; the limits bound memory and threads.
+ENCODING: Lane = {"concurrency_id": "encoder", "concurrency_limit": 16}
+# For events that hold a whole scene while they run, some 100 MB each: a few, so that searches are not behind them.
+SCENES: Lane = {"concurrency_id": "scenes", "concurrency_limit": 4}
 INTERNAL: dict[str, Any] = {"api_visibility": "private"}
 # For what happens as one types or clicks: at once, without a spinner.
 QUICK: dict[str, Any] = {**INTERNAL, "queue": False, "show_progress": "hidden"}
 # For events that read an upload box; see `app.pictures.uploaded`.
 UPLOAD: dict[str, Any] = {"preprocess": False}
+_UNEXPECTED = "The server failed at this; that is a fault of ours, and it is in the log."
 
 
 def for_page(function: Callable[Params, Any]) -> Callable[Params, Any]:
@@ -36,7 +41,7 @@ def for_page(function: Callable[Params, Any]) -> Callable[Params, Any]:
     @functools.wraps(function)
     def wrapped(*args: Params.args, **kwargs: Params.kwargs) -> Any:
         try:
-            return function(*args, **kwargs)
+            return _logged(function, "page", *args, **kwargs)
         except LRSCLIPError as error:
             gr.Warning(sentence(error))
             return gr.skip()
@@ -50,11 +55,24 @@ def for_programs(function: Callable[Params, Result]) -> Callable[Params, Result]
     @functools.wraps(function)
     def wrapped(*args: Params.args, **kwargs: Params.kwargs) -> Result:
         try:
-            return function(*args, **kwargs)
+            return _logged(function, "api", *args, **kwargs)
         except LRSCLIPError as error:
             raise gr.Error(str(error), print_exception=False) from error
 
     return wrapped
+
+
+def _logged(function: Callable[..., Result], who: str, *args: Any, **kwargs: Any) -> Result:
+    try:
+        with calls.told(f"{who}.{function.__name__.strip('_<>')}"):
+            return function(*args, **kwargs)
+    except (LRSCLIPError, gr.Error):
+        raise
+    except Exception as error:
+        if not calls.is_on():
+            raise
+        # Gradio would print the trace, in which a visitor's text may stand; the line in the log says where it was.
+        raise gr.Error(_UNEXPECTED, print_exception=False) from error
 
 
 def sentence(error: LRSCLIPError) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from app.base_map import BaseMap
-from app.events import ENCODING, INTERNAL, QUICK, UPLOAD, for_page
+from app.events import INTERNAL, QUICK, SCENES, UPLOAD, for_page
 from app.exports import Downloads
 from app.folium_map import map_frame
 from app.localise import Answer, Question, ask, ground_of, method_of, palette_of, scales_of, threshold_of
@@ -190,7 +190,7 @@ def wire(collections: Collections, demo: gr.Blocks, page: LocalisePage, base: Ba
     gr.on(
         [page.button.click, page.text.submit], for_page(localise),
         [*page.scene.parts, page.text, *page.settings.parts], [page.map, files.answer, files.button, files.shown],
-        show_progress_on=page.map, **UPLOAD, **ENCODING, **INTERNAL,
+        show_progress_on=page.map, **UPLOAD, **SCENES, **INTERNAL,
     )  # fmt: skip
     page.stop.click(stop, None, None, **QUICK)
     files.button.click(for_page(make_files), files.answer, files.shown, **INTERNAL)

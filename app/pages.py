@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import gradio as gr
+from starlette.middleware import Middleware
+from starlette.routing import Route
 
 from app import api, page_classify, page_localise, page_places, page_search
 from app.base_map import BaseMap
+from app.fetching import refuse_addresses
+from app.guard import Guard
+from app.health import health_route
+from app.settings import in_force
+from app.shared_model import SharedModel
+from app.spaces import lent_model, on_zero_gpu
 from app.state import AppState, Collections
 from app.words import header
 
 TITLE = "LRSCLIP: find and pinpoint long descriptions in satellite and aerial pictures"
-MAX_UPLOAD = "64mb"
-QUEUE_SIZE = 32
+QUEUE_SIZE = 128  # events that wait; each holds what it was sent
 CACHE_CHECK_S, CACHE_AGE_S = 1800, 6 * 3600  # files made for the browser live this long
+_MOST_SESSIONS = 1000  # whose state is kept
+_MIB = 2**20
+_ROUTES: WeakKeyDictionary[gr.Blocks, list[Route]] = WeakKeyDictionary()  # beside Gradio's own, of what `build` built
 _HERE = Path(__file__).parent
 
 
@@ -26,6 +38,8 @@ def build(state: AppState, *, guests: bool = True, base: BaseMap | None = None) 
         guests: whether strangers will use it, who may not open this machine's files.
         base: an online map to offer under scenes whose place is known.
     """
+    shared = lent_model(state.bundle) if on_zero_gpu() else SharedModel.of(state.bundle, in_force().max_text)
+    state = replace(state, bundle=shared)
     collections = Collections(state, guests)
     demo: gr.Blocks
     with gr.Blocks(
@@ -46,12 +60,15 @@ def build(state: AppState, *, guests: bool = True, base: BaseMap | None = None) 
         page_classify.wire(collections, classify)
         page_localise.wire(collections, demo, localise, base)
         page_places.wire(collections, demo, places, search, [classify.strip, localise.strip], head)
-    demo.queue(max_size=QUEUE_SIZE, default_concurrency_limit=4)
+    demo.queue(max_size=QUEUE_SIZE, default_concurrency_limit=8)
+    _ROUTES[demo] = [health_route(state)]
     return demo
 
 
-def serve(demo: gr.Blocks, *, host: str, port: int | None, share: bool = False, block: bool = True) -> str:
-    """Start the server.
+def serve(
+    demo: gr.Blocks, *, host: str, port: int | None, share: bool = False, block: bool = True, mcp: bool = False
+) -> str:
+    """Start the server, with the limits of the settings in force.
 
     Args:
         demo: what `build` returned.
@@ -59,6 +76,7 @@ def serve(demo: gr.Blocks, *, host: str, port: int | None, share: bool = False, 
         port: port to listen on; None takes a free one.
         share: open a public tunnel through Gradio's servers.
         block: stay here until the server ends.
+        mcp: offer the endpoints to language models too.
 
     Returns:
         The address to open.
@@ -66,6 +84,14 @@ def serve(demo: gr.Blocks, *, host: str, port: int | None, share: bool = False, 
     Raises:
         OSError: the port is taken.
     """
+    settings = in_force()
+    refuse_addresses()
+    guard = Middleware(
+        Guard,
+        per_minute=settings.requests_per_minute,
+        max_upload_bytes=settings.max_upload_mb * _MIB,
+        proxies=settings.trust_proxy,
+    )
     _, url, _ = demo.launch(
         server_name=host,
         server_port=port,
@@ -76,7 +102,10 @@ def serve(demo: gr.Blocks, *, host: str, port: int | None, share: bool = False, 
         show_error=False,
         footer_links=["api"],
         run_history=False,
-        max_file_size=MAX_UPLOAD,
+        max_file_size=settings.max_upload_mb * _MIB,
+        state_session_capacity=_MOST_SESSIONS,
+        mcp_server=mcp,
+        app_kwargs={"middleware": [guard], "routes": _ROUTES.get(demo, [])},
         favicon_path=_HERE / "favicon.svg",
         theme=theme(),
         css="\n".join(part.read_text(encoding="utf-8") for part in sorted((_HERE / "styles").glob("*.css"))),

@@ -11,7 +11,9 @@ import gradio as gr
 from PIL import Image
 
 from app.events import INTERNAL, UPLOAD, sentence
+from app.settings import in_force
 from app.state import AppState, Recent
+from lrsclip.decode import DECODE_FAULTS
 from lrsclip.errors import PictureError, TileSourceError
 from lrsclip.tiles import read_picture
 
@@ -46,7 +48,27 @@ def uploaded(value: Mapping[str, Any] | None) -> Image.Image:
     """
     if value is None or not value.get("path"):
         raise PictureError("there is no picture yet; upload one or take a tile")
+    check_pixels(str(value["path"]))
     return read_picture(value["path"], name="the upload")
+
+
+def check_pixels(path: str) -> None:
+    """Look at the head of an uploaded picture before anything is decoded.
+
+    Rasters (TIFF) are left to their reader, which reads them by windows and has a limit of its own.
+
+    Raises:
+        PictureError: it would have more pixels than are allowed.
+    """
+    try:
+        with Image.open(path, formats=("JPEG", "PNG", "WEBP")) as head:
+            width_px, height_px = head.size
+    except DECODE_FAULTS:  # another format, or none: whoever reads it says so
+        return
+    if width_px * height_px > (most := in_force().max_pixels):
+        raise PictureError(
+            f"the upload has {width_px} x {height_px} pixels; {most:,} in all are the limit: send it smaller, or a part"
+        )
 
 
 def _checked(value: Mapping[str, Any] | None) -> Any:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from threading import Event, Lock
 from typing import Generic, TypeVar
 
+from app.encoder_queue import STOP
 from lrsclip import LRSCLIP
 from lrsclip.errors import TileSourceError
 from lrsclip.index import TileIndex
@@ -121,12 +122,16 @@ class Stops:
         self._lock = Lock()
 
     def start(self, session: str) -> Event:
-        """A fresh flag for a new piece of work; the session's earlier work, if any is left, is told to stop."""
+        """A fresh flag for a new piece of work; the session's earlier work, if any is left, is told to stop.
+
+        The flag also counts for what this thread asks of the shared model until its event ends.
+        """
         with self._lock:
             if session in self._flags:
                 self._flags[session].set()
-            self._flags[session] = Event()
-            return self._flags[session]
+            flag = self._flags[session] = Event()
+        STOP.set(flag)
+        return flag
 
     def stop(self, session: str) -> None:
         """Tell the session's work to stop; nothing happens if there is none."""

@@ -142,8 +142,7 @@ class LRSCLIP:
                 len(texts),
                 self.context_length,
             )
-        batches = [rows.to(self.device) for rows in tokens.split(TEXT_BATCH)]
-        return _stack([self.model.encode_text(rows, normalize=normalize).cpu() for rows in batches])
+        return _stack([self.encode_tokens(rows, normalize=normalize) for rows in tokens.split(self.texts_at_once)])
 
     @torch.inference_mode()
     def encode_image(self, pictures: list[Image.Image]) -> Embeddings:
@@ -165,11 +164,11 @@ class LRSCLIP:
         if not pictures:
             return np.zeros((0, self.embed_dim), np.float32)
         parts = []
-        size = CPU_PICTURES if self.device.type == "cpu" else GPU_PICTURES
+        size = self.pictures_at_once
         for start in range(0, len(pictures), size):
-            pixels = to_batch(list(pictures[start : start + size]), self.preprocess, first=start)
-            pixels = pixels.to(self.device, self.dtype).contiguous(memory_format=torch.channels_last)
-            parts.append(self.model.encode_image(pixels).cpu())
+            parts.append(
+                self.encode_pixels(to_batch(list(pictures[start : start + size]), self.preprocess, first=start))
+            )
         return _stack(parts)
 
     @property
@@ -198,28 +197,67 @@ class LRSCLIP:
         p = self.config.preprocess
         pixels = torch.from_numpy(rgb).to(self.device).movedim(-1, 0).to(torch.float32) / 255
         mean, std = (torch.tensor(v, device=self.device)[:, None, None] for v in (p.mean, p.std))
-        return trunk_map(self.model.convolutional, ((pixels - mean) / std)[None].to(self.dtype)).float()
+        return trunk_map(self.map_square, ((pixels - mean) / std)[None].to(self.dtype)).float()
 
     @torch.inference_mode()
     def pool_windows(self, features: torch.Tensor, boxes: npt.NDArray[np.floating]) -> Embeddings:
         """Windows of a map to vectors.
 
         Args:
-            features: of `map_scene`.
+            features: of `map_scene`, on any device.
             boxes: (N, 4) left, top, right, bottom in px of what was mapped.
 
         Returns:
             (N, D) float32, each row of length one.
         """
         cells = torch.from_numpy(boxes.astype(np.float32) / TRUNK_STRIDE_PX).to(self.device)
-        tower = self.model.convolutional
-        return _stack([pool_windows(tower, features, rows).cpu() for rows in cells.split(WINDOW_BATCH)])
+        features = features.to(self.device)
+        return _stack([self.pool_cells(features, rows) for rows in cells.split(WINDOW_BATCH)])
 
     @torch.inference_mode()
     def encode_patches(self, pictures: list[Image.Image]) -> Embeddings:
         """Square pictures to a vector for each patch, (N, G, G, D) float32 of length one; ViTs only."""
-        pixels = to_batch(pictures, self.preprocess).to(self.device, self.dtype)
-        return _stack([patch_vectors(self.model.patched, pixels).cpu()])
+        return _stack([self.encode_patch_pixels(to_batch(pictures, self.preprocess))])
+
+    # One run of a tower each, which everything above is made of: whoever shares the model out among many callers
+    # needs to take hold of nothing else.
+
+    @property
+    def texts_at_once(self) -> int:
+        """How many texts `encode_tokens` is given at most."""
+        return TEXT_BATCH
+
+    @property
+    def pictures_at_once(self) -> int:
+        """How many pictures `encode_pixels` is given at most."""
+        return CPU_PICTURES if self.device.type == "cpu" else GPU_PICTURES
+
+    @torch.inference_mode()
+    def encode_tokens(self, tokens: torch.Tensor, *, normalize: bool = True) -> torch.Tensor:
+        """(N, L) token ids to (N, D) float32 on the CPU."""
+        return self.model.encode_text(tokens.to(self.device), normalize=normalize).cpu()
+
+    @torch.inference_mode()
+    def encode_pixels(self, pixels: torch.Tensor) -> torch.Tensor:
+        """(N, 3, S, S) preprocessed pictures to (N, D) float32 on the CPU."""
+        pixels = pixels.to(self.device, self.dtype).contiguous(memory_format=torch.channels_last)
+        return self.model.encode_image(pixels).cpu()
+
+    @torch.inference_mode()
+    def map_square(self, pixels: torch.Tensor) -> torch.Tensor:
+        """(1, 3, H, W) normalised pixels to the trunk's places, (1, H / 16, W / 16, W') on the model's device."""
+        tower = self.model.convolutional
+        return tower.pool.inward(tower.trunk(pixels).movedim(1, -1))
+
+    @torch.inference_mode()
+    def pool_cells(self, features: torch.Tensor, cells: torch.Tensor) -> torch.Tensor:
+        """Up to `WINDOW_BATCH` windows, in cells of the map, to (N, D) float32 on the CPU."""
+        return pool_windows(self.model.convolutional, features, cells).cpu()
+
+    @torch.inference_mode()
+    def encode_patch_pixels(self, pixels: torch.Tensor) -> torch.Tensor:
+        """(N, 3, S, S) preprocessed pictures to (N, G, G, D) float32 on the CPU."""
+        return patch_vectors(self.model.patched, pixels.to(self.device, self.dtype)).cpu()
 
 
 def _stack(parts: list[torch.Tensor]) -> Embeddings:

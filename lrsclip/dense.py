@@ -9,6 +9,8 @@ last block looks at each patch's neighbours instead, as in NACLIP (Hajimiri et a
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from open_clip.transformer import VisionTransformer
@@ -23,12 +25,16 @@ _SAMPLES = 1  # per side of a pooled cell, which is about as large as one of the
 _NEIGHBOUR_PATCHES = 5.0  # standard deviation of the Gaussian, NACLIP's
 
 
-def trunk_map(tower: ResNetTower, pixels: Tensor) -> Tensor:
+def trunk_map(look: Callable[[Tensor], Tensor], pixels: Tensor) -> Tensor:
     """(1, 3, H, W) normalised RGB, H and W multiples of 16, to the map (1, W', H / 16, W / 16) that windows pool from.
 
     It is made in squares, whose layers stay in the processor's cache; each is looked at with some margin, because the
     trunk sees beyond a cell. The pool's first linear layer is applied here already: it commutes with averaging, and a
     map has fewer places than its windows.
+
+    Args:
+        look: one square to its places, (1, 3, h, w) to (1, h / 16, w / 16, W').
+        pixels: the scene.
     """
     height, width = pixels.shape[2:]
     rows = []
@@ -38,9 +44,8 @@ def trunk_map(tower: ResNetTower, pixels: Tensor) -> Tensor:
             y0, y1 = max(0, top - _MARGIN_PX), min(height, bottom + _MARGIN_PX)
             x0, x1 = max(0, left - _MARGIN_PX), min(width, right + _MARGIN_PX)
             part = pixels[:, :, y0:y1, x0:x1].contiguous(memory_format=torch.channels_last)
-            seen = tower.trunk(part).movedim(1, -1)
-            inner = seen[:, (top - y0) // STRIDE_PX : (bottom - y0) // STRIDE_PX]
-            row.append(tower.pool.inward(inner[:, :, (left - x0) // STRIDE_PX : (right - x0) // STRIDE_PX]))
+            seen = look(part)[:, (top - y0) // STRIDE_PX : (bottom - y0) // STRIDE_PX]
+            row.append(seen[:, :, (left - x0) // STRIDE_PX : (right - x0) // STRIDE_PX])
         rows.append(torch.cat(row, dim=2))
     return torch.cat(rows, dim=1).movedim(-1, 1).contiguous()
 

@@ -35,6 +35,10 @@ class FetchError(LRSCLIPError):
     """A server did not send what was asked for; trying again may help."""
 
 
+class Busy(LRSCLIPError):
+    """A server has too much to do at the moment; trying again helps."""
+
+
 class IndexMismatchError(LRSCLIPError):
     """An index was built by another model (or another source) than the one at hand."""
 

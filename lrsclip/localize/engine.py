@@ -228,11 +228,16 @@ def _encoded(
     for part, end in zip(parts, ends, strict=True):
         if end <= done:
             continue
-        if stop is not None and stop.is_set():
+        try:
+            if stop is not None and stop.is_set():
+                raise Cancelled
+            vectors.append(part.encode())  # an encoder that others use too may raise it as well
+        except Cancelled as error:
             if vectors:
                 keep(np.concatenate(vectors))
-            raise Cancelled(f"localisation stopped after {done} of {total} windows; start it again to go on from there")
-        vectors.append(part.encode())
+            raise Cancelled(
+                f"localisation stopped after {done} of {total} windows; start it again to go on from there"
+            ) from error
         done = end
         if progress is not None:
             progress(done, total)

@@ -1,0 +1,97 @@
+"""The rendered landscape as it comes with the project: tiles, texts and index, ready to be searched at once.
+
+`python -m assets.make_collection` writes the file. It counts only for the very drawing program and weights that it was
+made with; otherwise, and where another landscape is asked for, tiles are drawn and indexed as ever.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import zipfile
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from lrsclip import LRSCLIP
+from lrsclip.atlas.tiles import AtlasTiles, recipe
+from lrsclip.index import default_cache_dir
+from lrsclip.tiles import TileSource
+
+SHIPPED = Path(__file__).resolve().parent.parent / "assets" / "collections" / "atlas.zip"
+SPEC = "atlas"
+MARK, TILES, INDEX = "collection.json", "tiles/", "index/"
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What a collection was made with.
+
+    Attributes:
+        spec: address of its tiles.
+        recipe: of the drawing program.
+        model_sha256: of the weights that indexed them.
+        image_px: side of the square that the pictures were brought to.
+    """
+
+    spec: str
+    recipe: str
+    model_sha256: str
+    image_px: int
+
+    def written(self) -> str:
+        """As it stands in the file."""
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+
+def read_mark(path: Path = SHIPPED) -> Mark | None:
+    """What a collection was made with; None if there is none, or it is damaged."""
+    try:
+        with zipfile.ZipFile(path) as packed:
+            return Mark(**json.loads(packed.read(MARK)))
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
+        return None
+
+
+def unpack(source: TileSource, bundle: LRSCLIP, path: Path = SHIPPED) -> bool:
+    """Put the collection into the user's cache, if it is these tiles' and they are not there yet.
+
+    Args:
+        source: the tiles that are asked for.
+        bundle: the model at hand.
+        path: of the collection.
+
+    Returns:
+        Whether anything was put there. If that fails, nothing is, and the tiles are drawn as if there were no such file.
+    """
+    if not isinstance(source, AtlasTiles) or source.spec != SPEC:
+        return False
+    mark = read_mark(path)
+    if mark is None or (mark.spec, mark.recipe) != (SPEC, recipe()):
+        return False
+    done = False
+    with suppress(OSError, zipfile.BadZipFile), zipfile.ZipFile(path) as packed:
+        done |= _put(packed, TILES, source.kept_file(source.tile_ids()[0]).parent)
+        if (mark.model_sha256, mark.image_px) == (bundle.sha256, bundle.image_px):
+            done |= _put(packed, INDEX, default_cache_dir(source, bundle))
+    return done
+
+
+def _put(packed: zipfile.ZipFile, part: str, folder: Path) -> bool:
+    """Unpack one folder of the file beside its place and move it there as a whole, unless the place is taken."""
+    if folder.exists():
+        return False
+    draft = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    try:
+        draft.mkdir(parents=True)
+        for name in packed.namelist():
+            if name.startswith(part) and (bare := name.removeprefix(part)) and "/" not in bare:
+                (draft / bare).write_bytes(packed.read(name))
+        draft.rename(folder)
+    except OSError:
+        shutil.rmtree(draft, ignore_errors=True)
+        if not folder.exists():  # else another process was faster
+            raise
+        return False
+    return True

@@ -1,0 +1,194 @@
+"""One line for all that asks the model: one thread runs it, small jobs of several visitors in one batch.
+
+Short texts go first, so a search waits for one piece of somebody's long heat-map at most; after a few of them one piece
+of other work has its turn, so that nothing waits for ever. Whoever has much work hands it over piece by piece and
+waits for each (`app.shared_model`), which makes the line fair: nobody has more than one piece in it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lrsclip.errors import Busy, Cancelled
+
+STOP: ContextVar[threading.Event | None] = ContextVar("stop", default=None)
+"""The stop flag of the work at hand, if it has one: set by `app.state.Stops.start` for the thread that works."""
+MOST_WAITING = 96
+_URGENT_IN_A_ROW = 4
+_LOOK_S = 0.05  # how often a waiting caller looks at its stop flag
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is done with the rows of a job; jobs of equal `kind` may be done together.
+
+    Attributes:
+        kind: what must be equal; None if jobs are done one by one.
+        run: (N, ...) rows to as many results.
+        most_rows: of the jobs that are done together.
+    """
+
+    kind: Hashable
+    run: Callable[[Tensor], Tensor] = field(compare=False)
+    most_rows: int = 1
+
+
+@dataclass(eq=False)
+class _Job:
+    work: Work
+    rows: Tensor
+    stop: threading.Event | None
+    done: threading.Event = field(default_factory=threading.Event)
+    result: Tensor | None = None
+    error: BaseException | None = None
+
+    @property
+    def given_up(self) -> bool:
+        return self.stop is not None and self.stop.is_set()
+
+
+class EncoderQueue:
+    """The line and its thread, which starts with the first job.
+
+    Args:
+        most_waiting: jobs that may wait; further ones are refused.
+    """
+
+    def __init__(self, most_waiting: int = MOST_WAITING) -> None:
+        self._most_waiting = most_waiting
+        self._urgent: deque[_Job] = deque()
+        self._others: deque[_Job] = deque()
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._closed = False
+        self._urgent_before = 0
+        self._runs = self._jobs = 0
+
+    @property
+    def waiting(self) -> int:
+        """Jobs in the line, the one at hand left out."""
+        return len(self._urgent) + len(self._others)
+
+    @property
+    def jobs_done(self) -> int:
+        """Jobs done so far."""
+        return self._jobs
+
+    @property
+    def runs_done(self) -> int:
+        """Runs of the model that they took."""
+        return self._runs
+
+    def do(self, work: Work, rows: Tensor, *, urgent: bool = False, stop: threading.Event | None = None) -> Tensor:
+        """Wait for one's turn and have the work done.
+
+        Args:
+            work: what to do.
+            rows: (N, ...) what with.
+            urgent: go before what is not.
+            stop: set it to leave the line; None for the flag of the work at hand (`STOP`).
+
+        Raises:
+            Busy: too many wait already, or the server is going down.
+            Cancelled: `stop` was set before the job's turn came.
+        """
+        job = _Job(work, rows, stop if stop is not None else STOP.get())
+        with self._changed:
+            if self._closed:
+                raise Busy("the server is going down; try again in a minute")
+            if self.waiting >= self._most_waiting:
+                raise Busy(f"{self.waiting} jobs wait for the model already; try again in a moment")
+            (self._urgent if urgent else self._others).append(job)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._serve, name="encoder", daemon=True)
+                self._thread.start()
+            self._changed.notify_all()
+        while not job.done.wait(_LOOK_S if job.stop is not None else None):
+            if job.given_up and self._withdraw(job):
+                raise Cancelled("stopped while waiting for the model")
+        if job.error is not None:
+            raise job.error
+        if job.result is None:
+            raise Cancelled("stopped while waiting for the model")
+        return job.result
+
+    def close(self) -> None:
+        """Refuse what waits and what comes, and end the thread after the job at hand."""
+        with self._changed:
+            self._closed = True
+            for job in (*self._urgent, *self._others):
+                job.error = Busy("the server is going down; try again in a minute")
+                job.done.set()
+            self._urgent.clear()
+            self._others.clear()
+            self._changed.notify_all()
+
+    def _withdraw(self, job: _Job) -> bool:
+        with self._changed:
+            for line in (self._urgent, self._others):
+                if job in line:
+                    line.remove(job)
+                    return True
+        return False  # it is being done
+
+    def _serve(self) -> None:
+        while (jobs := self._next()) is not None:
+            if not jobs:
+                continue
+            try:
+                results = jobs[0].work.run(jobs[0].rows if len(jobs) == 1 else _joined(job.rows for job in jobs))
+                counts = [len(job.rows) for job in jobs]
+                for job, result in zip(jobs, [results] if len(jobs) == 1 else results.split(counts), strict=True):
+                    job.result = result
+            except BaseException as error:  # whoever waits must hear of it, and the next one has his turn
+                for job in jobs:
+                    job.error = error
+            self._runs += 1
+            self._jobs += len(jobs)
+            for job in jobs:
+                job.done.set()
+
+    def _next(self) -> list[_Job] | None:
+        """The next jobs, to be done together; none if all were given up; None at the end."""
+        with self._changed:
+            while not self.waiting:
+                if self._closed:
+                    return None
+                self._changed.wait()
+            urgent = bool(self._urgent) and (not self._others or self._urgent_before < _URGENT_IN_A_ROW)
+            self._urgent_before = self._urgent_before + 1 if urgent else 0
+            line = self._urgent if urgent else self._others
+            jobs: list[_Job] = []
+            rows = 0
+            for job in list(line):
+                if job.given_up:
+                    line.remove(job)
+                    job.done.set()
+                    continue
+                if jobs and (
+                    job.work.kind is None
+                    or job.work.kind != jobs[0].work.kind
+                    or rows + len(job.rows) > job.work.most_rows
+                ):
+                    continue
+                line.remove(job)
+                jobs.append(job)
+                rows += len(job.rows)
+            return jobs
+
+
+def _joined(parts: Iterable[Tensor]) -> Tensor:
+    """(n, ...) parts one under the other; of token ids, shorter rows are filled up with 0 as the tokenizer does."""
+    tensors = list(parts)
+    longest = max(part.shape[1] for part in tensors)
+    return torch.cat(
+        [part if part.shape[1] == longest else F.pad(part, (0, longest - part.shape[1])) for part in tensors]
+    )
