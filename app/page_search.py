@@ -139,7 +139,7 @@ def _details() -> Details:
     facts = gr.HTML(empty(_NOTHING_CHOSEN), elem_id="facts")
     fly = gr.HTML("", elem_id="fly")  # tells the script below where the map shall go
     with gr.Row(visible=False) as actions:
-        more = gr.Button("More like this", size="sm", min_width=120, elem_id="more-like-this")
+        more = gr.Button("More like this", size="sm", min_width=250, elem_id="more-like-this")
         to_localise = gr.Button("Localise this tile", size="sm", min_width=120)
         to_classify = gr.Button("Classify this tile", size="sm", min_width=120)
     return Details(gr.State(None), picture, facts, fly, actions, more, to_localise, to_classify)
@@ -205,7 +205,7 @@ def _wire_search(collections: Collections, page: SearchPage) -> None:
         return shown(collections.of(spec), query_of(*values))
 
     gr.on(
-        [controls.button.click, controls.text.submit, controls.exclude.submit, results.link.arrived.change],
+        [controls.button.click, controls.text.submit, controls.exclude.submit],
         for_page(asked),
         [results.opened, *controls.question],
         page.of_a_search,

@@ -192,7 +192,7 @@ _WORDS_COUNT = f"(weight) => weight >= 1 ? {START_PICTURE_WEIGHT} : weight"
 
 
 def _ask_map(what: str, answer: str = "[]") -> str:
-    scroll = 'map.scrollIntoView({behavior: "smooth", block: "nearest"});' if what == "draw" else ""
+    scroll = 'map.scrollIntoView({block: "center"});' if what == "draw" else ""
     return (
         '() => { const map = document.querySelector("iframe.places-map"); '
         f'if (map) {{ {scroll} map.contentWindow.postMessage({{ask: "{what}"}}, "*"); }} return {answer}; }}'

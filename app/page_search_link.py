@@ -22,13 +22,13 @@ _LIKE_PX = 72
 
 @dataclass(frozen=True)
 class LinkPart:
-    """The parts that events speak of; `arrived` changes when a link asks for a search."""
+    """The parts that events speak of; `arrived` says whether a link asks for a search."""
 
     notes: gr.HTML
     copy: gr.Button
     said: gr.HTML
     parameters: gr.Textbox
-    arrived: gr.State
+    arrived: gr.Textbox
 
 
 def lay_out_notes() -> gr.HTML:
@@ -40,7 +40,8 @@ def lay_out(notes: gr.HTML) -> LinkPart:
     """Put the button on the page; the line that confirms is rendered by the page."""
     copy = gr.Button("Copy link", size="sm", min_width=60, elem_id="copy-link")
     said = gr.HTML('<p class="why" role="status"></p>', elem_id="link-said", render=False)
-    return LinkPart(notes, copy, said, gr.Textbox(label="Link", visible=False), gr.State(""))
+    parameters, arrived = (gr.Textbox(label=name, visible=False) for name in ("Link", "Link asks"))
+    return LinkPart(notes, copy, said, parameters, arrived)
 
 
 def wire(
@@ -68,7 +69,9 @@ def wire(
         controls.forget, controls.picture_weight, controls.by_picture, controls.count, controls.least, controls.hide,
         controls.area, controls.by_area, part.notes, part.arrived,
     ]  # fmt: skip
-    demo.load(restored, None, given, **QUICK)
+    # The button is clicked, and no search is begun from here: then nobody who opens the page without a link waits in
+    # the encoder's queue.
+    demo.load(restored, None, given, **QUICK).then(None, part.arrived, None, js=_SEARCH_IF_ASKED, **QUICK)
 
 
 def restore(state: AppState, link: Link, tabs: set[str]) -> tuple[Any, ...]:
@@ -115,6 +118,10 @@ def restore(state: AppState, link: Link, tabs: set[str]) -> tuple[Any, ...]:
         "asked" if asks else "",
     )
 
+
+_SEARCH_IF_ASKED = """(asked) => {
+  if (asked) setTimeout(() => document.querySelector("#search-button").click(), 100);
+}"""
 
 # The server may stand behind another name: only the browser knows under which address it sees the page.
 _COPY = """async (parameters, picture) => {

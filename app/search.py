@@ -204,7 +204,8 @@ def _match(state: AppState, query: Query, text_vector: Floats | None, hits: list
     if text_vector is None or query.has_picture or not hits:
         return None
     sample = _SAMPLES.get((state.source.spec, state.index.manifest.created), lambda: _sample(state))
-    best_cos = float(state.index.vector(hits[0].tile_id) @ text_vector)
+    # With something left out, the tile that fits the words best need not be the first.
+    best_cos = max(float(state.index.vector(hit.tile_id) @ text_vector) for hit in hits)
     return match_of(state.bundle, best_cos, sample @ text_vector, state.tile_count)
 
 

@@ -16,7 +16,7 @@ from lrsclip.tiles import Tile
 
 EXCLUDE_WHY = (
     "Writing “without cars” above does not work: the model reads the word and finds cars. What stands here "
-    "is encoded apart and subtracted from the search."
+    "is encoded apart and subtracted from the search: such tiles sink, and some may stay."
 )
 _SUREST = 95  # per cent; beyond it a figure would read as a promise
 _TABLE_ROWS = 200
