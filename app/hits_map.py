@@ -1,7 +1,8 @@
 """The tiles found, where they lie: a Folium map over a mosaic of all tiles, which flies to the best hit.
 
 The ground of the map is drawn from the tiles themselves, so it needs no tile service and asks the network for nothing.
-A click on a picture of the gallery sends the frame a message, and the map flies there.
+A click on a picture of the gallery sends the frame a message, and the map flies there; a click on a hit, or an area
+that was drawn, comes back as a message to the page (`search_page.js`), which trusts nothing in it.
 """
 
 from __future__ import annotations
@@ -51,14 +52,15 @@ class _Flight(MacroElement):
 
     _template = Template(
         "{% macro script(this, kwargs) %}"
-        "lrsclipHits({{ this._parent.get_name() }}, {{ this.hits|tojson }}, {{ this.whole|tojson }});"
+        "lrsclipHits({{ this._parent.get_name() }}, {{ this.hits|tojson }}, {{ this.whole|tojson }}, "
+        "{{ this.area|tojson }});"
         "{% endmacro %}"
     )
 
-    def __init__(self, hits: list[dict[str, object]], whole: list[list[float]]) -> None:
+    def __init__(self, hits: list[dict[str, object]], whole: list[list[float]], area: list[list[float]] | None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._name = "Flight"
-        self.hits, self.whole = hits, whole
+        self.hits, self.whole, self.area = hits, whole, area
 
 
 def box_of(tile: Tile) -> Box | None:
@@ -82,20 +84,21 @@ def has_places(state: AppState) -> bool:
     return bool(ids) and box_of(state.index.tile(ids[0])) is not None
 
 
-def hits_frame(state: AppState, hits: Sequence[Hit], found: bool) -> str:
+def hits_frame(state: AppState, hits: Sequence[Hit], found: bool, area_lonlat: Box | None = None) -> str:
     """An HTML fragment with the map of some hits, or nothing where no places are known.
 
     Args:
         state: the app's.
         hits: best first.
         found: whether they were searched for; then the map flies to the first.
+        area_lonlat: the area that the search was kept to.
     """
     if not has_places(state):
         return ""
-    return frame(hits_document(state, hits, found), "places-map", "Map of the tiles")
+    return frame(hits_document(state, hits, found, area_lonlat), "places-map", "Map of the tiles")
 
 
-def hits_document(state: AppState, hits: Sequence[Hit], found: bool) -> str:
+def hits_document(state: AppState, hits: Sequence[Hit], found: bool, area_lonlat: Box | None = None) -> str:
     """The map's whole HTML document."""
     mosaic = mosaic_of(state)
     west, south, east, north = mosaic.box
@@ -109,7 +112,12 @@ def hits_document(state: AppState, hits: Sequence[Hit], found: bool) -> str:
         )
         ground.add_to(view)
     frames = [_shown(state, hit, _beside(box, (west + east) / 2), found) for hit, box in shown]
-    view.add_child(_Flight(frames, [[south, west], [north, east]]))
+    area = None
+    if area_lonlat is not None:
+        left, bottom, right, top = area_lonlat
+        left, bottom, right, top = _beside((left, bottom, right + 360 * (left > right), top), (west + east) / 2)
+        area = [[bottom, left], [top, right]]
+    view.add_child(_Flight(frames, [[south, west], [north, east]], area))
     return whole_document(view, "hits_map.js")
 
 

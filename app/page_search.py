@@ -2,39 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from PIL import Image
 
-from app.events import ENCODING, INTERNAL, QUICK, for_page
+from app import page_search_batch, page_search_link
+from app.events import ENCODING, INTERNAL, UPLOAD, for_page
 from app.hits_map import has_places, hits_frame
-from app.meter import meter_of
 from app.page_classify import ClassifyPage
 from app.page_localise import LocalisePage
-from app.pictures import LARGE_PX, shrunk, thumbnail, tile_picture
+from app.page_search_batch import BatchPart
+from app.page_search_controls import Controls, fresh_controls, lay_out_controls, query_of, wire_controls
+from app.page_search_link import LinkPart
+from app.pictures import LARGE_PX, data_url, shrunk, thumbnail, tile_picture
 from app.scenes import with_tile
-from app.search import EXAMPLES, MAX_HITS, START_HITS, Found, find, first_tiles
+from app.search import Found, Query, first_tiles, search
+from app.search_files import found_csv, found_geojson
 from app.state import AppState, Collections
-from app.words import collection_summary, empty, search_summary, tile_facts, token_meter
+from app.words import collection_summary, empty
+from app.words_search import hit_facts, like_note, shown_tiles, summary
 from lrsclip.errors import TileSourceError
 
 _NOTHING_CHOSEN = "Click a picture to see it large, with its score and facts."
 _CLICK_FIRST = "no tile is chosen; click a picture first"
-
-
-@dataclass(frozen=True)
-class Controls:
-    """What the visitor fills in."""
-
-    text: gr.Textbox
-    meter: gr.HTML
-    reading: gr.HTML
-    button: gr.Button
-    examples: list[gr.Button]
-    count: gr.Slider
+_LIKE_PX = 72
 
 
 @dataclass(frozen=True)
@@ -44,8 +40,13 @@ class Results:
     opened: gr.State
     found: gr.State
     summary: gr.HTML
+    listed: gr.HTML
     places: gr.HTML
     gallery: gr.Gallery
+    link: LinkPart
+    as_csv: gr.Button
+    as_geojson: gr.Button
+    download: gr.Textbox
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ class Details:
     facts: gr.HTML
     fly: gr.HTML
     actions: gr.Row
+    more: gr.Button
     to_localise: gr.Button
     to_classify: gr.Button
 
@@ -68,53 +70,44 @@ class SearchPage:
     controls: Controls
     results: Results
     details: Details
+    batch: BatchPart
+
+    @property
+    def of_a_search(self) -> list[gr.components.Component | gr.Row]:
+        """What `shown` gives values for, in its order."""
+        results, details = self.results, self.details
+        found = [results.found, results.summary, results.listed, results.places, results.gallery]
+        return [*found, details.chosen, details.picture, details.facts, details.actions]
 
     @property
     def all_of_a_collection(self) -> list[gr.components.Component | gr.Row]:
         """What `fresh` gives values for, in its order."""
-        results, details = self.results, self.details
-        shown = [results.opened, results.found, results.summary, results.places, results.gallery]
-        return [*shown, details.chosen, details.picture, details.facts, details.actions]
+        return [self.results.opened, *self.of_a_search, *self.controls.of_a_collection]
 
 
 def lay_out(state: AppState) -> SearchPage:
     """Put the tab's parts on the page."""
     with gr.Row(elem_classes="columns"):
         with gr.Column(scale=3, min_width=300, elem_classes="side"):
-            controls = _controls(state)
+            controls = lay_out_controls(state)
+            batch = page_search_batch.lay_out()
         with gr.Column(scale=6, min_width=300):
             results = _results(state)
         with gr.Column(scale=3, min_width=300, elem_id="details"):
             details = _details()
-    return SearchPage(controls, results, details)
-
-
-def _controls(state: AppState) -> Controls:
-    text = gr.Textbox(
-        label="Description",
-        placeholder="What should the picture show? Several sentences are welcome.",
-        lines=8,
-        max_lines=14,
-        autofocus=True,
-        elem_id="description",
-    )
-    meter = gr.HTML(token_meter(None, state.bundle.context_length), elem_id="meter")
-    button = gr.Button("Search", variant="primary", elem_id="search-button")
-    read = gr.HTML("", elem_id="reading", elem_classes="if-any")
-    with gr.Row(elem_classes="pills"):
-        gr.HTML('<p class="hint">Examples</p>')
-        examples = [gr.Button(example.title, size="sm", min_width=60) for example in EXAMPLES]
-    count = gr.Slider(1, MAX_HITS, value=START_HITS, step=1, label="How many pictures", buttons=[])
-    return Controls(text, meter, read, button, examples, count)
+    return SearchPage(controls, results, details, batch)
 
 
 def _results(state: AppState) -> Results:
     first = first_tiles(state)
-    summary = gr.HTML(collection_summary(state.tile_count, len(first.hits)))
+    notes = page_search_link.lay_out_notes()
+    said = gr.HTML(collection_summary(state.tile_count, len(first.hits)), elem_id="summary")
+    listed = gr.HTML(shown_tiles(first.hits), elem_id="shown-tiles")  # read by the script that links gallery and map
     places = gr.HTML(hits_frame(state, first.hits, found=False), visible=has_places(state))
     gallery = gr.Gallery(
         [(thumbnail(state, hit.tile_id), None) for hit in first.hits],
         show_label=False,
+        label="Tiles found",
         columns=4,
         height="auto",
         allow_preview=False,
@@ -123,25 +116,20 @@ def _results(state: AppState) -> Results:
         interactive=False,
         elem_id="gallery",
     )
-    return Results(gr.State(state.source.spec), gr.State(first), summary, places, gallery)
-
-
-def fresh(state: AppState) -> tuple[Any, ...]:
-    """The tab as it looks before any search of a collection."""
-    first = first_tiles(state)
-    gallery = gr.Gallery([(thumbnail(state, hit.tile_id), None) for hit in first.hits], selected_index=None)
-    places = gr.HTML(hits_frame(state, first.hits, found=False), visible=has_places(state))
-    summary = collection_summary(state.tile_count, len(first.hits))
-    return state.source.spec, first, summary, places, gallery, *_nothing_chosen()
-
-
-def _nothing_chosen() -> tuple[Any, ...]:
-    return None, gr.Image(None, visible=False), empty(_NOTHING_CHOSEN), gr.Row(visible=False)
+    with gr.Row(elem_classes="pills"):
+        link = page_search_link.lay_out(notes)
+        as_csv = gr.Button("Download CSV", size="sm", min_width=60, elem_id="as-csv")
+        as_geojson = gr.Button("Download GeoJSON", size="sm", min_width=60, elem_id="as-geojson")
+    link.said.render()
+    download = gr.Textbox(label="What is downloaded", visible=False)
+    opened, found = gr.State(state.source.spec), gr.State(first)
+    return Results(opened, found, said, listed, places, gallery, link, as_csv, as_geojson, download)
 
 
 def _details() -> Details:
     picture = gr.Image(
         show_label=False,
+        label="The chosen tile",
         interactive=False,
         visible=False,
         buttons=["fullscreen", "download"],
@@ -151,40 +139,78 @@ def _details() -> Details:
     facts = gr.HTML(empty(_NOTHING_CHOSEN), elem_id="facts")
     fly = gr.HTML("", elem_id="fly")  # tells the script below where the map shall go
     with gr.Row(visible=False) as actions:
+        more = gr.Button("More like this", size="sm", min_width=250, elem_id="more-like-this")
         to_localise = gr.Button("Localise this tile", size="sm", min_width=120)
         to_classify = gr.Button("Classify this tile", size="sm", min_width=120)
-    return Details(gr.State(None), picture, facts, fly, actions, to_localise, to_classify)
+    return Details(gr.State(None), picture, facts, fly, actions, more, to_localise, to_classify)
+
+
+def fresh(state: AppState) -> tuple[Any, ...]:
+    """The tab as it looks before any search of a collection."""
+    first = first_tiles(state)
+    gallery = gr.Gallery([(thumbnail(state, hit.tile_id), None) for hit in first.hits], selected_index=None)
+    places = gr.HTML(hits_frame(state, first.hits, found=False), visible=has_places(state))
+    said = collection_summary(state.tile_count, len(first.hits))
+    results = first, said, shown_tiles(first.hits), places, gallery
+    return state.source.spec, *results, *_nothing_chosen(), *fresh_controls(state)
+
+
+def _nothing_chosen() -> tuple[Any, ...]:
+    return None, gr.Image(None, visible=False), empty(_NOTHING_CHOSEN), gr.Row(visible=False)
+
+
+def shown(state: AppState, query: Query) -> tuple[Any, ...]:
+    """Search, and what the page shows of it.
+
+    Raises:
+        LRSCLIPError: the question makes no sense.
+    """
+    found = search(state, query)
+    started = time.perf_counter()
+    pictures = [(thumbnail(state, hit.tile_id), f"{hit.rank}  ·  {hit.score_cos:.3f}") for hit in found.hits]
+    pictures_ms = 1000 * (time.perf_counter() - started)
+    # The upload itself is not kept with what was found: it may be large, and every visitor has one.
+    small = shrunk(query.picture, _LIKE_PX) if query.picture is not None else None
+    found = replace(found, query=replace(query, picture=small), pictures_ms=pictures_ms)
+    places = hits_frame(state, found.hits, found=True, area_lonlat=query.bbox_lonlat)
+    gallery = gr.Gallery(pictures, selected_index=None)
+    said = summary(found, state.tile_count)
+    return found, said, shown_tiles(found.hits), places, gallery, *_nothing_chosen()
 
 
 def wire(
-    collections: Collections, page: SearchPage, tabs: gr.Tabs, classify: ClassifyPage, localise: LocalisePage
+    collections: Collections,
+    demo: gr.Blocks,
+    page: SearchPage,
+    tabs: gr.Tabs,
+    classify: ClassifyPage,
+    localise: LocalisePage,
 ) -> None:
     """Connect the tab's parts, and its way to the other two tabs."""
+    wire_controls(collections, page.controls)
     _wire_search(collections, page)
     _wire_choice(collections, page)
+    _wire_like(collections, page)
+    _wire_files(collections, page.results)
     _wire_hand_over(collections, page, tabs, classify, localise)
+    page_search_batch.wire(collections, page.batch, page.results.opened, page.controls)
+    page_search_link.wire(collections, demo, page.results.link, page.results.opened, page.controls, tabs)
+    demo.load(None, None, None, js=(Path(__file__).parent / "search_page.js").read_text(encoding="utf-8"))
 
 
 def _wire_search(collections: Collections, page: SearchPage) -> None:
     controls, results = page.controls, page.results
 
-    def search(spec: str, text: str, count: float) -> tuple[Any, ...]:
-        state = collections.of(spec)
-        found = find(state, text, int(count))
-        shown = [(thumbnail(state, hit.tile_id), f"{hit.rank}  ·  {hit.score_cos:.3f}") for hit in found.hits]
-        summary = search_summary(found.hits, state.tile_count, found.text_ms, found.index_ms)
-        gallery = gr.Gallery(shown, selected_index=None)
-        return found, summary, hits_frame(state, found.hits, found=True), gallery, *_nothing_chosen()
+    def asked(spec: str, *values: Any) -> tuple[Any, ...]:
+        return shown(collections.of(spec), query_of(*values))
 
-    controls.text.change(meter_of(collections.first), controls.text, [controls.meter, controls.reading], **QUICK)
-    for button, example in zip(controls.examples, EXAMPLES, strict=True):
-        button.click(_giving(example.text), None, controls.text, **QUICK)
     gr.on(
-        [controls.button.click, controls.text.submit],
-        for_page(search),
-        [results.opened, controls.text, controls.count],
-        page.all_of_a_collection[1:],
+        [controls.button.click, controls.text.submit, controls.exclude.submit],
+        for_page(asked),
+        [results.opened, *controls.question],
+        page.of_a_search,
         show_progress_on=results.gallery,
+        **UPLOAD,
         **ENCODING,
         **INTERNAL,
     )
@@ -196,13 +222,56 @@ def _wire_choice(collections: Collections, page: SearchPage) -> None:
     def choose(found: Found, event: gr.SelectData) -> tuple[Any, ...]:
         state, hit = collections.of(found.spec), found.hits[int(event.index)]
         large = shrunk(tile_picture(state, hit.tile_id), LARGE_PX)
-        facts = tile_facts(state.index.tile(hit.tile_id), hit if found.text else None)
+        facts = hit_facts(state, state.index.tile(hit.tile_id), hit if found.searched else None)
         fly = f'<i data-tile="{escape(hit.tile_id, quote=True)}"></i>'
         return hit.tile_id, gr.Image(large, visible=True), facts, fly, gr.Row(visible=True)
 
-    shown = [details.chosen, details.picture, details.facts, details.fly, details.actions]
-    chosen = results.gallery.select(for_page(choose), results.found, shown, show_progress="hidden", **INTERNAL)
-    chosen.then(None, None, None, js=_SHOW_DETAILS)
+    chosen = [details.chosen, details.picture, details.facts, details.fly, details.actions]
+    picked = results.gallery.select(for_page(choose), results.found, chosen, show_progress="hidden", **INTERNAL)
+    picked.then(None, None, None, js=_SHOW_DETAILS)
+
+
+def _wire_like(collections: Collections, page: SearchPage) -> None:
+    controls, results, details = page.controls, page.results, page.details
+
+    def more(found: Found, tile_id: str | None) -> tuple[Any, ...]:
+        if tile_id is None:
+            raise TileSourceError(_CLICK_FIRST)
+        note = like_note(tile_id, data_url(shrunk(thumbnail(collections.of(found.spec), tile_id), _LIKE_PX), "JPEG"))
+        return tile_id, note, gr.Button(visible=True), None, 1.0, gr.Accordion(open=True)
+
+    def asked(spec: str, *values: Any) -> tuple[Any, ...]:
+        return shown(collections.of(spec), query_of(*values))
+
+    liked = [controls.like, controls.like_note, controls.forget, controls.picture, controls.picture_weight]
+    details.more.click(
+        for_page(more), [results.found, details.chosen], [*liked, controls.by_picture], show_progress="hidden",
+        **INTERNAL,
+    ).success(
+        for_page(asked), [results.opened, *controls.question], page.of_a_search, show_progress_on=results.gallery,
+        **UPLOAD, **ENCODING, **INTERNAL,
+    )  # fmt: skip
+
+
+def _wire_files(collections: Collections, results: Results) -> None:
+    makers = (
+        (results.as_csv, found_csv, "lrsclip-search.csv", "text/csv"),
+        (results.as_geojson, found_geojson, "lrsclip-search.geojson", "application/geo+json"),
+    )
+    for button, make, name, kind in makers:
+
+        def written(found: Found, make: Any = make) -> str:
+            text: str = make(collections.of(found.spec), found)
+            return text
+
+        button.click(for_page(written), results.found, results.download, show_progress="hidden", **INTERNAL).success(
+            None, results.download, None, js=download_js(name, kind)
+        )
+
+
+def download_js(name: str, kind: str) -> str:
+    """A script that saves its text as a file; the text never becomes a file of the server."""
+    return page_search_batch.DOWNLOAD_JS.replace("NAME", name).replace("KIND", kind)
 
 
 def _wire_hand_over(
@@ -242,7 +311,3 @@ _SHOW_DETAILS = """() => {
   if (map && tile) map.contentWindow.postMessage({tile: tile.dataset.tile}, "*");
   if (details.getBoundingClientRect().top > window.innerHeight * 0.8) details.scrollIntoView({behavior: "smooth"});
 }"""
-
-
-def _giving(text: str) -> Any:
-    return lambda: text

@@ -56,7 +56,7 @@ def build(state: AppState, *, guests: bool = True, base: BaseMap | None = None) 
                 localise = page_localise.lay_out(state)
             with gr.Tab("Places", id="places"):
                 places = page_places.lay_out(collections)
-        page_search.wire(collections, search, tabs, classify, localise)
+        page_search.wire(collections, demo, search, tabs, classify, localise)
         page_classify.wire(collections, classify)
         page_localise.wire(collections, demo, localise, base)
         page_places.wire(collections, demo, places, search, [classify.strip, localise.strip], head)

@@ -1,0 +1,88 @@
+"""Many descriptions at once on the Search tab: a CSV in, a table and a CSV out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import gradio as gr
+
+from app.batch import MOST_ROWS, as_csv, read_queries, run
+from app.events import INTERNAL, UPLOAD, for_page
+from app.page_search_controls import Controls, query_of
+from app.state import Collections
+from app.words_search import batch_table
+from lrsclip.errors import TextError
+
+_START_COUNT, _MOST_COUNT = 5, 20
+
+DOWNLOAD_JS = """(text) => {
+  if (!text) return;
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], {type: "KIND;charset=utf-8"}));
+  link.download = "NAME";
+  document.body.append(link);
+  link.click();
+  link.remove();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}"""
+
+
+@dataclass(frozen=True)
+class BatchPart:
+    """The parts that events speak of; `text` holds the answers as CSV."""
+
+    file: gr.File
+    count: gr.Slider
+    button: gr.Button
+    table: gr.HTML
+    download: gr.Button
+    text: gr.Textbox
+
+
+def lay_out() -> BatchPart:
+    """Put the parts on the page."""
+    with gr.Accordion("Many descriptions from a CSV", open=False, elem_id="batch"):
+        gr.HTML(
+            '<p class="why">A column named <code>query</code>, or the first column, then without a heading; at most '
+            f"{MOST_ROWS} rows. What is left out, the area and the settings above count for all.</p>"
+        )
+        file = gr.File(
+            label="CSV file", file_types=[".csv", ".tsv", ".txt"], type="filepath", height=110, elem_id="batch-file"
+        )
+        count = gr.Slider(1, _MOST_COUNT, value=_START_COUNT, step=1, label="Tiles for each description", buttons=[])
+        button = gr.Button("Search all", size="sm", elem_id="batch-button")
+        table = gr.HTML("", elem_id="batch-table", elem_classes="if-any-table", min_height=40)
+        download = gr.Button("Download all as CSV", size="sm", visible=False, elem_id="batch-download")
+        text = gr.Textbox(label="Answers as CSV", visible=False)
+    return BatchPart(file, count, button, table, download, text)
+
+
+def wire(collections: Collections, part: BatchPart, opened: gr.State, controls: Controls) -> None:
+    """Connect the parts."""
+
+    def answer(
+        spec: str,
+        upload: Mapping[str, Any] | None,
+        count: float,
+        *values: Any,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008  (Gradio finds it as a default)
+    ) -> tuple[Any, ...]:
+        if not upload or not upload.get("path"):
+            raise TextError("there is no CSV file yet; choose one")
+        _text, exclude, exclude_weight, _picture, _like, _weight, _count, *rest = values
+        like = query_of("all", exclude, exclude_weight, None, "", 0.0, count, *rest)
+
+        def done(number: int, of: int) -> None:
+            progress((number, of), desc="searching", unit="descriptions")
+
+        rows = run(collections.of(spec), read_queries(upload["path"]), replace(like, text=""), done)
+        return batch_table(rows), gr.Button(visible=True), as_csv(rows)
+
+    part.button.click(
+        for_page(answer), [opened, part.file, part.count, *controls.question], [part.table, part.download, part.text],
+        show_progress_on=part.table, concurrency_id="batch", concurrency_limit=1, **UPLOAD, **INTERNAL,
+    )  # fmt: skip
+    script = DOWNLOAD_JS.replace("NAME", "lrsclip-batch.csv").replace("KIND", "text/csv")
+    part.download.click(None, part.text, None, js=script, **INTERNAL)
