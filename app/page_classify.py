@@ -160,7 +160,10 @@ def _wire_names(names: Names) -> None:
         return title, _hint(title), text if title == OWN else gr.skip()
 
     names.chosen.input(choose, [names.chosen, names.own], [names.labels, names.about], **QUICK)
-    names.labels.input(typed, names.labels, [names.chosen, names.about, names.own], trigger_mode="always_last", **QUICK)
+    # not `input`, which does not hear of a text that was pasted or filled in as a whole
+    names.labels.change(
+        typed, names.labels, [names.chosen, names.about, names.own], trigger_mode="always_last", **QUICK
+    )
     names.reset.click(lambda: _TEMPLATES, None, names.templates, **QUICK)
 
 
