@@ -33,8 +33,8 @@ def _hint(judged: Judged) -> str:
     said = judged.calibration
     return (
         f'<p class="no-fit" role="status"><b>{NO_FIT}.</b> The picture may show something that is not on the list. '
-        f"<span>Said without need of {_percent(said.false_alarm_rate)} of test pictures whose label was on the list; "
-        f"not said of {_percent(said.miss_rate)} whose label was not.</span></p>"
+        f"<span>On test pictures this is said of {_percent(said.false_alarm_rate)} whose label is on the list, "
+        f"and not said of {_percent(said.miss_rate)} whose label is not.</span></p>"
     )
 
 
@@ -83,7 +83,7 @@ def _row(row: Row) -> str:
         )
     best, *others = row.judged.scores
     warned = f' <em class="no-fit-mark">{NO_FIT.lower()}</em>' if row.judged.fits is False else ""
-    second = f"{escape(others[0].label)} <span>{_share(others[0].probability)}</span>" if others else ""
+    second = f"<div>{escape(others[0].label)} <span>{_share(others[0].probability)}</span></div>" if others else ""
     return (
         f'<tr>{name}<td data-head="Best label">{escape(best.label)}{warned}</td>'
         f'<td class="number" data-head="Probability">{_share(best.probability)}</td>'

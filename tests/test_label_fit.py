@@ -85,6 +85,7 @@ def test_a_calibration_changes_how_sure_but_never_which() -> None:
         np.testing.assert_allclose(
             [s.probability for s in said.scores], np.exp(logits) / np.exp(logits).sum(), rtol=1e-4
         )
+        assert said.fit_probability is not None
         assert said.fit_probability == pytest.approx(1 / (1 + np.exp(-10 * best)), rel=1e-4)
         assert said.fits == (said.fit_probability >= 0.4)
     assert judge(bundle, PICTURES[:1], class_prototypes(bundle, ["a road"]))[0].fits is None

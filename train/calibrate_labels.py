@@ -140,7 +140,7 @@ def _minimised(parameters: torch.Tensor, loss: Callable[[], torch.Tensor]) -> Do
     def closure() -> torch.Tensor:
         optimiser.zero_grad()
         value = loss()
-        value.backward()  # type: ignore[no-untyped-call]
+        value.backward()
         return value
 
     optimiser.step(closure)
