@@ -1,4 +1,4 @@
-"""The endpoint /classify."""
+"""The endpoints /classify and /classify_many."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from typing import Any
 import gradio as gr
 
 from app.api_parts import publish
-from app.classify import RSICD_LABELS, score_classes
+from app.classify import RSICD_LABELS, Row, judge_many, judge_one
 from app.events import UPLOAD
 from app.pictures import upload_box, uploaded
 from app.state import AppState
 from lrsclip.classify import DEFAULT_TEMPLATES
+from lrsclip.label_fit import Judged
 
 
 def add_classify(state: AppState) -> None:
-    """Add /classify."""
+    """Add /classify and /classify_many."""
 
     def classify(picture: dict[str, Any], labels: str, templates: str) -> list[dict[str, Any]]:
         """Score a picture against class names.
@@ -26,12 +27,42 @@ def add_classify(state: AppState) -> None:
             templates: Phrasings with {} where the class name goes, one a line.
 
         Returns:
-            A list of objects with label, score_cos and probability, best first.
+            A list of objects with label, score_cos and probability (calibrated where the checkpoint is), best first.
         """
-        scores = score_classes(state, uploaded(picture), labels, templates)
-        return [{"label": s.label, "score_cos": s.score_cos, "probability": s.probability} for s in scores]
+        return _scores(judge_one(state, uploaded(picture), labels, templates))
+
+    def classify_many(pictures: list[dict[str, Any]], labels: str, templates: str) -> list[dict[str, Any]]:
+        """Score up to 32 pictures against class names; a file that is no picture does not lose the others.
+
+        Args:
+            pictures: The pictures to classify.
+            labels: Class names, one a line.
+            templates: Phrasings with {} where the class name goes, one a line.
+
+        Returns:
+            An object for each picture, in order: file, problem (empty if it was read), calibrated, fits (false: no
+            label fits well; null if the checkpoint cannot tell), and scores as /classify returns them.
+        """
+        return [_row(row) for row in judge_many(state, pictures, labels, templates)]
 
     picture = upload_box(label="picture", visible=False)
     labels = gr.Textbox("\n".join(RSICD_LABELS), label="labels", visible=False)
     templates = gr.Textbox("\n".join(DEFAULT_TEMPLATES), label="templates", visible=False)
     publish(classify, [picture, labels, templates], **UPLOAD)
+    pictures = gr.File(label="pictures", file_count="multiple", visible=False)
+    publish(classify_many, [pictures, labels, templates], **UPLOAD)
+
+
+def _scores(judged: Judged) -> list[dict[str, Any]]:
+    return [{"label": s.label, "score_cos": s.score_cos, "probability": s.probability} for s in judged.scores]
+
+
+def _row(row: Row) -> dict[str, Any]:
+    judged = row.judged
+    return {
+        "file": row.file,
+        "problem": row.problem,
+        "calibrated": bool(judged and judged.calibration),
+        "fits": judged.fits if judged else None,
+        "scores": _scores(judged) if judged else [],
+    }

@@ -1,34 +1,63 @@
-"""The Classify page's work: lists typed by hand to class names and templates, and prototypes kept between pictures."""
+"""The Classify page's work: typed lists to class names and templates, one picture or several judged against them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Any
+
 from PIL import Image
 
+from app.label_sets import FIRST_SET, lines_of
+from app.pictures import uploaded
 from app.state import AppState, Recent
-from lrsclip.classify import ClassScore, Prototypes, class_prototypes, classify_with
-from lrsclip.errors import TextError
+from lrsclip.classify import ClassScore, Prototypes, class_prototypes
+from lrsclip.errors import PictureError, TextError
+from lrsclip.label_fit import Judged, judge
 
 MAX_LABELS = 500
 MAX_TEMPLATES = 20
+MAX_PICTURES = 32
+_BATCH, _BATCH_PX = 16, 16_000_000  # pictures decoded at once, so that 32 large ones do not fill the memory
 
-# The 30 scene classes of RSICD (and AID), in words.
-RSICD_LABELS = (
-    "airport", "bare land", "baseball field", "beach", "bridge", "city center", "church", "commercial area",
-    "dense residential area", "desert", "farmland", "forest", "industrial area", "meadow", "medium residential area",
-    "mountain", "park", "parking lot", "playground", "pond", "port", "railway station", "resort", "river", "school",
-    "sparse residential area", "square", "stadium", "storage tanks", "viaduct",
-)  # fmt: skip
+RSICD_LABELS = FIRST_SET.labels
 
 _PROTOTYPES: Recent[Prototypes] = Recent(16)
 
 
-def lines_of(text: str) -> tuple[str, ...]:
-    """The lines of a box that have something in them, stripped."""
-    return tuple(line.strip() for line in text.splitlines() if line.strip())
+@dataclass(frozen=True)
+class Row:
+    """One of several pictures: exactly one of `judged` and `problem` is given.
+
+    Attributes:
+        file: the file's name as the visitor knows it.
+        judged: what was said of it.
+        problem: why nothing could be said, as a sentence.
+    """
+
+    file: str
+    judged: Judged | None = None
+    problem: str = ""
 
 
-def score_classes(state: AppState, picture: Image.Image, labels: str, templates: str) -> list[ClassScore]:
-    """Score one picture against class names.
+def prototypes_of(state: AppState, labels: str, templates: str) -> Prototypes:
+    """Prototypes of what two boxes hold, one a line; kept between pictures.
+
+    Raises:
+        TextError: no or too many names or templates, a name twice, or a template without {}.
+    """
+    names, phrasings = lines_of(labels), lines_of(templates)
+    for what, given, most in (("class names", names, MAX_LABELS), ("templates", phrasings, MAX_TEMPLATES)):
+        if len(given) > most:
+            raise TextError(f"{len(given)} {what}; give at most {most}")
+    return _PROTOTYPES.get(
+        (state.bundle.sha256, names, phrasings), lambda: class_prototypes(state.bundle, names, phrasings)
+    )
+
+
+def judge_one(state: AppState, picture: Image.Image, labels: str, templates: str) -> Judged:
+    """Judge one picture.
 
     Args:
         state: the app's.
@@ -36,18 +65,70 @@ def score_classes(state: AppState, picture: Image.Image, labels: str, templates:
         labels: class names, one a line.
         templates: phrasings with {}, one a line.
 
-    Returns:
-        One score per class, best first.
-
     Raises:
-        TextError: no or too many names or templates, a name twice, or a template without {}.
+        TextError: see `prototypes_of`.
         PictureError: the picture cannot be encoded.
     """
-    names, phrasings = lines_of(labels), lines_of(templates)
-    for what, given, most in (("class names", names, MAX_LABELS), ("templates", phrasings, MAX_TEMPLATES)):
-        if len(given) > most:
-            raise TextError(f"{len(given)} {what}; give at most {most}")
-    prototypes = _PROTOTYPES.get(
-        (state.bundle.sha256, names, phrasings), lambda: class_prototypes(state.bundle, names, phrasings)
-    )
-    return classify_with(state.bundle, [picture], prototypes)[0]
+    return judge(state.bundle, [picture], prototypes_of(state, labels, templates))[0]
+
+
+def score_classes(state: AppState, picture: Image.Image, labels: str, templates: str) -> list[ClassScore]:
+    """The scores of `judge_one`, one per class, best first."""
+    return list(judge_one(state, picture, labels, templates).scores)
+
+
+def judge_many(
+    state: AppState, uploads: Sequence[Mapping[str, Any]] | None, labels: str, templates: str
+) -> tuple[Row, ...]:
+    """Judge several uploads; one that is no picture stands in its row with the reason.
+
+    Args:
+        state: the app's.
+        uploads: file boxes' values as Gradio delivers them.
+        labels: class names, one a line.
+        templates: phrasings with {}, one a line.
+
+    Returns:
+        One row per upload, in their order.
+
+    Raises:
+        TextError: see `prototypes_of`.
+        PictureError: there are none, or too many.
+    """
+    given = list(uploads or [])
+    if not given:
+        raise PictureError("there are no pictures yet; upload some")
+    if len(given) > MAX_PICTURES:
+        raise PictureError(f"{len(given)} pictures; give at most {MAX_PICTURES} at once")
+    prototypes = prototypes_of(state, labels, templates)
+    rows = [Row(_name_of(value)) for value in given]
+    for numbers, pictures in _batches(given, rows):
+        for number, judged in zip(numbers, judge(state.bundle, pictures, prototypes), strict=True):
+            rows[number] = Row(rows[number].file, judged)
+    return tuple(rows)
+
+
+def _batches(given: Sequence[Mapping[str, Any]], rows: list[Row]) -> Iterator[tuple[list[int], list[Image.Image]]]:
+    """The readable pictures with their numbers, as many at once as memory allows; the others get their reason."""
+    numbers: list[int] = []
+    pictures: list[Image.Image] = []
+    pixels = 0
+    for number, value in enumerate(given):
+        try:
+            picture = uploaded(value)
+        except PictureError as error:
+            rows[number] = Row(rows[number].file, problem=str(error))
+            continue
+        numbers, pictures = [*numbers, number], [*pictures, picture]
+        pixels += picture.width * picture.height
+        if len(pictures) >= _BATCH or pixels >= _BATCH_PX:
+            yield numbers, pictures
+            numbers, pictures, pixels = [], [], 0
+    if pictures:
+        yield numbers, pictures
+
+
+def _name_of(value: Mapping[str, Any]) -> str:
+    """A file's own name, without whatever folders a browser or a program put before it."""
+    name = PurePath(str(value.get("orig_name") or value.get("path") or "").replace("\\", "/")).name
+    return name or "without a name"

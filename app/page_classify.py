@@ -1,4 +1,4 @@
-"""The Classify tab: a picture, class names in plain words, and how the picture's probability spreads over them."""
+"""The Classify tab: one picture or several, class names in plain words, and how sure the model is of each."""
 
 from __future__ import annotations
 
@@ -7,55 +7,123 @@ from typing import Any
 
 import gradio as gr
 
-from app.classify import RSICD_LABELS, score_classes
-from app.events import ENCODING, INTERNAL, UPLOAD, for_page
+from app.classify import MAX_PICTURES, judge_many, judge_one
+from app.classify_words import table, verdict
+from app.events import ENCODING, INTERNAL, QUICK, UPLOAD, for_page
+from app.label_sets import FIRST_SET, LABEL_SETS, OWN, about, set_of
 from app.pictures import upload_box, uploaded
 from app.state import AppState, Collections
 from app.strip import TileStrip
-from app.words import class_bars, empty
+from app.words import empty
 from lrsclip.classify import DEFAULT_TEMPLATES
+
+PICTURE_FILES = ["image", ".tif", ".tiff"]
+_TEMPLATES = "\n".join(DEFAULT_TEMPLATES)
+
+
+@dataclass(frozen=True)
+class Names:
+    """What the picture is held against.
+
+    Attributes:
+        chosen: title of the label set.
+        about: what that set is.
+        own: what the visitor typed last, to come back to.
+        labels: class names, one a line.
+        templates: phrasings, one a line.
+        reset: brings the templates back.
+    """
+
+    chosen: gr.Dropdown
+    about: gr.HTML
+    own: gr.State
+    labels: gr.Textbox
+    templates: gr.Textbox
+    reset: gr.Button
+
+
+@dataclass(frozen=True)
+class Several:
+    """Several pictures at once: their tab, box and button, and where the table stands."""
+
+    tab: gr.Tab
+    files: gr.File
+    button: gr.Button
+    column: gr.Column
+    table: gr.HTML
 
 
 @dataclass(frozen=True)
 class ClassifyPage:
-    """The tab's parts that events speak of."""
+    """The tab's parts that events speak of; `column` is where the answer for one picture stands."""
 
+    tab: gr.Tab
     picture: gr.Image
     strip: TileStrip
-    labels: gr.Textbox
-    templates: gr.Textbox
-    shown: gr.Slider
+    names: Names
     button: gr.Button
+    column: gr.Column
+    shown: gr.Slider
     bars: gr.HTML
+    several: Several
 
 
 def lay_out(state: AppState) -> ClassifyPage:
     """Put the tab's parts on the page."""
     with gr.Row(elem_classes="columns"):
-        with gr.Column(scale=4, min_width=300):
-            picture = upload_box(label="Picture", height=300, elem_id="classify-picture")
-            strip = TileStrip.lay_out(state, "classify-strip")
-        with gr.Column(scale=3, min_width=300):
-            labels = gr.Textbox(
-                "\n".join(RSICD_LABELS),
-                label="Class names",
-                info="One a line, in plain words.",
-                lines=10,
-                max_lines=14,
-                elem_id="labels",
-            )
-            with gr.Accordion("Prompt templates", open=False):
-                templates = gr.Textbox(
-                    "\n".join(DEFAULT_TEMPLATES),
-                    show_label=False,
-                    info="One a line; {} stands for the class name.",
-                    lines=3,
+        with gr.Column(scale=4, min_width=280), gr.Tabs(elem_classes="inner-tabs"):
+            with gr.Tab("One picture") as tab:
+                picture = upload_box(label="Picture", height=300, elem_id="classify-picture")
+                strip = TileStrip.lay_out(state, "classify-strip")
+            with gr.Tab("Several pictures") as several_tab:
+                files = gr.File(
+                    label=f"Pictures, at most {MAX_PICTURES} at once",
+                    file_count="multiple",
+                    file_types=PICTURE_FILES,
+                    height=300,
+                    elem_id="classify-files",
                 )
+        with gr.Column(scale=3, min_width=280):
+            names = _names()
             button = gr.Button("Classify", variant="primary", elem_id="classify-button")
-        with gr.Column(scale=5, min_width=300):
-            bars = gr.HTML(empty("Upload a picture or take a tile, then classify."), elem_id="bars")
-            shown = gr.Slider(3, 30, value=8, step=1, label="Classes shown", buttons=[])
-    return ClassifyPage(picture, strip, labels, templates, shown, button, bars)
+            all_button = gr.Button("Classify all", variant="primary", visible=False, elem_id="classify-all-button")
+        with gr.Column(scale=5, min_width=280):
+            with gr.Column() as column:
+                bars = gr.HTML(empty("Upload a picture or take a tile, then classify."), elem_id="bars")
+                shown = gr.Slider(3, 30, value=8, step=1, label="Classes shown", buttons=[], elem_id="classes-shown")
+            with gr.Column(visible=False) as many_column:
+                many = gr.HTML(empty("Upload pictures, then classify: the table appears here."), elem_id="classified")
+    several = Several(several_tab, files, all_button, many_column, many)
+    return ClassifyPage(tab, picture, strip, names, button, column, shown, bars, several)
+
+
+def _names() -> Names:
+    chosen = gr.Dropdown(
+        [*LABEL_SETS, OWN], value=FIRST_SET.title, label="Label set", filterable=False, elem_id="label-set"
+    )
+    told = gr.HTML(_hint(FIRST_SET.title), elem_id="label-set-about")
+    labels = gr.Textbox(
+        FIRST_SET.text,
+        label="Class names",
+        info="One a line, in plain words. Editing them makes the set your own.",
+        lines=9,
+        max_lines=12,
+        elem_id="labels",
+    )
+    templates = gr.Textbox(
+        _TEMPLATES,
+        label="Templates",
+        info="The sentences the model reads, one a line; {} stands for the class name. Several are averaged.",
+        lines=2,
+        max_lines=8,
+        elem_id="templates",
+    )
+    reset = gr.Button("Reset templates", size="sm", elem_id="templates-reset")
+    return Names(chosen, told, gr.State(""), labels, templates, reset)
+
+
+def _hint(title: str) -> str:
+    return f'<p class="hint">{about(title)}</p>'
 
 
 def wire(collections: Collections, page: ClassifyPage) -> None:
@@ -63,8 +131,41 @@ def wire(collections: Collections, page: ClassifyPage) -> None:
     state = collections.first  # all collections share its model
 
     def classify(upload: dict[str, Any] | None, labels: str, templates: str, shown: float) -> str:
-        return class_bars(score_classes(state, uploaded(upload), labels, templates), int(shown))
+        return verdict(judge_one(state, uploaded(upload), labels or "", templates or ""), int(shown))
 
-    inputs = [page.picture, page.labels, page.templates, page.shown]
+    def classify_all(uploads: list[dict[str, Any]] | None, labels: str, templates: str) -> str:
+        return table(judge_many(state, uploads, labels or "", templates or ""))
+
+    names, several = page.names, page.several
+    inputs = [page.picture, names.labels, names.templates, page.shown]
     page.button.click(for_page(classify), inputs, page.bars, **UPLOAD, **ENCODING, **INTERNAL)
+    page.shown.release(for_page(classify), inputs, page.bars, **UPLOAD, **ENCODING, **INTERNAL)
+    many = [several.files, names.labels, names.templates]
+    several.button.click(for_page(classify_all), many, several.table, **UPLOAD, **ENCODING, **INTERNAL)
     page.strip.wire(collections, page.picture)
+    _wire_names(names)
+    both = [page.button, page.column, several.button, several.column]
+    page.tab.select(lambda: _visible(True, True, False, False), None, both, **QUICK)
+    several.tab.select(lambda: _visible(False, False, True, True), None, both, **QUICK)
+
+
+def _wire_names(names: Names) -> None:
+    def choose(title: str, own: str) -> Any:
+        text = own if title == OWN else LABEL_SETS[title].text
+        # with nothing of one's own yet, the names that stand there are a better start than an empty box
+        return (text if text.strip() else gr.skip()), _hint(title)
+
+    def typed(text: str) -> Any:
+        title = set_of(text or "")
+        return title, _hint(title), text if title == OWN else gr.skip()
+
+    names.chosen.input(choose, [names.chosen, names.own], [names.labels, names.about], **QUICK)
+    # not `input`, which does not hear of a text that was pasted or filled in as a whole
+    names.labels.change(
+        typed, names.labels, [names.chosen, names.about, names.own], trigger_mode="always_last", **QUICK
+    )
+    names.reset.click(lambda: _TEMPLATES, None, names.templates, **QUICK)
+
+
+def _visible(*shown: bool) -> Any:
+    return tuple(gr.update(visible=value) for value in shown)

@@ -111,10 +111,11 @@ def classify(
 def classify_with(bundle: Encoders, pictures: Sequence[Image.Image], prototypes: Prototypes) -> list[list[ClassScore]]:
     """Score pictures against prototypes made before; otherwise as `classify`."""
     cosines = bundle.encode_image(list(pictures)) @ prototypes.vectors.T  # (N, C)
-    return [_ranked(row, prototypes.labels, bundle.logit_scale) for row in cosines]
+    return [ranked(row, prototypes.labels, bundle.logit_scale) for row in cosines]
 
 
-def _ranked(cosines: Floats, labels: Sequence[str], logit_scale: float) -> list[ClassScore]:
+def ranked(cosines: Floats, labels: Sequence[str], logit_scale: float) -> list[ClassScore]:
+    """One picture's cosines, (C,), as scores, best first; `logit_scale` is the factor between a cosine and a logit."""
     logits = logit_scale * cosines.astype(np.float64)
     weights = np.exp(logits - logits.max())
     shares = weights / weights.sum()
