@@ -18,7 +18,7 @@ _OPACITY = 0.62
 
 
 def rank_chart(grown: Grown, shown: int) -> str:
-    """The rank of the true tile by step, one line for each reader; 1 is at the top, steps that are not shown are left out.
+    """The rank of the true tile by step, one line for each reader; 1 is at the top, and steps not shown are left out.
 
     A rank that is tied is drawn at its better end; the table beside the chart has both ends.
     """
@@ -60,7 +60,8 @@ def rank_chart(grown: Grown, shown: int) -> str:
         f'<svg class="rank-chart" viewBox="0 0 {WIDE_PX} {HIGH_PX}" role="img" aria-label="{escape(said, quote=True)}">'
         f"{grid}{marks}{lines}{ends}"
         f'<text class="axis" x="{_LEFT}" y="{HIGH_PX - 2}">step</text>'
-        f'<text class="axis" transform="rotate(-90)" x="{-HIGH_PX / 2:.0f}" y="14" text-anchor="middle">rank</text></svg>'
+        f'<text class="axis" transform="rotate(-90)" x="{-HIGH_PX / 2:.0f}" y="14" text-anchor="middle">rank</text>'
+        "</svg>"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 from html import escape
+from pathlib import Path
 
 from PIL import Image
 
@@ -18,37 +19,8 @@ Result = Grown | Orders | Swapped
 _PICTURE_PX, _MAP_PX = 300, 120
 _LONGEST = 420  # characters of a text; what is longer ends in dots, so that the page stays one
 
-# One page whatever happens: the sheet has a fixed height, rows have a fixed number of lines, and the questions get the rest.
-_STYLE = """
-:root { --accent: #0f766e; --quiet: #475569; color-scheme: light; }
-@page { size: A4; margin: 10mm; }
-* { box-sizing: border-box; }
-body { margin: 0; font: 9.5pt/1.3 system-ui, "Helvetica Neue", Arial, sans-serif; color: #0f172a; background: white; }
-main { display: flex; flex-direction: column; gap: 3mm; width: 190mm; height: 275mm; margin: 0 auto; overflow: hidden; }
-@media screen { main { margin: 8mm auto; } }
-h1 { margin: 0; font-size: 17pt; } h2 { margin: 0 0 1mm; font-size: 10.5pt; }
-p { margin: 0; } .quiet, footer { font-size: 8pt; color: var(--quiet); } footer { overflow-wrap: anywhere; }
-header, footer, .top, .maps, table, .rest { flex: none; }
-.name { display: flex; gap: 8mm; margin-top: 2mm; } .name span { flex: 1; border-bottom: 0.3mm solid #64748b; }
-.top { display: flex; gap: 5mm; } .top > img { width: 44mm; height: 44mm; object-fit: cover; } .top > div { flex: 1; min-width: 0; }
-svg { display: block; width: 100%; max-height: 46mm; }
-svg text { font-size: 15px; fill: #0f172a; } svg .grid { stroke: #cbd5e1; }
-svg polyline { fill: none; stroke-width: 3; } svg .wide { stroke: var(--accent); } svg g.wide circle { fill: var(--accent); }
-svg .narrow { stroke: #64748b; } svg g.narrow rect { fill: white; stroke-width: 2.5; } svg g.narrow polyline { stroke-dasharray: 7 5; }
-svg text.end { stroke: none; font-weight: 700; } svg text.wide { fill: var(--accent); } svg text.narrow { fill: #475569; }
-table { width: 100%; border-collapse: collapse; font-size: 8.5pt; table-layout: fixed; }
-th, td { padding: 0.5mm 1.5mm; border-bottom: 0.2mm solid #cbd5e1; text-align: left; vertical-align: top; overflow: hidden; }
-td.text span { display: -webkit-box; max-height: 2.6em; overflow: hidden; -webkit-box-orient: vertical; -webkit-line-clamp: 2; overflow-wrap: anywhere; }
-.few { width: 16mm; } .many { width: 26mm; } del { color: #b91c1c; }
-.maps { display: grid; grid-template-columns: repeat(8, 1fr); gap: 1.5mm; font-size: 7.5pt; text-align: center; }
-.maps img { display: block; width: 100%; aspect-ratio: 1; object-fit: cover; }
-.rates { margin: 0; padding: 0; list-style: none; } .rates li { display: grid; grid-template-columns: 22mm 1fr 16mm 22mm; gap: 3mm; align-items: center; }
-.rates .track { height: 3mm; background: linear-gradient(#0f172a, #0f172a) 50% 0 / 0.4mm 100% no-repeat #e2e8f0; }
-.rates .track i { display: block; height: 1.6mm; background: var(--accent); print-color-adjust: exact; -webkit-print-color-adjust: exact; }
-.rates .now { font-weight: 700; }
-.questions { display: flex; flex: 1 1 0; min-height: 0; flex-direction: column; margin: 0; padding: 0 0 0 5mm; overflow: hidden; }
-.questions li { flex: 1; border-bottom: 0.3mm solid #64748b; margin-bottom: 2mm; }
-"""
+_STYLE = (Path(__file__).parent / "learn_sheet.css").read_text(encoding="utf-8")
+_NO_SCRIPTS = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
 def sheet(
@@ -76,7 +48,7 @@ def sheet(
     day = (today or date.today()).isoformat()
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">"
+        f'<meta http-equiv="Content-Security-Policy" content="{_NO_SCRIPTS}">'
         f"<style>{_STYLE}</style></head><body><main><header><h1>{escape(title)}</h1>"
         f'<p class="quiet">{escape(lesson.aim) if lesson else "Long text and satellite pictures."}</p>'
         '<p class="name">Name <span></span> Class <span></span></p></header>'
@@ -120,7 +92,8 @@ def _grown(grown: Grown, picture: Image.Image) -> str:
             f"<td>{step.wide.standing.score_cos:.3f}</td><td>{step.narrow.standing.score_cos:.3f}</td></tr>"
         )
     maps = "".join(
-        f'<div><img src="{heated(picture, step.wide.heat, grown.range_cos, _MAP_PX)}" alt="heat-map">step {number}</div>'
+        f'<div><img src="{heated(picture, step.wide.heat, grown.range_cos, _MAP_PX)}" alt="heat-map">'
+        f"step {number}</div>"
         for number, step in enumerate(grown.steps, 1)
     )
     head = [("Step", "few"), ("Added (struck through: cut)", "")]
@@ -145,7 +118,8 @@ def _orders(orders: Orders, picture: Image.Image) -> str:
         rows += f"<tr><td>{ORDER_NAMES[order.name]}{count}</td><td>{rank}</td><td>{cosine}</td></tr>"
     table = _table([("Text", ""), ("Rank (range)", "many"), ("Cosine (range)", "")], rows)
     return (
-        f'<div class="top">{_tile(picture)}<div><h2>The description</h2><p>{escape(_short(orders.text, 900))}</p></div></div>'
+        f'<div class="top">{_tile(picture)}<div><h2>The description</h2>'
+        f"<p>{escape(_short(orders.text, 900))}</p></div></div>"
         f'<p class="rest">Rank of the true tile among {orders.tiles:,}; 1 is the best.</p>{table}'
     )
 
@@ -163,4 +137,5 @@ def _swapped(swapped: Swapped, picture: Image.Image) -> str:
 
 
 def _pair_row(name: str, pair: Pair) -> str:
-    return f"<tr><td>{name}</td><td>{pair.true_cos:.4f}</td><td>{pair.false_cos:.4f}</td><td>{VERDICTS[pair.verdict]}</td></tr>"
+    values = f"<td>{pair.true_cos:.4f}</td><td>{pair.false_cos:.4f}</td>"
+    return f"<tr><td>{name}</td>{values}<td>{VERDICTS[pair.verdict]}</td></tr>"

@@ -38,7 +38,8 @@ def lesson_plan(lesson: Lesson) -> str:
         begun += step.minutes
     return (
         f'<section class="plan"><h2>{escape(lesson.title)}</h2>'
-        f'<p class="aim">{escape(lesson.aim)} <span>{lesson.minutes} minutes</span></p><ol>{"".join(rows)}</ol></section>'
+        f'<p class="aim">{escape(lesson.aim)} <span>{lesson.minutes} minutes</span></p>'
+        f"<ol>{''.join(rows)}</ol></section>"
     )
 
 
@@ -65,7 +66,8 @@ def grown_stage(grown: Grown, shown: int, picture: Image.Image, first: Image.Ima
     return (
         f'<section class="stage" aria-live="polite"><p class="step">Step {shown} of {len(grown.steps)}</p>'
         f"{_told(step)}"
-        f'<div class="readers">{readers}<div class="seen"><figure><img src="{plain(picture, BIG_PX)}" alt="the true tile">'
+        f'<div class="readers">{readers}<div class="seen"><figure>'
+        f'<img src="{plain(picture, BIG_PX)}" alt="the true tile">'
         f"<figcaption>The true tile: {escape(grown.tile_id)}</figcaption></figure>{other}</div></div></section>"
     )
 
@@ -207,8 +209,8 @@ def rate_bars(swapped: Swapped) -> str:
     )
     return (
         '<h3 class="where">In tests: how often the truth was preferred</h3>'
-        f'<ul class="rates">{rows}</ul><p class="why">Whole descriptions of rendered tiles that were not trained on, one '
-        "claim false. Chance is 50 %, the mark in each bar.</p>"
+        f'<ul class="rates">{rows}</ul><p class="why">Whole descriptions of rendered tiles that were not trained on, '
+        "one claim false. Chance is 50 %, the mark in each bar.</p>"
     )
 
 

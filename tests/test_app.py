@@ -309,9 +309,9 @@ def test_a_bad_start_ends_with_one_line(
 # endpoints
 
 
-def test_only_the_three_endpoints_are_public(client: Client) -> None:
+def test_only_the_endpoints_meant_for_programs_are_public(client: Client) -> None:
     listed = client.view_api(return_format="dict", print_info=False)
-    assert set(listed["named_endpoints"]) == {"/search", "/classify", "/localize"}
+    assert set(listed["named_endpoints"]) == {"/search", "/classify", "/localize", "/grow", "/order", "/swap"}
     assert not listed["unnamed_endpoints"]
     names = {name: [p["parameter_name"] for p in e["parameters"]] for name, e in listed["named_endpoints"].items()}
     assert names == {
