@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from app.api_classify import add_classify
+from app.api_learn import add_learn
 from app.api_localize import add_localize
 from app.api_search import add_search
 from app.state import AppState
@@ -13,3 +14,4 @@ def add_endpoints(state: AppState) -> None:
     add_search(state)
     add_classify(state)
     add_localize(state)
+    add_learn(state)

@@ -1,4 +1,4 @@
-"""The whole page: header, four tabs, the endpoints for programs, and how a server is started with them."""
+"""The whole page: header, five tabs, the endpoints for programs, and how a server is started with them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import gradio as gr
 from starlette.middleware import Middleware
 from starlette.routing import Route
 
-from app import api, page_classify, page_localise, page_places, page_search
+from app import api, page_classify, page_learn, page_localise, page_places, page_search
 from app.base_map import BaseMap
 from app.fetching import refuse_addresses
 from app.guard import Guard
@@ -54,12 +54,15 @@ def build(state: AppState, *, guests: bool = True, base: BaseMap | None = None) 
                 classify = page_classify.lay_out(state)
             with gr.Tab("Localise", id="localise"):
                 localise = page_localise.lay_out(state)
+            with gr.Tab("Learn", id="learn"):
+                learn = page_learn.lay_out(state)
             with gr.Tab("Places", id="places"):
                 places = page_places.lay_out(collections)
         page_search.wire(collections, demo, search, tabs, classify, localise)
         page_classify.wire(collections, classify)
         page_localise.wire(collections, demo, localise, base)
-        page_places.wire(collections, demo, places, search, [classify.strip, localise.strip], head)
+        page_learn.wire(collections, demo, learn)
+        page_places.wire(collections, demo, places, search, [classify.strip, localise.strip, learn.strip], head)
     demo.queue(max_size=QUEUE_SIZE, default_concurrency_limit=8)
     _ROUTES[demo] = [health_route(state)]
     return demo

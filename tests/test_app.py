@@ -309,9 +309,10 @@ def test_a_bad_start_ends_with_one_line(
 # endpoints
 
 
-def test_only_these_endpoints_are_public(client: Client) -> None:
+def test_only_the_endpoints_meant_for_programs_are_public(client: Client) -> None:
     listed = client.view_api(return_format="dict", print_info=False)
-    assert set(listed["named_endpoints"]) == {"/search", "/classify", "/classify_many", "/localize"}
+    public = {"/search", "/classify", "/classify_many", "/localize", "/grow", "/order", "/swap"}
+    assert set(listed["named_endpoints"]) == public
     assert not listed["unnamed_endpoints"]
     names = {name: [p["parameter_name"] for p in e["parameters"]] for name, e in listed["named_endpoints"].items()}
     assert names == {
