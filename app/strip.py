@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
+import numpy as np
 from PIL import Image
 
 from app.events import INTERNAL, for_page
@@ -14,6 +15,7 @@ from app.pictures import thumbnail, tile_picture
 from app.state import AppState, Collections
 
 TILES = 6
+_LOOKED_THROUGH = 512  # tiles of a collection, to choose those from
 
 
 @dataclass(frozen=True)
@@ -30,10 +32,17 @@ class Shown:
 
 
 def spread(state: AppState) -> Shown:
-    """Tiles spread evenly over a collection, so that they differ."""
+    """Tiles that differ as much as they can: each the one least like those before it, among those told most of."""
     all_ids = state.tile_ids()
-    step = max(1, len(all_ids) // TILES)
-    return Shown(state.source.spec, tuple(all_ids[::step][:TILES]))
+    some = all_ids[:: max(1, len(all_ids) // _LOOKED_THROUGH)]
+    told = sorted(some, key=lambda tile_id: -len(state.index.tile(tile_id).caption or ""))  # keeps the order of equals
+    rich = told[: max(TILES, len(told) // 3)]
+    vectors = np.stack([state.index.vector(tile_id) for tile_id in rich])
+    chosen, nearest_cos = [0], vectors @ vectors[0]
+    while len(chosen) < min(TILES, len(rich)):
+        chosen.append(int(nearest_cos.argmin()))
+        nearest_cos = np.maximum(nearest_cos, vectors @ vectors[chosen[-1]])
+    return Shown(state.source.spec, tuple(rich[number] for number in chosen))
 
 
 @dataclass(frozen=True)
