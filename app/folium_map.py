@@ -17,6 +17,7 @@ from folium.template import Template
 
 from app.leaflet import frame, whole_document
 from app.localise import Answer, Ground
+from app.localise_words import clause_told
 from app.map_ground import MapGround, map_ground
 from app.map_shapes import Shapes, region_shapes, truth_shapes, window_shape
 from app.pictures import LARGE_PX, data_url
@@ -181,4 +182,5 @@ def _view(answer: Answer, lies: MapGround, heatmap: Heatmap, *, small: bool = Fa
     scene.add_to(view)
     heat.add_to(view)
     caption = heatmap.text if len(heatmap.text) <= _CAPTION else f"{heatmap.text[:_CAPTION].rstrip()} …"
-    return _View(view, scene, heat, {"caption": caption, "small": small, **facts})
+    told = clause_told(heatmap) if small else ""
+    return _View(view, scene, heat, {"caption": caption, "told": told, "small": small, **facts})

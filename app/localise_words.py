@@ -18,11 +18,35 @@ def answer_facts(answer: Answer) -> str:
     """The facts of every large map; with two of them, each under its sentence."""
     lists = [list_of(_rows(finding, answer.place_note)) for finding in answer.findings]
     if len(lists) == 1:
-        return lists[0]
-    return "".join(
+        return lists[0] + _clauses(answer)
+    named = "".join(
         f'<section class="named"><h3>{escape(finding.heatmap.text)}</h3>{facts}</section>'
         for finding, facts in zip(answer.findings, lists, strict=True)
     )
+    return named + _clauses(answer)
+
+
+def clause_told(heatmap: Heatmap) -> str:
+    """What a small map says of its clause: the best cosine, and whether it is there at all."""
+    told = f"best cosine {heatmap.best.score_cos:.3f}"
+    if heatmap.presence is None:
+        return told
+    said = "probably present" if heatmap.presence.present else "probably not here"
+    return f"{told}, {said} ({100 * heatmap.presence.probability:.0f} %)"
+
+
+def _clauses(answer: Answer) -> str:
+    """The clauses that have a map of their own, in its order."""
+    if not answer.clauses:
+        return ""
+    rows = "".join(
+        f"<li><h4>{escape(heatmap.text)}</h4><p>{_capital(clause_told(heatmap))}</p></li>" for heatmap in answer.clauses
+    )
+    return f'<section class="clauses"><h3>Each clause apart</h3><ol>{rows}</ol></section>'
+
+
+def _capital(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def presence_text(presence: Presence) -> str:

@@ -5,10 +5,12 @@ function lrsclipMaps(facts, views) {
   lrsclipSheet(facts.layouts, views);
   for (const view of views) {
     const box = view.map.getContainer();
-    box.setAttribute("aria-label", `Heat-map for: ${view.caption}`);
+    box.setAttribute("role", "region");
+    box.setAttribute("aria-label", `Heat-map for: ${[view.caption, view.told].filter(Boolean).join(", ")}`);
     if (views.length > 1) {
       const caption = L.DomUtil.create("div", view.small ? "caption small" : "caption", box);
-      caption.textContent = caption.title = view.caption;
+      L.DomUtil.create("b", "", caption).textContent = caption.title = view.caption;
+      if (view.told) L.DomUtil.create("span", "", caption).textContent = view.told;
     }
     view.layers = { Scene: view.scene, "Heat-map": view.heat };
     lrsclipShapes(view);
@@ -80,17 +82,25 @@ function lrsclipShapes(view) {
         });
       },
     });
+  // A light line alone is lost on a white roof: each lies on a wider dark one.
+  const cased = (shapes, line) => {
+    const style = { color: "#14181f", weight: 5, opacity: 0.75, fill: false, className: "casing" };
+    const casing = L.geoJSON(shapes, { style, interactive: false });
+    L.stamp(casing); // a group draws its layers in the order of their numbers, so this one needs the lower
+    return L.layerGroup([casing, line()]);
+  };
   if (view.regions) {
-    view.layers.Regions = outlined(view.regions, { color: "#ffffff", weight: 2, fillOpacity: 0.06, className: "region" });
-    view.layers.Regions.addTo(view.map);
+    const style = { color: "#ffffff", weight: 2, fillOpacity: 0.06, className: "region" };
+    view.layers.Regions = cased(view.regions, () => outlined(view.regions, style)).addTo(view.map);
   }
   if (view.best) {
     const style = { color: "#ffffff", weight: 2, fill: false, dashArray: "6 5" };
-    view.layers["Best window"] = L.geoJSON(view.best, { style, interactive: false }).addTo(view.map);
+    const line = () => L.geoJSON(view.best, { style, interactive: false });
+    view.layers["Best window"] = cased(view.best, line).addTo(view.map);
   }
   if (view.truth) {
-    const style = { color: "#ff9f43", weight: 1.5, fillOpacity: 0.12, className: "truth" };
-    view.layers["Ground truth"] = outlined(view.truth, style);
+    const style = { color: "#ff9f43", weight: 2, fillOpacity: 0.12, className: "truth" };
+    view.layers["Ground truth"] = cased(view.truth, () => outlined(view.truth, style));
   }
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,14 +13,19 @@ from app.events import INTERNAL, QUICK, SCENES, UPLOAD, for_page
 from app.exports import Downloads
 from app.folium_map import map_frame
 from app.localise import Answer, Question, ask, ground_of, method_of, palette_of, scales_of, threshold_of
+from app.localise_examples import STARTS, best_scene
 from app.localise_words import answer_facts
 from app.meter import meter_of
 from app.scenes import Behind, SceneBox, opened, with_tile
 from app.state import AppState, Collections, Stops
-from app.strip import TileStrip
+from app.strip import Shown, TileStrip
 from app.words import beside, empty, token_meter
 from lrsclip.errors import Cancelled, PictureError
 
+_NOTHING_YET = (
+    "Nothing is chosen yet. Upload a scene or take a tile, write what to look for and press Localise; or take an "
+    "example. The map appears here."
+)
 _ONE_CLAUSE = "The sentence has only one clause, so there is nothing to show apart."
 
 
@@ -59,6 +65,7 @@ class LocalisePage:
     scene: SceneBox
     strip: TileStrip
     text: gr.Textbox
+    starts: list[gr.Button]
     meter: gr.HTML
     reading: gr.HTML
     settings: Settings
@@ -82,15 +89,18 @@ def lay_out(state: AppState) -> LocalisePage:
                 elem_id="sentence",
             )
             meter = gr.HTML(token_meter(None, state.bundle.context_length), elem_id="sentence-meter")
+            with gr.Row(elem_classes="pills"):
+                gr.HTML('<p class="hint">Examples with a tile</p>')
+                starts = [gr.Button(start.title, size="sm", min_width=60) for start in STARTS]
             with gr.Row():
                 button = gr.Button("Localise", variant="primary", scale=3, min_width=120, elem_id="localise-button")
                 stop = gr.Button("Stop", scale=1, min_width=70)
             read = gr.HTML("", elem_classes="if-any")
             settings = _settings()
         with gr.Column(scale=8, min_width=300):
-            shown = gr.HTML(empty("Choose a scene and say what to look for: the map appears here."), elem_id="map")
+            shown = gr.HTML(empty(_NOTHING_YET), elem_id="map")
             files = _files()
-    return LocalisePage(scene, strip, text, meter, read, settings, button, stop, shown, files)
+    return LocalisePage(scene, strip, text, starts, meter, read, settings, button, stop, shown, files)
 
 
 def _settings() -> Settings:
@@ -196,3 +206,14 @@ def wire(collections: Collections, demo: gr.Blocks, page: LocalisePage, base: Ba
     files.button.click(for_page(make_files), files.answer, files.shown, **INTERNAL)
     demo.unload(leave)
     page.strip.wire(collections, page.scene.parts, with_tile)
+    for start, button in zip(STARTS, page.starts, strict=True):
+        button.click(for_page(_taking(collections, start.text)), page.strip.shown, [page.text, *page.scene.parts],
+            show_progress="hidden", **ENCODING, **INTERNAL,
+        )  # fmt: skip
+
+
+def _taking(collections: Collections, text: str) -> Callable[[Shown], tuple[Any, ...]]:
+    def take(shown: Shown) -> tuple[Any, ...]:
+        return text, *best_scene(collections.of(shown.spec), text)
+
+    return take

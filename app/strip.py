@@ -58,6 +58,7 @@ class TileStrip:
         gr.HTML('<p class="hint">or take one of the tiles</p>')
         gallery = gr.Gallery(
             _pictures(state),
+            label="Tiles to take",
             show_label=False,
             columns=TILES,
             height="auto",

@@ -1,0 +1,40 @@
+"""Sentences to start from on the Localise page, each with the tile of the open collection that fits it best."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.scenes import Behind, with_tile
+from app.state import AppState
+from lrsclip.errors import TileSourceError
+from lrsclip.index import SearchFilter
+
+
+@dataclass(frozen=True)
+class Start:
+    """A sentence to start from, and what its button says."""
+
+    title: str
+    text: str
+
+
+STARTS = tuple(
+    Start(one["title"], one["text"])
+    for one in tomllib.loads((Path(__file__).parent / "localise_examples.toml").read_text(encoding="utf-8"))["example"]
+)
+
+
+def best_scene(state: AppState, text: str) -> tuple[str, Behind]:
+    """Values for a scene box that put the tile into it that fits a sentence best.
+
+    Raises:
+        TileSourceError: the collection is empty.
+        PictureError: the tile's file is gone or damaged.
+    """
+    only = SearchFilter(source_specs=(state.source.spec,)) if state.shares_index else None
+    hits = state.index.search(state.bundle.encode_text([text]), 1, within=only)[0]
+    if not hits:
+        raise TileSourceError("the collection has no tiles; upload a picture instead")
+    return with_tile(state, hits[0].tile_id)
