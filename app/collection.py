@@ -63,7 +63,7 @@ def unpack(source: TileSource, bundle: LRSCLIP, path: Path = SHIPPED) -> bool:
         path: of the collection.
 
     Returns:
-        Whether anything was put there. If that fails, nothing is, and the tiles are drawn as if there were no such file.
+        Whether anything was put there. If that fails nothing is, and the tiles are drawn as if there were no such file.
     """
     if not isinstance(source, AtlasTiles) or source.spec != SPEC:
         return False

@@ -1,15 +1,18 @@
 """One line for all that asks the model: one thread runs it, small jobs of several visitors in one batch.
 
 Short texts go first, so a search waits for one piece of somebody's long heat-map at most; after a few of them one piece
-of other work has its turn, so that nothing waits for ever. Whoever has much work hands it over piece by piece and
-waits for each (`app.shared_model`), which makes the line fair: nobody has more than one piece in it.
+of other work has its turn. Among other work whoever had least of the model so far goes first, so that one picture does
+not wait for a scene of a thousand windows; waiting counts too, so that nothing waits for ever. Whoever has much work
+hands it over piece by piece and waits for each (`app.shared_model`).
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
@@ -21,7 +24,18 @@ from lrsclip.errors import Busy, Cancelled
 
 STOP: ContextVar[threading.Event | None] = ContextVar("stop", default=None)
 """The stop flag of the work at hand, if it has one: set by `app.state.Stops.start` for the thread that works."""
+
+
+@dataclass
+class Spent:
+    """How much of the model one visitor's event had so far."""
+
+    seconds: float = 0.0
+
+
+_SPENT: ContextVar[Spent | None] = ContextVar("spent", default=None)
 MOST_WAITING = 96
+_WAITING_COUNTS = 0.25  # seconds of the model that a second of waiting is worth
 _URGENT_IN_A_ROW = 4
 _LOOK_S = 0.05  # how often a waiting caller looks at its stop flag
 
@@ -41,14 +55,29 @@ class Work:
     most_rows: int = 1
 
 
+@contextmanager
+def one_event(spent: Spent | None = None) -> Iterator[None]:
+    """All that this thread asks of the model inside belongs together."""
+    token = _SPENT.set(spent or Spent())
+    try:
+        yield
+    finally:
+        _SPENT.reset(token)
+
+
 @dataclass(eq=False)
 class _Job:
     work: Work
     rows: Tensor
     stop: threading.Event | None
+    spent: Spent
+    since_s: float
     done: threading.Event = field(default_factory=threading.Event)
     result: Tensor | None = None
     error: BaseException | None = None
+
+    def rank(self, now_s: float) -> float:
+        return self.spent.seconds - _WAITING_COUNTS * (now_s - self.since_s)
 
     @property
     def given_up(self) -> bool:
@@ -65,7 +94,7 @@ class EncoderQueue:
     def __init__(self, most_waiting: int = MOST_WAITING) -> None:
         self._most_waiting = most_waiting
         self._urgent: deque[_Job] = deque()
-        self._others: deque[_Job] = deque()
+        self._others: list[_Job] = []
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._closed = False
@@ -100,7 +129,7 @@ class EncoderQueue:
             Busy: too many wait already, or the server is going down.
             Cancelled: `stop` was set before the job's turn came.
         """
-        job = _Job(work, rows, stop if stop is not None else STOP.get())
+        job = _Job(work, rows, stop if stop is not None else STOP.get(), _SPENT.get() or Spent(), time.monotonic())
         with self._changed:
             if self._closed:
                 raise Busy("the server is going down; try again in a minute")
@@ -133,16 +162,19 @@ class EncoderQueue:
 
     def _withdraw(self, job: _Job) -> bool:
         with self._changed:
-            for line in (self._urgent, self._others):
-                if job in line:
-                    line.remove(job)
-                    return True
+            if job in self._urgent:
+                self._urgent.remove(job)
+                return True
+            if job in self._others:
+                self._others.remove(job)
+                return True
         return False  # it is being done
 
     def _serve(self) -> None:
         while (jobs := self._next()) is not None:
             if not jobs:
                 continue
+            began = time.monotonic()
             try:
                 results = jobs[0].work.run(jobs[0].rows if len(jobs) == 1 else _joined(job.rows for job in jobs))
                 counts = [len(job.rows) for job in jobs]
@@ -151,9 +183,11 @@ class EncoderQueue:
             except BaseException as error:  # whoever waits must hear of it, and the next one has his turn
                 for job in jobs:
                     job.error = error
+            each_s = (time.monotonic() - began) / sum(len(job.rows) for job in jobs)
             self._runs += 1
             self._jobs += len(jobs)
             for job in jobs:
+                job.spent.seconds += each_s * len(job.rows)
                 job.done.set()
 
     def _next(self) -> list[_Job] | None:
@@ -165,7 +199,10 @@ class EncoderQueue:
                 self._changed.wait()
             urgent = bool(self._urgent) and (not self._others or self._urgent_before < _URGENT_IN_A_ROW)
             self._urgent_before = self._urgent_before + 1 if urgent else 0
-            line = self._urgent if urgent else self._others
+            line: deque[_Job] | list[_Job] = self._urgent if urgent else self._others
+            if not urgent:
+                now_s = time.monotonic()
+                self._others.sort(key=lambda job: job.rank(now_s))  # stable: equals stay as they came
             jobs: list[_Job] = []
             rows = 0
             for job in list(line):

@@ -10,6 +10,7 @@ from typing import Any, ParamSpec, TypedDict, TypeVar
 import gradio as gr
 
 from app import calls
+from app.encoder_queue import one_event
 from lrsclip import LRSCLIPError
 
 Params = ParamSpec("Params")
@@ -25,8 +26,8 @@ class Lane(TypedDict):
 
 # They meet in the model's own queue (`app.encoder_queue`), which batches; the limits bound memory and threads.
 ENCODING: Lane = {"concurrency_id": "encoder", "concurrency_limit": 16}
-# For events that hold a whole scene while they run, some 100 MB each: a few, so that searches are not behind them.
-SCENES: Lane = {"concurrency_id": "scenes", "concurrency_limit": 4}
+# For events that hold a whole scene while they run, some 100 MB each.
+SCENES: Lane = {"concurrency_id": "scenes", "concurrency_limit": 8}
 INTERNAL: dict[str, Any] = {"api_visibility": "private"}
 # For what happens as one types or clicks: at once, without a spinner.
 QUICK: dict[str, Any] = {**INTERNAL, "queue": False, "show_progress": "hidden"}
@@ -64,7 +65,7 @@ def for_programs(function: Callable[Params, Result]) -> Callable[Params, Result]
 
 def _logged(function: Callable[..., Result], who: str, *args: Any, **kwargs: Any) -> Result:
     try:
-        with calls.told(f"{who}.{function.__name__.strip('_<>')}"):
+        with calls.told(f"{who}.{function.__name__.strip('_<>')}"), one_event():
             return function(*args, **kwargs)
     except (LRSCLIPError, gr.Error):
         raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextvars import copy_context
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 import lrsclip
-from app.encoder_queue import STOP, EncoderQueue, Work
+from app.encoder_queue import STOP, EncoderQueue, Spent, Work, one_event
 from app.shared_model import SharedModel
 from app.state import Stops
 from lrsclip.errors import Busy, Cancelled, PictureError, TextError
@@ -61,7 +62,8 @@ class Gate:
             except BaseException as error:
                 self.results[name] = error
 
-        self.threads.append(threading.Thread(target=wait, daemon=True))
+        context = copy_context()  # as a server's threads have one for each event
+        self.threads.append(threading.Thread(target=lambda: context.run(wait), daemon=True))
         self.threads[-1].start()
 
     def let_go(self) -> None:
@@ -111,6 +113,18 @@ def test_short_texts_go_first_but_not_for_ever(gate: Gate) -> None:
     gate.let_go()
     order = [run[0] for run in gate.runs]
     assert order == [0, 1, 2, 3, 100, 4, 5, 101, 102]
+
+
+def test_whoever_had_least_of_the_model_goes_first(gate: Gate) -> None:
+    much, little = Spent(1000.0), Spent(1.0)
+    with one_event(much):
+        gate.ask("much", gate.work(None), 1)
+    with one_event(little):
+        gate.ask("little", gate.work(None), 2)
+    gate.ask("new", gate.work(None), 3)
+    gate.let_go()
+    assert gate.runs == [[3], [2], [1]]
+    assert much.seconds > 1000.0
 
 
 def test_whoever_waits_can_leave_and_the_others_stay(gate: Gate) -> None:
@@ -193,8 +207,8 @@ def test_large_calls_go_in_pieces_and_give_what_the_model_gives(plain: lrsclip.L
     assert shared.queue.jobs_done - before == 3
     scene = draw_tile("harbour", 1, 300)
     for method in ("windows", "dense"):
-        ours = localize(shared, scene, "white boats", method=method, memory=WindowMemory())  # type: ignore[arg-type]
-        theirs = localize(plain, scene, "white boats", method=method, memory=WindowMemory())  # type: ignore[arg-type]
+        ours = localize(shared, scene, "white boats", method=method, memory=WindowMemory())
+        theirs = localize(plain, scene, "white boats", method=method, memory=WindowMemory())
         np.testing.assert_allclose(ours.cells.values_cos, theirs.cells.values_cos, atol=5e-3)
 
 

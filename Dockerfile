@@ -1,0 +1,29 @@
+# The demo for machines without a GPU: docker build -t lrsclip . && docker run --rm -p 7860:7860 lrsclip
+FROM python:3.12-slim
+
+RUN useradd --create-home --uid 1000 lrsclip && mkdir /cache && chown lrsclip /cache
+WORKDIR /srv/lrsclip
+
+# Only what serving needs, and PyTorch without CUDA: the rest of requirements.txt is for training and tests.
+COPY requirements.txt .
+RUN sed -e '/^# Training/,$d' -e 's/^faiss-gpu.*/faiss-cpu/' -e '/^faiss-cpu ;/d' -e '/^torch\b/d' -e '/^torchvision\b/d' \
+        requirements.txt > serving.txt \
+    && printf 'tqdm\nmatplotlib\nopencv-python-headless\n' >> serving.txt \
+    && pip install --no-cache-dir --index-url https://download.pytorch.org/whl/cpu torch torchvision \
+    && pip install --no-cache-dir -r serving.txt
+
+COPY app.py pyproject.toml LICENSE ./
+COPY app app
+COPY lrsclip lrsclip
+COPY assets/checkpoints assets/checkpoints
+COPY assets/collections assets/collections
+
+# Few memory arenas: forty threads with one each keep hundreds of megabytes that nobody uses.
+ENV LRSCLIP_HOST=0.0.0.0 LRSCLIP_LOG=1 LRSCLIP_CACHE=/cache GRADIO_TEMP_DIR=/tmp/gradio \
+    MPLCONFIGDIR=/tmp/matplotlib PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 MALLOC_ARENA_MAX=4
+USER lrsclip
+VOLUME /cache
+EXPOSE 7860
+HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \
+    CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:7860/health', timeout=4).read()"]
+CMD ["python", "app.py"]

@@ -1,0 +1,257 @@
+"""Texts, file names, captions and properties that are scripts: none of them runs, on any tab, in a real browser.
+
+Every field that is visible on any tab is filled, every file box given a file, every button that starts work pressed:
+a page that is added later is covered as it is.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from PIL import ExifTags, Image
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import TimeoutError as TooLate
+
+import lrsclip
+from app.folium_map import map_frame
+from app.localise import Question
+from app.state import AppState
+from app.words import beside
+from lrsclip.index import build_index
+from lrsclip.tiles import open_source
+from tests.app_parts import TRUTH, answer_of, draw_tile, ground_with, made_heatmap, running
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH; on Debian: apt-get install chromium")
+RAN = "a script ran"
+_SAYS = f"console.log('{RAN}')"
+PAYLOADS = (
+    f"<script>{_SAYS}</script>",
+    f"</script><script>{_SAYS}</script>",
+    f'"><img src=x onerror="{_SAYS}">',
+    f'\'><svg onload="{_SAYS}">',
+    f'</textarea><body onload="{_SAYS}">',
+    f'<iframe srcdoc="<script>{_SAYS}</script>"></iframe>',
+    f'<details open ontoggle="{_SAYS}">x</details>',
+    f'<input autofocus onfocus="{_SAYS}">',
+    f'<a id=bait href="javascript:{_SAYS}">x</a>',
+    f"[x](javascript:{_SAYS})",
+    "![x](http://injected.invalid/a.png) <img src=http://injected.invalid/b.png>",
+    "<style>@import 'http://injected.invalid/c.css';</style><link rel=stylesheet href=http://injected.invalid/d.css>",
+    f"`${{{_SAYS}}}` {{{{{_SAYS}}}}} <%= {_SAYS} %>",
+    f"\\\"';{_SAYS};//",
+    f"\u2028{_SAYS}\u2028 <b onmouseover=\"{_SAYS}\" style='position:fixed;inset:0'>x</b>",
+    "<meta http-equiv=refresh content='0;url=http://injected.invalid/e'><base href=http://injected.invalid/>",
+)
+ALL = " ".join(PAYLOADS)
+# Names of files: what a file system allows, so without a slash.
+NAMES = tuple(
+    re.sub(r"[/\u2028]", "", payload)[:120]
+    for payload in (PAYLOADS[0], *PAYLOADS[2:5], PAYLOADS[6], PAYLOADS[7], PAYLOADS[13])
+)
+IN_LINES = "\n".join(payload.replace("\u2028", "") for payload in PAYLOADS)
+
+
+@dataclass
+class Watch:
+    """What must not happen."""
+
+    seen: list[str] = field(default_factory=list)
+
+    def over(self, page: Page) -> Page:
+        """Watch a page and all its frames."""
+        page.on("console", lambda message: self._note("console", message.text) if message.text == RAN else None)
+        page.on("dialog", lambda dialog: (self._note("dialog", dialog.message), dialog.dismiss()))
+        page.on("popup", lambda popup: self._note("popup", popup.url))
+        page.on("request", lambda request: self._look(request.url))
+        page.route(re.compile("injected.invalid"), lambda route: route.abort())
+        return page
+
+    def _look(self, address: str) -> None:
+        if urlsplit(address).hostname not in ("127.0.0.1", None):
+            self._note("request", address)
+
+    def _note(self, what: str, text: str) -> None:
+        self.seen.append(f"{what}: {text}")
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory: pytest.TempPathFactory) -> AppState:
+    """Tiles with names and captions that are scripts, and with places, so that they stand on the map too."""
+    folder = tmp_path_factory.mktemp("injection") / "tiles"
+    folder.mkdir()
+    exif = Image.Exif()
+    gps = exif.get_ifd(ExifTags.IFD.GPSInfo)
+    captions = []
+    for number, name in enumerate(NAMES):
+        gps[ExifTags.GPS.GPSLongitudeRef], gps[ExifTags.GPS.GPSLongitude] = "E", (10.0, 0.0, 3.0 * number)
+        gps[ExifTags.GPS.GPSLatitudeRef], gps[ExifTags.GPS.GPSLatitude] = "N", (50.0, 0.0, 0.0)
+        draw_tile("harbour", number).save(folder / f"{name}.jpg", exif=exif)
+        captions.append({"filename": f"{name}.jpg", "sentences": [{"raw": ALL}]})
+    (folder / "dataset.json").write_text(json.dumps({"images": captions}))
+    source, bundle = open_source(str(folder)), lrsclip.random_model()
+    state = AppState(bundle, build_index(source, bundle, folder.parent / "index"), source)
+    assert state.tile_count == len(NAMES)
+    assert state.index.tile(state.tile_ids()[0]).center_lonlat is not None
+    assert PAYLOADS[0] in (state.index.tile(state.tile_ids()[0]).caption or "")
+    return state
+
+
+@pytest.fixture(scope="module")
+def url(state: AppState) -> Iterator[str]:
+    with running(state) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def watch() -> Watch:
+    return Watch()
+
+
+@pytest.fixture
+def page(browser: Browser, url: str, watch: Watch) -> Iterator[Page]:
+    opened = watch.over(browser.new_page(viewport={"width": 1440, "height": 1600}))
+    opened.goto(url)
+    expect(opened.locator("#description textarea")).to_be_visible()
+    yield opened
+    opened.close()
+
+
+def settle(page: Page) -> None:
+    """Wait until nothing is under way any more, and a little for what the browser does by itself."""
+    page.wait_for_timeout(300)
+    busy = ".generating, .progress-text, .progress-level, .eta-bar, .wrap.pending"
+    page.wait_for_function(f"![...document.querySelectorAll('{busy}')].some(one => one.offsetParent)", timeout=60_000)
+    page.wait_for_timeout(300)
+
+
+def visible(parts: Locator) -> list[Locator]:
+    """Those that a visitor sees and can use."""
+    return [part for part in parts.all() if part.is_visible() and part.is_enabled()]
+
+
+def open_all(panel: Page) -> None:
+    """Open what can be unfolded."""
+    for _ in range(3):  # one within another
+        for fold in visible(panel.locator("button.label-wrap:not(.open)")):
+            fold.click()
+
+
+def fill_all(page: Page, tmp_path: Path) -> int:
+    """Give every text box scripts, every file box a file that is called one; gives the number of boxes."""
+    boxes = 0
+    for box in visible(page.locator("textarea, input[type=text], input:not([type])")):
+        if box.get_attribute("readonly") is not None or box.get_attribute("role") in ("listbox", "combobox"):
+            continue
+        several = box.evaluate("e => e.tagName === 'TEXTAREA'")
+        box.fill(IN_LINES if several else ALL.replace("\u2028", ""))
+        boxes += 1
+    for box in page.locator("input[type=file]").all():
+        if not box.evaluate("e => !!(e.closest('.block') && e.closest('.block').offsetParent)"):
+            continue
+        kinds = box.get_attribute("accept") or ""
+        csv = "csv" in kinds or "text" in kinds
+        path = tmp_path / (NAMES[1] + (".csv" if csv else ".png"))
+        if csv:
+            path.write_text("text\n" + "\n".join(json.dumps(payload) for payload in PAYLOADS))
+        else:
+            draw_tile("road", 3).save(path)
+        box.set_input_files(path)
+        boxes += 1
+    return boxes
+
+
+def press_all(page: Page) -> int:
+    """Press whatever starts something; gives how many that were."""
+    pressed = 0
+    for button in visible(page.locator("button.primary, button.secondary")):
+        if not button.is_visible() or re.search("stop|cancel|clear|remove", button.inner_text(), re.IGNORECASE):
+            continue
+        try:
+            button.click(timeout=3000)
+        except TooLate:  # it went, or something lies over it
+            continue
+        pressed += 1
+        settle(page)
+    for choice in visible(page.locator(".thumbnail-item"))[:3]:
+        if choice.is_visible():
+            choice.click()
+            settle(page)
+    return pressed
+
+
+def tab_names(page: Page) -> list[str]:
+    """The tabs of the page, in their order."""
+    return [tab.inner_text() for tab in page.locator("#tabs > .tab-wrapper [role=tab]").all() if tab.is_visible()]
+
+
+def test_the_watch_sees_a_script_that_runs_and_a_request_that_leaves(browser: Browser, watch: Watch) -> None:
+    page = watch.over(browser.new_page())
+    page.set_content(f"<p>{PAYLOADS[2]}</p><iframe sandbox='allow-scripts' srcdoc='{PAYLOADS[0]}'></iframe>")
+    page.set_content(PAYLOADS[10])
+    page.wait_for_timeout(300)
+    page.close()
+    assert any(one.startswith("console") for one in watch.seen)
+    assert any(one.startswith("request") for one in watch.seen)
+
+
+def test_no_script_runs_from_any_field_of_any_tab(page: Page, watch: Watch, tmp_path: Path) -> None:
+    tabs = tab_names(page)
+    assert {"Search", "Classify", "Localise", "Places"} <= set(tabs)
+    for name in tabs:
+        page.locator("#tabs").get_by_role("tab", name=name, exact=True).first.click()
+        settle(page)
+        open_all(page)
+        assert fill_all(page, tmp_path) > 0, f"{name}: no field was found"
+        settle(page)
+        assert press_all(page) > 0, f"{name}: no button was found"
+        assert watch.seen == [], f"{name}: {watch.seen}"
+        assert page.locator("#bait").count() == 0, f"{name}: typed HTML became part of the page"
+        assert page.title().startswith("LRSCLIP")
+
+
+def test_no_script_runs_from_the_names_and_captions_of_files(page: Page, watch: Watch, state: AppState) -> None:
+    tiles = page.locator("#gallery .thumbnail-item")
+    expect(tiles).to_have_count(len(NAMES))
+    expect(page.locator("iframe.places-map")).to_be_visible()
+    for number in range(len(NAMES)):
+        tiles.nth(number).click()
+        expect(page.locator("#facts")).to_contain_text(state.tile_ids()[number])
+        settle(page)
+    inside = page.frame_locator("iframe.places-map")
+    for shape in inside.locator(".leaflet-interactive").all()[:4]:
+        shape.dispatch_event("mouseover")
+        shape.dispatch_event("click")
+    settle(page)
+    assert watch.seen == []
+
+
+@pytest.mark.parametrize("payload", [ALL, *PAYLOADS[:4]])
+def test_no_script_runs_from_properties_on_a_map(browser: Browser, watch: Watch, payload: str) -> None:
+    shape = {**TRUTH["features"][0], "properties": dict.fromkeys(("class", "colour", "material", "land_use"), payload)}  # type: ignore[dict-item,index]
+    answer = answer_of(made_heatmap(text=payload), made_heatmap(text=payload), question=Question(payload, payload))
+    page = watch.over(browser.new_page())
+    page.set_content(beside(map_frame(answer, ground_with({"size_m": 360.0, "features": [shape]}))))
+    inside = page.frame_locator("iframe.map")
+    expect(inside.locator(".leaflet-map-pane").first).to_be_attached()
+    for part in inside.locator("path.leaflet-interactive").all()[:6]:
+        part.dispatch_event("mouseover")
+        part.dispatch_event("click")
+    page.wait_for_timeout(300)
+    page.close()
+    assert watch.seen == []
