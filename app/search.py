@@ -17,7 +17,7 @@ from PIL import Image
 from app.state import AppState, Recent
 from lrsclip.errors import TextError, TileSourceError
 from lrsclip.index import Hit, SearchFilter
-from lrsclip.match import Match, match_of, sample_of
+from lrsclip.match import BEST, Match, match_of, middle_of
 from lrsclip.tiles import is_for_guests
 
 MAX_HITS = 60
@@ -27,7 +27,7 @@ START_PICTURE_WEIGHT = 0.5
 _LEAST_LENGTH = 1e-3  # of a query vector; with less of it left, what is found would be noise
 Floats = npt.NDArray[np.float32]
 Box = tuple[float, float, float, float]
-_SAMPLES: Recent[Floats] = Recent(8)
+_MIDDLES: Recent[Floats] = Recent(8)
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def search(state: AppState, query: Query) -> Found:
     encoded = time.perf_counter()
     hits = _hits(state, query, vector)
     best_cos = hits[0].score_cos if hits else None
-    match = _match(state, query, text_vector, hits)
+    match = _match(state, query, text_vector)
     if query.min_score_cos is not None:
         hits = [hit for hit in hits if hit.score_cos >= query.min_score_cos]
     searched = time.perf_counter()
@@ -199,21 +199,24 @@ def _hits(state: AppState, query: Query, vector: Floats) -> list[Hit]:
     return [replace(hit, rank=rank) for rank, hit in enumerate(others, 1)] if like else others
 
 
-def _match(state: AppState, query: Query, text_vector: Floats | None, hits: list[Hit]) -> Match | None:
-    """How well the best tile fits the words; where a picture counts too, nobody has measured what a score means."""
-    if text_vector is None or query.has_picture or not hits:
+def _match(state: AppState, query: Query, text_vector: Floats | None) -> Match | None:
+    """How well the collection fits the words; where a picture counts too, nobody has measured what a score means."""
+    if text_vector is None or query.has_picture:
         return None
-    sample = _SAMPLES.get((state.source.spec, state.index.manifest.created), lambda: _sample(state))
-    # With something left out, the tile that fits the words best need not be the first.
-    best_cos = max(float(state.index.vector(hit.tile_id) @ text_vector) for hit in hits)
-    return match_of(state.bundle, best_cos, sample @ text_vector, state.tile_count)
+    # By the words alone, because with something left out the tile that fits them best need not be the first.
+    best = state.index.search(text_vector[None], BEST, within=within(state, query.bbox_lonlat))[0]
+    if not best:
+        return None
+    middle = _MIDDLES.get((state.source.spec, state.index.manifest.created), lambda: _middle(state))
+    vectors = np.stack([state.index.vector(hit.tile_id) for hit in best])
+    return match_of(state.bundle, text_vector, vectors, middle, state.tile_count)
 
 
-def _sample(state: AppState) -> Floats:
+def _middle(state: AppState) -> Floats:
     data = state.index.data
     if not state.shares_index:
-        return sample_of(data.vectors)
-    return sample_of(data.vectors[[row.source_spec == state.source.spec for row in data.rows]])
+        return middle_of(data.vectors)
+    return middle_of(data.vectors[[row.source_spec == state.source.spec for row in data.rows]])
 
 
 def _unit(vector: Floats) -> Floats:

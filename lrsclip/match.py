@@ -1,9 +1,9 @@
 """Does the best tile of a search fit at all? A search always finds something, and a score alone does not say how good.
 
-Three numbers speak for it: the cosine of the best tile; by how many standard deviations it stands out from the scores
-of all tiles of the collection; and how many tiles there are, since the best of many is high by chance.
-`train.calibrate_match` weighs them on descriptions whose tile is in a collection or was taken out of it with all of its
-kind, and writes the weights into the checkpoint's manifest.
+Four numbers speak for it: the cosine of the best tile; how far text and tile agree on what of thirty land uses they
+show; whether the five best tiles are alike, as those of one kind are, or a medley; and how many tiles there are, since
+the best of many is high by chance. `train.calibrate_match` weighs them on descriptions whose tile is in a collection or
+was taken out of it with all of its kind, and writes the weights into the checkpoint's manifest.
 """
 
 from __future__ import annotations
@@ -22,16 +22,29 @@ from lrsclip.errors import CheckpointError
 Floats = npt.NDArray[np.float32]
 MANIFEST_KEY = "match"
 MOST_LOOKED_AT = 4096
-"""Tiles that the spread of the scores is taken from; more do not change it."""
-_LEAST_SPREAD_COS = 1e-4
+"""Tiles that the middle of a collection is taken from; more do not move it."""
+BEST = 5
+"""How many of the best tiles are looked at."""
+_REFERENCE = "a satellite photo of {}."
+_SHARPNESS = 30.0  # of the choice between land uses; about what a cosine is worth in such models
+_REFERENCES: dict[str, Floats] = {}  # of the few models that a process loads
 
 
 class Calibrated(Protocol):
     """What is needed of a model; `lrsclip.LRSCLIP` has it."""
 
     @property
+    def sha256(self) -> str:
+        """Hash of the weights."""
+        ...
+
+    @property
     def manifest(self) -> Mapping[str, Any]:
         """The checkpoint's manifest."""
+        ...
+
+    def encode_text(self, texts: list[str], /) -> Floats:
+        """Texts to (N, D), L2-normalised."""
         ...
 
 
@@ -40,7 +53,7 @@ class Calibration(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    weights: tuple[float, float, float]
+    weights: tuple[float, float, float, float]
     bias: float
     false_alarm_rate: float
     miss_rate: float
@@ -63,47 +76,72 @@ class Match:
     miss_rate: float
 
 
-def sample_of(vectors: npt.NDArray[np.floating]) -> Floats:
-    """Tiles to take the spread of the scores from, evenly out of all: (n, D) L2-normalised.
+def middle_of(vectors: npt.NDArray[np.floating]) -> Floats:
+    """The mean of a collection's vectors, (D,), from tiles evenly out of all.
 
     Args:
-        vectors: (N, D) of the collection.
+        vectors: (N, D).
     """
     rows = np.unique(np.linspace(0, len(vectors) - 1, min(len(vectors), MOST_LOOKED_AT)).round().astype(np.int64))
     some = np.asarray(vectors[rows], np.float32)
-    sample: Floats = some / np.maximum(np.linalg.norm(some, axis=1, keepdims=True), 1e-12)
-    return sample
+    middle: Floats = (some / np.maximum(np.linalg.norm(some, axis=1, keepdims=True), 1e-12)).mean(axis=0)
+    return middle
 
 
-def evidence(best_cos: float, scores_cos: Floats, tiles: int) -> npt.NDArray[np.float64]:
-    """The three numbers, (3,).
+def references_of(bundle: Calibrated) -> Floats:
+    """(R, D) names of land uses, encoded once for each model."""
+    if bundle.sha256 not in _REFERENCES:
+        from lrsclip.atlas.words import SCENES  # only here: the rest of searching needs nothing of the atlas
+
+        names = [name for wordings in SCENES.values() for name in wordings]
+        _REFERENCES[bundle.sha256] = bundle.encode_text([_REFERENCE.format(name) for name in names])
+    return _REFERENCES[bundle.sha256]
+
+
+def evidence(
+    text_vector: Floats, best: Floats, middle: Floats, references: Floats, tiles: int
+) -> npt.NDArray[np.float64]:
+    """The four numbers, (4,): score of the best, agreement, likeness of the best, log of the number of tiles.
 
     Args:
-        best_cos: of the best tile.
-        scores_cos: (n,) of the tiles of `sample_of`.
+        text_vector: (D,) L2-normalised.
+        best: (BEST, D) the best tiles, best first, L2-normalised.
+        middle: (D,) of `middle_of`.
+        references: (R, D) of `references_of`.
         tiles: how many there are to search.
     """
-    spread = max(float(scores_cos.std()), _LEAST_SPREAD_COS)
-    return np.array([best_cos, (best_cos - float(scores_cos.mean())) / spread, math.log(tiles)], np.float64)
+    of_text, of_tile = _shares(references @ text_vector), _shares(references @ best[0])
+    beyond = best - middle  # all tiles of a collection have much in common
+    beyond = beyond / np.maximum(np.linalg.norm(beyond, axis=1, keepdims=True), 1e-12)
+    alike = (beyond @ beyond.T)[np.triu_indices(len(best), 1)].mean()
+    agreement = np.sqrt(of_text * of_tile).sum()
+    return np.array([best[0] @ text_vector, agreement, alike, math.log(tiles)], np.float64)
 
 
-def match_of(bundle: Calibrated, best_cos: float, scores_cos: Floats, tiles: int) -> Match | None:
-    """The judgement of a description in words and its best tile.
+def _shares(scores_cos: Floats) -> Floats:
+    raised = np.exp(_SHARPNESS * (scores_cos - scores_cos.max()))
+    shares: Floats = raised / raised.sum()
+    return shares
+
+
+def match_of(bundle: Calibrated, text_vector: Floats, best: Floats, middle: Floats, tiles: int) -> Match | None:
+    """The judgement of a description in words and the tiles that fit it best.
 
     Args:
         bundle: the model.
-        best_cos: cosine of the description and the best tile.
-        scores_cos: (n,) cosines of the description and the tiles of `sample_of`.
+        text_vector: (D,) L2-normalised.
+        best: (n, D) the best tiles, best first, L2-normalised.
+        middle: (D,) of `middle_of`.
         tiles: how many there are to search.
 
     Returns:
-        None where the checkpoint is not calibrated, or there are too few tiles to tell.
+        None where the checkpoint is not calibrated, or there are fewer than `BEST` tiles to tell by.
 
     Raises:
         CheckpointError: what its manifest says of that is broken.
     """
     entry = bundle.manifest.get(MANIFEST_KEY)
-    if entry is None or len(scores_cos) < 2:
+    if entry is None or len(best) < BEST:
         return None
     try:
         said = Calibration.model_validate(entry)
@@ -112,6 +150,7 @@ def match_of(bundle: Calibrated, best_cos: float, scores_cos: Floats, tiles: int
             f"the checkpoint's manifest has a broken {MANIFEST_KEY!r} entry ({error.errors()[0]['msg']}); "
             "run train.calibrate_match again"
         ) from error
-    logit = float(evidence(best_cos, scores_cos, tiles) @ np.array(said.weights) + said.bias)
+    rows = evidence(text_vector, best[:BEST], middle, references_of(bundle), tiles)
+    logit = float(rows @ np.array(said.weights) + said.bias)
     probability = 1 / (1 + math.exp(-max(-50.0, min(50.0, logit))))
     return Match(probability, probability >= 0.5, said.false_alarm_rate, said.miss_rate)

@@ -30,7 +30,7 @@ from lrsclip.errors import DataError
 from lrsclip.files import write_json
 from lrsclip.index import build_index, default_cache_dir
 from lrsclip.loading import locate
-from lrsclip.match import MANIFEST_KEY, evidence
+from lrsclip.match import BEST, MANIFEST_KEY, evidence, middle_of, references_of
 from train.calibrate import fitted
 from train.command import run_command
 from train.evaluation.sets import rsicd_classes
@@ -107,12 +107,13 @@ def _encoded(bundle: LRSCLIP, short: list[str], long: list[str], names: list[str
 
 
 def measured(
-    gallery: Gallery, asked: Sequence[int], seed: int
+    gallery: Gallery, references: Floats, asked: Sequence[int], seed: int
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
-    """The evidence of every text of some kinds' tiles, (Q, 3), and whether the collection had its tile, (Q,).
+    """The evidence of every text of some kinds' tiles, (Q, 4), and whether the collection had its tile, (Q,).
 
     Args:
         gallery: the tiles.
+        references: (R, D) of `references_of`.
         asked: numbers of the kinds whose tiles are asked for.
         seed: decides which tiles are in a collection.
     """
@@ -124,10 +125,13 @@ def measured(
         for size in SIZES:
             without = rng.permutation(others)[:size]
             within = np.append(rng.permutation(everything)[: len(without) - 1], at)
+            tiles = [gallery.vectors[places] for places in (within, without)]
+            middles = [middle_of(vectors) for vectors in tiles]
             for name in TEXTS:
-                for places, is_there in ((within, True), (without, False)):
-                    scores_cos = gallery.vectors[places] @ gallery.texts[name][at]
-                    rows.append(evidence(float(scores_cos.max()), scores_cos, len(places)))
+                text = gallery.texts[name][at]
+                for vectors, middle, is_there in zip(tiles, middles, (True, False), strict=True):
+                    best = vectors[np.argsort(-(vectors @ text), kind="stable")[:BEST]]
+                    rows.append(evidence(text, best, middle, references, len(vectors)))
                     there.append(is_there)
     return np.array(rows), np.array(there)
 
@@ -135,19 +139,26 @@ def measured(
 def calibrated(bundle: LRSCLIP, data: Path, atlas: AtlasTiles) -> dict[str, Any]:
     """Weights with what they do on what was held out: the manifest's entry."""
     landscape, fitting, testing = of_atlas(bundle, atlas), of_rsicd(bundle, data, "val"), of_rsicd(bundle, data, "test")
+    return weighed(landscape, fitting, testing, references_of(bundle))
+
+
+def weighed(landscape: Gallery, fitting: Gallery, testing: Gallery, references: Floats) -> dict[str, Any]:
+    """Weights fitted on half of the landscape's kinds and on `fitting`, tested on the other half and on `testing`."""
     kinds = np.random.default_rng(SEED).permutation(landscape.shows.shape[1]).tolist()
     known, held_out = kinds[::2], kinds[1::2]
     rows, there = (
         np.concatenate(both)
         for both in zip(
-            measured(landscape, known, SEED), measured(fitting, range(fitting.shows.shape[1]), SEED + 1), strict=True
+            measured(landscape, references, known, SEED),
+            measured(fitting, references, range(fitting.shows.shape[1]), SEED + 1),
+            strict=True,
         )
     )
     weights, bias = fitted(rows, there)
     entry: dict[str, Any] = {"weights": [float(f"{w:.6g}") for w in weights], "bias": float(f"{bias:.6g}")}
     tested = {
-        "atlas": measured(landscape, held_out, SEED + 2),
-        "rsicd": measured(testing, range(testing.shows.shape[1]), SEED + 3),
+        "atlas": measured(landscape, references, held_out, SEED + 2),
+        "rsicd": measured(testing, references, range(testing.shows.shape[1]), SEED + 3),
     }
     rates = {name: _rates(rows @ weights + bias >= 0, there) for name, (rows, there) in tested.items()}
     for name in ("false_alarm_rate", "miss_rate"):  # each collection counts alike
