@@ -318,6 +318,9 @@ def test_only_the_endpoints_meant_for_programs_are_public(client: Client) -> Non
         "/search": ["text", "k"],
         "/classify": ["picture", "labels", "templates"],
         "/localize": ["text", "picture", "tile_id", "method", "exclude", "scales_px", "threshold"],
+        "/grow": ["tile_id", "text", "by"],
+        "/order": ["tile_id", "text", "seed"],
+        "/swap": ["tile_id", "true_text", "false_text", "kind"],
     }
 
 
