@@ -37,9 +37,9 @@ def lesson_plan(lesson: Lesson) -> str:
         )
         begun += step.minutes
     return (
-        f'<section class="plan"><h2>{escape(lesson.title)}</h2>'
-        f'<p class="aim">{escape(lesson.aim)} <span>{lesson.minutes} minutes</span></p>'
-        f"<ol>{''.join(rows)}</ol></section>"
+        f'<details class="plan" open><summary><h2>{escape(lesson.title)}</h2>'
+        f'<p class="aim">{escape(lesson.aim)} <span>{lesson.minutes} minutes</span></p></summary>'
+        f"<ol>{''.join(rows)}</ol></details>"
     )
 
 
@@ -66,9 +66,8 @@ def grown_stage(grown: Grown, shown: int, picture: Image.Image, first: Image.Ima
     return (
         f'<section class="stage" aria-live="polite"><p class="step">Step {shown} of {len(grown.steps)}</p>'
         f"{_told(step)}"
-        f'<div class="readers">{readers}<div class="seen"><figure>'
-        f'<img src="{plain(picture, BIG_PX)}" alt="the true tile">'
-        f"<figcaption>The true tile: {escape(grown.tile_id)}</figcaption></figure>{other}</div></div></section>"
+        f'<div class="readers">{readers}<figure><img src="{plain(picture, BIG_PX)}" alt="the true tile">'
+        f"<figcaption>The true tile: {escape(grown.tile_id)}</figcaption></figure>{other}</div></section>"
     )
 
 
@@ -161,8 +160,10 @@ def _order(order: Order) -> str:
     count = len(order.texts)
     many = f"<p>mean of {count} orders, {f'ranks {spread}' if spread else 'all alike'}</p>" if count > 1 else ""
     shown = number if count > 1 else rank
+    best = " best" if all(s.worst == 1 for s in order.standings) else ""
     return (
-        f'<div class="card"><h3>{ORDER_NAMES[order.name]}</h3><p class="rank"><small>rank</small> <b>{shown}</b></p>'
+        f'<div class="card"><h3>{ORDER_NAMES[order.name]}</h3>'
+        f'<p class="rank{best}"><small>rank</small> <b>{shown}</b></p>'
         f"{many}<p>cosine {cosine}</p></div>"
     )
 

@@ -64,7 +64,7 @@ def spec_of_landscape(collections: Collections) -> str:
     """
     if LANDSCAPE not in collections.specs():
         raise TileSourceError(
-            f"the lessons need the built-in landscape; open {LANDSCAPE} under Places, or take a tile and text of your own"
+            f"the lessons need the built-in landscape; open {LANDSCAPE} under Places, or take a tile of your own"
         )
     return LANDSCAPE
 

@@ -56,7 +56,7 @@ class Task:
     reading: gr.HTML
     mode: gr.Radio
     by: gr.Radio
-    swaps: gr.Group
+    swaps: gr.Column
     kind: gr.Radio
     true_text: gr.Textbox
     false_text: gr.Textbox
@@ -138,7 +138,7 @@ def _task(state: AppState) -> Task:
     by = gr.Radio(
         [("sentences", "sentences"), ("clauses", "clauses")], value="sentences", label="Add", elem_id="learn-by"
     )
-    with gr.Group(visible=False, elem_id="learn-swaps") as swaps:
+    with gr.Column(visible=False, elem_id="learn-swaps") as swaps:
         kind = gr.Radio(list(CLAIM_KINDS), value="count", label="What is swapped", elem_id="learn-kind")
         true_text = gr.Textbox(label="True sentence", lines=2, elem_id="learn-true")
         false_text = gr.Textbox(label="False sentence", lines=2, elem_id="learn-false")
@@ -156,7 +156,7 @@ def _shown() -> Shown:
     stage = gr.HTML(empty(_START), elem_id="learn-stage")
     with gr.Row(visible=False, elem_classes="steps-row") as steps:
         back = gr.Button("Back", scale=1, min_width=90)
-        further = gr.Button("Next sentence", variant="primary", scale=3, min_width=160, elem_id="learn-next")
+        further = gr.Button("Next", variant="primary", scale=3, min_width=160, elem_id="learn-next")
         everything = gr.Button("Show all", scale=1, min_width=100)
     table = gr.HTML("", elem_id="learn-table")
     with gr.Row(visible=False, elem_classes="papers") as papers:
@@ -196,7 +196,7 @@ def _wire_choice(collections: Collections, page: LearnPage) -> None:
         spec = spec_of_landscape(collections)
         text = text_of(collections, lesson)
         values = _tile_values(collections, spec, lesson.tile_id, text, lesson.kind, number)
-        modes = gr.Radio(value=lesson.mode), gr.Group(visible=lesson.mode == "swap"), gr.Radio(value=lesson.kind)
+        modes = gr.Radio(value=lesson.mode), gr.Column(visible=lesson.mode == "swap"), gr.Radio(value=lesson.kind)
         return *values, *modes, *blank(lesson_plan(lesson))
 
     def begins(number: int) -> Any:
@@ -236,7 +236,7 @@ def _wire_choice(collections: Collections, page: LearnPage) -> None:
     )
     task.text.change(meter_of(collections.first), task.text, [task.meter, task.reading], **QUICK)
     task.mode.change(
-        lambda mode: (gr.Group(visible=mode == "swap"), gr.Radio(visible=mode == "grow")),
+        lambda mode: (gr.Column(visible=mode == "swap"), gr.Radio(visible=mode == "grow")),
         task.mode, [task.swaps, task.by], **QUICK,
     )  # fmt: skip
 

@@ -320,6 +320,9 @@ def test_only_the_endpoints_meant_for_programs_are_public(client: Client) -> Non
         "/classify": ["picture", "labels", "templates"],
         "/classify_many": ["pictures", "labels", "templates"],
         "/localize": ["text", "picture", "tile_id", "method", "exclude", "scales_px", "threshold"],
+        "/grow": ["tile_id", "text", "by"],
+        "/order": ["tile_id", "text", "seed"],
+        "/swap": ["tile_id", "true_text", "false_text", "kind"],
     }
 
 
