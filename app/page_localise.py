@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from app.base_map import BaseMap
-from app.events import INTERNAL, QUICK, SCENES, UPLOAD, for_page
+from app.events import ENCODING, INTERNAL, QUICK, SCENES, UPLOAD, for_page
 from app.exports import Downloads
 from app.folium_map import map_frame
 from app.localise import Answer, Question, ask, ground_of, method_of, palette_of, scales_of, threshold_of

@@ -19,7 +19,8 @@ from PIL import Image
 
 import lrsclip
 from app import cli, words
-from app.classify import RSICD_LABELS, lines_of, score_classes
+from app.classify import RSICD_LABELS, score_classes
+from app.label_sets import lines_of
 from app.meter import token_report
 from app.pictures import shrunk, thumbnail, tile_picture, uploaded
 from app.search import EXAMPLES, find, first_tiles

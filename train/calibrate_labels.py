@@ -1,8 +1,7 @@
 """Calibrate labels: `python -m train.calibrate_labels --checkpoint assets/checkpoints/tiny --data ../shared/data`.
 
 Fitted on validation pictures of RSICD-30, UCM, RESISC45 and EuroSAT (all of them data that the model was trained on a
-part of) and on a fifth of RSSCN7, which stands for pictures that it was not; measured on their test pictures and on the
-other four fifths. Two numbers of a temperature and four of a hint cannot change which label is best, so accuracy
+part of); measured on their test pictures, and on all of RSSCN7, of which nothing took part in anything. Two numbers of a temperature and four of a hint cannot change which label is best, so accuracy
 figures of these sets stay what they are. All goes into the checkpoint's manifest.
 """
 
@@ -71,7 +70,7 @@ def samples(bundle: LRSCLIP, data: Path, *, fitting: bool) -> Samples:
         except NotHere as reason:
             print(f"left out: {reason}")
             continue
-        records = [r for r in pictures.records if name != _UNSEEN or (r.split != "train") == fitting]
+        records = [] if fitting and name == _UNSEEN else pictures.records
         if records:
             vectors = _vectors(bundle, records, f"{name}, {'to fit' if fitting else 'to measure'}")
             cosines = vectors @ class_prototypes(bundle, pictures.classes).vectors.T
