@@ -65,9 +65,10 @@ def _add_order(state: AppState) -> None:
             An object with tile_id, tiles and orders: name (full, first, shuffled, without_first), mean_rank, mean_cos,
             and tries, each with text, rank, rank_worst, score_cos and first_id.
         """
-        if int(seed) < 0:
+        seed = int(seed or 0)
+        if seed < 0:
             raise TextError(f"the seed is {seed}; give a whole number from 0")
-        told = learn.reorder(state, tile_id, text or tile_text(state, tile_id), seed=int(seed))
+        told = learn.reorder(state, tile_id, text or tile_text(state, tile_id), seed=seed)
         orders = [
             {
                 "name": one.name,

@@ -19,6 +19,7 @@ Result = Grown | Orders | Swapped
 _PICTURE_PX, _MAP_PX = 300, 120
 _LONGEST = 420  # characters of a text; what is longer ends in dots, so that the page stays one
 
+_LINE, _MOST_LINES = 66, 20  # characters of a line of the table; with more lines than so many all is set smaller
 _STYLE = (Path(__file__).parent / "learn_sheet.css").read_text(encoding="utf-8")
 _NO_SCRIPTS = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
@@ -96,6 +97,7 @@ def _grown(grown: Grown, picture: Image.Image) -> str:
         f"step {number}</div>"
         for number, step in enumerate(grown.steps, 1)
     )
+    tight = " tight" if sum(1 + (len(step.added) > _LINE) for step in grown.steps) > _MOST_LINES else ""
     head = [("Step", "few"), ("Added (struck through: cut)", "")]
     head += [
         (f"Rank, {wide}", "few"),
@@ -106,7 +108,7 @@ def _grown(grown: Grown, picture: Image.Image) -> str:
     return (
         f'<div class="top">{_tile(picture)}<div><h2>Rank of the true tile among {grown.tiles:,} (1 is best), read to '
         f"{wide} and to {narrow} tokens</h2>{rank_chart(grown, len(grown.steps))}</div></div>"
-        f'{_table(head, rows)}<div class="maps">{maps}</div>'
+        f'<div class="rest{tight}">{_table(head, rows)}</div><div class="maps{tight}">{maps}</div>'
     )
 
 

@@ -127,7 +127,7 @@ def swap(
     inside = true_text in whole and true_text != whole
     texts = [true_text, false_text] + ([whole, whole.replace(true_text, false_text, 1)] if inside else [])
     scores_cos = (state.bundle.encode_text(texts) @ state.index.vector(tile_id)).tolist()
-    pairs = [Pair(*texts[n : n + 2], *scores_cos[n : n + 2]) for n in range(0, len(texts), 2)]
+    pairs = [Pair(texts[n], texts[n + 1], scores_cos[n], scores_cos[n + 1]) for n in range(0, len(texts), 2)]
     return Swapped(
         state.source.spec,
         tile_id,

@@ -178,7 +178,7 @@ def test_prepared_pairs_differ_in_one_sentence_of_the_description(state: AppStat
         swapped = swap(state, THIRD.tile_id, *pair, kind)
         assert swapped.whole is not None
         assert swapped.whole.false_text == swapped.whole.true_text.replace(*pair)
-    vectors = state.bundle.encode_text([pair[0]])
+    vectors = state.bundle.encode_text([swapped.alone.true_text])
     assert swapped.alone.true_cos == pytest.approx(float(vectors[0] @ state.index.vector(THIRD.tile_id)), abs=1e-5)
 
 

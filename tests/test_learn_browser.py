@@ -63,13 +63,12 @@ def pages_of(browser: Browser, sheet: Path) -> int:
     opened = browser.new_page()
     opened.goto(sheet.as_uri())
     assert opened.evaluate("window.ran") is None
-    # what the fixed height would hide must not be there either, but for the lines to write on
-    hidden = opened.evaluate(
-        "() => { const m = document.querySelector('main'); return m.scrollHeight - m.clientHeight; }"
-    )
+    # what the fixed height would hide must not be there either
+    hidden_px = opened.evaluate("""() => Math.max(...[...document.querySelectorAll("main, .questions")].map(
+      part => part.scrollHeight - part.clientHeight))""")
     printed = opened.pdf(prefer_css_page_size=True)
     opened.close()
-    assert hidden <= 1
+    assert hidden_px <= 1
     return len(re.findall(rb"/Type\s*/Page\b", printed))
 
 
