@@ -26,7 +26,7 @@ from app.pictures import check_pixels
 from app.settings import SettingError, Settings
 from app.state import AppState
 from lrsclip.errors import Busy, PictureError, TextError
-from tests.app_parts import KINDS, PER_KIND, draw_tile, make_state, running
+from tests.app_parts import KINDS, PER_KIND, make_state, running
 
 ROOT = Path(__file__).resolve().parents[1]
 SECRET = "my secret <garden> of 7 white boats"
