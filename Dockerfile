@@ -18,7 +18,7 @@ COPY lrsclip lrsclip
 COPY assets/checkpoints assets/checkpoints
 COPY assets/collections assets/collections
 
-# Few memory arenas: forty threads with one each keep hundreds of megabytes that nobody uses.
+# Few memory arenas, as app.cli asks for too.
 ENV LRSCLIP_HOST=0.0.0.0 LRSCLIP_LOG=1 LRSCLIP_CACHE=/cache GRADIO_TEMP_DIR=/tmp/gradio \
     MPLCONFIGDIR=/tmp/matplotlib PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 MALLOC_ARENA_MAX=4
 USER lrsclip

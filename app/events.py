@@ -27,7 +27,7 @@ class Lane(TypedDict):
 # They meet in the model's own queue (`app.encoder_queue`), which batches; the limits bound memory and threads.
 ENCODING: Lane = {"concurrency_id": "encoder", "concurrency_limit": 16}
 # For events that hold a whole scene while they run, some 100 MB each.
-SCENES: Lane = {"concurrency_id": "scenes", "concurrency_limit": 8}
+SCENES: Lane = {"concurrency_id": "scenes", "concurrency_limit": 12}
 INTERNAL: dict[str, Any] = {"api_visibility": "private"}
 # For what happens as one types or clicks: at once, without a spinner.
 QUICK: dict[str, Any] = {**INTERNAL, "queue": False, "show_progress": "hidden"}

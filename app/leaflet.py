@@ -2,6 +2,9 @@
 
 Every map of the app is one whole HTML document in an iframe whose sandbox lets scripts run but gives them no origin;
 its content security policy forbids every request, but for the tiles of a base map that the server was started with.
+
+Branca, on which Folium rests, takes what an element's template made for a template and fills it in once more: braces in
+a sentence, a caption or a file name would be run by Jinja, on the server. Here it is written as it is.
 """
 
 from __future__ import annotations
@@ -12,13 +15,39 @@ from functools import lru_cache
 from html import escape
 from importlib.resources import files
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import folium
-from branca.element import Element, Figure
+from branca.element import Element, Figure, MacroElement
 
 _HERE = Path(__file__).parent
 _POLICY = "default-src 'none'; img-src data:{more}; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+
+
+class _AsItIs(Element):
+    """Text in a document that no template engine looks at."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self._text = text
+
+    def render(self, **_: Any) -> str:
+        """The text."""
+        return self._text
+
+
+def _render_once(element: MacroElement, **kwargs: Any) -> None:
+    """What `MacroElement.render` does, with the difference that what comes out is not filled in again."""
+    figure = cast(Figure, element.get_root())
+    macros = element._template.module.__dict__
+    for part, place in (("header", figure.header), ("html", figure.html), ("script", figure.script)):
+        if (macro := macros.get(part)) is not None:
+            place.add_child(_AsItIs(macro(element, kwargs)), name=element.get_name())
+    for child in element._children.values():
+        child.render(**kwargs)
+
+
+MacroElement.render = _render_once  # type: ignore[method-assign,assignment]  # for Folium's own elements too
 
 
 def whole_document(view: folium.Map, script: str, pictures_from: str = "") -> str:

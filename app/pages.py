@@ -24,7 +24,7 @@ from app.words import header
 TITLE = "LRSCLIP: find and pinpoint long descriptions in satellite and aerial pictures"
 QUEUE_SIZE = 128  # events that wait; each holds what it was sent
 CACHE_CHECK_S, CACHE_AGE_S = 1800, 6 * 3600  # files made for the browser live this long
-_MOST_SESSIONS = 1000  # whose state is kept
+_MOST_SESSIONS = 400  # whose state is kept, some 160 kB each; a call of a program is one too
 _MIB = 2**20
 _ROUTES: WeakKeyDictionary[gr.Blocks, list[Route]] = WeakKeyDictionary()  # beside Gradio's own, of what `build` built
 _HERE = Path(__file__).parent

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from app import calls
-from app.cli import open_state
+from app.cli import few_arenas, open_state
 from app.pages import build, serve
 from app.settings import Settings, use
 from app.state import AppState
@@ -78,6 +78,7 @@ def main() -> None:
     parser.add_argument("--tiles", type=int, required=True)
     args = parser.parse_args()
     use(Settings.from_environment())
+    few_arenas()
     calls.log_to_stderr()
     serve(build(repeated(open_state(None, "tiny"), args.tiles)), host="127.0.0.1", port=args.port)
 

@@ -212,6 +212,18 @@ def test_large_calls_go_in_pieces_and_give_what_the_model_gives(plain: lrsclip.L
         np.testing.assert_allclose(ours.cells.values_cos, theirs.cells.values_cos, atol=5e-3)
 
 
+def test_a_map_is_made_square_by_square_and_pooled_as_the_model_does() -> None:
+    plain = lrsclip.load("tiny")
+    shared = SharedModel.of(plain)
+    rgb = np.asarray(draw_tile("harbour", 1, 1264)).copy()
+    boxes = np.array([[0, 0, 200, 200], [900, 900, 1200, 1264], [300, 500, 700, 900]], np.float32)
+    ours, theirs = shared.map_scene(rgb), plain.map_scene(rgb)
+    torch.testing.assert_close(ours, theirs)
+    assert shared.queue.jobs_done == 4, "two by two squares"
+    np.testing.assert_allclose(shared.pool_windows(ours, boxes), plain.pool_windows(theirs, boxes), atol=1e-6)
+    shared.queue.close()
+
+
 def test_what_is_wrong_is_said_before_the_line(shared: SharedModel) -> None:
     before = shared.queue.jobs_done
     for text in ("x" * 2001, "a road " * 400):

@@ -16,15 +16,16 @@ from urllib.parse import urlsplit
 
 import pytest
 from PIL import ExifTags, Image
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Dialog, Locator, Page, expect, sync_playwright
 from playwright.sync_api import TimeoutError as TooLate
 
 import lrsclip
-from app.folium_map import map_frame
+from app.folium_map import map_document, map_frame
+from app.hits_map import hits_document
 from app.localise import Question
 from app.state import AppState
 from app.words import beside
-from lrsclip.index import build_index
+from lrsclip.index import Hit, build_index
 from lrsclip.tiles import open_source
 from tests.app_parts import TRUTH, answer_of, draw_tile, ground_with, made_heatmap, running
 
@@ -51,10 +52,11 @@ PAYLOADS = (
     "<meta http-equiv=refresh content='0;url=http://injected.invalid/e'><base href=http://injected.invalid/>",
 )
 ALL = " ".join(PAYLOADS)
+BRACES = ("{{ 7 * 191 }}", "{% for _ in [1] %}1337{% endfor %}", "{# gone #}", "{{ broken")
 # Names of files: what a file system allows, so without a slash.
 NAMES = tuple(
     re.sub(r"[/\u2028]", "", payload)[:120]
-    for payload in (PAYLOADS[0], *PAYLOADS[2:5], PAYLOADS[6], PAYLOADS[7], PAYLOADS[13])
+    for payload in (PAYLOADS[0], *PAYLOADS[2:5], PAYLOADS[6], PAYLOADS[7], PAYLOADS[13], *BRACES)
 )
 IN_LINES = "\n".join(payload.replace("\u2028", "") for payload in PAYLOADS)
 
@@ -68,11 +70,15 @@ class Watch:
     def over(self, page: Page) -> Page:
         """Watch a page and all its frames."""
         page.on("console", lambda message: self._note("console", message.text) if message.text == RAN else None)
-        page.on("dialog", lambda dialog: (self._note("dialog", dialog.message), dialog.dismiss()))
+        page.on("dialog", self._dismiss)
         page.on("popup", lambda popup: self._note("popup", popup.url))
         page.on("request", lambda request: self._look(request.url))
         page.route(re.compile("injected.invalid"), lambda route: route.abort())
         return page
+
+    def _dismiss(self, dialog: Dialog) -> None:
+        self._note("dialog", dialog.message)
+        dialog.dismiss()
 
     def _look(self, address: str) -> None:
         if urlsplit(address).hostname not in ("127.0.0.1", None):
@@ -241,9 +247,18 @@ def test_no_script_runs_from_the_names_and_captions_of_files(page: Page, watch: 
     assert watch.seen == []
 
 
+@pytest.mark.parametrize("braces", BRACES)
+def test_braces_are_no_template_on_the_server(state: AppState, braces: str) -> None:
+    shape = {**TRUTH["features"][0], "properties": {"class": braces}}  # type: ignore[index]
+    document = map_document(answer_of(made_heatmap(text=braces)), ground_with({"size_m": 360.0, "features": [shape]}))
+    assert document.count(braces) == 2  # the sentence and the thing
+    hits = [Hit(tile_id, 0.5, rank) for rank, tile_id in enumerate(state.tile_ids(), 1)]
+    assert hits_document(state, hits, found=True).count(braces) == 1
+
+
 @pytest.mark.parametrize("payload", [ALL, *PAYLOADS[:4]])
 def test_no_script_runs_from_properties_on_a_map(browser: Browser, watch: Watch, payload: str) -> None:
-    shape = {**TRUTH["features"][0], "properties": dict.fromkeys(("class", "colour", "material", "land_use"), payload)}  # type: ignore[dict-item,index]
+    shape = {**TRUTH["features"][0], "properties": dict.fromkeys(("class", "colour", "material", "land_use"), payload)}  # type: ignore[index]
     answer = answer_of(made_heatmap(text=payload), made_heatmap(text=payload), question=Question(payload, payload))
     page = watch.over(browser.new_page())
     page.set_content(beside(map_frame(answer, ground_with({"size_m": 360.0, "features": [shape]}))))
