@@ -29,7 +29,7 @@ from lrsclip.tiles import Tile, open_source
 from tests.app_parts import draw_tile, make_state, running
 
 NASTY = '<img src=x onerror="alert(1)">&\'"'
-SURE = {"weights": [0.0, 0.0, 0.0], "bias": 9.0, "false_alarm_rate": 0.13, "miss_rate": 0.092}
+SURE = {"weights": [0.0, 0.0, 0.0, 0.0], "bias": 9.0, "false_alarm_rate": 0.13, "miss_rate": 0.092}
 
 
 def judged(state: AppState, **change: float) -> AppState:
