@@ -120,7 +120,7 @@ def _results(state: AppState) -> Results:
         link = page_search_link.lay_out(notes)
         as_csv = gr.Button("Download CSV", size="sm", min_width=60, elem_id="as-csv")
         as_geojson = gr.Button("Download GeoJSON", size="sm", min_width=60, elem_id="as-geojson")
-    link.said.render()
+    link.said.render()  # type: ignore[no-untyped-call]
     download = gr.Textbox(label="What is downloaded", visible=False)
     opened, found = gr.State(state.source.spec), gr.State(first)
     return Results(opened, found, said, listed, places, gallery, link, as_csv, as_geojson, download)

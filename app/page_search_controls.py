@@ -132,7 +132,7 @@ def lay_out_controls(state: AppState) -> Controls:
     )  # fmt: skip
 
 
-def _by_picture() -> tuple[gr.Accordion, tuple[Any, ...]]:
+def _by_picture() -> tuple[gr.Accordion, tuple[gr.Image, gr.State, gr.HTML, gr.Button, gr.Slider]]:
     with gr.Accordion("Search by picture", open=False, elem_id="by-picture") as accordion:
         picture = upload_box(label="Picture", height=200, elem_id="search-picture")
         like_note = gr.HTML("", elem_id="like", elem_classes="if-any")
@@ -150,7 +150,9 @@ def _by_picture() -> tuple[gr.Accordion, tuple[Any, ...]]:
     return accordion, (picture, gr.State(""), like_note, forget, weight)
 
 
-def _by_area(state: AppState) -> tuple[gr.Accordion, tuple[Any, ...]]:
+def _by_area(
+    state: AppState,
+) -> tuple[gr.Accordion, tuple[gr.Textbox, gr.Row, gr.Button, gr.Button, gr.Button]]:
     with gr.Accordion("Area", open=False, elem_id="by-area") as accordion:
         area = gr.Textbox(
             label="West, south, east, north",

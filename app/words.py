@@ -9,7 +9,6 @@ from html import escape
 from app.state import AppState
 from lrsclip import TokenReport
 from lrsclip.classify import ClassScore
-from lrsclip.index import Hit
 from lrsclip.tiles import Tile
 from lrsclip.tokens import WORD
 
@@ -114,29 +113,6 @@ def _shortened(text: str, *, keep_start: bool = True, keep_end: bool = True) -> 
 def collection_summary(tiles: int, shown: int) -> str:
     """One line over the first tiles, before any search."""
     return f'<p class="summary"><b>{tiles:,} tiles</b> to search, {shown} of them here</p>'
-
-
-def search_summary(hits: Sequence[Hit], tiles: int, text_ms: float, index_ms: float) -> str:
-    """One line over the results: how many, and where the time went."""
-    return (
-        f'<p class="summary"><b>{len(hits)} of {tiles:,} tiles</b>, best first</p>'
-        f'<p class="times">text {text_ms:.0f} ms · index {index_ms:.1f} ms</p>'
-    )
-
-
-def tile_facts(tile: Tile, hit: Hit | None) -> str:
-    """A tile's facts as a list of names and values."""
-    rows = [("Tile", tile.tile_id)]
-    if hit is not None:
-        rows += [("Score", f"{hit.score_cos:.4f} cosine"), ("Rank", str(hit.rank))]
-    rows.append(("Size", f"{tile.width_px} by {tile.height_px} px"))
-    if tile.ground_m is not None:
-        rows.append(("On the ground", f"{tile.ground_m:,.0f} m a side"))
-    if tile.caption:
-        rows.append(("Caption", tile.caption))
-    if tile.attribution:
-        rows.append(("Source", tile.attribution))
-    return list_of(rows)
 
 
 def class_bars(scores: Sequence[ClassScore], shown: int) -> str:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from app.link import LONGEST_TEXT, TABS, Link, LinkError, as_parameters, faults_text, read_parameters
 from app.search import MAX_HITS, Query
 
-_texts = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=200)
+_texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=200)
 _shares = st.integers(0, 20).map(lambda twentieths: twentieths / 20)
 _boxes = st.tuples(
     st.integers(-180_000, 180_000), st.integers(-90_000, 0), st.integers(-180_000, 180_000), st.integers(0, 90_000)

@@ -9,12 +9,11 @@ import pytest
 
 import lrsclip
 from lrsclip.errors import CheckpointError
-from lrsclip.match import MANIFEST_KEY, MOST_LOOKED_AT, evidence, match_of, sample_of
+from lrsclip.match import BEST, MANIFEST_KEY, MOST_LOOKED_AT, evidence, match_of, middle_of
 from train.calibrate import fitted
 from train.calibrate_match import Gallery, measured
 
-ENTRY = {"weights": [10.0, 0.5, 0.0], "bias": -5.0, "false_alarm_rate": 0.1, "miss_rate": 0.2}
-SCORES = np.array([0.1, 0.2, 0.3], np.float32)
+ENTRY = {"weights": [10.0, 0.0, 0.0, 0.0], "bias": -5.0, "false_alarm_rate": 0.1, "miss_rate": 0.2}
 KINDS, EACH, WIDE = 6, 40, 32
 
 
@@ -23,45 +22,60 @@ def told(entry: object) -> lrsclip.LRSCLIP:
     return dataclasses.replace(lrsclip.random_model(), manifest={} if entry is None else {MANIFEST_KEY: entry})
 
 
-def test_evidence_is_the_best_score_its_lead_in_deviations_and_the_size() -> None:
-    best, lead, size = evidence(0.5, SCORES, 100)
-    assert best == 0.5
-    assert lead == pytest.approx((0.5 - 0.2) / SCORES.std(), rel=1e-5)
-    assert size == pytest.approx(np.log(100))
-    assert np.isfinite(evidence(0.5, np.full(4, 0.3, np.float32), 4)).all()  # all tiles alike
+def unit(rows: np.ndarray) -> np.ndarray:
+    return (rows / np.linalg.norm(rows, axis=-1, keepdims=True)).astype(np.float32)
+
+
+def at_cos(text: np.ndarray, cosine: float, seed: int) -> np.ndarray:
+    """`BEST` tiles at a cosine from a text, each in its own direction."""
+    away = np.random.default_rng(seed).normal(size=(BEST, len(text)))
+    away = unit(away - (away @ text)[:, None] * text)
+    return (cosine * text + np.sqrt(1 - cosine**2) * away).astype(np.float32)
+
+
+def test_evidence_is_score_agreement_likeness_and_size() -> None:
+    text, references = np.eye(WIDE, dtype=np.float32)[0], np.eye(WIDE, dtype=np.float32)[:4]
+    middle = np.zeros(WIDE, np.float32)
+    alike, medley = np.tile(at_cos(text, 0.5, 1)[:1], (BEST, 1)), at_cos(text, 0.5, 1)
+    score, agreement, likeness, size = evidence(text, alike, middle, references, 100)
+    assert (score, likeness, size) == (pytest.approx(0.5), pytest.approx(1, abs=1e-5), pytest.approx(np.log(100)))
+    assert agreement > 0.9  # both show what the first reference says
+    assert evidence(text, medley, middle, references, 100)[2] < 0.6
+    other = np.tile(references[2], (BEST, 1))
+    assert evidence(text, other, middle, references, 100)[1] < 0.1
 
 
 def test_a_judgement_follows_the_weights_and_keeps_its_rates() -> None:
-    match = match_of(told(ENTRY), 0.5, SCORES, 3)
+    bundle = told(ENTRY)
+    text, middle = unit(np.ones(bundle.embed_dim)), np.zeros(bundle.embed_dim, np.float32)
+    match = match_of(bundle, text, at_cos(text, 0.7, 1), middle, 30)
     assert match is not None
-    logit = 10 * 0.5 + 0.5 * (0.5 - 0.2) / SCORES.std() - 5
-    assert match.probability == pytest.approx(1 / (1 + np.exp(-logit)))
+    assert match.probability == pytest.approx(1 / (1 + np.exp(-(10 * 0.7 - 5))), rel=1e-4)
     assert match.good and (match.false_alarm_rate, match.miss_rate) == (0.1, 0.2)
-    low = match_of(told(ENTRY), 0.3, SCORES, 3)
+    low = match_of(bundle, text, at_cos(text, 0.3, 1), middle, 30)
     assert low is not None and not low.good
 
 
 def test_without_calibration_nothing_is_claimed() -> None:
-    assert match_of(told(None), 0.9, SCORES, 3) is None
-    assert match_of(told(ENTRY), 0.9, SCORES[:1], 1) is None
+    bundle = told(ENTRY)
+    text, middle = unit(np.ones(bundle.embed_dim)), np.zeros(bundle.embed_dim, np.float32)
+    best = at_cos(text, 0.7, 1)
+    assert match_of(told(None), text, best, middle, 30) is None
+    assert match_of(bundle, text, best[: BEST - 1], middle, BEST - 1) is None
     with pytest.raises(CheckpointError, match=r"broken 'match' entry .* train\.calibrate_match"):
-        match_of(told({"weights": [1]}), 0.9, SCORES, 3)
+        match_of(told({"weights": [1]}), text, best, middle, 30)
 
 
-def test_the_sample_is_spread_over_all_tiles_and_of_length_one() -> None:
-    vectors = np.arange(1, 3 * MOST_LOOKED_AT + 1, dtype=np.float16)[:, None] % 64 + np.ones((1, 2), np.float16)
-    sample = sample_of(vectors)
-    assert len(sample) == MOST_LOOKED_AT
-    np.testing.assert_allclose(np.linalg.norm(sample, axis=1), 1, atol=1e-5)
-    assert len(sample_of(vectors[:5])) == 5
+def test_the_middle_is_of_tiles_spread_over_all() -> None:
+    vectors = np.zeros((3 * MOST_LOOKED_AT, 2), np.float16)
+    vectors[: len(vectors) // 2, 0], vectors[len(vectors) // 2 :, 1] = 3, 5
+    np.testing.assert_allclose(middle_of(vectors), [0.5, 0.5], atol=1e-3)
+    np.testing.assert_allclose(middle_of(vectors[:3]), [1, 0])
 
 
 def made_gallery(seed: int) -> Gallery:
     """Tiles in clumps by kind, with texts near their tile."""
     rng = np.random.default_rng(seed)
-
-    def unit(rows: np.ndarray) -> np.ndarray:
-        return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
 
     kind = np.repeat(np.arange(KINDS), EACH)
     vectors = unit(unit(rng.normal(size=(KINDS, WIDE)))[kind] * 2 + rng.normal(size=(len(kind), WIDE)) / 5)
@@ -70,10 +84,11 @@ def made_gallery(seed: int) -> Gallery:
 
 
 def test_calibration_learns_to_tell_what_is_there_from_what_was_taken_out() -> None:
-    rows, there = measured(made_gallery(1), range(KINDS), 2)
+    references = unit(np.random.default_rng(0).normal(size=(8, WIDE)))
+    rows, there = measured(made_gallery(1), references, range(KINDS), 2)
     assert there.mean() == 0.5
     weights, bias = fitted(rows, there)
-    rows, there = measured(made_gallery(3), range(KINDS), 4)
+    rows, there = measured(made_gallery(3), references, range(KINDS), 4)
     says = rows @ weights + bias >= 0
     assert says[there].mean() > 0.95
     assert says[~there].mean() < 0.05

@@ -29,7 +29,7 @@ from lrsclip.tiles import Tile, open_source
 from tests.app_parts import draw_tile, make_state, running
 
 NASTY = '<img src=x onerror="alert(1)">&\'"'
-SURE = {"weights": [0.0, 0.0, 0.0], "bias": 9.0, "false_alarm_rate": 0.13, "miss_rate": 0.092}
+SURE = {"weights": [0.0, 0.0, 0.0, 0.0], "bias": 9.0, "false_alarm_rate": 0.13, "miss_rate": 0.092}
 
 
 def judged(state: AppState, **change: float) -> AppState:
@@ -171,7 +171,7 @@ def test_texts_that_a_spreadsheet_would_run_are_defused_and_numbers_are_not() ->
 
 
 def test_hits_go_into_csv_and_geojson(placed: AppState) -> None:
-    found = search(placed, Query("a pond", "=cars", k=3))
+    found = search(placed, Query("a pond", "=cars", k=3, hide_duplicates=False))
     rows = list(csv.DictReader(io.StringIO(found_csv(placed, found))))
     assert [row["tile_id"] for row in rows] == [hit.tile_id for hit in found.hits]
     assert float(rows[0]["longitude"]) < -122 and rows[0]["collection"] == placed.source.spec

@@ -1,0 +1,267 @@
+"""The Search page in a real browser: pictures and map together, more like this, bars, files, links, many at once."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+import lrsclip
+from app.search import Query, search
+from app.state import AppState
+from lrsclip.index import build_index
+from lrsclip.tiles import open_source
+from tests.app_parts import running
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH; on Debian: apt-get install chromium")
+TEXT = "a pond in a meadow"
+ALL = replace(Query(TEXT), hide_duplicates=False)  # to random weights all tiles look nearly the same
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory: pytest.TempPathFactory) -> AppState:
+    """An app over sixteen rendered tiles, with random weights."""
+    folder = tmp_path_factory.mktemp("atlas")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LRSCLIP_CACHE", str(folder / "cache"))
+        source, bundle = open_source("atlas:?seed=4&tiles=16"), lrsclip.random_model()
+        return AppState(bundle, build_index(source, bundle, folder / "index"), source)
+
+
+@pytest.fixture(scope="module")
+def url(state: AppState) -> Iterator[str]:
+    with running(state) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def visitor(browser: Browser) -> Iterator[BrowserContext]:
+    """A visitor; at the end nothing may have gone wrong or left the machine."""
+    context = browser.new_context(viewport={"width": 1440, "height": 1000})
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    asked: list[str] = []
+    wrong: list[str] = []
+    context.on("request", lambda request: asked.append(request.url))
+    context.on("weberror", lambda error: wrong.append(str(error.error)))
+    yield context
+    context.close()
+    assert not [address for address in asked if urlsplit(address).hostname not in ("127.0.0.1", None)]
+    assert not wrong
+
+
+def opened(visitor: BrowserContext, address: str) -> Page:
+    page = visitor.new_page()
+    page.goto(address)
+    expect(page.locator("#description textarea")).to_be_visible()
+    return page
+
+
+def ask(page: Page, text: str = TEXT) -> None:
+    page.locator("#description textarea").fill(text)
+    page.locator("#search-button").click()
+
+
+def expect_hits(page: Page, state: AppState, query: Query) -> list[str]:
+    """Wait until the page shows what the library finds; gives the tiles' ids."""
+    hits = search(state, query).hits
+    tiles = page.locator("#gallery .thumbnail-item")
+    expect(tiles).to_have_count(len(hits))
+    for number in {0, len(hits) - 1}:
+        expect(tiles.nth(number)).to_contain_text(f"{hits[number].score_cos:.3f}")
+    ids = [hit.tile_id for hit in hits]
+    expect(page.locator("#shown-tiles [data-tiles]")).to_have_attribute("data-tiles", json.dumps(ids))
+    return ids
+
+
+def unfold(page: Page, part: str) -> None:
+    page.locator(f"{part} > button").click()
+
+
+def test_what_is_left_out_changes_what_is_found(visitor: BrowserContext, url: str, state: AppState) -> None:
+    page = opened(visitor, f"{url}?dup=1")
+    ask(page)
+    before = expect_hits(page, state, ALL)
+    expect(page.locator("#summary")).to_contain_text(re.compile(r"text \d+ ms · index [\d.]+ ms · pictures \d+ ms"))
+    page.get_by_label("Leave out").fill("a forest")
+    page.get_by_label("Leave out").press("Enter")
+    after = expect_hits(page, state, replace(ALL, exclude="a forest"))
+    assert after != before
+
+
+def test_a_hit_on_the_map_is_chosen_by_mouse_and_by_key(visitor: BrowserContext, url: str, state: AppState) -> None:
+    page = opened(visitor, f"{url}?dup=1")
+    ask(page)
+    ids = expect_hits(page, state, ALL)
+    view = page.frame_locator("iframe.places-map").locator(".leaflet-container")
+    expect(view).to_have_attribute("data-tile", ids[0])
+    hit = view.locator(f"path[data-hit='{ids[2]}']")
+    hit.press("Enter")
+    expect(page.locator("#facts")).to_contain_text(ids[2])
+    expect(page.locator("#gallery .thumbnail-item.selected")).to_contain_text(re.compile(r"^\s*3\s"))
+    expect(view).to_have_attribute("data-tile", ids[2])  # and the map went there
+    page.wait_for_timeout(1500)  # the flight
+    view.locator(f"path[data-hit='{ids[2]}']").click()
+    page.locator("#gallery .thumbnail-item").nth(5).click()
+    expect(page.locator("#facts")).to_contain_text(ids[5])
+    expect(view).to_have_attribute("data-tile", ids[5])
+
+
+def test_a_message_from_elsewhere_or_without_sense_is_not_believed(
+    visitor: BrowserContext, url: str, state: AppState
+) -> None:
+    page = opened(visitor, f"{url}?dup=1")
+    ask(page)
+    ids = expect_hits(page, state, ALL)
+    page.evaluate("tile => window.postMessage({lrsclip: 'hits', tile, area: [1, 2, 3, 4]}, '*')", ids[3])
+    frame = next(part for part in page.frames if part != page.main_frame)
+    for message in ({"tile": "../x"}, {"area": [1, 2, 3]}, {"area": [1, "2", 3, 4]}, {"area": [1, 99, 3, 4]}):
+        frame.evaluate("said => window.parent.postMessage({lrsclip: 'hits', ...said}, '*')", message)
+    page.wait_for_timeout(500)
+    expect(page.locator("#facts")).to_contain_text("Click a picture")
+    unfold(page, "#by-area")
+    expect(page.get_by_label("West, south")).to_have_value("")
+
+
+def test_more_like_this_searches_by_the_tile(visitor: BrowserContext, url: str, state: AppState) -> None:
+    page = opened(visitor, f"{url}?dup=1")
+    ask(page)
+    ids = expect_hits(page, state, ALL)
+    page.locator("#gallery .thumbnail-item").nth(1).click()
+    page.get_by_role("button", name="More like this").click()
+    expect_hits(page, state, replace(ALL, like=ids[1], picture_weight=1.0))
+    expect(page.locator("#summary")).to_contain_text(f"like the tile {ids[1]}")
+    page.locator("#description textarea").press_sequentially("!")  # who writes again wants the words to count
+    page.locator("#search-button").click()
+    expect_hits(page, state, replace(ALL, text=f"{TEXT}!", like=ids[1]))
+    page.get_by_role("button", name="Forget this tile").click()
+    page.locator("#search-button").click()
+    expect_hits(page, state, replace(ALL, text=f"{TEXT}!"))
+
+
+def test_an_upload_and_words_are_searched_together(
+    visitor: BrowserContext, url: str, state: AppState, tmp_path: Path
+) -> None:
+    page = opened(visitor, f"{url}?dup=1")
+    picture = state.source.picture(state.tile_ids()[7])
+    picture.save(tmp_path / "mine.png")
+    unfold(page, "#by-picture")
+    page.locator("#search-picture input[type=file]").set_input_files(tmp_path / "mine.png")
+    expect(page.locator("#search-picture img")).to_be_visible()
+    ask(page)
+    expect_hits(page, state, replace(ALL, picture=picture))
+    expect(page.locator("#summary")).to_contain_text("like your picture and the description")
+
+
+def test_a_bar_that_nothing_passes_is_told(visitor: BrowserContext, url: str) -> None:
+    page = opened(visitor, f"{url}?min=0.99&dup=1")
+    ask(page)
+    expect(page.locator("#summary")).to_contain_text("No good match: the best tile scores")
+    expect(page.locator("#gallery .thumbnail-item")).to_have_count(0)
+
+
+def test_the_map_s_view_and_a_drawn_box_become_the_area(visitor: BrowserContext, url: str, state: AppState) -> None:
+    page = opened(visitor, f"{url}?dup=1")
+    unfold(page, "#by-area")
+    area = page.get_by_label("West, south")
+    page.get_by_role("button", name="Take the map's view").click()
+    expect(area).to_have_value(re.compile(r"^-12[\d.]+, -4[\d.]+, -12[\d.]+, -4[\d.]+$"))
+    whole = [float(value) for value in area.input_value().split(",")]
+    page.get_by_role("button", name="Draw on the map").click()
+    expect(page.frame_locator("iframe.places-map").locator(".drawing")).to_be_attached()
+    box = page.locator("iframe.places-map").bounding_box()
+    assert box is not None
+    for share, act in ((0.4, page.mouse.down), (0.5, None), (0.6, page.mouse.up)):
+        page.mouse.move(box["x"] + share * box["width"], box["y"] + share * box["height"])
+        if act:
+            act()
+    expect(area).not_to_have_value(", ".join(f"{value}" for value in whole))
+    drawn = tuple(float(value) for value in area.input_value().split(","))
+    assert drawn[2] - drawn[0] == pytest.approx(0.2 * (whole[2] - whole[0]), rel=0.1)
+    ask(page)
+    found = expect_hits(page, state, replace(ALL, bbox_lonlat=drawn))  # type: ignore[arg-type]
+    assert 0 < len(found) < 16
+    page.get_by_role("button", name="Anywhere").click()
+    expect(area).to_have_value("")
+
+
+def test_what_was_found_is_taken_home(visitor: BrowserContext, url: str, state: AppState) -> None:
+    page = opened(visitor, f"{url}?dup=1")
+    ask(page)
+    ids = expect_hits(page, state, ALL)
+    with page.expect_download() as started:
+        page.get_by_role("button", name="Download CSV").click()
+    assert started.value.suggested_filename == "lrsclip-search.csv"
+    with started.value.path().open(encoding="utf-8") as file:
+        assert [row["tile_id"] for row in csv.DictReader(file)] == ids
+    with page.expect_download() as started:
+        page.get_by_role("button", name="Download GeoJSON").click()
+    shapes = json.loads(started.value.path().read_text(encoding="utf-8"))
+    assert [one["properties"]["tile_id"] for one in shapes["features"]] == ids
+
+
+def test_a_copied_link_restores_the_search(visitor: BrowserContext, url: str, state: AppState) -> None:
+    tile = state.tile_ids()[3]
+    given = {"tab": "search", "q": TEXT, "x": "a forest", "like": tile, "k": "4", "dup": "1", "pw": "0.25"}
+    query = Query(TEXT, "a forest", like=tile, picture_weight=0.25, k=4, hide_duplicates=False)
+    page = opened(visitor, f"{url}?{urlencode(given)}")
+    expect_hits(page, state, query)
+    page.get_by_role("button", name="Copy link").click()
+    expect(page.locator("#link-said")).to_have_text("Link copied.")
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied.startswith(url)
+    assert {name: values[0] for name, values in parse_qs(urlsplit(copied).query).items()} == {
+        **given,
+        "of": state.source.spec,
+    }
+    other = opened(visitor, copied)
+    expect_hits(other, state, query)
+    expect(other.get_by_label("Leave out")).to_have_value("a forest")
+
+
+def test_a_link_to_what_is_not_here_is_told(visitor: BrowserContext, url: str) -> None:
+    nasty = "<img src=x onerror=\"document.title='run'\">"
+    page = opened(visitor, f"{url}?{urlencode({'tab': 'classify', 'like': nasty, 'of': nasty, 'k': '7e7'})}")
+    expect(page.get_by_role("tab", name="Classify")).to_have_attribute("aria-selected", "true")
+    page.get_by_role("tab", name="Search").click()
+    notes = page.locator("#link-notes")
+    for part in ("does not have", "was made on the collection", "k is '7e7'", nasty):
+        expect(notes).to_contain_text(part)
+    assert page.title().startswith("LRSCLIP")
+
+
+def test_many_descriptions_are_searched_from_a_csv(
+    visitor: BrowserContext, url: str, state: AppState, tmp_path: Path
+) -> None:
+    (tmp_path / "many.csv").write_text(f"query\n{TEXT}\n=a forest\n", encoding="utf-8")
+    page = opened(visitor, f"{url}?dup=1")
+    unfold(page, "#batch")
+    page.locator("#batch-file input[type=file]").set_input_files(tmp_path / "many.csv")
+    expect(page.locator("#batch-file")).to_contain_text("many")
+    page.get_by_role("button", name="Search all").click()
+    rows = page.locator("#batch-table tbody tr")
+    expect(rows).to_have_count(2)
+    best = search(state, replace(ALL, k=5)).hits[0]
+    expect(rows.first).to_contain_text(best.tile_id)
+    with page.expect_download() as started:
+        page.get_by_role("button", name="Download all as CSV").click()
+    with started.value.path().open(encoding="utf-8") as file:
+        lines = list(csv.DictReader(file))
+    assert len(lines) == 10
+    assert (lines[0]["tile_id"], lines[9]["query"]) == (best.tile_id, "'=a forest")
