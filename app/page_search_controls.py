@@ -118,7 +118,7 @@ def lay_out_controls(state: AppState) -> Controls:
         gr.HTML(f'<p class="why">{EXCLUDE_WHY}</p>')
     by_picture, picture_parts = _by_picture()
     by_area, area_parts = _by_area(state)
-    with gr.Accordion("More settings", open=False):
+    with gr.Accordion("More settings", open=False, elem_id="more-settings"):
         least = gr.Slider(
             0, 1, value=0, step=0.01, label="Lowest score", info="Cosine; 0: none.", buttons=[], elem_id="least"
         )

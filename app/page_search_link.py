@@ -101,8 +101,8 @@ def restore(state: AppState, link: Link, tabs: set[str]) -> tuple[Any, ...]:
     asks = query.has_text or bool(like)
     return (
         gr.Tabs(selected=link.tab if link.tab in tabs else "search"),
-        query.text,
-        query.exclude,
+        query.text or gr.skip(),  # what one typed while the page was loading stays
+        query.exclude or gr.skip(),
         query.exclude_weight,
         like,
         shown_like,

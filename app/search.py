@@ -135,11 +135,11 @@ def search(state: AppState, query: Query) -> Found:
     vector, text_vector = query_vector(state, query)
     encoded = time.perf_counter()
     hits = _hits(state, query, vector)
+    searched = time.perf_counter()
     best_cos = hits[0].score_cos if hits else None
     match = _match(state, query, text_vector)
     if query.min_score_cos is not None:
         hits = [hit for hit in hits if hit.score_cos >= query.min_score_cos]
-    searched = time.perf_counter()
     times_ms = 1000 * (encoded - started), 1000 * (searched - encoded)
     return Found(query, tuple(hits), *times_ms, state.source.spec, match, best_cos)
 

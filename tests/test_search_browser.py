@@ -73,6 +73,14 @@ def opened(visitor: BrowserContext, address: str) -> Page:
     return page
 
 
+def opened_for_all(visitor: BrowserContext, address: str) -> Page:
+    """The page, near-duplicates not hidden."""
+    page = opened(visitor, address)
+    unfold(page, "#more-settings")
+    page.get_by_label("Hide near-duplicates").uncheck()
+    return page
+
+
 def ask(page: Page, text: str = TEXT) -> None:
     page.locator("#description textarea").fill(text)
     page.locator("#search-button").click()
@@ -95,7 +103,7 @@ def unfold(page: Page, part: str) -> None:
 
 
 def test_what_is_left_out_changes_what_is_found(visitor: BrowserContext, url: str, state: AppState) -> None:
-    page = opened(visitor, f"{url}?dup=1")
+    page = opened_for_all(visitor, url)
     ask(page)
     before = expect_hits(page, state, ALL)
     expect(page.locator("#summary")).to_contain_text(re.compile(r"text \d+ ms · index [\d.]+ ms · pictures \d+ ms"))
@@ -106,7 +114,7 @@ def test_what_is_left_out_changes_what_is_found(visitor: BrowserContext, url: st
 
 
 def test_a_hit_on_the_map_is_chosen_by_mouse_and_by_key(visitor: BrowserContext, url: str, state: AppState) -> None:
-    page = opened(visitor, f"{url}?dup=1")
+    page = opened_for_all(visitor, url)
     ask(page)
     ids = expect_hits(page, state, ALL)
     view = page.frame_locator("iframe.places-map").locator(".leaflet-container")
@@ -126,7 +134,7 @@ def test_a_hit_on_the_map_is_chosen_by_mouse_and_by_key(visitor: BrowserContext,
 def test_a_message_from_elsewhere_or_without_sense_is_not_believed(
     visitor: BrowserContext, url: str, state: AppState
 ) -> None:
-    page = opened(visitor, f"{url}?dup=1")
+    page = opened_for_all(visitor, url)
     ask(page)
     ids = expect_hits(page, state, ALL)
     page.evaluate("tile => window.postMessage({lrsclip: 'hits', tile, area: [1, 2, 3, 4]}, '*')", ids[3])
@@ -140,7 +148,7 @@ def test_a_message_from_elsewhere_or_without_sense_is_not_believed(
 
 
 def test_more_like_this_searches_by_the_tile(visitor: BrowserContext, url: str, state: AppState) -> None:
-    page = opened(visitor, f"{url}?dup=1")
+    page = opened_for_all(visitor, url)
     ask(page)
     ids = expect_hits(page, state, ALL)
     page.locator("#gallery .thumbnail-item").nth(1).click()
@@ -158,7 +166,7 @@ def test_more_like_this_searches_by_the_tile(visitor: BrowserContext, url: str, 
 def test_an_upload_and_words_are_searched_together(
     visitor: BrowserContext, url: str, state: AppState, tmp_path: Path
 ) -> None:
-    page = opened(visitor, f"{url}?dup=1")
+    page = opened_for_all(visitor, url)
     picture = state.source.picture(state.tile_ids()[7])
     picture.save(tmp_path / "mine.png")
     unfold(page, "#by-picture")
@@ -170,14 +178,13 @@ def test_an_upload_and_words_are_searched_together(
 
 
 def test_a_bar_that_nothing_passes_is_told(visitor: BrowserContext, url: str) -> None:
-    page = opened(visitor, f"{url}?min=0.99&dup=1")
-    ask(page)
+    page = opened(visitor, f"{url}?{urlencode({'q': TEXT, 'min': '0.99'})}")
     expect(page.locator("#summary")).to_contain_text("No good match: the best tile scores")
     expect(page.locator("#gallery .thumbnail-item")).to_have_count(0)
 
 
 def test_the_map_s_view_and_a_drawn_box_become_the_area(visitor: BrowserContext, url: str, state: AppState) -> None:
-    page = opened(visitor, f"{url}?dup=1")
+    page = opened_for_all(visitor, url)
     unfold(page, "#by-area")
     area = page.get_by_label("West, south")
     page.get_by_role("button", name="Take the map's view").click()
@@ -202,7 +209,7 @@ def test_the_map_s_view_and_a_drawn_box_become_the_area(visitor: BrowserContext,
 
 
 def test_what_was_found_is_taken_home(visitor: BrowserContext, url: str, state: AppState) -> None:
-    page = opened(visitor, f"{url}?dup=1")
+    page = opened_for_all(visitor, url)
     ask(page)
     ids = expect_hits(page, state, ALL)
     with page.expect_download() as started:
@@ -250,7 +257,7 @@ def test_many_descriptions_are_searched_from_a_csv(
     visitor: BrowserContext, url: str, state: AppState, tmp_path: Path
 ) -> None:
     (tmp_path / "many.csv").write_text(f"query\n{TEXT}\n=a forest\n", encoding="utf-8")
-    page = opened(visitor, f"{url}?dup=1")
+    page = opened_for_all(visitor, url)
     unfold(page, "#batch")
     page.locator("#batch-file input[type=file]").set_input_files(tmp_path / "many.csv")
     expect(page.locator("#batch-file")).to_contain_text("many")
