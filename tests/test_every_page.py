@@ -68,6 +68,7 @@ def opened(browser: Browser, url: str) -> Iterator[Callable[[int, str], Page]]:
 
 def use_search(page: Page) -> None:
     page.get_by_role("button", name="School").click()
+    expect(page.locator("#description textarea")).to_have_value(re.compile("school"))
     page.locator("#search-button").click()
     expect(page.get_by_text("best first")).to_be_visible()
     page.locator("#gallery .thumbnail-item").first.click()
