@@ -46,6 +46,8 @@ def browser() -> Iterator[Browser]:
 def _at_places(browser: Browser, url: str) -> Page:
     page = browser.new_page(viewport={"width": 1440, "height": 1000})
     page.goto(url)
+    page.locator("#more-settings > button").click()
+    page.get_by_label("Hide near-duplicates").uncheck()  # to random weights all tiles look nearly the same
     page.get_by_role("tab", name="Places").click()
     return page
 
