@@ -86,7 +86,7 @@ def hit_facts(state: AppState, tile: Tile, hit: Hit | None) -> str:
         rows.append(("Middle", _degrees(tile.middle_lonlat)))
     if tile.caption:
         rows.append(("Caption", tile.caption))
-    rows.append(("Source", public_address(state.source.spec) or "the tiles of this page"))
+    rows.append(("Source", public_address(state.source.spec) or "this page's own collection"))
     if tile.attribution:
         rows.append(("Attribution", tile.attribution))
     return list_of(rows)

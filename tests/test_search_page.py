@@ -251,7 +251,7 @@ def test_a_description_that_cannot_be_read_does_not_stop_the_others(state: AppSt
 def test_what_others_wrote_is_escaped(state: AppState) -> None:
     tile = Tile(NASTY, 10, 20, ground_m=100.4, caption=NASTY, attribution=NASTY, center_lonlat=(190.0, -10.0))
     facts = hit_facts(state, tile, Hit(NASTY, 0.25, 3))
-    assert "10.00000° S 170.00000° W" in facts and "the tiles of this page" in facts
+    assert "10.00000° S 170.00000° W" in facts and "own collection" in facts
     liked = Found(Query(like=NASTY), (Hit(NASTY, 0.5, 1),), 1, 1, "")
     for fragment in (
         facts,
