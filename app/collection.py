@@ -72,7 +72,8 @@ def unpack(source: TileSource, bundle: LRSCLIP, path: Path = SHIPPED) -> bool:
         return False
     done = False
     with suppress(OSError, zipfile.BadZipFile), zipfile.ZipFile(path) as packed:
-        done |= _put(packed, TILES, source.kept_file(source.tile_ids()[0]).parent)
+        tiles = source.kept_file(source.tile_ids()[0]).parent
+        done |= _put(packed, TILES, tiles) or _fill(packed, TILES, tiles)
         if (mark.model_sha256, mark.image_px) == (bundle.sha256, bundle.image_px):
             done |= _put(packed, INDEX, default_cache_dir(source, bundle))
     return done
@@ -95,3 +96,18 @@ def _put(packed: zipfile.ZipFile, part: str, folder: Path) -> bool:
             raise
         return False
     return True
+
+
+def _fill(packed: zipfile.ZipFile, part: str, folder: Path) -> bool:
+    """Put into a folder what it lacks: some tiles may have been drawn there before."""
+    lacking = [
+        (name, folder / bare)
+        for name in packed.namelist()
+        if name.startswith(part) and (bare := name.removeprefix(part)) and "/" not in bare
+        if not (folder / bare).exists()
+    ]
+    for name, path in lacking:
+        draft = path.with_name(f".{path.name}.{os.getpid()}.part")
+        draft.write_bytes(packed.read(name))
+        draft.replace(path)
+    return bool(lacking)

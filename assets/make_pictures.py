@@ -28,6 +28,7 @@ QUERY = (
 )
 SHEET_COLUMNS, SHEET_PX = 10, 144
 SENTENCE, COMPARED = "an oil storage area with large circular tanks", "a port with cranes and ships"
+LESSON = "A longer description finds the place"
 SCENE_CORNER_M = 6000, 0  # a scene with a port in its corner and without a tank farm, which the page should tell
 
 
@@ -55,10 +56,10 @@ def contact_sheet() -> None:
     sheet.save(FOLDER / "atlas.jpg", quality=82)
 
 
-def shoot(page: Page, name: str) -> None:
-    """Write one picture, once everything has come to rest."""
+def shoot(page: Page, name: str, *, full: bool = False) -> None:
+    """Write one picture, once everything has come to rest; of the window, or of the full page."""
     page.wait_for_timeout(1500)
-    page.screenshot(path=FOLDER / f"{name}.jpg", type="jpeg", quality=82)
+    page.screenshot(path=FOLDER / f"{name}.jpg", type="jpeg", quality=82, full_page=full)
 
 
 def main() -> int:
@@ -81,6 +82,14 @@ def main() -> int:
         page.locator("#classify-button").click()
         expect(page.locator("#bars li").first).to_be_visible()
         shoot(page, "classify")
+        page.get_by_role("tab", name="Learn").click()
+        page.get_by_role("button", name=LESSON).click()
+        expect(page.locator("#learn-text textarea")).not_to_have_value("")
+        page.locator("#learn-run").click()
+        page.get_by_role("button", name="Show all").click()
+        expect(page.locator("#learn-table")).to_contain_text(".", timeout=60_000)
+        page.locator("#learn-plan").scroll_into_view_if_needed()
+        shoot(page, "learn", full=True)
         page.get_by_role("tab", name="Localise").click()
         with TemporaryDirectory() as folder:
             scene = Path(folder) / "scene.jpg"

@@ -78,3 +78,22 @@ def test_what_does_not_fit_is_left_where_it_is(
     assert source.kept_file("r000c000").exists() is tiles
     assert default_cache_dir(source, bundle).exists() is index
     assert not unpack(AtlasTiles(seed=5), bundle, packed), "of another landscape"
+
+
+def test_tiles_that_were_drawn_before_stay_and_the_others_are_put_beside_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LRSCLIP_CACHE", str(tmp_path / "cache"))
+    packed = tmp_path / "some.zip"
+    with zipfile.ZipFile(packed, "w") as file:
+        file.writestr("collection.json", Mark(SPEC, recipe(), "of other weights", 224).written())
+        for name in ("r000c000", "r000c001"):
+            file.writestr(f"{TILES}{name}.jpg", b"shipped")
+    source, bundle = AtlasTiles(), lrsclip.random_model()
+    drawn = source.kept_file("r000c000")
+    drawn.parent.mkdir(parents=True)
+    drawn.write_bytes(b"drawn")
+    assert unpack(source, bundle, packed)
+    assert (drawn.read_bytes(), source.kept_file("r000c001").read_bytes()) == (b"drawn", b"shipped")
+    assert sorted(path.name for path in drawn.parent.iterdir()) == ["r000c000.jpg", "r000c001.jpg"]
+    assert not unpack(source, bundle, packed)

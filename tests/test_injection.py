@@ -153,9 +153,14 @@ def visible(parts: Locator) -> list[Locator]:
 
 def open_all(panel: Page) -> None:
     """Open what can be unfolded."""
-    for _ in range(3):  # one within another
-        for fold in visible(panel.locator("button.label-wrap:not(.open)")):
-            fold.click()
+    for _ in range(30):  # one by one: what is opened is no longer among those to open, and may hold more
+        closed = visible(panel.locator("button.label-wrap:not(.open)"))
+        if not closed:
+            return
+        handle = closed[0].element_handle()
+        handle.click()
+        panel.wait_for_function("fold => fold.classList.contains('open')", arg=handle)
+    raise AssertionError("there is always one more to open")
 
 
 def fill_all(page: Page, tmp_path: Path) -> int:

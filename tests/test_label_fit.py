@@ -58,7 +58,7 @@ def test_the_hint_keeps_to_its_false_alarms_and_tells_a_missing_label() -> None:
         return float((1 / (1 + np.exp(-(evidence(rows) @ weights + bias))) < threshold).mean())
 
     assert says(cosines) <= calibrate_labels.FALSE_ALARMS
-    assert says(sample.without_truth()) > 0.7
+    assert says(sample.without_truth()) > 0.5
 
 
 def test_an_uncalibrated_checkpoint_gives_its_own_softmax_and_no_hint() -> None:
