@@ -16,7 +16,7 @@ demo: $(ENV)
 	$(BIN)/python app.py --host $(HOST) --port $(PORT)
 
 test: $(ENV)
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile # a file's tests share servers and models
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder # a file's tests share servers and models
 
 lint: $(ENV)
 	$(BIN)/ruff check .

@@ -19,20 +19,22 @@ from .published_forward import random_state
 
 _SCRIPT = """
 import sys, lrsclip
-try:
-    bundle = lrsclip.load(sys.argv[1])
-    print(bundle.name, bundle.context_length, bundle.encode_text(['a quay']).shape)
-except lrsclip.LRSCLIPError as error:
-    print(type(error).__name__, error)
+for address in sys.argv[1:]:
+    try:
+        bundle = lrsclip.load(address)
+        print(bundle.name, bundle.context_length, bundle.encode_text(['a quay']).shape)
+    except lrsclip.LRSCLIPError as error:
+        print(type(error).__name__, error)
 """
 
 
-def run(address: str, endpoint: str, home: Path) -> str:
-    """What a fresh process says of an address."""
+def run(addresses: list[str], endpoint: str, home: Path) -> list[str]:
+    """What a fresh process says of addresses, a line each."""
     env = {k: v for k, v in os.environ.items() if k != "HF_HUB_OFFLINE"}
     env |= {"HF_ENDPOINT": endpoint, "HF_HOME": str(home), "HF_HUB_DISABLE_TELEMETRY": "1", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", _SCRIPT, address]
-    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, check=True).stdout.strip()
+    command = [sys.executable, "-c", _SCRIPT, *addresses]
+    told = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120, check=True).stdout
+    return told.strip().splitlines()
 
 
 def test_hub_repositories(tmp_path: Path) -> None:
@@ -53,12 +55,13 @@ def test_hub_repositories(tmp_path: Path) -> None:
         "us/many": {"a.pt": b"1", "b.pt": b"2"},
     }
     with serve_hub(repos) as endpoint:
-        assert run("cwz14/LRSCLIP_small", endpoint, tmp_path / "hf") == "LRSCLIP_small 248 (1, 32)"
-        assert run("us/tiny@main", endpoint, tmp_path / "hf") == "ours 248 (1, 256)"
-        assert run("us/many", endpoint, tmp_path / "hf").startswith("CheckpointError us/many should hold")
-        assert run("us/nosuch", endpoint, tmp_path / "hf").startswith(
-            "UnknownModelError there is no repository us/nosuch"
-        )
+        addresses = ["cwz14/LRSCLIP_small", "us/tiny@main", "us/many", "us/nosuch"]
+        published, own, many, none = run(addresses, endpoint, tmp_path / "hf")
+    assert published == "LRSCLIP_small 248 (1, 32)"
+    assert own == "ours 248 (1, 256)"
+    assert many.startswith("CheckpointError us/many should hold")
+    assert none.startswith("UnknownModelError there is no repository us/nosuch")
     # the server is gone: what was fetched is used, what was not is named
-    assert run("cwz14/LRSCLIP_small", endpoint, tmp_path / "hf") == "LRSCLIP_small 248 (1, 32)"
-    assert "cannot be fetched" in run("us/other", endpoint, tmp_path / "hf")
+    kept, other = run(["cwz14/LRSCLIP_small", "us/other"], endpoint, tmp_path / "hf")
+    assert kept == published
+    assert "cannot be fetched" in other
