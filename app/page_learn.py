@@ -160,7 +160,7 @@ def _task(state: AppState) -> Task:
 def _shown() -> Shown:
     plan = gr.HTML("", elem_id="learn-plan", elem_classes="if-any")
     stage = gr.HTML(empty(_START), elem_id="learn-stage")
-    with gr.Row(visible=False, elem_classes="steps-row", elem_id="learn-steps") as steps:
+    with gr.Row(visible=False, elem_classes="steps-row") as steps:
         back = gr.Button("Back", scale=1, min_width=90)
         further = gr.Button("Next", variant="primary", scale=3, min_width=160, elem_id="learn-next")
         everything = gr.Button("Show all", scale=1, min_width=100)
@@ -345,9 +345,13 @@ _SHOW_STAGE = """() => {
   if (top < 0 || top > window.innerHeight * 0.4) stage.scrollIntoView({behavior: "smooth"});
 }"""
 # A button that cannot be pressed any further loses the focus, and who works with keys would begin at the page's top.
+# The stage before the buttons takes it: on another button, one more Enter would undo the step.
 _KEEP_FOCUS = """() => setTimeout(() => {
   const lost = !document.activeElement || document.activeElement === document.body || document.activeElement.disabled;
-  if (lost) document.querySelector("#learn-steps button:not(:disabled)")?.focus({preventScroll: true});
+  const stage = document.getElementById("learn-stage");
+  if (!lost || !stage) return;
+  stage.tabIndex = -1;
+  stage.focus({preventScroll: true});
 }, 50)"""
 # Printed from a frame in which no script can run, so that nothing has to be opened or saved first.
 _PRINT = """async (file) => {
