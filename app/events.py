@@ -33,6 +33,8 @@ INTERNAL: dict[str, Any] = {"api_visibility": "private"}
 QUICK: dict[str, Any] = {**INTERNAL, "queue": False, "show_progress": "hidden"}
 # For events that read an upload box; see `app.pictures.uploaded`.
 UPLOAD: dict[str, Any] = {"preprocess": False}
+FILLED_JS = "() => window.lrsclipFilled?.('ID')"
+"""What a button of the class `fills-...` says when the boxes are filled, with its own id; see `click_order.js`."""
 _UNEXPECTED = "The server failed at this; that is a fault of ours, and it is in the log."
 
 

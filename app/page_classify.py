@@ -80,6 +80,7 @@ def lay_out(state: AppState) -> ClassifyPage:
                     label=f"Pictures, at most {MAX_PICTURES} at once",
                     file_count="multiple",
                     file_types=PICTURE_FILES,
+                    elem_classes="upload-frame",
                     height=300,
                     elem_id="classify-files",
                 )

@@ -11,7 +11,7 @@ from gradio.processing_utils import save_bytes_to_cache
 from gradio.utils import get_upload_folder
 from PIL import Image
 
-from app.events import ENCODING, INTERNAL, QUICK, for_page
+from app.events import ENCODING, FILLED_JS, INTERNAL, QUICK, for_page
 from app.learn import Grown, Orders, Part, grow, reorder, tile_text
 from app.learn_sheet import Result, sheet
 from app.learn_swap import prepared_pair, swap
@@ -27,6 +27,7 @@ from lrsclip.atlas.claims import CLAIM_KINDS
 from lrsclip.errors import Cancelled, TileSourceError
 
 _START = "Choose a lesson, or a tile of your own. Then press Run."
+_NO_TILE = "The description of the lesson or the tile appears here. You can change it."
 _NO_TEXT = "This tile has no description. Write what it shows: two sentences or more."
 _NO_PAIR = "Nothing of this kind is known of the tile. Write both sentences yourself."
 _MODES = [("Grow", "grow"), ("Reorder", "order"), ("Swap", "swap")]
@@ -123,15 +124,20 @@ def lay_out(state: AppState) -> LearnPage:
 def _task(state: AppState) -> Task:
     gr.HTML('<p class="hint">Lessons of 10 minutes</p>')
     with gr.Column(elem_classes="lessons"):
-        lessons = [gr.Button(f"{n}  {lesson.title}", size="lg") for n, lesson in enumerate(LESSONS, 1)]
+        lessons = [
+            gr.Button(f"{n}  {lesson.title}", size="lg", elem_id=f"lesson-{n}", elem_classes="fills-learn-run")
+            for n, lesson in enumerate(LESSONS, 1)
+        ]
     picture = gr.Image(
         label="Tile", interactive=False, visible=False, buttons=[], alt_text="the chosen tile", height=200
     )
     strip = TileStrip.lay_out(state, "learn-strip")
     with gr.Row(elem_classes="tile-row"):
         tile_id = gr.Textbox(label="Tile", placeholder="its name", scale=3, min_width=120, elem_id="learn-tile")
-        another = gr.Button("Another tile", size="sm", scale=1, min_width=110)
-    text = gr.Textbox(label="Description", placeholder=_NO_TEXT, lines=5, max_lines=12, elem_id="learn-text")
+        another = gr.Button(
+            "Another tile", size="sm", scale=1, min_width=110, elem_id="learn-another", elem_classes="fills-learn-run"
+        )
+    text = gr.Textbox(label="Description", placeholder=_NO_TILE, lines=5, max_lines=12, elem_id="learn-text")
     meter = gr.HTML(token_meter(None, state.bundle.context_length), elem_id="learn-meter")
     reading = gr.HTML("", elem_classes="if-any")
     mode = gr.Radio(_MODES, value="grow", label="What to try", elem_id="learn-mode")
@@ -142,7 +148,7 @@ def _task(state: AppState) -> Task:
         kind = gr.Radio(list(CLAIM_KINDS), value="count", label="What is swapped", elem_id="learn-kind")
         true_text = gr.Textbox(label="True sentence", lines=2, elem_id="learn-true")
         false_text = gr.Textbox(label="False sentence", lines=2, elem_id="learn-false")
-    with gr.Row():
+    with gr.Row(elem_classes="run-row"):
         run = gr.Button("Run", variant="primary", scale=3, min_width=120, elem_id="learn-run")
         stop = gr.Button("Stop", scale=1, min_width=70)
     return Task(
@@ -206,7 +212,7 @@ def _wire_choice(collections: Collections, page: LearnPage) -> None:
         button.click(
             begins(number), None, [*task.of_tile, task.mode, task.swaps, task.kind, *cleared],
             show_progress="hidden", **INTERNAL,
-        )  # fmt: skip
+        ).then(None, None, None, js=FILLED_JS.replace("ID", f"lesson-{number + 1}"))  # fmt: skip
 
     def take(where: Tiles, kind: str, event: gr.SelectData) -> tuple[Any, ...]:
         tile_id = where.tile_ids[int(event.index)]
@@ -230,7 +236,9 @@ def _wire_choice(collections: Collections, page: LearnPage) -> None:
     where = task.strip.shown
     task.strip.gallery.select(for_page(take), [where, task.kind], **filled)
     task.tile_id.submit(for_page(named), [task.tile_id, task.chosen, where, task.kind], **filled)
-    task.another.click(for_page(surprise), [where, task.kind], **filled)
+    task.another.click(for_page(surprise), [where, task.kind], **filled).then(
+        None, None, None, js=FILLED_JS.replace("ID", "learn-another")
+    )
     task.kind.input(
         for_page(pair), [task.chosen, task.kind], [task.true_text, task.false_text], show_progress="hidden", **INTERNAL
     )
@@ -325,14 +333,26 @@ def _wire_steps(collections: Collections, page: LearnPage) -> None:
         return for_page(moved)
 
     for button, by in ((shown.back, -1), (shown.further, 1), (shown.all, 1000)):
-        button.click(move(by), [shown.result, shown.step], shown.of_step, **QUICK)
+        button.click(move(by), [shown.result, shown.step], shown.of_step, **QUICK).then(
+            None, None, None, js=_KEEP_FOCUS, **QUICK
+        )
 
 
-# On a narrow screen the stage stands far below the button.
+# Below the button on a narrow screen, half above the window's top on a low one such as a projector's.
 _SHOW_STAGE = """() => {
   const stage = document.getElementById("learn-stage");
-  if (stage.getBoundingClientRect().top > window.innerHeight * 0.8) stage.scrollIntoView({behavior: "smooth"});
+  const { top } = stage.getBoundingClientRect();
+  if (top < 0 || top > window.innerHeight * 0.4) stage.scrollIntoView({behavior: "smooth"});
 }"""
+# A button that cannot be pressed any further loses the focus, and who works with keys would begin at the page's top.
+# The stage before the buttons takes it: on another button, one more Enter would undo the step.
+_KEEP_FOCUS = """() => setTimeout(() => {
+  const lost = !document.activeElement || document.activeElement === document.body || document.activeElement.disabled;
+  const stage = document.getElementById("learn-stage");
+  if (!lost || !stage) return;
+  stage.tabIndex = -1;
+  stage.focus({preventScroll: true});
+}, 50)"""
 # Printed from a frame in which no script can run, so that nothing has to be opened or saved first.
 _PRINT = """async (file) => {
   if (!file) return;

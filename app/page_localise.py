@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from app.base_map import BaseMap
-from app.events import ENCODING, INTERNAL, QUICK, SCENES, UPLOAD, for_page
+from app.events import ENCODING, FILLED_JS, INTERNAL, QUICK, SCENES, UPLOAD, for_page
 from app.exports import Downloads
 from app.folium_map import map_frame
 from app.localise import Answer, Question, ask, ground_of, method_of, palette_of, scales_of, threshold_of
@@ -91,7 +91,13 @@ def lay_out(state: AppState) -> LocalisePage:
             meter = gr.HTML(token_meter(None, state.bundle.context_length), elem_id="sentence-meter")
             with gr.Row(elem_classes="pills"):
                 gr.HTML('<p class="hint">Examples with a tile</p>')
-                starts = [gr.Button(start.title, size="sm", min_width=60) for start in STARTS]
+                starts = [
+                    gr.Button(
+                        start.title, size="sm", min_width=60, elem_id=f"start-{n}",
+                        elem_classes="fills-localise-button",
+                    )
+                    for n, start in enumerate(STARTS)
+                ]  # fmt: skip
             with gr.Row():
                 button = gr.Button("Localise", variant="primary", scale=3, min_width=120, elem_id="localise-button")
                 stop = gr.Button("Stop", scale=1, min_width=70)
@@ -206,10 +212,10 @@ def wire(collections: Collections, demo: gr.Blocks, page: LocalisePage, base: Ba
     files.button.click(for_page(make_files), files.answer, files.shown, **INTERNAL)
     demo.unload(leave)
     page.strip.wire(collections, page.scene.parts, with_tile)
-    for start, button in zip(STARTS, page.starts, strict=True):
+    for n, (start, button) in enumerate(zip(STARTS, page.starts, strict=True)):
         button.click(for_page(_taking(collections, start.text)), page.strip.shown, [page.text, *page.scene.parts],
             show_progress="hidden", **ENCODING, **INTERNAL,
-        )  # fmt: skip
+        ).then(None, None, None, js=FILLED_JS.replace("ID", f"start-{n}"))  # fmt: skip
 
 
 def _taking(collections: Collections, text: str) -> Callable[[Shown], tuple[Any, ...]]:

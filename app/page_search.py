@@ -213,7 +213,7 @@ def _wire_search(collections: Collections, page: SearchPage) -> None:
         **UPLOAD,
         **ENCODING,
         **INTERNAL,
-    )
+    ).success(None, None, None, js=_SHOW_RESULTS)
 
 
 def _wire_choice(collections: Collections, page: SearchPage) -> None:
@@ -250,7 +250,7 @@ def _wire_like(collections: Collections, page: SearchPage) -> None:
     ).success(
         for_page(asked), [results.opened, *controls.question], page.of_a_search, show_progress_on=results.gallery,
         **UPLOAD, **ENCODING, **INTERNAL,
-    )  # fmt: skip
+    ).success(None, None, None, js=_SHOW_RESULTS)  # fmt: skip
 
 
 def _wire_files(collections: Collections, results: Results) -> None:
@@ -311,3 +311,11 @@ _SHOW_DETAILS = """() => {
   if (map && tile) map.contentWindow.postMessage({tile: tile.dataset.tile}, "*");
   if (details.getBoundingClientRect().top > window.innerHeight * 0.8) details.scrollIntoView({behavior: "smooth"});
 }"""
+# The same for the results, which stand below the controls; not when the search failed and the old ones stay.
+_SHOW_RESULTS = """() => setTimeout(() => {
+  const summary = document.getElementById("summary");
+  const { top } = summary.getBoundingClientRect();
+  const fresh = summary.textContent !== window.lrsclipSummary;
+  window.lrsclipSummary = summary.textContent;
+  if (fresh && (top < 0 || top > window.innerHeight * 0.8)) summary.scrollIntoView({behavior: "smooth"});
+}, 50)"""

@@ -49,8 +49,9 @@ def lay_out() -> BatchPart:
             f"{MOST_ROWS} rows. What is left out, the area and the settings above count for all.</p>"
         )
         file = gr.File(
-            label="CSV file", file_types=[".csv", ".tsv", ".txt"], type="filepath", height=110, elem_id="batch-file"
-        )
+            label="CSV file", file_types=[".csv", ".tsv", ".txt"], type="filepath", height=110, elem_id="batch-file",
+            elem_classes="upload-frame",
+        )  # fmt: skip
         count = gr.Slider(1, _MOST_COUNT, value=_START_COUNT, step=1, label="Tiles for each description", buttons=[])
         button = gr.Button("Search all", size="sm", elem_id="batch-button")
         table = gr.HTML("", elem_id="batch-table", elem_classes="if-any-table", min_height=40)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from app.area import area_of
-from app.events import QUICK
+from app.events import FILLED_JS, QUICK
 from app.hits_map import has_places
 from app.meter import meter_of
 from app.pictures import upload_box, uploaded
@@ -109,7 +110,12 @@ def lay_out_controls(state: AppState) -> Controls:
     reading = gr.HTML("", elem_id="reading", elem_classes="if-any")
     with gr.Row(elem_classes="pills"):
         gr.HTML('<p class="hint">Examples</p>')
-        examples = [gr.Button(example.title, size="sm", min_width=60) for example in EXAMPLES]
+        examples = [
+            gr.Button(
+                example.title, size="sm", min_width=60, elem_id=f"example-{n}", elem_classes="fills-search-button"
+            )
+            for n, example in enumerate(EXAMPLES)
+        ]
     count = gr.Slider(1, MAX_HITS, value=START_HITS, step=1, label="How many pictures", buttons=[])
     with gr.Group(elem_classes="plain"):
         exclude = gr.Textbox(
@@ -173,9 +179,12 @@ def wire_controls(collections: Collections, controls: Controls) -> None:
     """Connect what concerns the controls alone."""
     measured = [controls.meter, controls.reading]
     controls.text.change(meter_of(collections.first), controls.text, measured, **QUICK)
-    for button, example in zip(controls.examples, EXAMPLES, strict=True):
-        button.click(_giving(example.text), None, controls.text, **QUICK)
-        button.click(None, controls.picture_weight, controls.picture_weight, js=_WORDS_COUNT, **QUICK)
+    for n, (button, example) in enumerate(zip(controls.examples, EXAMPLES, strict=True)):
+        # in the browser, without a way to the server: the text is there at once
+        filled = [controls.text, controls.picture_weight]
+        button.click(None, controls.picture_weight, filled, js=_giving(example.text), **QUICK).then(
+            None, None, None, js=FILLED_JS.replace("ID", f"example-{n}"), **QUICK
+        )
     controls.text.input(None, controls.picture_weight, controls.picture_weight, js=_WORDS_COUNT, **QUICK)
     liked = [controls.like, controls.like_note, controls.forget]
     for event in (controls.forget.click, controls.picture.upload):
@@ -201,5 +210,5 @@ def _ask_map(what: str, answer: str = "[]") -> str:
     )
 
 
-def _giving(text: str) -> Any:
-    return lambda: text
+def _giving(text: str) -> str:
+    return f"(weight) => [{json.dumps(text)}, ({_WORDS_COUNT})(weight)]"

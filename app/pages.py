@@ -58,6 +58,7 @@ def build(state: AppState, *, guests: bool = True, base: BaseMap | None = None) 
                 learn = page_learn.lay_out(state)
             with gr.Tab("Places", id="places"):
                 places = page_places.lay_out(collections)
+        demo.load(None, None, None, js=(_HERE / "click_order.js").read_text(encoding="utf-8"))
         page_search.wire(collections, demo, search, tabs, classify, localise)
         page_classify.wire(collections, classify)
         page_localise.wire(collections, demo, localise, base)

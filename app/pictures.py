@@ -29,7 +29,7 @@ def upload_box(**settings: Any) -> gr.Image:
 
     Events that read it must pass `preprocess=False` and hand its value to `uploaded`.
     """
-    box = gr.Image(sources=["upload", "clipboard"], type="pil", format="png", **settings)
+    box = gr.Image(sources=["upload", "clipboard"], type="pil", format="png", elem_classes="upload-frame", **settings)
     box.upload(_checked, box, box, show_progress="hidden", **UPLOAD, **INTERNAL)
     return box
 

@@ -67,7 +67,10 @@ class SceneBox:
     @classmethod
     def lay_out(cls, **settings: Any) -> SceneBox:
         """Put the box on the page; it tells at once if a file is no scene."""
-        box = cls(gr.Image(sources=["upload", "clipboard"], type="pil", format="png", **settings), gr.State(None))
+        picture = gr.Image(
+            sources=["upload", "clipboard"], type="pil", format="png", elem_classes="upload-frame", **settings
+        )
+        box = cls(picture, gr.State(None))
         box.image.upload(_checked, box.image, box.parts, show_progress="hidden", **UPLOAD, **INTERNAL)
         return box
 

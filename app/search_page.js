@@ -2,6 +2,7 @@
 () => {
   if (window.lrsclipSearch) return;
   window.lrsclipSearch = true;
+  window.lrsclipSummary = document.getElementById("summary")?.textContent; // what stands there before any search
   const frame = () => document.querySelector("iframe.places-map");
   const put = (selector, text) => {
     const box = document.querySelector(selector);

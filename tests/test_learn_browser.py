@@ -156,3 +156,17 @@ def test_a_tile_of_ones_own_by_keyboard_on_a_phone(page: Page) -> None:
     box.fill("nowhere")
     box.press("Enter")
     expect(page.get_by_text("No tile 'nowhere'")).to_be_visible()
+
+
+def test_run_right_after_a_lesson_is_of_that_lesson_and_the_focus_stays(page: Page) -> None:
+    at_once = "n => { document.querySelector(`#lesson-${n}`).click(); document.querySelector('#learn-run').click(); }"
+    page.evaluate(at_once, 3)
+    expect(page.locator("#learn-stage")).to_contain_text("The sentence alone")
+    page.evaluate(at_once, 1)
+    expect(page.locator("#learn-stage .step")).to_contain_text("Step 1 of")
+    steps = int(page.locator("#learn-stage .step").inner_text().split()[-1])
+    page.locator("#learn-next").focus()
+    for step in range(2, steps + 1):
+        page.keyboard.press("Enter")
+        expect(page.locator("#learn-stage .step")).to_contain_text(f"Step {step} of")
+    expect(page.locator("#learn-stage")).to_be_focused()  # "Next" is spent, and must not throw the reader to the top

@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 import lrsclip
-from app.search import Query, search
+from app.search import EXAMPLES, Query, search
 from app.state import AppState
 from lrsclip.index import build_index
 from lrsclip.tiles import open_source
@@ -273,3 +273,14 @@ def test_many_descriptions_are_searched_from_a_csv(
         lines = list(csv.DictReader(file))
     assert len(lines) == 10
     assert (lines[0]["tile_id"], lines[9]["query"]) == (best.tile_id, "'=a forest")
+
+
+def test_a_search_right_after_an_example_has_its_text_and_comes_into_view(visitor: BrowserContext, url: str) -> None:
+    page = opened(visitor, url)
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.evaluate("""() => {
+      document.querySelector("#example-0").click();
+      document.querySelector("#search-button").click();
+    }""")
+    expect(page.locator("#summary .times")).to_be_in_viewport()
+    expect(page.locator("#description textarea")).to_have_value(EXAMPLES[0].text)
