@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from PIL import Image
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, ViewportSize, expect, sync_playwright
 
 from app.cli import open_state
 from app.pages import build, serve
@@ -28,7 +28,9 @@ QUERY = (
 )
 SHEET_COLUMNS, SHEET_PX = 10, 144
 SENTENCE, COMPARED = "an oil storage area with large circular tanks", "a port with cranes and ships"
-LESSON = "A longer description finds the place"
+LESSON = "What 77 tokens cannot hold"
+WINDOW: ViewportSize = {"width": 1440, "height": 860}
+LEARN_PX = 1420  # high enough for the two heat-maps
 SCENE_CORNER_M = 6000, 0  # a scene with a port in its corner and without a tank farm, which the page should tell
 
 
@@ -56,10 +58,12 @@ def contact_sheet() -> None:
     sheet.save(FOLDER / "atlas.jpg", quality=82)
 
 
-def shoot(page: Page, name: str, *, full: bool = False) -> None:
-    """Write one picture, once everything has come to rest; of the window, or of the full page."""
+def shoot(page: Page, name: str) -> None:
+    """Write one picture of the window, from the page's top, once everything has come to rest."""
     page.wait_for_timeout(1500)
-    page.screenshot(path=FOLDER / f"{name}.jpg", type="jpeg", quality=82, full_page=full)
+    page.evaluate("window.scrollTo(0, 0)")
+    page.wait_for_timeout(300)
+    page.screenshot(path=FOLDER / f"{name}.jpg", type="jpeg", quality=82)
 
 
 def main() -> int:
@@ -74,7 +78,7 @@ def main() -> int:
     url = serve(demo, host="127.0.0.1", port=None, block=False)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1440, "height": 860})
+        page = browser.new_page(viewport=WINDOW)
         page.goto(url)
         search(page, QUERY)
         shoot(page, "search")
@@ -88,8 +92,9 @@ def main() -> int:
         page.locator("#learn-run").click()
         page.get_by_role("button", name="Show all").click()
         expect(page.locator("#learn-table")).to_contain_text(".", timeout=60_000)
-        page.locator("#learn-plan").scroll_into_view_if_needed()
-        shoot(page, "learn", full=True)
+        page.set_viewport_size({"width": 1440, "height": LEARN_PX})
+        shoot(page, "learn")
+        page.set_viewport_size(WINDOW)
         page.get_by_role("tab", name="Localise").click()
         with TemporaryDirectory() as folder:
             scene = Path(folder) / "scene.jpg"
