@@ -325,7 +325,9 @@ def _wire_steps(collections: Collections, page: LearnPage) -> None:
         return for_page(moved)
 
     for button, by in ((shown.back, -1), (shown.further, 1), (shown.all, 1000)):
-        button.click(move(by), [shown.result, shown.step], shown.of_step, **QUICK)
+        button.click(  # in the queue, so that it can be said if the collection was closed
+            move(by), [shown.result, shown.step], shown.of_step, show_progress="hidden", **INTERNAL
+        )
 
 
 # On a narrow screen the stage stands far below the button.

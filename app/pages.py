@@ -38,7 +38,8 @@ def build(state: AppState, *, guests: bool = True, base: BaseMap | None = None) 
         guests: whether strangers will use it, who may not open this machine's files.
         base: an online map to offer under scenes whose place is known.
     """
-    shared = lent_model(state.bundle) if on_zero_gpu() else SharedModel.of(state.bundle, in_force().max_text)
+    share = lent_model if on_zero_gpu() else SharedModel.of
+    shared = share(state.bundle, in_force().max_text)
     state = replace(state, bundle=shared)
     collections = Collections(state, guests)
     demo: gr.Blocks
@@ -63,7 +64,8 @@ def build(state: AppState, *, guests: bool = True, base: BaseMap | None = None) 
         page_localise.wire(collections, demo, localise, base)
         page_learn.wire(collections, demo, learn)
         page_places.wire(collections, demo, places, search, [classify.strip, localise.strip, learn.strip], head)
-    demo.queue(max_size=QUEUE_SIZE, default_concurrency_limit=8)
+    # Nothing past the queue, whose lanes bound what runs at once; what runs at each key never stands in it.
+    demo.queue(max_size=QUEUE_SIZE, default_concurrency_limit=8, api_open=False)
     _ROUTES[demo] = [health_route(state)]
     return demo
 
