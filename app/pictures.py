@@ -47,7 +47,7 @@ def uploaded(value: Mapping[str, Any] | None) -> Image.Image:
     Raises:
         PictureError: there is no picture, or the file is none.
     """
-    if value is None or not value.get("path"):
+    if not isinstance(value, Mapping) or not isinstance(value.get("path"), str) or not value["path"]:
         raise PictureError("there is no picture yet; upload one or take a tile")
     check_pixels(str(value["path"]), whole=True)
     return read_picture(value["path"], name="the upload")
