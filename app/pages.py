@@ -19,6 +19,7 @@ from app.settings import in_force
 from app.shared_model import SharedModel
 from app.spaces import lent_model, on_zero_gpu
 from app.state import AppState, Collections
+from app.traces import log_instead
 from app.words import header
 
 TITLE = "LRSCLIP: find and pinpoint long descriptions in satellite and aerial pictures"
@@ -91,6 +92,7 @@ def serve(
     """
     settings = in_force()
     refuse_addresses()
+    log_instead()
     guard = Middleware(
         Guard,
         per_minute=settings.requests_per_minute,

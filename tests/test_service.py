@@ -197,8 +197,6 @@ def test_no_call_goes_past_the_queue(url: str, way: str) -> None:
 def test_a_program_hears_what_is_wrong_with_a_value(client: Client) -> None:
     with pytest.raises(AppError, match="text is a list; give a text"):
         client.predict(["a road"], api_name="/search")
-    with pytest.raises(AppError, match="there is no picture yet"):
-        client.predict("a picture", api_name="/classify")
 
 
 def answers_of(guard: Guard, path: str, chunks: list[bytes], **headers: str) -> list[Any]:
@@ -342,6 +340,16 @@ def test_a_call_is_one_line_without_what_was_said(client: Client, lines: list[st
     assert told[1]["error"] == "TextError"
     assert all(one["ms"] >= 0 and one["time"] for one in told)
     assert not [line for line in lines if "secret" in line or "boats" in line or "99" in line]
+
+
+def test_a_fault_in_gradio_is_a_line_without_what_was_sent(
+    client: Client, lines: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(AppError):
+        client.predict(SECRET, api_name="/classify")
+    (told,) = [json.loads(line) for line in lines]
+    assert (told["event"], told["status"], told["error"]) == ("gradio", "failed", "ValidationError")
+    assert "secret" not in "".join((*lines, *capfd.readouterr()))
 
 
 def test_what_fails_is_told_by_type_and_place_alone(lines: list[str]) -> None:
