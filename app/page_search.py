@@ -193,7 +193,7 @@ def wire(
     _wire_like(collections, page)
     _wire_files(collections, page.results)
     _wire_hand_over(collections, page, tabs, classify, localise)
-    page_search_batch.wire(collections, page.batch, page.results.opened, page.controls)
+    page_search_batch.wire(collections, demo, page.batch, page.results.opened, page.controls)
     page_search_link.wire(collections, demo, page.results.link, page.results.opened, page.controls, tabs)
     demo.load(None, None, None, js=(Path(__file__).parent / "search_page.js").read_text(encoding="utf-8"))
 
