@@ -153,9 +153,12 @@ def visible(parts: Locator) -> list[Locator]:
 
 def open_all(panel: Page) -> None:
     """Open what can be unfolded."""
-    for _ in range(3):  # one within another
-        for fold in visible(panel.locator("button.label-wrap:not(.open)")):
-            fold.click()
+    for _ in range(30):
+        if not (folds := visible(panel.locator("button.label-wrap:not(.open)"))):
+            return
+        folds[0].click()  # the others are counted anew: one that is open is none of them any more
+        panel.wait_for_timeout(100)
+    raise AssertionError("what is unfolded does not stay so")
 
 
 def fill_all(page: Page, tmp_path: Path) -> int:
