@@ -19,7 +19,7 @@ COPY assets/checkpoints assets/checkpoints
 COPY assets/collections assets/collections
 
 # Few memory arenas, as app.cli asks for too.
-ENV LRSCLIP_HOST=0.0.0.0 LRSCLIP_LOG=1 LRSCLIP_CACHE=/cache GRADIO_TEMP_DIR=/tmp/gradio \
+ENV LRSCLIP_HOST=0.0.0.0 LRSCLIP_LOG=1 LRSCLIP_CACHE=/cache HF_HOME=/cache/huggingface GRADIO_TEMP_DIR=/tmp/gradio \
     MPLCONFIGDIR=/tmp/matplotlib PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 MALLOC_ARENA_MAX=4
 USER lrsclip
 VOLUME /cache

@@ -65,10 +65,9 @@ def _add_order(state: AppState) -> None:
             An object with tile_id, tiles and orders: name (full, first, shuffled, without_first), mean_rank, mean_cos,
             and tries, each with text, rank, rank_worst, score_cos and first_id.
         """
-        seed = int(seed or 0)
-        if seed < 0:
-            raise TextError(f"the seed is {seed}; give a whole number from 0")
-        told = learn.reorder(state, tile_id, text or tile_text(state, tile_id), seed=seed)
+        if not isinstance(seed, int | None) or (seed or 0) < 0:
+            raise TextError(f"the seed is {seed!r}; give a whole number from 0")
+        told = learn.reorder(state, tile_id, text or tile_text(state, tile_id), seed=seed or 0)
         orders = [
             {
                 "name": one.name,

@@ -68,11 +68,11 @@ def add_search(state: AppState) -> None:
             not calibrated. timings_ms: text (all that is encoded) and index.
         """
         query = Query(
-            text=str(text or ""),
-            exclude=str(exclude or ""),
+            text=text,
+            exclude=exclude,
             exclude_weight=_number("exclude_weight", exclude_weight),
-            like=str(like or ""),
-            picture=uploaded(picture) if picture and picture.get("path") else None,
+            like=like,
+            picture=uploaded(picture) if picture else None,
             picture_weight=_number("picture_weight", picture_weight),
             k=int(_number("k", k, f"1 to {MAX_HITS}")),
             min_score_cos=None if min_score_cos is None else _number("min_score_cos", min_score_cos),

@@ -54,7 +54,7 @@ def told(event: str) -> Iterator[None]:
     except BaseException as error:
         status, facts = _status(error), {"error": type(error).__name__}
         if status == "failed":
-            facts["at"] = _place(error)
+            facts["at"] = place_of(error)
         raise
     finally:
         tell(event, status, ms=round(1000 * (time.perf_counter() - started), 1), **facts)
@@ -68,6 +68,7 @@ def _status(error: BaseException) -> str:
     return "refused" if isinstance(error, LRSCLIPError) else "failed"
 
 
-def _place(error: BaseException) -> str:
+def place_of(error: BaseException) -> str:
+    """File and line where an error arose."""
     last = traceback.extract_tb(error.__traceback__)[-1:]
     return "".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in last)

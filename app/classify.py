@@ -78,13 +78,16 @@ def score_classes(state: AppState, picture: Image.Image, labels: str, templates:
 
 
 def judge_many(
-    state: AppState, uploads: Sequence[Mapping[str, Any]] | None, labels: str, templates: str
+    state: AppState,
+    uploads: Sequence[Mapping[str, Any]] | Mapping[str, Any] | None,
+    labels: str,
+    templates: str,
 ) -> tuple[Row, ...]:
     """Judge several uploads; one that is no picture stands in its row with the reason.
 
     Args:
         state: the app's.
-        uploads: file boxes' values as Gradio delivers them.
+        uploads: file boxes' values as Gradio delivers them; also one alone.
         labels: class names, one a line.
         templates: phrasings with {}, one a line.
 
@@ -95,7 +98,10 @@ def judge_many(
         TextError: see `prototypes_of`.
         PictureError: there are none, or too many.
     """
-    given = list(uploads or [])
+    if isinstance(uploads, Mapping):  # one picture, not in a list
+        uploads = [uploads]
+    sent = uploads if isinstance(uploads, Sequence) else ()
+    given: list[Mapping[str, Any]] = [one if isinstance(one, Mapping) else {} for one in sent]
     if not given:
         raise PictureError("there are no pictures yet; upload some")
     if len(given) > MAX_PICTURES:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import base64
-import csv
-import io
 from collections.abc import Sequence
 from html import escape
 
 from app.classify import Row
+from app.search_files import csv_text as csv_file
 from app.words import class_bars
 from lrsclip.label_fit import Calibration, Judged
 
@@ -18,7 +17,6 @@ _CSV_HEAD = (
     "file", "best label", "probability", "cosine", "second label", "second probability", "second cosine", "fits",
     "calibrated", "problem",
 )  # fmt: skip
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def verdict(judged: Judged, shown: int) -> str:
@@ -93,29 +91,23 @@ def _row(row: Row) -> str:
 
 def csv_text(rows: Sequence[Row]) -> str:
     """Several pictures as CSV; no cell that a file or a visitor named begins a formula in a spreadsheet."""
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(_CSV_HEAD)
+    lines: list[list[object]] = []
     for row in rows:
         if row.judged is None:
-            writer.writerow([_defused(row.file), *[""] * 8, _defused(row.problem)])
+            lines.append([row.file, *[""] * 8, row.problem])
             continue
-        cells: list[str] = []
+        cells: list[object] = []
         for score in row.judged.scores[:2]:
-            cells += [_defused(score.label), f"{score.probability:.4f}", f"{score.score_cos:.4f}"]
+            cells += [score.label, round(score.probability, 4), round(score.score_cos, 4)]
         cells += [""] * (6 - len(cells))
         fits = "" if row.judged.fits is None else "yes" if row.judged.fits else "no"
-        writer.writerow([_defused(row.file), *cells, fits, "yes" if row.judged.calibration else "no", ""])
-    return out.getvalue()
+        lines.append([row.file, *cells, fits, "yes" if row.judged.calibration else "no", ""])
+    return csv_file(_CSV_HEAD, lines)
 
 
 def _csv_url(rows: Sequence[Row]) -> str:
     # within the page, so that no file of a visitor's stays on the server
     return f"data:text/csv;charset=utf-8;base64,{base64.b64encode(csv_text(rows).encode()).decode()}"
-
-
-def _defused(cell: str) -> str:
-    return f"'{cell}" if cell.lstrip(" ").startswith(_FORMULA_STARTS) else cell
 
 
 def _as_sentence(problem: str) -> str:

@@ -54,9 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail("--mcp needs a package that is not here: pip install 'gradio[mcp]'")
     try:
         state = open_state(args.tiles or None, args.checkpoint, args.index)
-        local = args.share == "no" and args.host in _OWN_HOSTS and "SPACE_ID" not in os.environ
         base = BaseMap.of(args.base_map) if args.base_map else None
-        demo = build(state, guests=not local, base=base)
+        demo = build(state, guests=not only_own(args.host, args.share == "yes", settings), base=base)
         serve(demo, host=args.host, port=args.port, share=args.share == "yes", mcp=args.mcp)
     except LRSCLIPError as error:
         return _fail(str(error))
@@ -65,6 +64,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return EXIT_STOPPED
     return 0
+
+
+def only_own(host: str, share: bool, settings: Settings) -> bool:
+    """Whether only people of this machine can see the page, who may open its files.
+
+    Behind a proxy the server listens to its own machine alone as well, and yet strangers come.
+    """
+    return host in _OWN_HOSTS and not share and not settings.trust_proxy and "SPACE_ID" not in os.environ
 
 
 def few_arenas() -> None:

@@ -183,7 +183,7 @@ class EncoderQueue:
             except BaseException as error:  # whoever waits must hear of it, and the next one has his turn
                 for job in jobs:
                     job.error = error
-            each_s = (time.monotonic() - began) / sum(len(job.rows) for job in jobs)
+            each_s = (time.monotonic() - began) / max(1, sum(len(job.rows) for job in jobs))  # a job may have none
             self._runs += 1
             self._jobs += len(jobs)
             for job in jobs:

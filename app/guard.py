@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import time
 from collections import OrderedDict
@@ -14,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app import calls
 
 _MOST_CLIENTS = 10_000
+_LONGEST_NAME = 64
 _MIB = 2**20
 _JSON_BYTES = 8 * _MIB  # of a call: texts, settings, and what a page hands back to the server
 _FORM_BYTES = _MIB  # around the file that is sent
@@ -21,6 +23,9 @@ _FILES = 8  # of one upload
 _TYPING = "/gradio_api/run/"  # what runs at each key that is pressed
 _COSTS = {"/gradio_api/queue/join": 1.0, "/gradio_api/call/": 1.0, "/gradio_api/upload": 1.0, _TYPING: 0.1}
 _COSTS |= {"/gradio_api/api/": 1.0, "/gradio_api/mcp": 1.0}
+# Doors of Gradio that no page here uses: the first writes what a visitor typed to disk, for ever and as often as asked.
+_CLOSED = ("/gradio_api/deep_link", "/gradio_api/process_recording", "/gradio_api/vibe-")
+_NETWORK_BITS = 64  # of an IPv6 address: whoever has one has all that begin like it
 
 
 class Buckets:
@@ -72,6 +77,9 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer it here."""
+        if scope["type"] == "http" and str(scope["path"]).startswith(_CLOSED):
+            await _refuse(send, 404, "there is nothing here")
+            return
         if scope["type"] != "http" or scope["method"] not in ("POST", "PUT", "PATCH", "DELETE"):
             await self._app(scope, receive, send)
             return
@@ -105,11 +113,24 @@ def _measured(receive: Receive, most: int) -> Receive:
 
 def client_of(scope: Scope, proxies: int) -> str:
     """Who asks: the address of the connection, or what the outermost of our own proxies saw."""
-    direct = str((scope.get("client") or ("unknown",))[0])
+    direct = _network(str((scope.get("client") or ("unknown",))[0]))
     if not proxies:
         return direct
     told = [part.strip() for part in _header(scope, b"x-forwarded-for").split(",") if part.strip()]
-    return told[-proxies] if len(told) >= proxies else direct
+    return _network(told[-proxies]) if len(told) >= proxies else direct
+
+
+def _network(address: str) -> str:
+    """An address as it counts: of IPv6 the network, as one client has more addresses there than could be counted."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return address[:_LONGEST_NAME]
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(found)
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    return str(ipaddress.ip_network((int(found), _NETWORK_BITS), strict=False))
 
 
 def _header(scope: Scope, name: bytes) -> str:

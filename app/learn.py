@@ -28,6 +28,7 @@ SHUFFLES = 8
 Part = Literal["sentences", "clauses"]
 Progress = Callable[[int, int], None]
 _BETWEEN = re.compile(r"(?<=[.!?;])\s+|\n\s*")  # sentences
+_WORD, _MARKS = re.compile(r"\w+"), re.compile(r"[.,;:!?]*")
 _ROWS_AT_ONCE = 16_384
 
 
@@ -191,14 +192,27 @@ def parts_of(text: str, by: Part = "sentences") -> tuple[str, ...]:
 
 def _clause_ends(text: str) -> list[int]:
     """Where the clauses end; one whose words do not stand in the text as they are is joined to the next."""
-    ends, at = [], 0
+    found = list(_WORD.finditer(text))
+    words, ends, at = [match.group() for match in found], [], 0
     for clause in split_clauses(text, MOST_STEPS):
-        words = r"\W+(?:\w+\W+)?".join(re.escape(word) for word in re.findall(r"\w+", clause))
-        found = re.compile(words + r"[.,;:!?]*").search(text, at) if words else None
-        if found:
-            at = found.end()
-            ends.append(at)
+        if (wanted := _WORD.findall(clause)) and (after := _past(words, at, wanted)) is not None:
+            marks = _MARKS.match(text, found[after - 1].end())
+            at = after
+            ends.append(marks.end() if marks else found[after - 1].end())
     return ends
+
+
+def _past(words: Sequence[str], at: int, wanted: Sequence[str]) -> int | None:
+    """Where a clause's words end among a text's, from a place on; between two of them a joint ("and") may stand.
+
+    No regular expression: with words that come again it would try every way of leaving some out.
+    """
+    for word in wanted:
+        at += next((skipped for skipped in (0, 1) if words[at + skipped : at + skipped + 1] == [word]), len(words))
+        if at >= len(words):
+            return None
+        at += 1
+    return at
 
 
 def standings(state: AppState, tile_id: str, vectors: NDArray[np.float32]) -> list[Standing]:
@@ -247,7 +261,7 @@ def grow(
         PictureError: the tile's picture is gone.
         Cancelled: `stop` was set.
     """
-    _say_something(text)
+    _check_text(state, text)
     parts = parts_of(text, by)
     picture = tile_picture(state, tile_id)
     with open_scene(picture) as scene:
@@ -308,7 +322,7 @@ def reorder(
         TileSourceError: there is no such tile.
         Cancelled: `stop` was set.
     """
-    _say_something(text)
+    _check_text(state, text)
     sentences = [part.strip() for part in parts_of(text)]
     if len(sentences) < 2:
         raise TextError("the description is one sentence; write two or more to see what their order does")
@@ -338,6 +352,7 @@ def _shuffled(sentences: Sequence[str], seed: int) -> tuple[str, ...]:
     return tuple(" ".join(sentences[n] for n in order) for order in chosen[:SHUFFLES])
 
 
-def _say_something(text: str) -> None:
+def _check_text(state: AppState, text: str) -> None:
     if not text.strip():
         raise TextError("the description is empty; take a tile that has one, or write what the tile shows")
+    state.bundle.describe_tokens(text)  # refuses what is too long to be taken apart

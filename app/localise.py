@@ -251,5 +251,6 @@ def _readable_clauses(state: AppState, text: str) -> Sequence[str]:
         except TextError:  # punctuation alone
             return False
 
+    state.bundle.describe_tokens(text)  # refuses what is too long to be taken apart
     clauses = tuple(clause for clause in split_clauses(text) if readable(clause))
     return clauses if len(clauses) > 1 else ()

@@ -18,6 +18,7 @@ from app.words import empty
 from lrsclip.classify import DEFAULT_TEMPLATES
 
 PICTURE_FILES = ["image", ".tif", ".tiff"]
+_SHOWN = 8  # classes
 _TEMPLATES = "\n".join(DEFAULT_TEMPLATES)
 
 
@@ -91,7 +92,9 @@ def lay_out(state: AppState) -> ClassifyPage:
         with gr.Column(scale=5, min_width=280):
             with gr.Column() as column:
                 bars = gr.HTML(empty("Upload a picture or take a tile, then classify."), elem_id="bars")
-                shown = gr.Slider(3, 30, value=8, step=1, label="Classes shown", buttons=[], elem_id="classes-shown")
+                shown = gr.Slider(
+                    3, 30, value=_SHOWN, step=1, label="Classes shown", buttons=[], elem_id="classes-shown"
+                )
             with gr.Column(visible=False) as many_column:
                 many = gr.HTML(empty("Upload pictures, then classify: the table appears here."), elem_id="classified")
     several = Several(several_tab, files, all_button, many_column, many)
@@ -131,8 +134,8 @@ def wire(collections: Collections, page: ClassifyPage) -> None:
     """Connect the tab's parts."""
     state = collections.first  # all collections share its model
 
-    def classify(upload: dict[str, Any] | None, labels: str, templates: str, shown: float) -> str:
-        return verdict(judge_one(state, uploaded(upload), labels or "", templates or ""), int(shown))
+    def classify(upload: dict[str, Any] | None, labels: str, templates: str, shown: float | None) -> str:
+        return verdict(judge_one(state, uploaded(upload), labels or "", templates or ""), int(shown or _SHOWN))
 
     def classify_all(uploads: list[dict[str, Any]] | None, labels: str, templates: str) -> str:
         return table(judge_many(state, uploads, labels or "", templates or ""))

@@ -333,9 +333,10 @@ def _wire_steps(collections: Collections, page: LearnPage) -> None:
         return for_page(moved)
 
     for button, by in ((shown.back, -1), (shown.further, 1), (shown.all, 1000)):
-        button.click(move(by), [shown.result, shown.step], shown.of_step, **QUICK).then(
-            None, None, None, js=_KEEP_FOCUS, **QUICK
+        pressed = button.click(  # in the queue, so that it can be said if the collection was closed
+            move(by), [shown.result, shown.step], shown.of_step, show_progress="hidden", **INTERNAL
         )
+        pressed.then(None, None, None, js=_KEEP_FOCUS, **QUICK)
 
 
 # Below the button on a narrow screen, half above the window's top on a low one such as a projector's.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote
 
 import gradio as gr
 
@@ -12,11 +11,11 @@ from app import strip
 from app.events import INTERNAL, QUICK, for_page
 from app.page_search import SearchPage, fresh
 from app.places import SUGGESTIONS, look_up, open_collection
+from app.search import public_address
 from app.state import FIRST, Collections, Stops
 from app.strip import TileStrip
 from app.words import collection_facts, empty, header, plan_facts
 from lrsclip.errors import Cancelled
-from lrsclip.tiles import is_for_guests
 
 _HINT = "Look a place up to see how many tiles it has, before anything is fetched."
 _FORMS = """
@@ -78,9 +77,8 @@ def lay_out(collections: Collections) -> PlacesPage:
 def _choices(collections: Collections, mine: list[str]) -> list[tuple[str, str]]:
     """The first collection and those that this visitor opened, as (what is shown, what is sent)."""
     spec = collections.first.source.spec
-    # a map service's address may hold the operator's key
-    open_to_all = is_for_guests(spec) and "//" not in unquote(spec)
-    shown = spec if not collections.guests or open_to_all else "the tiles of this page"
+    shown = public_address(spec) if collections.guests else spec
+    shown = shown or "the tiles of this page"
     return [(shown, FIRST), *((one, one) for one in mine)]
 
 

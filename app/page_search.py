@@ -193,7 +193,7 @@ def wire(
     _wire_like(collections, page)
     _wire_files(collections, page.results)
     _wire_hand_over(collections, page, tabs, classify, localise)
-    page_search_batch.wire(collections, page.batch, page.results.opened, page.controls)
+    page_search_batch.wire(collections, demo, page.batch, page.results.opened, page.controls)
     page_search_link.wire(collections, demo, page.results.link, page.results.opened, page.controls, tabs)
     demo.load(None, None, None, js=(Path(__file__).parent / "search_page.js").read_text(encoding="utf-8"))
 
@@ -220,6 +220,8 @@ def _wire_choice(collections: Collections, page: SearchPage) -> None:
     results, details = page.results, page.details
 
     def choose(found: Found, event: gr.SelectData) -> tuple[Any, ...]:
+        if int(event.index) >= len(found.hits):  # a click while other tiles were on their way
+            raise TileSourceError(_CLICK_FIRST)
         state, hit = collections.of(found.spec), found.hits[int(event.index)]
         large = shrunk(tile_picture(state, hit.tile_id), LARGE_PX)
         facts = hit_facts(state, state.index.tile(hit.tile_id), hit if found.searched else None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +10,7 @@ import gradio as gr
 from app.batch import MOST_ROWS, as_csv, read_queries, run
 from app.events import INTERNAL, UPLOAD, for_page
 from app.page_search_controls import Controls, query_of
-from app.state import Collections
+from app.state import Collections, Stops
 from app.words_search import batch_table
 from lrsclip.errors import TextError
 
@@ -60,16 +59,18 @@ def lay_out() -> BatchPart:
     return BatchPart(file, count, button, table, download, text)
 
 
-def wire(collections: Collections, part: BatchPart, opened: gr.State, controls: Controls) -> None:
-    """Connect the parts."""
+def wire(collections: Collections, demo: gr.Blocks, part: BatchPart, opened: gr.State, controls: Controls) -> None:
+    """Connect the parts; work that nobody waits for any more is stopped."""
+    stops = Stops()
 
+    # Gradio gives a request and a progress to parameters that stand by position, and so before all the values.
     def answer(
-        spec: str,
-        upload: Mapping[str, Any] | None,
-        count: float,
-        *values: Any,
+        request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008  (Gradio finds it as a default)
+        *given: Any,
     ) -> tuple[Any, ...]:
+        spec, upload, count, *values = given
+        stops.start(str(request.session_hash))
         if not upload or not upload.get("path"):
             raise TextError("there is no CSV file yet; choose one")
         _text, exclude, exclude_weight, _picture, _like, _weight, _count, *rest = values
@@ -81,6 +82,10 @@ def wire(collections: Collections, part: BatchPart, opened: gr.State, controls: 
         rows = run(collections.of(spec), read_queries(upload["path"]), replace(like, text=""), done)
         return batch_table(rows), gr.Button(visible=True), as_csv(rows)
 
+    def leave(request: gr.Request) -> None:
+        stops.stop(str(request.session_hash))
+
+    demo.unload(leave)
     part.button.click(
         for_page(answer), [opened, part.file, part.count, *controls.question], [part.table, part.download, part.text],
         show_progress_on=part.table, concurrency_id="batch", concurrency_limit=1, **UPLOAD, **INTERNAL,

@@ -62,16 +62,16 @@ class Controls:
 def query_of(
     text: str,
     exclude: str,
-    exclude_weight: float,
+    exclude_weight: float | None,
     upload: Mapping[str, Any] | None,
     like: str,
-    picture_weight: float,
-    count: float,
-    least: float,
+    picture_weight: float | None,
+    count: float | None,
+    least: float | None,
     hide: bool,
     area: str,
 ) -> Query:
-    """The question that is asked by the controls' values.
+    """The question that is asked by the controls' values; a number box that was emptied counts as it was at first.
 
     Raises:
         LRSCLIPError: a number, the picture or the area makes no sense.
@@ -79,12 +79,12 @@ def query_of(
     return Query(
         text=text or "",
         exclude=exclude or "",
-        exclude_weight=float(exclude_weight),
+        exclude_weight=START_EXCLUDE_WEIGHT if exclude_weight is None else float(exclude_weight),
         like=like or "",
         picture=uploaded(upload) if upload and upload.get("path") else None,
-        picture_weight=float(picture_weight),
-        k=int(count),
-        min_score_cos=float(least) or None,
+        picture_weight=START_PICTURE_WEIGHT if picture_weight is None else float(picture_weight),
+        k=START_HITS if count is None else int(count),
+        min_score_cos=float(least or 0) or None,
         hide_duplicates=bool(hide),
         bbox_lonlat=area_of(area or ""),
     )

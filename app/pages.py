@@ -19,6 +19,7 @@ from app.settings import in_force
 from app.shared_model import SharedModel
 from app.spaces import lent_model, on_zero_gpu
 from app.state import AppState, Collections
+from app.traces import log_instead
 from app.words import header
 
 TITLE = "LRSCLIP: find and pinpoint long descriptions in satellite and aerial pictures"
@@ -38,7 +39,8 @@ def build(state: AppState, *, guests: bool = True, base: BaseMap | None = None) 
         guests: whether strangers will use it, who may not open this machine's files.
         base: an online map to offer under scenes whose place is known.
     """
-    shared = lent_model(state.bundle) if on_zero_gpu() else SharedModel.of(state.bundle, in_force().max_text)
+    share = lent_model if on_zero_gpu() else SharedModel.of
+    shared = share(state.bundle, in_force().max_text)
     state = replace(state, bundle=shared)
     collections = Collections(state, guests)
     demo: gr.Blocks
@@ -64,7 +66,8 @@ def build(state: AppState, *, guests: bool = True, base: BaseMap | None = None) 
         page_localise.wire(collections, demo, localise, base)
         page_learn.wire(collections, demo, learn)
         page_places.wire(collections, demo, places, search, [classify.strip, localise.strip, learn.strip], head)
-    demo.queue(max_size=QUEUE_SIZE, default_concurrency_limit=8)
+    # Nothing past the queue, whose lanes bound what runs at once; what runs at each key never stands in it.
+    demo.queue(max_size=QUEUE_SIZE, default_concurrency_limit=8, api_open=False)
     _ROUTES[demo] = [health_route(state)]
     return demo
 
@@ -90,6 +93,7 @@ def serve(
     """
     settings = in_force()
     refuse_addresses()
+    log_instead()
     guard = Middleware(
         Guard,
         per_minute=settings.requests_per_minute,

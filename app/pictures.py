@@ -13,12 +13,13 @@ from PIL import Image
 from app.events import INTERNAL, UPLOAD, sentence
 from app.settings import in_force
 from app.state import AppState, Recent
-from lrsclip.decode import DECODE_FAULTS
+from lrsclip.decode import DECODE_FAULTS, FORMATS
 from lrsclip.errors import PictureError, TileSourceError
 from lrsclip.tiles import read_picture
 
 THUMB_PX = 360
 LARGE_PX = 1600
+_NO_RASTERS = ("JPEG", "PNG", "WEBP")
 _LOST_GREY = (203, 213, 225)
 
 _THUMBS: Recent[Image.Image] = Recent(128)
@@ -46,22 +47,24 @@ def uploaded(value: Mapping[str, Any] | None) -> Image.Image:
     Raises:
         PictureError: there is no picture, or the file is none.
     """
-    if value is None or not value.get("path"):
+    if not isinstance(value, Mapping) or not isinstance(value.get("path"), str) or not value["path"]:
         raise PictureError("there is no picture yet; upload one or take a tile")
-    check_pixels(str(value["path"]))
+    check_pixels(str(value["path"]), whole=True)
     return read_picture(value["path"], name="the upload")
 
 
-def check_pixels(path: str) -> None:
+def check_pixels(path: str, *, whole: bool = False) -> None:
     """Look at the head of an uploaded picture before anything is decoded.
 
-    Rasters (TIFF) are left to their reader, which reads them by windows and has a limit of its own.
+    Args:
+        path: the file.
+        whole: whether a TIFF counts too; as a scene it is read by windows, and its reader has a limit of its own.
 
     Raises:
         PictureError: it would have more pixels than are allowed.
     """
     try:
-        with Image.open(path, formats=("JPEG", "PNG", "WEBP")) as head:
+        with Image.open(path, formats=FORMATS if whole else _NO_RASTERS) as head:
             width_px, height_px = head.size
     except DECODE_FAULTS:  # another format, or none: whoever reads it says so
         return

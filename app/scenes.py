@@ -123,7 +123,7 @@ def opened_upload(value: Mapping[str, Any] | None) -> Iterator[OpenScene]:
     Raises:
         PictureError: there is no picture, or the file is none.
     """
-    if value is None or not value.get("path"):
+    if not isinstance(value, Mapping) or not isinstance(value.get("path"), str) or not value["path"]:
         raise PictureError("there is no picture yet; upload one or take a tile")
     path = str(value["path"])
     check_pixels(path)

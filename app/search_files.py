@@ -15,7 +15,7 @@ from app.search import Found, public_address
 from app.state import AppState
 from lrsclip.tiles import Tile, unwrapped
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # the last four: the same, wide
 _DIGITS = 7  # a centimetre, in degrees
 
 
@@ -29,7 +29,11 @@ def csv_text(names: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def _defused(cell: object) -> object:
-    return f"'{cell}" if isinstance(cell, str) and cell.lstrip(" ").startswith(_FORMULA) else cell
+    """A cell that begins no formula: also none behind blanks, tabs and line ends, which spreadsheets leave out."""
+    if not isinstance(cell, str):
+        return cell
+    bare = cell.lstrip()
+    return f"'{cell}" if bare.startswith(_FORMULA) or cell[:1] in ("\t", "\r", "\n") else cell
 
 
 def found_csv(state: AppState, found: Found) -> str:

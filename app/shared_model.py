@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 
 import numpy as np
@@ -18,6 +19,17 @@ MAX_CHARACTERS = 10_000
 _URGENT_TEXTS = 8  # a search has one or two; class names and prompts by the hundred can wait
 _TEXTS = 32
 _PICTURES_ON_CPU = 8  # at once: some 0.1 s on two cores, for which a search has to wait
+
+
+def check_length(texts: Sequence[str], most: int) -> None:
+    """Look at the length of texts before they are taken apart.
+
+    Raises:
+        TextError: one has more than `most` characters.
+    """
+    for text in texts:
+        if isinstance(text, str) and len(text) > most:
+            raise TextError(f"the text has {len(text):,} characters; {most:,} are the limit: shorten it")
 
 
 @dataclass(frozen=True)
@@ -48,7 +60,7 @@ class SharedModel(LRSCLIP):
         Raises:
             TextError: also for a text that is too long to be looked at.
         """
-        self._check_length([text])
+        check_length([text], self.max_characters)
         return super().describe_tokens(text)
 
     def encode_text(self, texts: list[str], *, normalize: bool = True) -> Embeddings:
@@ -59,7 +71,7 @@ class SharedModel(LRSCLIP):
             Busy: too much waits for the model.
         """
         if isinstance(texts, list | tuple):
-            self._check_length(texts)
+            check_length(texts, self.max_characters)
         return super().encode_text(texts, normalize=normalize)
 
     def encode_image(self, pictures: list[Image.Image]) -> Embeddings:
@@ -103,10 +115,3 @@ class SharedModel(LRSCLIP):
         """In the queue, picture by picture or nearly so: a ViT's crops are large."""
         own, size = super().encode_patch_pixels, self.pictures_at_once
         return torch.cat([self.queue.do(Work(None, own), part) for part in pixels.split(size)])
-
-    def _check_length(self, texts: list[str]) -> None:
-        for text in texts:
-            if isinstance(text, str) and len(text) > self.max_characters:
-                raise TextError(
-                    f"the text has {len(text):,} characters; {self.max_characters:,} are the limit: shorten it"
-                )

@@ -46,16 +46,26 @@ def _run(name: str, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
     return answer.cpu() if hasattr(answer, "cpu") else answer
 
 
-def lent_model(bundle: LRSCLIP) -> LRSCLIP:
+def lent_model(bundle: LRSCLIP, max_characters: int) -> LRSCLIP:
     """A model whose towers run where a GPU is lent, one loan a call.
 
     What `map_scene` returns lies on the CPU: the main process must not touch the GPU. `pool_windows` brings it back.
+
+    Args:
+        bundle: the model.
+        max_characters: of one text, as `app.shared_model.SharedModel` has it.
     """
+    from app.shared_model import check_length  # not above: it brings torch
     from lrsclip import LRSCLIP
 
     @dataclass(frozen=True)
     class LentModel(LRSCLIP):
+        def describe_tokens(self, text: str) -> Any:
+            check_length([text], max_characters)
+            return super().describe_tokens(text)
+
         def encode_text(self, texts: list[str], *, normalize: bool = True) -> Any:
+            check_length(texts, max_characters)
             return _run("encode_text", (texts,), {"normalize": normalize})
 
         def encode_image(self, pictures: list[Any]) -> Any:

@@ -47,8 +47,9 @@ def _judgement(found: Found) -> str:
     if match is None:
         return ""
     if not match.good:
+        where = "the area" if query.bbox_lonlat is not None else "the collection"
         return _no_match(
-            f"the collection probably has nothing like this ({_per_cent(match)} that it has). The tiles below are only "
+            f"{where} probably has nothing like this ({_per_cent(match)} that it has). The tiles below are only "
             f"the nearest there are. Of descriptions whose tile was there, {100 * match.miss_rate:.0f} % were told so "
             "by mistake"
         )

@@ -20,6 +20,7 @@ _JOINTS = re.compile(
     re.IGNORECASE,
 )
 _ENDS = " \t.,;:!?"
+_BLANKS = re.compile(r"[^\S\n]+")  # made one before all else: the joints look at a run of blanks from each of them
 
 
 def split_clauses(text: str, most: int = MOST_CLAUSES) -> tuple[str, ...]:
@@ -35,7 +36,7 @@ def split_clauses(text: str, most: int = MOST_CLAUSES) -> tuple[str, ...]:
     if most < 1:
         raise ValueError(f"most is {most}; ask for one clause or more")
     clauses: list[str] = []
-    for sentence in _SENTENCE_ENDS.split(text):
+    for sentence in _SENTENCE_ENDS.split(_BLANKS.sub(" ", text)):
         begun = len(clauses)
         for piece in _JOINTS.split(sentence):
             words = piece.strip(_ENDS)

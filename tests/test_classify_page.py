@@ -97,7 +97,7 @@ def test_names_of_files_and_labels_are_escaped_and_no_formula_is_saved() -> None
     assert shown.count(NO_FIT.lower()) == 1
     read = list(csv.reader(io.StringIO(csv_text(rows))))
     assert [row[0] for row in read[1:]] == [NASTY, "'-x", "'+y"]
-    assert read[1][1:7] == [NASTY, "0.7000", "0.4000", "'=b", "0.6000", "0.3000"]
+    assert read[1][1:7] == [NASTY, "0.7", "0.4", "'=b", "0.6", "0.3"]
     assert [row[7] for row in read[1:]] == ["yes", "", "no"]
     assert {len(row) for row in read} == {10}
     assert not [cell for row in read for cell in row if cell.startswith(("=", "+", "@", "-"))]

@@ -153,6 +153,13 @@ def test_the_line_has_an_end() -> None:
         gate.queue.do(gate.work(None), torch.zeros(1, 1))
 
 
+def test_a_job_without_rows_does_not_end_the_line(gate: Gate) -> None:
+    gate._ask("none", gate.work(None), torch.zeros(0, 1), False, None)
+    gate.ask("some", gate.work(None), 1)
+    gate.let_go()
+    assert isinstance(gate.results["none"], Tensor) and isinstance(gate.results["some"], Tensor)
+
+
 def test_a_fault_reaches_who_asked_and_nobody_else(gate: Gate) -> None:
     def fail(_: Tensor) -> Tensor:
         raise ValueError("no")

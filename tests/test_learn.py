@@ -63,6 +63,8 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> AppState:
         "... !!! ???",
         "a, b, c",
         "Trees, houses and roads. " * 30,
+        "water " * 600,  # a search that may leave words out would try every way of doing so
+        "water" + " " * 9000 + "and a bridge",
     ],
 )
 def test_parts_joined_give_the_text(text: str, by: str) -> None:

@@ -166,6 +166,37 @@ def test_only_a_proxy_of_ours_says_who_asks() -> None:
     assert client_of(scope, 1) == "203.0.113.9"
     assert client_of(scope, 2) == "198.51.100.7"
     assert client_of(scope, 5) == "192.0.2.1"
+    near, same, far = (
+        client_of({"client": (address, 1), "headers": []}, 0)
+        for address in ("2001:db8:0:1::1", "2001:db8:0:1:ffff::9", "2001:db8:0:2::1")
+    )
+    assert near == same != far, "a client has a whole network of IPv6"
+
+
+def test_strangers_may_come_through_a_proxy() -> None:
+    usual, behind = Settings(), Settings(trust_proxy=1)
+    assert cli.only_own("127.0.0.1", False, usual)
+    assert not cli.only_own("127.0.0.1", False, behind)
+    assert not cli.only_own("0.0.0.0", False, usual) and not cli.only_own("127.0.0.1", True, usual)
+
+
+@pytest.mark.parametrize("door", ["deep_link?session_hash=x", "process_recording", "vibe-edit"])
+def test_doors_that_no_page_uses_are_closed(url: str, door: str) -> None:
+    for method in ("GET", "POST"):
+        status, body = ask(url, method, f"/gradio_api/{door}")
+        assert status == 404 and b"there is nothing here" in body
+
+
+@pytest.mark.parametrize("way", ["run", "api"])
+def test_no_call_goes_past_the_queue(url: str, way: str) -> None:
+    asked = b'{"data": ["a road"]}'
+    status, body = ask(url, "POST", f"/gradio_api/{way}/search", asked, content_type="application/json")
+    assert status == 404 and b"join the queue" in body
+
+
+def test_a_program_hears_what_is_wrong_with_a_value(client: Client) -> None:
+    with pytest.raises(AppError, match="text is a list; give a text"):
+        client.predict(["a road"], api_name="/search")
 
 
 def answers_of(guard: Guard, path: str, chunks: list[bytes], **headers: str) -> list[Any]:
@@ -215,6 +246,12 @@ def test_the_server_s_limits_hold(url: str, client: Client, tmp_path: Path) -> N
         told = (handle_file(tmp_path / "large.png"), *rest)
         with pytest.raises(AppError, match="301 x 300 pixels; 90,000 in all are the limit"):
             client.predict(*((*("boats",), *told) if rest else told), api_name=name)
+    Image.new("RGB", (301, 300)).save(tmp_path / "large.tif")  # decoded whole where it is no scene
+    with pytest.raises(AppError, match="301 x 300 pixels; 90,000 in all are the limit"):
+        client.predict(handle_file(tmp_path / "large.tif"), api_name="/classify")
+    for by in ("sentences", "clauses"):
+        with pytest.raises(AppError, match="1,001 characters; 500 are the limit"):
+            client.predict("road_1.png", "a road " * 143, by, api_name="/grow")
     big = io.BytesIO()
     Image.effect_noise((1500, 1500), 90).save(big, "PNG")
     head = b'--e\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\nContent-Type: image/png\r\n\r\n'
@@ -303,6 +340,16 @@ def test_a_call_is_one_line_without_what_was_said(client: Client, lines: list[st
     assert told[1]["error"] == "TextError"
     assert all(one["ms"] >= 0 and one["time"] for one in told)
     assert not [line for line in lines if "secret" in line or "boats" in line or "99" in line]
+
+
+def test_a_fault_in_gradio_is_a_line_without_what_was_sent(
+    client: Client, lines: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(AppError):
+        client.predict(SECRET, api_name="/classify")
+    (told,) = [json.loads(line) for line in lines]
+    assert (told["event"], told["status"], told["error"]) == ("gradio", "failed", "ValidationError")
+    assert "secret" not in "".join((*lines, *capfd.readouterr()))
 
 
 def test_what_fails_is_told_by_type_and_place_alone(lines: list[str]) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 import app.spaces
 import lrsclip
+from lrsclip.errors import TextError
 from lrsclip.localize import WindowMemory, localize
 from tests.app_parts import draw_tile
 
@@ -46,13 +47,16 @@ def lent(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
 def test_each_call_borrows_a_gpu_and_gives_what_the_model_gives(lent: list[str]) -> None:
     plain = lrsclip.load("tiny")  # which has a trunk, whose map stays between two calls
-    model = app.spaces.lent_model(plain)
+    model = app.spaces.lent_model(plain, 100)
     assert app.spaces.on_zero_gpu() and isinstance(model, lrsclip.LRSCLIP)
     np.testing.assert_array_equal(model.encode_text(["a road"]), plain.encode_text(["a road"]))
     scene = draw_tile("road", 1, 200)
     ours = localize(model, scene, "a road", method="dense", memory=WindowMemory())
     theirs = localize(plain, scene, "a road", method="dense", memory=WindowMemory())
     np.testing.assert_array_equal(ours.cells.values_cos, theirs.cells.values_cos)
+    for refused in (lambda: model.encode_text(["x" * 101]), lambda: model.describe_tokens("x" * 101)):
+        with pytest.raises(TextError, match="101 characters; 100 are the limit"):
+            refused()
     assert lent[:4] == ["encode_text", "encode_text", "map_scene", "pool_windows"]
 
 
