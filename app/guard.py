@@ -20,8 +20,10 @@ _MIB = 2**20
 _JSON_BYTES = 8 * _MIB  # of a call: texts, settings, and what a page hands back to the server
 _FORM_BYTES = _MIB  # around the file that is sent
 _FILES = 8  # of one upload
+_BYTES_A_REQUEST = 4 * _MIB  # an upload counts as so many requests as it has of these, since it is kept for hours
+_UPLOAD = "/gradio_api/upload"
 _TYPING = "/gradio_api/run/"  # what runs at each key that is pressed
-_COSTS = {"/gradio_api/queue/join": 1.0, "/gradio_api/call/": 1.0, "/gradio_api/upload": 1.0, _TYPING: 0.1}
+_COSTS = {"/gradio_api/queue/join": 1.0, "/gradio_api/call/": 1.0, _UPLOAD: 1.0, _TYPING: 0.1}
 _COSTS |= {"/gradio_api/api/": 1.0, "/gradio_api/mcp": 1.0}
 # Doors of Gradio that no page here uses: the first writes what a visitor typed to disk, for ever and as often as asked.
 _CLOSED = ("/gradio_api/deep_link", "/gradio_api/process_recording", "/gradio_api/vibe-")
@@ -45,7 +47,7 @@ class Buckets:
         """0 if the client may go on; otherwise how long it has to wait."""
         if not self._per_minute:
             return 0.0
-        now = self._clock()
+        now, cost = self._clock(), min(cost, self._per_minute)
         with self._lock:
             left, then = self._left.pop(client, (float(self._per_minute), now))
             left = min(self._per_minute, left + (now - then) * self._per_minute / 60)
@@ -85,13 +87,15 @@ class Guard:
             return
         path = str(scope["path"])
         cost = next((cost for start, cost in _COSTS.items() if path.startswith(start)), 0.0)
-        if wait_s := self._buckets.wait_s(client_of(scope, self._proxies), cost) if cost else 0.0:
-            await _refuse(send, 429, "too many requests; wait a moment and try again", wait_s)
-            return
-        most = self._upload_bytes if path.startswith("/gradio_api/upload") else _JSON_BYTES
+        most = self._upload_bytes if path.startswith(_UPLOAD) else _JSON_BYTES
         said = _header(scope, b"content-length")
         if said.isdigit() and int(said) > most:
             await _refuse(send, 413, f"this is over the limit of {most // _MIB} MB; send less at once")
+            return
+        if path.startswith(_UPLOAD):
+            cost = max(cost, (int(said) if said.isdigit() else most) / _BYTES_A_REQUEST)
+        if wait_s := self._buckets.wait_s(client_of(scope, self._proxies), cost) if cost else 0.0:
+            await _refuse(send, 429, "too many requests; wait a moment and try again", wait_s)
             return
         await self._app(scope, _measured(receive, most), send)
 

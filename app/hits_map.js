@@ -2,6 +2,7 @@
 // clicks, and the area that one draws, is told to the page around the frame; the page checks what it is told.
 function lrsclipHits(map, hits, whole, area) {
   const frames = new Map();
+  let [started, wanted] = [false, null];
   const tell = (message) => window.parent.postMessage({ lrsclip: "hits", ...message }, "*");
   // Of tiles that lie far apart the ground is too coarse to be looked at closely: one pixel of it would fill the view.
   const grounds = [];
@@ -62,19 +63,22 @@ function lrsclipHits(map, hits, whole, area) {
   const draw = drawing(map, dashes, choose);
   window.addEventListener("message", (event) => {
     if (event.source !== window.parent || !event.data) return;
-    if (typeof event.data.tile === "string") fly(event.data.tile);
+    if (typeof event.data.tile === "string") {
+      wanted = event.data.tile;
+      if (started) fly(wanted);
+    }
     if (event.data.ask === "view") choose(map.getBounds());
     if (event.data.ask === "draw") draw();
     if (event.data.ask === "clear" && shownArea) shownArea.remove();
   });
   // The frame may get its size only later, and without one no view can be fitted: fit once it has one, then fly.
-  let started = false;
   new ResizeObserver(() => {
     map.invalidateSize();
     if (started || !map.getSize().x) return;
     started = true;
     map.fitBounds(whole, { animate: false });
-    if (hits.length && hits[0].label) setTimeout(() => fly(hits[0].tile), 350);
+    // Whoever is quick has clicked a tile by then: that one is flown to, and not the best.
+    if (wanted !== null || (hits.length && hits[0].label)) setTimeout(() => fly(wanted ?? hits[0].tile), 350);
   }).observe(map.getContainer());
 }
 

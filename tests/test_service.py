@@ -231,6 +231,15 @@ def test_too_many_requests_are_refused_and_told_when_to_come_back() -> None:
     assert b"wait a moment" in sent[2][1]["body"]
 
 
+def test_large_uploads_count_as_many_requests() -> None:
+    guard = Guard(reader, per_minute=10, max_upload_bytes=2**30)
+    fifth = str(8 * 2**20)
+    sent = [answers_of(guard, "/gradio_api/upload", [], content_length=fifth) for _ in range(6)]
+    assert [one[0].get("status") for one in sent] == [None] * 5 + [429]
+    lone = Guard(reader, per_minute=10, max_upload_bytes=2**30)  # says no size: it may be the largest, but is let in
+    assert [answers_of(lone, "/gradio_api/upload", [])[0].get("status") for _ in range(2)] == [None, 429]
+
+
 def test_what_is_too_large_is_refused_whether_it_says_so_or_not() -> None:
     guard = Guard(reader, per_minute=0, max_upload_bytes=100)
     assert answers_of(guard, "/gradio_api/queue/join", [], content_length=str(9 * 2**20))[0]["status"] == 413
