@@ -1,7 +1,6 @@
 // A click on "Run" that comes while a lesson or an example is still filling the boxes waits until they are filled.
-// Buttons of the class `fills-ID` fill what the button ID reads. Runs once in the page, when it has loaded.
-() => {
-  if (window.lrsclipFilled) return;
+// Buttons of the class `fills-ID` fill what the button ID reads. Runs before the page is built, so that no click is too early.
+(() => {
   const LONGEST_MS = 15000; // an answer that never comes must not hold the button for ever
   const filling = new Map();
   const wanted = new Set();
@@ -28,4 +27,4 @@
     if (isFilling(run) || !wanted.delete(run)) return;
     setTimeout(() => document.getElementById(run)?.click(), 100); // the boxes are drawn first
   };
-}
+})();

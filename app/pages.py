@@ -60,7 +60,6 @@ def build(state: AppState, *, guests: bool = True, base: BaseMap | None = None) 
                 learn = page_learn.lay_out(state)
             with gr.Tab("Places", id="places"):
                 places = page_places.lay_out(collections)
-        demo.load(None, None, None, js=(_HERE / "click_order.js").read_text(encoding="utf-8"))
         page_search.wire(collections, demo, search, tabs, classify, localise)
         page_classify.wire(collections, classify)
         page_localise.wire(collections, demo, localise, base)
@@ -117,9 +116,15 @@ def serve(
         favicon_path=_HERE / "favicon.svg",
         theme=theme(),
         css="\n".join(part.read_text(encoding="utf-8") for part in sorted((_HERE / "styles").glob("*.css"))),
-        head="<style>footer .divider { display: none; }</style>",  # the footer is out of reach of `css`
+        head=_head(),
     )
     return str(url)
+
+
+def _head() -> str:
+    """What must be there before the page is: a style out of reach of `css`, and who clicks early is waited for."""
+    order = (_HERE / "click_order.js").read_text(encoding="utf-8")
+    return f"<style>footer .divider {{ display: none; }}</style><script>{order}</script>"
 
 
 def theme() -> gr.themes.Base:
