@@ -74,7 +74,7 @@ class User:
         text = f"{rng.choice(_COLOURS)} {rng.choice(_KINDS)}. " + rng.choice(self.texts)
         text = text[: rng.choice((40, 120, len(text)))]
         if kind == "search":
-            assert len(self._call("search", {"text": text, "k": 12})) == 12
+            assert len(self._call("search", {"text": text, "k": 12})["hits"]) == 12
         elif kind == "classify":
             self._call("classify", {"picture": self._upload(rng)})
         else:
@@ -137,7 +137,7 @@ def run(port: int, pid: int, args: argparse.Namespace) -> tuple[Told, list[float
     examples = tomllib.loads((ROOT / "app/examples.toml").read_text(encoding="utf-8"))["example"]
     texts, told = [" ".join(one["text"].split()) for one in examples], Told()
     first = User(port, 0, [], texts, told)
-    tiles = [hit["tile_id"] for text in texts for hit in first._call("search", {"text": text, "k": 60})]
+    tiles = [hit["tile_id"] for text in texts for hit in first._call("search", {"text": text, "k": 60})["hits"]]
     until = time.monotonic() + args.seconds
     users = [User(port, number, tiles, texts, told) for number in range(1, args.users + 1)]
     threads = [threading.Thread(target=user.live, args=(until, args.think)) for user in users]
