@@ -109,12 +109,17 @@ function lrsclipPanel(facts, map, views) {
   const panel = L.control({ position: "bottomleft" });
   panel.onAdd = () => {
     const box = L.DomUtil.create("div", "panel");
-    const open = window.innerWidth > 480 ? " open" : ""; // on a phone it would cover a corner of the scene
     box.innerHTML =
-      `<details${open}><summary>Opacity, scale</summary>` +
+      '<details><summary>Opacity, scale</summary>' +
       '<label class="opacity">Heat-map opacity<input type="range" min="0" max="1" step="0.01"></label>' +
       '<div class="ramp" aria-hidden="true"></div>' +
       '<div class="ends"><span></span><span></span></div><em class="measure"></em></details>';
+    // On a phone it would cover a corner of the scene. The frame gets its size only later, so this is asked again.
+    const fold = box.querySelector("details");
+    const fit = () => (fold.open = window.innerWidth > 480);
+    fit();
+    window.addEventListener("resize", fit);
+    fold.querySelector("summary").addEventListener("click", () => window.removeEventListener("resize", fit));
     const slider = box.querySelector("input");
     slider.value = facts.opacity;
     slider.addEventListener("input", () => views.forEach((view) => view.heat.setOpacity(Number(slider.value))));

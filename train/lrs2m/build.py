@@ -62,5 +62,7 @@ def build(run: Run, engine: EngineName = "local", workers: int = 1) -> Report:
         run.out / FINISHED,
         {"version": VERSION, "shards": [run.shard(c).name for c in written if run.shard(c).is_file()]},
     )
+    for draft in run.out.rglob("*.tmp"):  # of a process that was killed while it wrote
+        draft.unlink(missing_ok=True)
     log.info("%d records written in %.0f s", report.written_total, time.perf_counter() - began)
     return report
