@@ -12,6 +12,14 @@ from app.events import ENCODING, for_programs
 from lrsclip.errors import TextError
 
 
+class NumbersBox(gr.JSON):
+    """A list of numbers; Gradio's own box says only that it takes anything, which no MCP client understands."""
+
+    def api_info(self) -> dict[str, Any]:
+        """The JSON schema of its value."""
+        return {"type": "array", "items": {"type": "number"}, "description": "a list of numbers"}
+
+
 def publish(function: Callable[..., Any], inputs: list[gr.components.Component], **settings: Any) -> None:
     """Make a function an endpoint under its own name; the button that it hangs on is never shown.
 

@@ -306,6 +306,8 @@ def test_only_the_endpoints_meant_for_programs_are_public(client: Client) -> Non
     public = {"/search", "/classify", "/classify_many", "/localize", "/grow", "/order", "/swap"}
     assert set(listed["named_endpoints"]) == public
     assert not listed["unnamed_endpoints"]
+    types = [parameter["type"] for one in listed["named_endpoints"].values() for parameter in one["parameters"]]
+    assert all(kind.get("type") != {} for kind in types), "MCP clients refuse a value that may be anything"
     names = {name: [p["parameter_name"] for p in e["parameters"]] for name, e in listed["named_endpoints"].items()}
     assert names == {
         "/search": [
