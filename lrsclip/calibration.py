@@ -1,0 +1,107 @@
+"""What a checkpoint's manifest says of how far its scores are to be believed, and a logistic answer made of it.
+
+`lrsclip.localize.presence`, `lrsclip.match` and `lrsclip.label_fit` each have an entry, which a command of `train`
+measures and writes. The names of land uses, which scores are held against, are encoded once for each model.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from lrsclip.errors import CheckpointError
+
+Floats = npt.NDArray[np.float32]
+_REFERENCE = "a satellite photo of {}."
+_REFERENCES: dict[tuple[str, str], Floats] = {}  # of the few models that a process loads
+Entry = TypeVar("Entry", bound=BaseModel)
+
+
+class Referencing(Protocol):
+    """What the references need of a model; `lrsclip.LRSCLIP` has it."""
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the weights."""
+        ...
+
+    def encode_text(self, texts: list[str], /) -> Floats:
+        """Texts to (N, D), L2-normalised."""
+        ...
+
+
+class Logistic(BaseModel):
+    """A logistic regression with what it does on held-out cases; more fields say what it was measured on.
+
+    Attributes:
+        weights: of the evidence.
+        bias: beside them.
+        false_alarm_rate: how often yes was said where no was right, 0 to 1.
+        miss_rate: how often no was said where yes was right.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    weights: tuple[float, ...]
+    bias: float
+    false_alarm_rate: float
+    miss_rate: float
+
+    def probability(self, evidence: npt.NDArray[np.float64]) -> float:
+        """Of yes, 0 to 1, from as many numbers as there are weights."""
+        logit = float(evidence @ np.array(self.weights) + self.bias)
+        return 1 / (1 + math.exp(-max(-50.0, min(50.0, logit))))
+
+
+def calibration_of(
+    manifest: Mapping[str, Any], path: tuple[str, ...], kind: type[Entry], command: str, weights: int | None = None
+) -> Entry | None:
+    """An entry of a checkpoint's manifest; None if the checkpoint was not calibrated for it.
+
+    Args:
+        manifest: the checkpoint's.
+        path: the entry's key, or the keys that lead to it.
+        kind: what it holds.
+        command: which module of `train` writes it.
+        weights: how many it must have.
+
+    Raises:
+        CheckpointError: what it says is broken.
+    """
+    found: Any = manifest
+    for key in path:
+        if not isinstance(found, Mapping) or found.get(key) is None:
+            return None
+        found = found[key]
+    try:
+        entry = kind.model_validate(found)
+    except ValidationError as error:
+        raise _broken(path[0], error.errors()[0]["msg"], command) from error
+    if weights is not None and len(getattr(entry, "weights", ())) != weights:
+        raise _broken(path[0], f"there should be {weights} weights", command)
+    return entry
+
+
+def _broken(key: str, why: str, command: str) -> CheckpointError:
+    return CheckpointError(f"the checkpoint's manifest has a broken {key!r} entry ({why}); run {command} again")
+
+
+def land_use_references(bundle: Referencing, precision: str = "") -> Floats:
+    """(R, D) the names of thirty land uses, L2-normalised.
+
+    Args:
+        bundle: the model.
+        precision: in which numbers it runs, where that can differ for the same weights.
+    """
+    model = bundle.sha256, precision
+    if model not in _REFERENCES:
+        from lrsclip.atlas.words import SCENES  # only here: whoever does not calibrate needs nothing of the atlas
+
+        names = [name for wordings in SCENES.values() for name in wordings]
+        _REFERENCES[model] = bundle.encode_text([_REFERENCE.format(name) for name in names])
+    return _REFERENCES[model]
