@@ -15,6 +15,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lrsclip.errors import CheckpointError
+from lrsclip.precision import precision_of
 
 Floats = npt.NDArray[np.float32]
 _REFERENCE = "a satellite photo of {}."
@@ -91,14 +92,9 @@ def _broken(key: str, why: str, command: str) -> CheckpointError:
     return CheckpointError(f"the checkpoint's manifest has a broken {key!r} entry ({why}); run {command} again")
 
 
-def land_use_references(bundle: Referencing, precision: str = "") -> Floats:
-    """(R, D) the names of thirty land uses, L2-normalised.
-
-    Args:
-        bundle: the model.
-        precision: in which numbers it runs, where that can differ for the same weights.
-    """
-    model = bundle.sha256, precision
+def land_use_references(bundle: Referencing) -> Floats:
+    """(R, D) the names of thirty land uses, L2-normalised."""
+    model = bundle.sha256, precision_of(bundle)
     if model not in _REFERENCES:
         from lrsclip.atlas.words import SCENES  # only here: whoever does not calibrate needs nothing of the atlas
 

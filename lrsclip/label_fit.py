@@ -15,11 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from lrsclip.bundle import LRSCLIP
+from lrsclip.calibration import calibration_of
 from lrsclip.classify import ClassScore, Floats, Prototypes, ranked
-from lrsclip.errors import CheckpointError
 
 MANIFEST_KEY = "labels"
 Doubles = npt.NDArray[np.float64]
@@ -72,24 +72,6 @@ class Judged:
         return self.fit_probability >= self.calibration.threshold
 
 
-def calibration_of(bundle: LRSCLIP) -> Calibration | None:
-    """What the checkpoint's manifest says; None if it was not calibrated.
-
-    Raises:
-        CheckpointError: what it says is broken.
-    """
-    entry = bundle.manifest.get(MANIFEST_KEY)
-    if entry is None:
-        return None
-    try:
-        return Calibration.model_validate(entry)
-    except ValidationError as error:
-        raise CheckpointError(
-            f"the checkpoint's manifest has a broken {MANIFEST_KEY!r} entry ({error.errors()[0]['msg']}); "
-            "run train.calibrate_labels again"
-        ) from error
-
-
 def judge(bundle: LRSCLIP, pictures: Sequence[Image.Image], prototypes: Prototypes) -> list[Judged]:
     """Judge pictures against prototypes made before.
 
@@ -105,7 +87,7 @@ def judge(bundle: LRSCLIP, pictures: Sequence[Image.Image], prototypes: Prototyp
         PictureError: a picture cannot be encoded.
         CheckpointError: the checkpoint's calibration is broken.
     """
-    said = calibration_of(bundle)
+    said = calibration_of(bundle.manifest, (MANIFEST_KEY,), Calibration, "train.calibrate_labels")
     cosines = bundle.encode_image(list(pictures)) @ prototypes.vectors.T  # (N, C)
     if said is None:
         return [Judged(tuple(ranked(row, prototypes.labels, bundle.logit_scale)), None, None) for row in cosines]

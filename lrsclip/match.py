@@ -15,9 +15,8 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, ValidationError
 
-from lrsclip.errors import CheckpointError
+from lrsclip.calibration import Logistic, Referencing, calibration_of, land_use_references
 
 Floats = npt.NDArray[np.float32]
 MANIFEST_KEY = "match"
@@ -25,38 +24,16 @@ MOST_LOOKED_AT = 4096
 """Tiles that the middle of a collection is taken from; more do not move it."""
 BEST = 5
 """How many of the best tiles are looked at."""
-_REFERENCE = "a satellite photo of {}."
 _SHARPNESS = 30.0  # of the choice between land uses; about what a cosine is worth in such models
-_REFERENCES: dict[str, Floats] = {}  # of the few models that a process loads
 
 
-class Calibrated(Protocol):
+class Calibrated(Referencing, Protocol):
     """What is needed of a model; `lrsclip.LRSCLIP` has it."""
-
-    @property
-    def sha256(self) -> str:
-        """Hash of the weights."""
-        ...
 
     @property
     def manifest(self) -> Mapping[str, Any]:
         """The checkpoint's manifest."""
         ...
-
-    def encode_text(self, texts: list[str], /) -> Floats:
-        """Texts to (N, D), L2-normalised."""
-        ...
-
-
-class Calibration(BaseModel):
-    """What `train.calibrate_match` writes; more fields say what it was measured on."""
-
-    model_config = ConfigDict(frozen=True)
-
-    weights: tuple[float, float, float, float]
-    bias: float
-    false_alarm_rate: float
-    miss_rate: float
 
 
 @dataclass(frozen=True)
@@ -88,16 +65,6 @@ def middle_of(vectors: npt.NDArray[np.floating]) -> Floats:
     return middle
 
 
-def references_of(bundle: Calibrated) -> Floats:
-    """(R, D) names of land uses, encoded once for each model."""
-    if bundle.sha256 not in _REFERENCES:
-        from lrsclip.atlas.words import SCENES  # only here: the rest of searching needs nothing of the atlas
-
-        names = [name for wordings in SCENES.values() for name in wordings]
-        _REFERENCES[bundle.sha256] = bundle.encode_text([_REFERENCE.format(name) for name in names])
-    return _REFERENCES[bundle.sha256]
-
-
 def evidence(
     text_vector: Floats, best: Floats, middle: Floats, references: Floats, tiles: int
 ) -> npt.NDArray[np.float64]:
@@ -107,7 +74,7 @@ def evidence(
         text_vector: (D,) L2-normalised.
         best: (BEST, D) the best tiles, best first, L2-normalised.
         middle: (D,) of `middle_of`.
-        references: (R, D) of `references_of`.
+        references: (R, D) of `land_use_references`.
         tiles: how many there are to search.
     """
     of_text, of_tile = _shares(references @ text_vector), _shares(references @ best[0])
@@ -140,17 +107,8 @@ def match_of(bundle: Calibrated, text_vector: Floats, best: Floats, middle: Floa
     Raises:
         CheckpointError: what its manifest says of that is broken.
     """
-    entry = bundle.manifest.get(MANIFEST_KEY)
-    if entry is None or len(best) < BEST:
+    said = calibration_of(bundle.manifest, (MANIFEST_KEY,), Logistic, "train.calibrate_match", weights=4)
+    if said is None or len(best) < BEST:
         return None
-    try:
-        said = Calibration.model_validate(entry)
-    except ValidationError as error:
-        raise CheckpointError(
-            f"the checkpoint's manifest has a broken {MANIFEST_KEY!r} entry ({error.errors()[0]['msg']}); "
-            "run train.calibrate_match again"
-        ) from error
-    rows = evidence(text_vector, best[:BEST], middle, references_of(bundle), tiles)
-    logit = float(rows @ np.array(said.weights) + said.bias)
-    probability = 1 / (1 + math.exp(-max(-50.0, min(50.0, logit))))
+    probability = said.probability(evidence(text_vector, best[:BEST], middle, land_use_references(bundle), tiles))
     return Match(probability, probability >= 0.5, said.false_alarm_rate, said.miss_rate)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -137,6 +137,25 @@ def calibrated(bundle: LRSCLIP, data: Path, count: int = SCENES) -> dict[str, An
     return entry | {"measured": provenance()}
 
 
+def into_manifest(checkpoint: str, key: str, make: Callable[[LRSCLIP], dict[str, Any]]) -> dict[str, Any]:
+    """Calibrate a checkpoint and write what came of it into its manifest.
+
+    Args:
+        checkpoint: its name or folder.
+        key: of the entry.
+        make: the loaded checkpoint to the entry.
+
+    Raises:
+        DataError: it has no manifest to write to.
+    """
+    folder = locate(checkpoint)
+    if not folder.is_dir():
+        raise DataError(f"{checkpoint} has no manifest to write to; name a checkpoint's folder")
+    entry = make(lrsclip.load(checkpoint))
+    write_json(folder / MANIFEST, read_manifest(folder) | {key: entry})
+    return entry
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m train.calibrate", description='Calibrate "probably present".')
@@ -146,11 +165,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
 
     def run() -> None:
-        folder = locate(args.checkpoint)
-        if not folder.is_dir():
-            raise DataError(f"{args.checkpoint} has no manifest to write to; name a checkpoint's folder")
-        entry = calibrated(lrsclip.load(args.checkpoint), args.data, args.scenes)
-        write_json(folder / MANIFEST, read_manifest(folder) | {MANIFEST_KEY: entry})
+        entry = into_manifest(args.checkpoint, MANIFEST_KEY, lambda bundle: calibrated(bundle, args.data, args.scenes))
         for method in METHODS:
             row = entry[method]
             print(f"{method}: false alarms {row['false_alarm_rate']:.1%}, misses {row['miss_rate']:.1%}")

@@ -20,15 +20,12 @@ import numpy.typing as npt
 import torch
 from tqdm import tqdm
 
-import lrsclip
 from lrsclip import LRSCLIP
-from lrsclip.checkpoint import MANIFEST, read_manifest
 from lrsclip.classify import class_prototypes
 from lrsclip.decode import read_picture
 from lrsclip.errors import DataError
-from lrsclip.files import write_json
 from lrsclip.label_fit import MANIFEST_KEY, Doubles, evidence, log_factors
-from lrsclip.loading import locate
+from train.calibrate import into_manifest
 from train.command import run_command
 from train.evaluation.sets import CLASS_SETS, NotHere
 from train.provenance import provenance
@@ -204,11 +201,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
 
     def run() -> None:
-        folder = locate(args.checkpoint)
-        if not folder.is_dir():
-            raise DataError(f"{args.checkpoint} has no manifest to write to; name a checkpoint's folder")
-        entry = calibrated(lrsclip.load(args.checkpoint), args.data)
-        write_json(folder / MANIFEST, read_manifest(folder) | {MANIFEST_KEY: entry})
+        entry = into_manifest(args.checkpoint, MANIFEST_KEY, lambda bundle: calibrated(bundle, args.data))
         for name, row in entry["sets"].items():
             print(
                 f"{name}: off by {row['error_rate_uncalibrated']:.1%} before, {row['error_rate']:.1%} now; "

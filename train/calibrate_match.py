@@ -20,18 +20,14 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-import lrsclip
 from lrsclip import LRSCLIP
 from lrsclip.atlas.tiles import AtlasTiles
 from lrsclip.atlas.words import SCENES
-from lrsclip.checkpoint import MANIFEST, read_manifest
+from lrsclip.calibration import land_use_references
 from lrsclip.decode import read_picture
-from lrsclip.errors import DataError
-from lrsclip.files import write_json
 from lrsclip.index import build_index, default_cache_dir
-from lrsclip.loading import locate
-from lrsclip.match import BEST, MANIFEST_KEY, evidence, middle_of, references_of
-from train.calibrate import fitted
+from lrsclip.match import BEST, MANIFEST_KEY, evidence, middle_of
+from train.calibrate import fitted, into_manifest
 from train.command import run_command
 from train.evaluation.sets import rsicd_classes
 from train.mosaics import CLASS_SENTENCE
@@ -113,7 +109,7 @@ def measured(
 
     Args:
         gallery: the tiles.
-        references: (R, D) of `references_of`.
+        references: (R, D) of `land_use_references`.
         asked: numbers of the kinds whose tiles are asked for.
         seed: decides which tiles are in a collection.
     """
@@ -139,7 +135,7 @@ def measured(
 def calibrated(bundle: LRSCLIP, data: Path, atlas: AtlasTiles) -> dict[str, Any]:
     """Weights with what they do on what was held out: the manifest's entry."""
     landscape, fitting, testing = of_atlas(bundle, atlas), of_rsicd(bundle, data, "val"), of_rsicd(bundle, data, "test")
-    return weighed(landscape, fitting, testing, references_of(bundle))
+    return weighed(landscape, fitting, testing, land_use_references(bundle))
 
 
 def weighed(landscape: Gallery, fitting: Gallery, testing: Gallery, references: Floats) -> dict[str, Any]:
@@ -194,11 +190,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
 
     def run() -> None:
-        folder = locate(args.checkpoint)
-        if not folder.is_dir():
-            raise DataError(f"{args.checkpoint} has no manifest to write to; name a checkpoint's folder")
-        entry = calibrated(lrsclip.load(args.checkpoint), args.data, AtlasTiles(tiles=args.tiles))
-        write_json(folder / MANIFEST, read_manifest(folder) | {MANIFEST_KEY: entry})
+        entry = into_manifest(
+            args.checkpoint, MANIFEST_KEY, lambda bundle: calibrated(bundle, args.data, AtlasTiles(tiles=args.tiles))
+        )
         for name, row in (entry["held_out"] | entry["held_out_texts"]).items():
             print(f"{name}: false alarms {row['false_alarm_rate']:.1%}, misses {row['miss_rate']:.1%}")
 

@@ -23,10 +23,11 @@ from lrsclip.errors import Cancelled, PictureError, TextError
 from lrsclip.localize.cells import CellMap, Floats, mean_over_windows
 from lrsclip.localize.georeference import GeoReference
 from lrsclip.localize.memory import EmbeddedScene, SceneKey, WindowMemory
-from lrsclip.localize.parts import Encoders, Method, Part, parts_of, precision_of, scales_of
+from lrsclip.localize.parts import Encoders, Method, Part, parts_of, scales_of
 from lrsclip.localize.presence import Presence, presence_of
 from lrsclip.localize.scene import Scene, open_scene
 from lrsclip.localize.windows import Boxes
+from lrsclip.precision import precision_of
 
 Progress = Callable[[int, int], None]
 Picture = Image.Image | npt.NDArray[Any] | str | os.PathLike[str] | Scene

@@ -79,11 +79,6 @@ class Part:
     encode: Callable[[], Floats]
 
 
-def precision_of(bundle: Encoders) -> str:
-    """The number type that a model computes in, which its vectors depend on; "" where it does not say."""
-    return str(getattr(bundle, "dtype", ""))
-
-
 def scales_of(method: Method, width_px: int, height_px: int, wished_px: Sequence[int] | None) -> tuple[int, ...]:
     """The window sizes that are used.
 

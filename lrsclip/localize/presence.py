@@ -13,26 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, ValidationError
 
-from lrsclip.errors import CheckpointError
-from lrsclip.localize.parts import Encoders, Method, precision_of
+from lrsclip.calibration import Logistic, calibration_of, land_use_references
+from lrsclip.localize.parts import Encoders, Method
 
 Floats = npt.NDArray[np.float32]
 MANIFEST_KEY = "presence"
-_REFERENCE = "a satellite photo of {}."
-_MEANS: dict[tuple[str, str], Floats] = {}  # of the few models that a process loads
-
-
-class Calibration(BaseModel):
-    """What `train.calibrate` writes for a method; more fields say what it was measured on."""
-
-    model_config = ConfigDict(frozen=True)
-
-    weights: tuple[float, float, float]
-    bias: float
-    false_alarm_rate: float
-    miss_rate: float
 
 
 @dataclass(frozen=True)
@@ -67,34 +53,16 @@ def presence_of(bundle: Encoders, method: Method, text_vector: Floats, vectors: 
     Raises:
         CheckpointError: what its manifest says of that is broken.
     """
-    entry = getattr(bundle, "manifest", {}).get(MANIFEST_KEY, {}).get(method)
-    if entry is None:
+    manifest = getattr(bundle, "manifest", {})
+    said = calibration_of(manifest, (MANIFEST_KEY, method), Logistic, "train.calibrate", weights=3)
+    if said is None:
         return None
-    try:
-        said = Calibration.model_validate(entry)
-    except ValidationError as error:
-        raise CheckpointError(
-            f"the checkpoint's manifest has a broken {MANIFEST_KEY!r} entry ({error.errors()[0]['msg']}); "
-            "run train.calibrate again"
-        ) from error
-    logit = float(evidence(bundle, text_vector, vectors) @ np.array(said.weights) + said.bias)
-    probability = 1 / (1 + math.exp(-max(-50.0, min(50.0, logit))))
+    probability = said.probability(evidence(bundle, text_vector, vectors))
     return Presence(probability, probability >= 0.5, said.false_alarm_rate, said.miss_rate)
 
 
 def evidence(bundle: Encoders, text_vector: Floats, vectors: Floats) -> npt.NDArray[np.float64]:
     """The three numbers, (3,): highest cosine, highest lead over the references' mean, log of the number of windows."""
     scores_cos = vectors @ text_vector
-    lead = scores_cos - vectors @ _mean_reference(bundle)
+    lead = scores_cos - vectors @ land_use_references(bundle).mean(axis=0)
     return np.array([scores_cos.max(), lead.max(), math.log(len(vectors))], dtype=np.float64)
-
-
-def _mean_reference(bundle: Encoders) -> Floats:
-    """(D,) the mean vector of the references, encoded once for each model."""
-    model = bundle.sha256, precision_of(bundle)
-    if model not in _MEANS:
-        from lrsclip.atlas.words import SCENES  # only here: the rest of localisation needs nothing of the atlas
-
-        names = [name for wordings in SCENES.values() for name in wordings]
-        _MEANS[model] = bundle.encode_text([_REFERENCE.format(name) for name in names]).mean(axis=0)
-    return _MEANS[model]
