@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from app.csv_file import csv_text
 from app.search import Found, Query, search
-from app.search_files import csv_text
 from app.state import AppState
 from lrsclip.errors import TextError
 

@@ -12,7 +12,7 @@ from PIL import Image
 from app.label_sets import FIRST_SET, lines_of
 from app.pictures import uploaded
 from app.state import AppState, Recent
-from lrsclip.classify import ClassScore, Prototypes, class_prototypes
+from lrsclip.classify import Prototypes, class_prototypes
 from lrsclip.errors import PictureError, TextError
 from lrsclip.label_fit import Judged, judge
 
@@ -70,11 +70,6 @@ def judge_one(state: AppState, picture: Image.Image, labels: str, templates: str
         PictureError: the picture cannot be encoded.
     """
     return judge(state.bundle, [picture], prototypes_of(state, labels, templates))[0]
-
-
-def score_classes(state: AppState, picture: Image.Image, labels: str, templates: str) -> list[ClassScore]:
-    """The scores of `judge_one`, one per class, best first."""
-    return list(judge_one(state, picture, labels, templates).scores)
 
 
 def judge_many(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from html import escape
 
 from app.classify import Row
-from app.search_files import csv_text as csv_file
+from app.csv_file import csv_text as csv_file
 from app.words import class_bars
 from lrsclip.label_fit import Calibration, Judged
 

@@ -39,11 +39,6 @@ class Link:
     spec: str = ""
     faults: tuple[str, ...] = ()
 
-    @property
-    def asks(self) -> bool:
-        """Whether there is something to search for."""
-        return self.query.has_text or self.query.has_picture
-
 
 def as_parameters(link: Link) -> str:
     """A link as what stands behind the question mark; settings that are as usual are left out.

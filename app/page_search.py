@@ -12,25 +12,33 @@ import gradio as gr
 from PIL import Image
 
 from app import page_search_batch, page_search_link
+from app.download import download_js
 from app.events import ENCODING, INTERNAL, UPLOAD, for_page
 from app.hits_map import has_places, hits_frame
 from app.page_classify import ClassifyPage
 from app.page_localise import LocalisePage
 from app.page_search_batch import BatchPart
-from app.page_search_controls import Controls, fresh_controls, lay_out_controls, query_of, wire_controls
+from app.page_search_controls import (
+    LIKE_PX,
+    Controls,
+    fresh_controls,
+    lay_out_controls,
+    liked_tile,
+    query_of,
+    wire_controls,
+)
 from app.page_search_link import LinkPart
-from app.pictures import LARGE_PX, data_url, shrunk, thumbnail, tile_picture
+from app.pictures import LARGE_PX, shrunk, thumbnail, tile_picture
 from app.scenes import with_tile
 from app.search import Found, Query, first_tiles, search
 from app.search_files import found_csv, found_geojson
 from app.state import AppState, Collections
 from app.words import collection_summary, empty
-from app.words_search import hit_facts, like_note, shown_tiles, summary
+from app.words_search import hit_facts, shown_tiles, summary
 from lrsclip.errors import TileSourceError
 
 _NOTHING_CHOSEN = "Click a picture to see it large, with its score and facts."
 _CLICK_FIRST = "no tile is chosen; click a picture first"
-_LIKE_PX = 72
 
 
 @dataclass(frozen=True)
@@ -170,7 +178,7 @@ def shown(state: AppState, query: Query) -> tuple[Any, ...]:
     pictures = [(thumbnail(state, hit.tile_id), f"{hit.rank}  ·  {hit.score_cos:.3f}") for hit in found.hits]
     pictures_ms = 1000 * (time.perf_counter() - started)
     # The upload itself is not kept with what was found: it may be large, and every visitor has one.
-    small = shrunk(query.picture, _LIKE_PX) if query.picture is not None else None
+    small = shrunk(query.picture, LIKE_PX) if query.picture is not None else None
     found = replace(found, query=replace(query, picture=small), pictures_ms=pictures_ms)
     places = hits_frame(state, found.hits, found=True, area_lonlat=query.bbox_lonlat)
     gallery = gr.Gallery(pictures, selected_index=None)
@@ -239,7 +247,7 @@ def _wire_like(collections: Collections, page: SearchPage) -> None:
     def more(found: Found, tile_id: str | None) -> tuple[Any, ...]:
         if tile_id is None:
             raise TileSourceError(_CLICK_FIRST)
-        note = like_note(tile_id, data_url(shrunk(thumbnail(collections.of(found.spec), tile_id), _LIKE_PX), "JPEG"))
+        note = liked_tile(collections.of(found.spec), tile_id)
         return tile_id, note, gr.Button(visible=True), None, 1.0, gr.Accordion(open=True)
 
     def asked(spec: str, *values: Any) -> tuple[Any, ...]:
@@ -269,11 +277,6 @@ def _wire_files(collections: Collections, results: Results) -> None:
         button.click(for_page(written), results.found, results.download, show_progress="hidden", **INTERNAL).success(
             None, results.download, None, js=download_js(name, kind)
         )
-
-
-def download_js(name: str, kind: str) -> str:
-    """A script that saves its text as a file; the text never becomes a file of the server."""
-    return page_search_batch.DOWNLOAD_JS.replace("NAME", name).replace("KIND", kind)
 
 
 def _wire_hand_over(

@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 
 from app.batch import MOST_ROWS, as_csv, read_queries, run
+from app.download import download_js
 from app.events import INTERNAL, UPLOAD, for_page
 from app.page_search_controls import Controls, query_of
 from app.state import Collections, Stops
@@ -15,17 +16,6 @@ from app.words_search import batch_table
 from lrsclip.errors import TextError
 
 _START_COUNT, _MOST_COUNT = 5, 20
-
-DOWNLOAD_JS = """(text) => {
-  if (!text) return;
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([text], {type: "KIND;charset=utf-8"}));
-  link.download = "NAME";
-  document.body.append(link);
-  link.click();
-  link.remove();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
-}"""
 
 
 @dataclass(frozen=True)
@@ -90,5 +80,4 @@ def wire(collections: Collections, demo: gr.Blocks, part: BatchPart, opened: gr.
         for_page(answer), [opened, part.file, part.count, *controls.question], [part.table, part.download, part.text],
         show_progress_on=part.table, concurrency_id="batch", concurrency_limit=1, **UPLOAD, **INTERNAL,
     )  # fmt: skip
-    script = DOWNLOAD_JS.replace("NAME", "lrsclip-batch.csv").replace("KIND", "text/csv")
-    part.download.click(None, part.text, None, js=script, **INTERNAL)
+    part.download.click(None, part.text, None, js=download_js("lrsclip-batch.csv", "text/csv"), **INTERNAL)

@@ -13,11 +13,13 @@ from app.area import area_of
 from app.events import FILLED_JS, QUICK
 from app.hits_map import has_places
 from app.meter import meter_of
-from app.pictures import upload_box, uploaded
+from app.pictures import data_url, shrunk, thumbnail, upload_box, uploaded
 from app.search import EXAMPLES, MAX_HITS, START_EXCLUDE_WEIGHT, START_HITS, START_PICTURE_WEIGHT, Query
 from app.state import AppState, Collections
 from app.words import token_meter
-from app.words_search import EXCLUDE_WHY
+from app.words_search import EXCLUDE_WHY, like_note
+
+LIKE_PX = 72  # of the picture beside the controls
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,11 @@ def query_of(
         hide_duplicates=bool(hide),
         bbox_lonlat=area_of(area or ""),
     )
+
+
+def liked_tile(state: AppState, tile_id: str) -> str:
+    """The tile that is searched by, as it stands beside the controls."""
+    return like_note(tile_id, data_url(shrunk(thumbnail(state, tile_id), LIKE_PX), "JPEG"))
 
 
 def fresh_controls(state: AppState) -> tuple[Any, ...]:

@@ -10,14 +10,11 @@ import gradio as gr
 from app.area import written
 from app.events import INTERNAL, QUICK, for_page
 from app.link import Link, as_parameters, faults_text, read_parameters
-from app.page_search_controls import Controls, query_of
-from app.pictures import data_url, shrunk, thumbnail
+from app.page_search_controls import Controls, liked_tile, query_of
 from app.search import public_address
 from app.state import AppState, Collections
-from app.words_search import like_note, note
+from app.words_search import note
 from lrsclip.errors import LRSCLIPError
-
-_LIKE_PX = 72
 
 
 @dataclass(frozen=True)
@@ -94,7 +91,7 @@ def restore(state: AppState, link: Link, tabs: set[str]) -> tuple[Any, ...]:
         try:
             if state.index.source_spec(like) != state.source.spec:
                 raise LRSCLIPError(f"no tile {like!r}")
-            shown_like = like_note(like, data_url(shrunk(thumbnail(state, like), _LIKE_PX), "JPEG"))
+            shown_like = liked_tile(state, like)
         except LRSCLIPError:
             told.append(f"The link names the tile {like}, which this collection does not have.")
             like = ""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import gradio as gr
-from PIL import Image
+from PIL import Image, ImageOps
 
 from app.events import INTERNAL, UPLOAD, sentence
 from app.settings import in_force
@@ -20,6 +22,12 @@ from lrsclip.tiles import read_picture
 THUMB_PX = 360
 LARGE_PX = 1600
 _NO_RASTERS = ("JPEG", "PNG", "WEBP")
+# What a picture may say beside its pixels; all else (EXIF, XMP, comments) tells of whoever took it.
+_HARMLESS = frozenset(
+    "jfif jfif_version jfif_unit jfif_density dpi aspect gamma srgb chromaticity icc_profile transparency interlace "
+    "progressive progression adobe adobe_transform background loop duration timestamp".split()
+)
+_QUALITY = 95  # of a JPEG that has to be written anew
 _LOST_GREY = (203, 213, 225)
 
 _THUMBS: Recent[Image.Image] = Recent(128)
@@ -50,7 +58,31 @@ def uploaded(value: Mapping[str, Any] | None) -> Image.Image:
     if not isinstance(value, Mapping) or not isinstance(value.get("path"), str) or not value["path"]:
         raise PictureError("there is no picture yet; upload one or take a tile")
     check_pixels(str(value["path"]), whole=True)
+    strip_metadata(str(value["path"]))
     return read_picture(value["path"], name="the upload")
+
+
+def strip_metadata(path: str) -> None:
+    """Write an upload anew, upright and without what its camera said of it, so that none of that lies on the server.
+
+    A TIFF stays as it is: as a scene it is there for its place. So does a file that is no picture, which whoever reads
+    it says.
+    """
+    try:
+        with Image.open(path, formats=_NO_RASTERS) as picture:
+            if picture.info.keys() <= _HARMLESS:
+                return
+            kind = picture.format if picture.format in ("PNG", "WEBP") else "JPEG"  # also of a phone's several in one
+            upright = ImageOps.exif_transpose(picture)
+    except DECODE_FAULTS:
+        return
+    upright.info = {name: value for name, value in upright.info.items() if name in _HARMLESS}
+    draft = Path(path).with_name(f".{uuid4().hex}.part")
+    try:
+        upright.save(draft, kind, quality=_QUALITY, subsampling=0, lossless=True)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def check_pixels(path: str, *, whole: bool = False) -> None:

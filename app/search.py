@@ -91,7 +91,7 @@ class Found:
         query: what was searched for.
         hits: best first.
         text_ms: time to encode what was asked.
-        index_ms: time to search the index.
+        index_ms: time to search the index, and to judge what was found.
         spec: address of the collection that was searched.
         match: how well the best tile fits the description; None where nobody can tell.
         best_cos: score of the best tile before any bar; None where there was none to score.
@@ -135,9 +135,9 @@ def search(state: AppState, query: Query) -> Found:
     vector, text_vector = query_vector(state, query)
     encoded = time.perf_counter()
     hits = _hits(state, query, vector)
-    searched = time.perf_counter()
     best_cos = hits[0].score_cos if hits else None
     match = _match(state, query, text_vector)
+    searched = time.perf_counter()
     if query.min_score_cos is not None:
         hits = [hit for hit in hits if hit.score_cos >= query.min_score_cos]
     times_ms = 1000 * (encoded - started), 1000 * (searched - encoded)
@@ -204,12 +204,13 @@ def _match(state: AppState, query: Query, text_vector: Floats | None) -> Match |
     if text_vector is None or query.has_picture:
         return None
     # By the words alone, because with something left out the tile that fits them best need not be the first.
-    best = state.index.search(text_vector[None], BEST, within=within(state, query.bbox_lonlat))[0]
+    place = within(state, query.bbox_lonlat)
+    best = state.index.search(text_vector[None], BEST, within=place)[0]
     if not best:
         return None
     middle = _MIDDLES.get((state.source.spec, state.index.manifest.created), lambda: _middle(state))
     vectors = np.stack([state.index.vector(hit.tile_id) for hit in best])
-    return match_of(state.bundle, text_vector, vectors, middle, state.tile_count)
+    return match_of(state.bundle, text_vector, vectors, middle, state.index.count(place))
 
 
 def _middle(state: AppState) -> Floats:

@@ -2,38 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-from collections.abc import Iterable, Sequence
 from typing import Any
 
 import shapely
 from shapely.geometry.base import BaseGeometry
 
+from app.csv_file import csv_text
 from app.search import Found, public_address
 from app.state import AppState
 from lrsclip.tiles import Tile, unwrapped
 
-_FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # the last four: the same, wide
 _DIGITS = 7  # a centimetre, in degrees
-
-
-def csv_text(names: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A CSV file with a heading. Numbers stay numbers; a text that a spreadsheet would run gets an apostrophe."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow(names)
-    writer.writerows([_defused(cell) for cell in row] for row in rows)
-    return out.getvalue()
-
-
-def _defused(cell: object) -> object:
-    """A cell that begins no formula: also none behind blanks, tabs and line ends, which spreadsheets leave out."""
-    if not isinstance(cell, str):
-        return cell
-    bare = cell.lstrip()
-    return f"'{cell}" if bare.startswith(_FORMULA) or cell[:1] in ("\t", "\r", "\n") else cell
 
 
 def found_csv(state: AppState, found: Found) -> str:

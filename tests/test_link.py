@@ -66,4 +66,5 @@ def test_a_text_that_fits_no_address_is_refused() -> None:
     with pytest.raises(LinkError, match="too many for a link"):
         as_parameters(Link(query=Query("a" * (LONGEST_TEXT + 1))))
     link = read(urlencode({"q": "a" * (LONGEST_TEXT + 1)}))
-    assert link is not None and not link.asks and link.faults
+    assert link is not None and link.faults
+    assert not link.query.has_text and not link.query.has_picture

@@ -18,8 +18,9 @@ from gradio_client.exceptions import AppError
 import lrsclip
 from app.area import area_of, written
 from app.batch import as_csv, read_queries, run
+from app.csv_file import csv_text
 from app.search import Found, Query, first_tiles, public_address, query_vector, search
-from app.search_files import csv_text, footprint, found_csv, found_geojson
+from app.search_files import footprint, found_csv, found_geojson
 from app.state import AppState
 from app.words_search import batch_table, hit_facts, like_note, note, shown_tiles, summary
 from lrsclip.errors import TextError, TileSourceError

@@ -125,6 +125,15 @@ class TileIndex:
         state = self._state
         return state.data.rows[_place(state, tile_id)].source_spec
 
+    def count(self, within: SearchFilter | None = None) -> int:
+        """How many tiles a search that is kept to `within` can find.
+
+        Raises:
+            IndexArgumentError: it has no such source.
+        """
+        state = self._state
+        return len(state.data.rows) if within is None else len(within.rows_of(state.data, state.middles))
+
     def vector(self, tile_id: str) -> NDArray[np.float32]:
         """A tile's vector, (D,) float32 of length one, to search for more like it.
 
