@@ -11,6 +11,9 @@ import tempfile
 from collections.abc import Iterator
 
 import pytest
+from playwright.sync_api import Browser
+
+from tests.browsing import chromium
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the same numbers on every machine
@@ -24,3 +27,10 @@ os.environ["LRSCLIP_CACHE"] = tempfile.mkdtemp(prefix="lrsclip-tests-")  # never
 def _no_cache_left_behind() -> Iterator[None]:
     yield
     shutil.rmtree(os.environ["LRSCLIP_CACHE"], ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Chromium for the tests of one file: its driver would be in the way of other tests' event loops."""
+    with chromium() as opened:
+        yield opened

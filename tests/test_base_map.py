@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-import shutil
 from dataclasses import replace
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
 from app.base_map import BaseMap
 from app.folium_map import map_document, map_frame
@@ -15,8 +14,6 @@ from lrsclip.errors import TileSourceError
 from tests.app_parts import answer_of, ground_with, made_heatmap
 from tests.scene_places import place
 from tests.tiles.tile_server import serve_tiles
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 def test_services_have_their_name_address_and_credit() -> None:
@@ -48,13 +45,11 @@ def test_only_a_scene_with_a_place_may_ask_that_server(where: str | None) -> Non
     assert policies[1].replace(" https://tiles.example", "") == policies[0]
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH; on Debian: apt-get install chromium")
-def test_nothing_is_requested_until_the_map_is_switched_on() -> None:
+def test_nothing_is_requested_until_the_map_is_switched_on(browser: Browser) -> None:
     answer = answer_of(made_heatmap(place("EPSG:26914")))
-    with serve_tiles() as server, sync_playwright() as playwright:
+    with serve_tiles() as server:
         base = replace(BaseMap.of(server.url), credit_html="&lt;b&gt;Us&lt;/b&gt;")
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = chromium.new_page(viewport={"width": 900, "height": 700})
+        page = browser.new_page(viewport={"width": 900, "height": 700})
         style = "<style>iframe { width: 100%; aspect-ratio: var(--wide); border: 0 }</style>"
         page.set_content(style + map_frame(answer, replace(ground_with(), base=base)))
         frame = page.frame_locator("iframe")
@@ -66,4 +61,3 @@ def test_nothing_is_requested_until_the_map_is_switched_on() -> None:
         expect(frame.locator("img.leaflet-tile-loaded").first).to_be_visible()
         expect(frame.locator(".leaflet-control-attribution")).to_have_text("<b>Us</b>")
         assert server.asked
-        chromium.close()

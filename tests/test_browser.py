@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import re
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 import rasterio
-from playwright.sync_api import Browser, FrameLocator, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, FrameLocator, Locator, Page, expect
 
 from app.state import AppState
 from tests.app_parts import KINDS, PER_KIND, draw_tile, make_state, running, write_geotiff
+from tests.browsing import needs_chromium, watched
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH; on Debian: apt-get install chromium")
+pytestmark = needs_chromium
 # where the scene stands in the map: its width and height as shares of the map's, and how far it is off, in px
 FIT = """map => {
   const m = map.getBoundingClientRect();
@@ -38,34 +36,18 @@ def url(state: AppState) -> Iterator[str]:
         yield address
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        # no sandbox of its own: inside a container Chromium may not make one
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
-
-
 @pytest.fixture
 def page(browser: Browser, url: str) -> Iterator[Page]:
     """A fresh visitor's page; at the end nothing may have gone wrong or left the machine."""
     opened = browser.new_page(viewport={"width": 1440, "height": 1000})
-    asked: list[str] = []
-    wrong: list[str] = []
-    opened.on("request", lambda request: asked.append(request.url))
-    opened.on("pageerror", lambda error: wrong.append(str(error)))
-    opened.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
-    opened.goto(url)
-    expect(opened.locator("#description textarea")).to_be_visible()
-    opened.locator("#more-settings > button").click()
-    opened.get_by_label("Hide near-duplicates").uncheck()  # to random weights all tiles look nearly the same
-    yield opened
-    title = opened.title()
-    opened.close()
-    outside = [address for address in asked if urlsplit(address).hostname not in ("127.0.0.1", None)]
-    assert not outside
-    assert not wrong
+    with watched(opened):
+        opened.goto(url)
+        expect(opened.locator("#description textarea")).to_be_visible()
+        opened.locator("#more-settings > button").click()
+        opened.get_by_label("Hide near-duplicates").uncheck()  # to random weights all tiles look nearly the same
+        yield opened
+        title = opened.title()
+        opened.close()
     assert title.startswith("LRSCLIP"), "typed HTML was run"
 
 

@@ -7,15 +7,13 @@ import dataclasses
 import html
 import io
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 from gradio_client import Client, handle_file
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from app.classify import MAX_PICTURES, Row, judge_many
 from app.classify_words import NO_FIT, csv_text, table, verdict
@@ -25,9 +23,9 @@ from lrsclip.classify import ClassScore
 from lrsclip.errors import PictureError
 from lrsclip.label_fit import MANIFEST_KEY, Calibration, Judged
 from tests.app_parts import draw_tile, make_state, running
+from tests.browsing import needs_chromium, watched
 from train.readers import class_words
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 NASTY = "<img src=x onerror=\"document.title='run'\">&'.png"
 RATES = {"false_alarm_rate": 0.1, "miss_rate": 0.4, "error_rate": 0.05}
 # the weights ask for a cosine of 1: no label fits
@@ -119,33 +117,17 @@ def test_the_endpoint_for_several(url: str, files: list[Path]) -> None:
     assert answer[0]["calibrated"] and answer[0]["scores"][0].keys() == {"label", "score_cos", "probability"}
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
-
-
 @pytest.fixture
 def page(browser: Browser, url: str) -> Iterator[Page]:
     """A visitor on the Classify tab; nothing may go wrong, run, or leave the machine."""
     opened = browser.new_page(viewport={"width": 1400, "height": 1000})
-    asked: list[str] = []
-    wrong: list[str] = []
-    opened.on("request", lambda request: asked.append(request.url))
-    opened.on("pageerror", lambda error: wrong.append(str(error)))
-    opened.goto(url)
-    opened.get_by_role("tab", name="Classify").click()
-    yield opened
-    title = opened.title()
-    opened.close()
-    assert {urlsplit(address).hostname for address in asked} <= {"127.0.0.1", None}
-    assert not wrong
+    with watched(opened):
+        opened.goto(url)
+        opened.get_by_role("tab", name="Classify").click()
+        yield opened
+        title = opened.title()
+        opened.close()
     assert title.startswith("LRSCLIP")
-
-
-needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH; on Debian: apt-get install chromium")
 
 
 @needs_chromium

@@ -6,20 +6,19 @@ Each run leaves a picture of every page in `artifacts/pages/`, to be looked at.
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from app.cli import open_state
 from tests.app_parts import running
+from tests.browsing import needs_chromium, watched
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH; on Debian: apt-get install chromium")
+pytestmark = needs_chromium
 PICTURES = Path(__file__).resolve().parents[1] / "artifacts" / "pages"
 TABS = ("Search", "Classify", "Localise", "Learn", "Places")
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]  # the rules that must hold
@@ -32,39 +31,21 @@ def url() -> Iterator[str]:
         yield address
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        # No name is resolved, so a request to elsewhere fails even where there is a network.
-        rules = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", rules])
-        yield chromium
-        chromium.close()
-
-
 @pytest.fixture
 def opened(browser: Browser, url: str) -> Iterator[Callable[[int, str], Page]]:
     """Opens a page of a width in a theme; at the end nothing may have gone wrong or been asked of another machine."""
-    asked: list[str] = []
-    wrong: list[str] = []
-    pages: list[Page] = []
+    visits = ExitStack()
 
     def opening(width_px: int, theme: str) -> Page:
         page = browser.new_page(viewport={"width": width_px, "height": 1000})
-        pages.append(page)
-        page.on("request", lambda request: asked.append(request.url))
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+        visits.enter_context(watched(page))
+        visits.callback(page.close)  # before it is asked what went wrong
         page.goto(f"{url}?__theme={theme}")
         expect(page.locator("#description textarea")).to_be_visible()
         return page
 
-    yield opening
-    for page in pages:
-        page.close()
-    assert asked
-    assert not [address for address in asked if urlsplit(address).hostname not in ("127.0.0.1", None)]
-    assert not wrong
+    with visits:
+        yield opening
 
 
 def use_search(page: Page) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 import re
-import shutil
 from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
 import lrsclip
 from app.hits_map import box_of, has_places, hits_document, hits_frame, mosaic_of
@@ -18,8 +17,6 @@ from app.state import AppState
 from lrsclip.index import build_index
 from lrsclip.tiles import Tile, open_source
 from tests.app_parts import make_state, running
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 @pytest.fixture(scope="module")
@@ -88,11 +85,9 @@ def test_the_map_holds_the_hits_and_asks_for_nothing(state: AppState) -> None:
     assert "default-src &#x27;none&#x27;" in fragment  # whatever stands in it, nothing may be asked for
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH; on Debian: apt-get install chromium")
-def test_the_map_flies_to_the_best_hit_and_to_a_clicked_one(state: AppState) -> None:
-    with running(state) as url, sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = chromium.new_page(viewport={"width": 1440, "height": 1000})
+def test_the_map_flies_to_the_best_hit_and_to_a_clicked_one(browser: Browser, state: AppState) -> None:
+    with running(state) as url:
+        page = browser.new_page(viewport={"width": 1440, "height": 1000})
         page.goto(url)
         page.locator("#more-settings > button").click()
         page.get_by_label("Hide near-duplicates").uncheck()  # to random weights all tiles look nearly the same
@@ -104,18 +99,14 @@ def test_the_map_flies_to_the_best_hit_and_to_a_clicked_one(state: AppState) -> 
         expect(view).to_have_attribute("data-tile", ranked[0])
         page.locator("#gallery .thumbnail-item").nth(2).click()
         expect(view).to_have_attribute("data-tile", ranked[2])
-        chromium.close()
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH; on Debian: apt-get install chromium")
-def test_a_ground_too_coarse_to_be_looked_at_closely_gives_way(tmp_path: Path) -> None:
-    with running(placed(tmp_path, "-95.1_29.5", "-80.2_40.3")) as url, sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = chromium.new_page(viewport={"width": 1440, "height": 1000})
+def test_a_ground_too_coarse_to_be_looked_at_closely_gives_way(browser: Browser, tmp_path: Path) -> None:
+    with running(placed(tmp_path, "-95.1_29.5", "-80.2_40.3")) as url:
+        page = browser.new_page(viewport={"width": 1440, "height": 1000})
         page.goto(url)
         ground = page.frame_locator("iframe.places-map").locator("img[alt='all tiles']")
         expect(ground).to_have_css("opacity", "1")
         page.locator("#description textarea").fill("a pond")
         page.locator("#search-button").click()
         expect(ground).to_have_css("opacity", "0")
-        chromium.close()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from PIL import ExifTags, Image
-from playwright.sync_api import Browser, Dialog, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Dialog, Locator, Page, expect
 from playwright.sync_api import TimeoutError as TooLate
 
 import lrsclip
@@ -28,9 +27,9 @@ from app.words import beside
 from lrsclip.index import Hit, build_index
 from lrsclip.tiles import open_source
 from tests.app_parts import TRUTH, answer_of, draw_tile, ground_with, made_heatmap, running
+from tests.browsing import needs_chromium
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH; on Debian: apt-get install chromium")
+pytestmark = needs_chromium
 RAN = "a script ran"
 _SAYS = f"console.log('{RAN}')"
 PAYLOADS = (
@@ -114,14 +113,6 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> AppState:
 def url(state: AppState) -> Iterator[str]:
     with running(state) as address:
         yield address
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from tests.app_parts import NASTY, running
+from tests.browsing import needs_chromium, watched
 from tests.learn_parts import landscape
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH; on Debian: apt-get install chromium")
+pytestmark = needs_chromium
 
 
 @pytest.fixture(scope="module")
@@ -24,30 +22,16 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield address
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
-
-
 @pytest.fixture
 def page(browser: Browser, url: str) -> Iterator[Page]:
     """A fresh visitor on the tab; at the end nothing may have gone wrong, run or left the machine."""
     opened = browser.new_page(viewport={"width": 1400, "height": 1000})
-    asked: list[str] = []
-    wrong: list[str] = []
-    opened.on("request", lambda request: asked.append(request.url))
-    opened.on("pageerror", lambda error: wrong.append(str(error)))
-    opened.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
-    opened.goto(url)
-    opened.get_by_role("tab", name="Learn").click()
-    yield opened
-    ran = opened.evaluate("window.ran")
-    opened.close()
-    assert not [address for address in asked if urlsplit(address).hostname not in ("127.0.0.1", None)]
-    assert not wrong
+    with watched(opened):
+        opened.goto(url)
+        opened.get_by_role("tab", name="Learn").click()
+        yield opened
+        ran = opened.evaluate("window.ran")
+        opened.close()
     assert ran is None, "what was typed was run"
 
 

@@ -6,16 +6,14 @@ import dataclasses
 import json
 import math
 import re
-import shutil
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import rasterio
-from playwright.sync_api import FrameLocator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, FrameLocator, Page, expect
 from pyproj import Transformer
 
 from app.exports import Downloads
@@ -54,8 +52,6 @@ from tests.app_parts import (
     write_geotiff,
 )
 from tests.scene_places import PLACES, place, reference
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 def facts_of(document: str) -> dict[str, Any]:
@@ -222,13 +218,8 @@ def test_map_frame_is_sandboxed_and_escaped() -> None:
 
 
 @pytest.fixture(scope="module")
-def page() -> Iterator[Page]:
-    if CHROMIUM is None:
-        pytest.skip("no chromium on PATH; on Debian: apt-get install chromium")
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium.new_page(viewport={"width": 1000, "height": 900})
-        chromium.close()
+def page(browser: Browser) -> Page:
+    return browser.new_page(viewport={"width": 1000, "height": 900})
 
 
 def shown_in(page: Page, asked: Answer, beneath: Ground) -> FrameLocator:

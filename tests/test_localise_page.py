@@ -5,12 +5,11 @@ from __future__ import annotations
 import dataclasses
 import html
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from app.folium_map import map_frame
 from app.localise_examples import STARTS, best_scene
@@ -18,8 +17,7 @@ from app.localise_words import answer_facts, clause_told
 from app.state import AppState
 from lrsclip.localize.presence import Presence
 from tests.app_parts import NASTY, answer_of, ground_with, made_heatmap, make_state, running
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+from tests.browsing import watched
 
 
 @pytest.fixture(scope="module")
@@ -28,15 +26,12 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> AppState:
 
 
 @pytest.fixture(scope="module")
-def page(state: AppState) -> Iterator[Page]:
-    if CHROMIUM is None:
-        pytest.skip("no chromium on PATH; on Debian: apt-get install chromium")
-    with running(state) as url, sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        opened = chromium.new_page(viewport={"width": 1400, "height": 1000})
-        opened.goto(url)
-        yield opened
-        chromium.close()
+def page(browser: Browser, state: AppState) -> Iterator[Page]:
+    with running(state) as url:
+        opened = browser.new_page(viewport={"width": 1400, "height": 1000})
+        with watched(opened):
+            opened.goto(url)
+            yield opened
 
 
 def test_each_clause_has_its_heading_and_what_was_found() -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 import lrsclip.web as web
 from app.places import SUGGESTIONS, look_up, open_collection
@@ -16,10 +15,8 @@ from app.state import AppState, Collections
 from lrsclip.errors import TileSourceError
 from lrsclip.tiles import open_source
 from tests.app_parts import make_state, running
+from tests.browsing import needs_chromium
 from tests.tiles.tile_server import TileServer, serve_tiles
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH; on Debian: apt-get install chromium")
 
 
 @pytest.fixture(scope="module")
@@ -35,14 +32,6 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TileServ
         yield told
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
-
-
 def _at_places(browser: Browser, url: str) -> Page:
     page = browser.new_page(viewport={"width": 1440, "height": 1000})
     page.goto(url)
@@ -52,7 +41,7 @@ def _at_places(browser: Browser, url: str) -> Page:
     return page
 
 
-@needs_browser
+@needs_chromium
 def test_a_visitor_opens_a_place_and_searches_it(browser: Browser, state: AppState, server: TileServer) -> None:
     with running(state) as url:
         page = _at_places(browser, url)
@@ -82,7 +71,7 @@ def test_a_visitor_opens_a_place_and_searches_it(browser: Browser, state: AppSta
         page.close()
 
 
-@needs_browser
+@needs_chromium
 def test_a_visitor_stops_and_goes_on(browser: Browser, state: AppState, server: TileServer) -> None:
     with running(state) as url:
         page = _at_places(browser, url)

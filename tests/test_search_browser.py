@@ -5,14 +5,13 @@ from __future__ import annotations
 import csv
 import json
 import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 import lrsclip
 from app.search import EXAMPLES, Query, search
@@ -20,9 +19,9 @@ from app.state import AppState
 from lrsclip.index import build_index
 from lrsclip.tiles import open_source
 from tests.app_parts import running
+from tests.browsing import needs_chromium, watched
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH; on Debian: apt-get install chromium")
+pytestmark = needs_chromium
 TEXT = "a pond in a meadow"
 ALL = replace(Query(TEXT), hide_duplicates=False)  # to random weights all tiles look nearly the same
 
@@ -43,27 +42,14 @@ def url(state: AppState) -> Iterator[str]:
         yield address
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
-
-
 @pytest.fixture
 def visitor(browser: Browser) -> Iterator[BrowserContext]:
     """A visitor; at the end nothing may have gone wrong or left the machine."""
     context = browser.new_context(viewport={"width": 1440, "height": 1000})
     context.grant_permissions(["clipboard-read", "clipboard-write"])
-    asked: list[str] = []
-    wrong: list[str] = []
-    context.on("request", lambda request: asked.append(request.url))
-    context.on("weberror", lambda error: wrong.append(str(error.error)))
-    yield context
-    context.close()
-    assert not [address for address in asked if urlsplit(address).hostname not in ("127.0.0.1", None)]
-    assert not wrong
+    with watched(context):
+        yield context
+        context.close()
 
 
 def opened(visitor: BrowserContext, address: str) -> Page:

@@ -1,0 +1,56 @@
+"""A real browser for the tests of the page, and an eye on it: what it asks for, and what goes wrong in it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH; on Debian: apt-get install chromium")
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """The system's Chromium, without a window; the test is skipped where there is none."""
+    if CHROMIUM is None:
+        pytest.skip("no chromium on PATH; on Debian: apt-get install chromium")
+    # No sandbox of its own: inside a container Chromium may not make one. No name is resolved, so that a request to
+    # elsewhere fails even where there is a network.
+    arguments = ["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def watched(visitor: Page | BrowserContext, *, console: bool = True) -> Iterator[None]:
+    """While it lasts nothing may go wrong in a page, and nothing may be asked of another machine.
+
+    Args:
+        visitor: a page, or all pages of a visitor.
+        console: whether an error on the console counts; a refused upload leaves one.
+    """
+    asked: list[str] = []
+    wrong: list[str] = []
+
+    def told(message: Any) -> None:
+        if console and message.type == "error":
+            wrong.append(message.text)
+
+    visitor.on("request", lambda request: asked.append(request.url))
+    visitor.on("console", told)
+    if isinstance(visitor, Page):
+        visitor.on("pageerror", lambda error: wrong.append(str(error)))
+    else:
+        visitor.on("weberror", lambda error: wrong.append(str(error.error)))
+    yield
+    assert asked, "no page was opened"
+    assert not [address for address in asked if urlsplit(address).hostname not in ("127.0.0.1", None)]
+    assert not wrong
