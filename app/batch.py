@@ -11,7 +11,7 @@ from pathlib import Path
 from app.csv_file import csv_text
 from app.search import Found, Query, search
 from app.state import AppState
-from lrsclip.errors import TextError
+from lrsclip.errors import Busy, Cancelled, TextError
 
 MOST_ROWS = 200
 MOST_BYTES = 2_000_000
@@ -76,7 +76,9 @@ def _dialect(text: str) -> type[csv.Dialect]:
 
 
 def run(state: AppState, queries: list[str], like: Query, done: Callable[[int, int], None]) -> list[Row]:
-    """Search for each; a description that cannot be read does not stop the others.
+    """Search for each; a description that cannot be answered does not stop the others.
+
+    Where the work is stopped, what was answered so far stands, and the rest says so.
 
     Args:
         state: the app's.
@@ -84,11 +86,16 @@ def run(state: AppState, queries: list[str], like: Query, done: Callable[[int, i
         like: how many tiles, what to exclude, where: the same for all.
         done: called with how many are done, and of how many.
     """
-    rows = []
+    rows, stopped = [], False
     for number, text in enumerate(queries, 1):
         try:
+            if stopped:
+                raise Cancelled("stopped before its turn came")
             rows.append(Row(number, text, search(state, replace(like, text=text, like="", picture=None))))
-        except TextError as error:
+        except (TextError, Busy) as error:
+            rows.append(Row(number, text, fault=str(error)))
+        except Cancelled as error:
+            stopped = True
             rows.append(Row(number, text, fault=str(error)))
         done(number, len(queries))
     return rows

@@ -268,14 +268,16 @@ def grow(
         scales = scales_of("dense", scene.width_px, scene.height_px, None)
         embedded = embed_scene(state.bundle, scene, "dense", scales, stop=stop)
     limits = state.bundle.context_length, min(CLIP_TOKENS, state.bundle.context_length)
+    befores = ["".join(parts[:number]) for number in range(len(parts))]
+    told = [[Tokenizer(limit).describe(b + added) for limit in limits] for b, added in zip(befores, parts, strict=True)]
+    # all texts at once: they share a batch of the model, and one look at the collection's vectors
+    vectors = state.bundle.encode_text([report.kept for reports in told for report in reports])
+    found = standings(state, tile_id, vectors)
     steps: list[Step] = []
-    for number, added in enumerate(parts):
+    for number, (before, added, reports) in enumerate(zip(befores, parts, told, strict=True)):
         if stop is not None and stop.is_set():
             raise Cancelled(f"stopped after {number} of {len(parts)} steps; start again to see them all")
-        before = "".join(parts[:number])
-        reports = [Tokenizer(limit).describe(before + added) for limit in limits]
-        vectors = state.bundle.encode_text([report.kept for report in reports])
-        found = standings(state, tile_id, vectors)
+        both = slice(2 * number, 2 * number + 2)
         readings = [
             Reading(
                 report.limit,
@@ -290,7 +292,7 @@ def grow(
                     scales,
                 ),
             )
-            for report, standing, vector in zip(reports, found, vectors, strict=True)
+            for report, standing, vector in zip(reports, found[both], vectors[both], strict=True)
         ]
         steps.append(Step(before, added, reports[0].count, *readings))
         if progress is not None:

@@ -9,7 +9,7 @@ import gradio as gr
 
 from app.batch import MOST_ROWS, as_csv, read_queries, run
 from app.download import download_js
-from app.events import INTERNAL, UPLOAD, for_page
+from app.events import INTERNAL, QUICK, UPLOAD, for_page
 from app.page_search_controls import Controls, query_of
 from app.state import Collections, Stops
 from app.words_search import batch_table
@@ -25,6 +25,7 @@ class BatchPart:
     file: gr.File
     count: gr.Slider
     button: gr.Button
+    stop: gr.Button
     table: gr.HTML
     download: gr.Button
     text: gr.Textbox
@@ -42,11 +43,13 @@ def lay_out() -> BatchPart:
             elem_classes="upload-frame",
         )  # fmt: skip
         count = gr.Slider(1, _MOST_COUNT, value=_START_COUNT, step=1, label="Tiles for each description", buttons=[])
-        button = gr.Button("Search all", size="sm", elem_id="batch-button")
+        with gr.Row(elem_classes="pills"):
+            button = gr.Button("Search all", size="sm", min_width=60, elem_id="batch-button")
+            stop = gr.Button("Stop", size="sm", min_width=60, elem_id="batch-stop")
         table = gr.HTML("", elem_id="batch-table", elem_classes="if-any-table", min_height=40)
         download = gr.Button("Download all as CSV", size="sm", visible=False, elem_id="batch-download")
         text = gr.Textbox(label="Answers as CSV", visible=False)
-    return BatchPart(file, count, button, table, download, text)
+    return BatchPart(file, count, button, stop, table, download, text)
 
 
 def wire(collections: Collections, demo: gr.Blocks, part: BatchPart, opened: gr.State, controls: Controls) -> None:
@@ -72,10 +75,11 @@ def wire(collections: Collections, demo: gr.Blocks, part: BatchPart, opened: gr.
         rows = run(collections.of(spec), read_queries(upload["path"]), replace(like, text=""), done)
         return batch_table(rows), gr.Button(visible=True), as_csv(rows)
 
-    def leave(request: gr.Request) -> None:
+    def stop(request: gr.Request) -> None:
         stops.stop(str(request.session_hash))
 
-    demo.unload(leave)
+    demo.unload(stop)
+    part.stop.click(stop, None, None, **QUICK)
     part.button.click(
         for_page(answer), [opened, part.file, part.count, *controls.question], [part.table, part.download, part.text],
         show_progress_on=part.table, concurrency_id="batch", concurrency_limit=1, **UPLOAD, **INTERNAL,

@@ -8,6 +8,7 @@ import io
 import itertools
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -17,15 +18,16 @@ from gradio_client.exceptions import AppError
 
 import lrsclip
 from app.area import area_of, written
-from app.batch import as_csv, read_queries, run
+from app.batch import Row, as_csv, read_queries, run
 from app.csv_file import csv_text
 from app.search import Found, Query, first_tiles, public_address, query_vector, search
 from app.search_files import footprint, found_csv, found_geojson
-from app.state import AppState
+from app.shared_model import SharedModel
+from app.state import AppState, Stops
 from app.words_search import batch_table, hit_facts, like_note, note, shown_tiles, summary
 from lrsclip.errors import TextError, TileSourceError
 from lrsclip.index import Hit, IndexArgumentError, build_index
-from lrsclip.match import MANIFEST_KEY
+from lrsclip.match import BEST, MANIFEST_KEY
 from lrsclip.tiles import Tile, open_source
 from tests.app_parts import draw_tile, make_state, running
 
@@ -33,7 +35,7 @@ NASTY = '<img src=x onerror="alert(1)">&\'"'
 SURE = {"weights": [0.0, 0.0, 0.0, 0.0], "bias": 9.0, "false_alarm_rate": 0.13, "miss_rate": 0.092}
 
 
-def judged(state: AppState, **change: float) -> AppState:
+def judged(state: AppState, **change: object) -> AppState:
     """The same app whose checkpoint says something of matches."""
     bundle = dataclasses.replace(state.bundle, manifest={MANIFEST_KEY: SURE | change})
     return dataclasses.replace(state, bundle=bundle)
@@ -52,6 +54,17 @@ def placed(tmp_path_factory: pytest.TempPathFactory) -> AppState:
         patch.setenv("LRSCLIP_CACHE", str(folder / "cache"))
         source, bundle = open_source("atlas:?seed=4&tiles=9"), lrsclip.random_model()
         return AppState(bundle, build_index(source, bundle, folder / "index"), source)
+
+
+def test_a_match_in_an_area_is_judged_by_the_tiles_there(placed: AppState) -> None:
+    by_size = judged(placed, weights=[0.0, 0.0, 0.0, 1.0], bias=0.0)  # the odds are the number of tiles
+    middles = [placed.index.tile(tile_id).middle_lonlat or (0.0, 0.0) for tile_id in placed.tile_ids()]
+    box = (min(m[0] for m in middles), sorted(m[1] for m in middles)[3] - 1e-9, max(m[0] for m in middles), 90.0)
+    inside = sum(box[1] <= latitude for _, latitude in middles)
+    assert BEST <= inside < len(middles)
+    for area, tiles in ((box, inside), (None, len(middles))):
+        match = search(by_size, Query("a pond", bbox_lonlat=area)).match
+        assert match is not None and match.probability == pytest.approx(tiles / (tiles + 1))
 
 
 # a question as a vector
@@ -309,3 +322,22 @@ def test_the_endpoint_takes_all_that_the_page_takes(client: Client, placed: AppS
 def test_the_endpoint_answers_nonsense_with_a_sentence(client: Client, wrong: dict[str, object], says: str) -> None:
     with pytest.raises(AppError, match=says):
         client.predict(text="a pond", **wrong, api_name="/search")
+
+
+def test_a_stopped_batch_keeps_what_was_answered(state: AppState) -> None:
+    stops, shared = Stops(), dataclasses.replace(state, bundle=SharedModel.of(state.bundle))
+
+    def work() -> list[Row]:
+        stops.start("me")
+        return run(
+            shared,
+            ["a road", "boats", "tanks", "a field"],
+            Query(k=2),
+            lambda n, _: stops.stop("me") if n == 2 else None,
+        )
+
+    with ThreadPoolExecutor(1) as other:  # the flag counts for the thread that works
+        rows = other.submit(work).result(60)
+    assert [bool(row.found) for row in rows] == [True, True, False, False]
+    assert all("stopped" in row.fault for row in rows[2:])
+    assert as_csv(rows).count("stopped") == 2
