@@ -22,7 +22,9 @@ from app.pages import build, serve
 from app.settings import SettingError, Settings, use
 from app.state import AppState
 from lrsclip import LRSCLIPError
+from lrsclip.calibration import land_use_references
 from lrsclip.index import TileIndex, build_index, default_cache_dir
+from lrsclip.match import MANIFEST_KEY
 from lrsclip.tiles import Preparable, TileSource, open_source
 from lrsclip.web import ALLOW_PRIVATE
 
@@ -54,6 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail("--mcp needs a package that is not here: pip install 'gradio[mcp]'")
     try:
         state = open_state(args.tiles or None, args.checkpoint, args.index)
+        if MANIFEST_KEY in state.bundle.manifest:
+            land_use_references(state.bundle)  # now, and not while the first visitor waits
         base = BaseMap.of(args.base_map) if args.base_map else None
         demo = build(state, guests=not only_own(args.host, args.share == "yes", settings), base=base)
         serve(demo, host=args.host, port=args.port, share=args.share == "yes", mcp=args.mcp)

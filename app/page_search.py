@@ -30,7 +30,7 @@ from app.page_search_controls import (
 from app.page_search_link import LinkPart
 from app.pictures import LARGE_PX, shrunk, thumbnail, tile_picture
 from app.scenes import with_tile
-from app.search import Found, Query, first_tiles, search
+from app.search import START_PICTURE_WEIGHT, Found, Query, first_tiles, search
 from app.search_files import found_csv, found_geojson
 from app.state import AppState, Collections
 from app.words import collection_summary, empty
@@ -203,7 +203,12 @@ def wire(
     _wire_hand_over(collections, page, tabs, classify, localise)
     page_search_batch.wire(collections, demo, page.batch, page.results.opened, page.controls)
     page_search_link.wire(collections, demo, page.results.link, page.results.opened, page.controls, tabs)
-    demo.load(None, None, None, js=(Path(__file__).parent / "search_page.js").read_text(encoding="utf-8"))
+    demo.load(None, None, None, js=_page_script())
+
+
+def _page_script() -> str:
+    script = (Path(__file__).parent / "search_page.js").read_text(encoding="utf-8")
+    return script.replace("HALF", str(START_PICTURE_WEIGHT))
 
 
 def _wire_search(collections: Collections, page: SearchPage) -> None:

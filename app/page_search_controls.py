@@ -192,7 +192,6 @@ def wire_controls(collections: Collections, controls: Controls) -> None:
         button.click(None, controls.picture_weight, filled, js=_giving(example.text), **QUICK).then(
             None, None, None, js=FILLED_JS.replace("ID", f"example-{n}"), **QUICK
         )
-    controls.text.input(None, controls.picture_weight, controls.picture_weight, js=_WORDS_COUNT, **QUICK)
     liked = [controls.like, controls.like_note, controls.forget]
     for event in (controls.forget.click, controls.picture.upload):
         event(_nothing_liked, None, liked, **QUICK)
@@ -205,7 +204,8 @@ def _nothing_liked() -> tuple[Any, ...]:
     return "", "", gr.Button(visible=False)
 
 
-# After "More like this" the picture counts alone; who writes again wants the words to count.
+# After "More like this" the picture counts alone; who takes an example wants its words to count. Of who writes or
+# pastes himself, which Gradio's own event does not hear of, `search_page.js` takes care.
 _WORDS_COUNT = f"(weight) => weight >= 1 ? {START_PICTURE_WEIGHT} : weight"
 
 

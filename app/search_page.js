@@ -10,6 +10,12 @@
     box.value = text;
     box.dispatchEvent(new Event("input", { bubbles: true }));
   };
+  // After "More like this" the picture counts alone; who writes again, or pastes, wants the words to count.
+  document.addEventListener("input", (event) => {
+    if (!event.target.matches?.("#description textarea")) return;
+    const weight = "#picture-weight input[type=number]";
+    if (Number(document.querySelector(weight)?.value) >= 1) put(weight, "HALF");
+  });
   const shownTiles = () => {
     const list = document.querySelector("#shown-tiles [data-tiles]");
     return list ? JSON.parse(list.dataset.tiles) : [];
