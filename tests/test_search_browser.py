@@ -264,6 +264,8 @@ def test_many_descriptions_are_searched_from_a_csv(
 def test_a_search_right_after_an_example_has_its_text_and_comes_into_view(visitor: BrowserContext, url: str) -> None:
     page = opened(visitor, url)
     page.set_viewport_size({"width": 360, "height": 740})
+    expect(page.locator("#example-0")).to_be_visible()
+    expect(page.locator("#search-button")).to_be_visible()
     page.evaluate("""() => {
       document.querySelector("#example-0").click();
       document.querySelector("#search-button").click();

@@ -133,7 +133,8 @@ class WindowMemory:
     def _from_disk(self, key: SceneKey) -> EmbeddedScene | None:
         path = self.folder / key.file_name
         try:
-            with np.load(path, allow_pickle=False) as stored:
+            # opened here, because numpy leaves a damaged file open
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 embedded = EmbeddedScene(stored["boxes_px"], stored["vectors"])
             path.touch()  # so that it is not the next to go
         except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):  # not there, or damaged: encode again
