@@ -35,7 +35,30 @@ QUICK: dict[str, Any] = {**INTERNAL, "queue": False, "show_progress": "hidden"}
 UPLOAD: dict[str, Any] = {"preprocess": False}
 FILLED_JS = "() => window.lrsclipFilled?.('ID')"
 """What a button of the class `fills-...` says when the boxes are filled, with its own id; see `click_order.js`."""
+# Gradio says that an event is done a moment before the page shows it.
+_SHOW = """
+() => setTimeout(() => {
+  const part = document.getElementById("%(id)s");
+  const { top } = part.getBoundingClientRect();
+  const fresh = part.textContent !== part.lrsclipShown && !part.querySelector(".empty");
+  part.lrsclipShown = part.textContent;
+  if (fresh && (top < 0 || top > window.innerHeight * %(lowest)s)) part.scrollIntoView({behavior: "smooth"});
+}, 50)
+"""
 _UNEXPECTED = "The server failed at this; that is a fault of ours, and it is in the log."
+
+
+def show_js(element_id: str, lowest: float) -> str:
+    """A script that brings a part of the page into view, if it is new and begins above the window or far down in it.
+
+    On a narrow screen what comes out stands below what was pressed. After a failure the old result stays, and the page
+    stays where it is.
+
+    Args:
+        element_id: of the part.
+        lowest: where it may begin, as a share of the window's height.
+    """
+    return (_SHOW % {"id": element_id, "lowest": lowest}).strip()
 
 
 def for_page(function: Callable[Params, Any]) -> Callable[Params, Any]:

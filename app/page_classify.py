@@ -9,7 +9,7 @@ import gradio as gr
 
 from app.classify import MAX_PICTURES, judge_many, judge_one
 from app.classify_words import table, verdict
-from app.events import ENCODING, INTERNAL, QUICK, UPLOAD, for_page
+from app.events import ENCODING, INTERNAL, QUICK, UPLOAD, for_page, show_js
 from app.label_sets import FIRST_SET, LABEL_SETS, OWN, about, set_of
 from app.pictures import upload_box, uploaded
 from app.state import AppState, Collections
@@ -142,10 +142,12 @@ def wire(collections: Collections, page: ClassifyPage) -> None:
 
     names, several = page.names, page.several
     inputs = [page.picture, names.labels, names.templates, page.shown]
-    page.button.click(for_page(classify), inputs, page.bars, **UPLOAD, **ENCODING, **INTERNAL)
+    judged = page.button.click(for_page(classify), inputs, page.bars, **UPLOAD, **ENCODING, **INTERNAL)
+    judged.success(None, None, None, js=show_js("bars", 0.6))
     page.shown.release(for_page(classify), inputs, page.bars, **UPLOAD, **ENCODING, **INTERNAL)
     many = [several.files, names.labels, names.templates]
-    several.button.click(for_page(classify_all), many, several.table, **UPLOAD, **ENCODING, **INTERNAL)
+    all_judged = several.button.click(for_page(classify_all), many, several.table, **UPLOAD, **ENCODING, **INTERNAL)
+    all_judged.success(None, None, None, js=show_js("classified", 0.6))
     page.strip.wire(collections, page.picture)
     _wire_names(names)
     both = [page.button, page.column, several.button, several.column]

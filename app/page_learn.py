@@ -11,7 +11,7 @@ from gradio.processing_utils import save_bytes_to_cache
 from gradio.utils import get_upload_folder
 from PIL import Image
 
-from app.events import ENCODING, FILLED_JS, INTERNAL, QUICK, for_page
+from app.events import ENCODING, FILLED_JS, INTERNAL, QUICK, for_page, show_js
 from app.learn import Grown, Orders, Part, grow, reorder, tile_text
 from app.learn_sheet import Result, sheet
 from app.learn_swap import prepared_pair, swap
@@ -339,12 +339,7 @@ def _wire_steps(collections: Collections, page: LearnPage) -> None:
         pressed.then(None, None, None, js=_KEEP_FOCUS, **QUICK)
 
 
-# Below the button on a narrow screen, half above the window's top on a low one such as a projector's.
-_SHOW_STAGE = """() => {
-  const stage = document.getElementById("learn-stage");
-  const { top } = stage.getBoundingClientRect();
-  if (top < 0 || top > window.innerHeight * 0.4) stage.scrollIntoView({behavior: "smooth"});
-}"""
+_SHOW_STAGE = show_js("learn-stage", 0.4)  # low, because a projector's window is low too
 # A button that cannot be pressed any further loses the focus, and who works with keys would begin at the page's top.
 # The stage before the buttons takes it: on another button, one more Enter would undo the step.
 _KEEP_FOCUS = """() => setTimeout(() => {

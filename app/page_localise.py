@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from app.base_map import BaseMap
-from app.events import ENCODING, FILLED_JS, INTERNAL, QUICK, SCENES, UPLOAD, for_page
+from app.events import ENCODING, FILLED_JS, INTERNAL, QUICK, SCENES, UPLOAD, for_page, show_js
 from app.exports import Downloads
 from app.folium_map import map_frame
 from app.localise import Answer, Question, ask, ground_of, method_of, palette_of, scales_of, threshold_of
@@ -203,11 +203,14 @@ def wire(collections: Collections, demo: gr.Blocks, page: LocalisePage, base: Ba
 
     files = page.files
     page.text.change(meter_of(state), page.text, [page.meter, page.reading], **QUICK)
-    gr.on(
-        [page.button.click, page.text.submit], for_page(localise),
+    asked = [page.button.click, page.text.submit]
+    gr.on(asked, None, None, None, js=_SHOW_PROGRESS, **QUICK)
+    drawn = gr.on(
+        asked, for_page(localise),
         [*page.scene.parts, page.text, *page.settings.parts], [page.map, files.answer, files.button, files.shown],
         show_progress_on=page.map, **UPLOAD, **SCENES, **INTERNAL,
     )  # fmt: skip
+    drawn.success(None, None, None, js=show_js("map", 0.6))
     page.stop.click(stop, None, None, **QUICK)
     files.button.click(for_page(make_files), files.answer, files.shown, **INTERNAL)
     demo.unload(leave)
@@ -223,3 +226,12 @@ def _taking(collections: Collections, text: str) -> Callable[[Shown], tuple[Any,
         return text, *best_scene(collections.of(shown.spec), text)
 
     return take
+
+
+# Progress stands where the map will, out of sight with the settings open or on a narrow screen. The page moves
+# no further than it must, so that Stop stays in view.
+_SHOW_PROGRESS = """() => {
+  const map = document.getElementById("map");
+  const { top } = map.getBoundingClientRect();
+  if (top < 0 || top > window.innerHeight * 0.6) map.scrollIntoView({behavior: "smooth", block: "nearest"});
+}"""

@@ -13,7 +13,7 @@ from PIL import Image
 
 from app import page_search_batch, page_search_link
 from app.download import download_js
-from app.events import ENCODING, INTERNAL, UPLOAD, for_page
+from app.events import ENCODING, INTERNAL, UPLOAD, for_page, show_js
 from app.hits_map import has_places, hits_frame
 from app.page_classify import ClassifyPage
 from app.page_localise import LocalisePage
@@ -321,11 +321,4 @@ _SHOW_DETAILS = """() => {
   if (map && tile) map.contentWindow.postMessage({tile: tile.dataset.tile}, "*");
   if (details.getBoundingClientRect().top > window.innerHeight * 0.8) details.scrollIntoView({behavior: "smooth"});
 }"""
-# The same for the results, which stand below the controls; not when the search failed and the old ones stay.
-_SHOW_RESULTS = """() => setTimeout(() => {
-  const summary = document.getElementById("summary");
-  const { top } = summary.getBoundingClientRect();
-  const fresh = summary.textContent !== window.lrsclipSummary;
-  window.lrsclipSummary = summary.textContent;
-  if (fresh && (top < 0 || top > window.innerHeight * 0.8)) summary.scrollIntoView({behavior: "smooth"});
-}, 50)"""
+_SHOW_RESULTS = show_js("summary", 0.8)

@@ -262,3 +262,23 @@ def test_nothing_sticks_out_on_a_phone(page: Page) -> None:
         choose_tab(page, tab)
         expect(page.get_by_role("tab", name=tab)).to_have_attribute("aria-selected", "true")
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_on_a_phone_what_comes_out_comes_into_view(page: Page, tmp_path: Path) -> None:
+    page.set_viewport_size({"width": 360, "height": 740})
+    choose_tab(page, "Classify")
+    page.locator("#classify-button").click()
+    expect(page.get_by_text("There is no picture yet")).to_be_visible()
+    expect(page.locator("#classify-button")).to_be_in_viewport()  # and stays there after a failure
+    draw_tile("harbour", 3).save(tmp_path / "scene.png")
+    page.locator("#classify-picture input[type=file]").set_input_files(tmp_path / "scene.png")
+    expect(page.locator("#classify-picture img")).to_be_visible()
+    page.locator("#classify-button").click()
+    expect(page.locator("#bars li").first).to_be_in_viewport()
+    choose_tab(page, "Localise")
+    page.locator("#scene input[type=file]").set_input_files(tmp_path / "scene.png")
+    expect(page.locator("#scene img")).to_be_visible()
+    page.locator("#sentence textarea").fill("a pond")
+    page.locator("#localise-settings > button").click()  # they stand between the button and the map
+    page.locator("#localise-button").click()
+    expect(page.frame_locator("iframe.map").get_by_alt_text("heat-map")).to_be_in_viewport()
