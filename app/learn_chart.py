@@ -59,7 +59,7 @@ def rank_chart(grown: Grown, shown: int) -> str:
     return (
         f'<svg class="rank-chart" viewBox="0 0 {WIDE_PX} {HIGH_PX}" role="img" aria-label="{escape(said, quote=True)}">'
         f"{grid}{marks}{lines}{ends}"
-        f'<text class="axis" x="{_LEFT}" y="{HIGH_PX - 2}">step</text>'
+        f'<text class="axis" x="{WIDE_PX - _RIGHT + 18}" y="{HIGH_PX - 18}">step</text>'
         f'<text class="axis" transform="rotate(-90)" x="{-HIGH_PX / 2:.0f}" y="14" text-anchor="middle">rank</text>'
         "</svg>"
     )

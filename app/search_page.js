@@ -2,7 +2,8 @@
 () => {
   if (window.lrsclipSearch) return;
   window.lrsclipSearch = true;
-  window.lrsclipSummary = document.getElementById("summary")?.textContent; // what stands there before any search
+  const summary = document.getElementById("summary");
+  if (summary) summary.lrsclipShown = summary.textContent; // what stands there before any search; see `events.show_js`
   const frame = () => document.querySelector("iframe.places-map");
   const put = (selector, text) => {
     const box = document.querySelector(selector);

@@ -266,10 +266,13 @@ def test_nothing_sticks_out_on_a_phone(page: Page) -> None:
 
 def test_on_a_phone_what_comes_out_comes_into_view(page: Page, tmp_path: Path) -> None:
     page.set_viewport_size({"width": 360, "height": 740})
+    page.locator("#search-button").click()
+    expect(page.get_by_text("The description is empty")).to_be_visible()
+    expect(page.locator("#search-button")).to_be_in_viewport()  # and stays there after a failure
     choose_tab(page, "Classify")
     page.locator("#classify-button").click()
     expect(page.get_by_text("There is no picture yet")).to_be_visible()
-    expect(page.locator("#classify-button")).to_be_in_viewport()  # and stays there after a failure
+    expect(page.locator("#classify-button")).to_be_in_viewport()
     draw_tile("harbour", 3).save(tmp_path / "scene.png")
     page.locator("#classify-picture input[type=file]").set_input_files(tmp_path / "scene.png")
     expect(page.locator("#classify-picture img")).to_be_visible()
