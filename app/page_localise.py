@@ -192,11 +192,6 @@ def wire(collections: Collections, demo: gr.Blocks, page: LocalisePage, base: Ba
     def stop(request: gr.Request) -> None:
         stops.stop(str(request.session_hash))
 
-    def make_files(answer: Answer | None, request: gr.Request) -> Any:
-        if answer is None:
-            raise PictureError("there is no map yet; localise first")
-        return gr.File(downloads.write(str(request.session_hash), answer, state.bundle.name), visible=True)
-
     def leave(request: gr.Request) -> None:
         stop(request)
         downloads.drop(str(request.session_hash))
@@ -212,9 +207,22 @@ def wire(collections: Collections, demo: gr.Blocks, page: LocalisePage, base: Ba
     )  # fmt: skip
     drawn.success(None, None, None, js=show_js("map", 0.6))
     page.stop.click(stop, None, None, **QUICK)
-    files.button.click(for_page(make_files), files.answer, files.shown, **INTERNAL)
+    _wire_files(files, downloads, state.bundle.name)
     demo.unload(leave)
     page.strip.wire(collections, page.scene.parts, with_tile)
+    _wire_starts(collections, page)
+
+
+def _wire_files(files: Files, downloads: Downloads, model: str) -> None:
+    def make_files(answer: Answer | None, request: gr.Request) -> Any:
+        if answer is None:
+            raise PictureError("there is no map yet; localise first")
+        return gr.File(downloads.write(str(request.session_hash), answer, model), visible=True)
+
+    files.button.click(for_page(make_files), files.answer, files.shown, **INTERNAL)
+
+
+def _wire_starts(collections: Collections, page: LocalisePage) -> None:
     for n, (start, button) in enumerate(zip(STARTS, page.starts, strict=True)):
         button.click(for_page(_taking(collections, start.text)), page.strip.shown, [page.text, *page.scene.parts],
             show_progress="hidden", **ENCODING, **INTERNAL,

@@ -23,6 +23,7 @@ from tests.browsing import needs_chromium, watched
 
 pytestmark = needs_chromium
 TEXT = "a pond in a meadow"
+AREA = re.compile(r"^-12[\d.]+, -4[\d.]+, -12[\d.]+, -4[\d.]+$")
 ALL = replace(Query(TEXT), hide_duplicates=False)  # to random weights all tiles look nearly the same
 
 
@@ -174,7 +175,7 @@ def test_the_map_s_view_and_a_drawn_box_become_the_area(visitor: BrowserContext,
     unfold(page, "#by-area")
     area = page.get_by_label("West, south")
     page.get_by_role("button", name="Take the map's view").click()
-    expect(area).to_have_value(re.compile(r"^-12[\d.]+, -4[\d.]+, -12[\d.]+, -4[\d.]+$"))
+    expect(area).to_have_value(AREA)
     whole = [float(value) for value in area.input_value().split(",")]
     page.get_by_role("button", name="Draw on the map").click()
     expect(page.frame_locator("iframe.places-map").locator(".drawing")).to_be_attached()
@@ -192,6 +193,29 @@ def test_the_map_s_view_and_a_drawn_box_become_the_area(visitor: BrowserContext,
     assert 0 < len(found) < 16
     page.get_by_role("button", name="Anywhere").click()
     expect(area).to_have_value("")
+
+
+def test_a_finger_draws_the_area(browser: Browser, url: str) -> None:
+    phone = browser.new_context(viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True)
+    with watched(phone), phone:
+        page = opened(phone, url)
+        unfold(page, "#by-area")
+        page.get_by_role("button", name="Draw on the map").tap()
+        expect(page.frame_locator("iframe.places-map").locator(".drawing")).to_be_attached()
+        expect(page.locator("iframe.places-map")).to_be_in_viewport(ratio=1)
+        page.wait_for_timeout(500)  # until the page has come to rest
+        box = page.locator("iframe.places-map").bounding_box()
+        assert box is not None
+        finger = phone.new_cdp_session(page)  # playwright itself only taps
+        for n in range(9):
+            share = 0.3 + 0.05 * n
+            point = {"x": box["x"] + share * box["width"], "y": box["y"] + share * box["height"]}
+            kind = "touchMove" if n else "touchStart"
+            finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [point]})
+        finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+        expect(page.get_by_label("West, south")).to_have_value(
+            re.compile(r"^-12[\d.]+, -4[\d.]+, -12[\d.]+, -4[\d.]+$")
+        )
 
 
 def test_what_was_found_is_taken_home(visitor: BrowserContext, url: str, state: AppState) -> None:
