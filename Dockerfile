@@ -4,11 +4,13 @@ FROM python:3.12-slim
 RUN useradd --create-home --uid 1000 lrsclip && mkdir /cache && chown lrsclip /cache
 WORKDIR /srv/lrsclip
 
+# rasterio's wheels look for the system's expat, which slim images do not have.
+RUN apt-get update && apt-get install -y --no-install-recommends libexpat1 && rm -rf /var/lib/apt/lists/*
+
 # Only what serving needs, and PyTorch without CUDA: the rest of requirements.txt is for training and tests.
 COPY requirements.txt .
 RUN sed -e '/^# Training/,$d' -e 's/^faiss-gpu.*/faiss-cpu/' -e '/^faiss-cpu ;/d' -e '/^torch\b/d' -e '/^torchvision\b/d' \
         requirements.txt > serving.txt \
-    && printf 'tqdm\nmatplotlib\nopencv-python-headless\n' >> serving.txt \
     && pip install --no-cache-dir --index-url https://download.pytorch.org/whl/cpu torch torchvision \
     && pip install --no-cache-dir -r serving.txt
 
@@ -19,11 +21,11 @@ COPY assets/checkpoints assets/checkpoints
 COPY assets/collections assets/collections
 
 # Few memory arenas, as app.cli asks for too.
-ENV LRSCLIP_HOST=0.0.0.0 LRSCLIP_LOG=1 LRSCLIP_CACHE=/cache HF_HOME=/cache/huggingface GRADIO_TEMP_DIR=/tmp/gradio \
+ENV LRSCLIP_HOST=0.0.0.0 LRSCLIP_PORT=7860 LRSCLIP_LOG=1 LRSCLIP_CACHE=/cache HF_HOME=/cache/huggingface GRADIO_TEMP_DIR=/tmp/gradio \
     MPLCONFIGDIR=/tmp/matplotlib PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 MALLOC_ARENA_MAX=4
 USER lrsclip
 VOLUME /cache
 EXPOSE 7860
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \
-    CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:7860/health', timeout=4).read()"]
+    CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(f'http://127.0.0.1:{os.environ[\"LRSCLIP_PORT\"]}/health', timeout=4).read()"]
 CMD ["python", "app.py"]

@@ -113,7 +113,7 @@ def _hit(state: AppState, hit: Hit, spec: str) -> dict[str, Any]:
 def _number(name: str, value: Any, accepted: str = "a number") -> float:
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
         raise TextError(f"{name} is {value!r}; give {accepted}")

@@ -154,7 +154,10 @@ def _parser(settings: Settings) -> argparse.ArgumentParser:
     parser.add_argument("--host", default=settings.host, help="address to listen on (default: this machine only)")
     parser.add_argument("--port", type=int, default=settings.port, help="port to listen on (default: 7860)")
     parser.add_argument(
-        "--allow-private", action="store_true", help="let map services of this machine and its network be asked"
+        "--allow-private",
+        action="store_true",
+        default=settings.allow_private,
+        help="let map services of this machine and its network be asked",
     )
     parser.add_argument(
         "--base-map",

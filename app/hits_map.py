@@ -16,6 +16,7 @@ from branca.element import MacroElement
 from folium.template import Template
 from PIL import Image
 
+from app.area import Box
 from app.leaflet import frame, whole_document
 from app.pictures import data_url, thumbnail
 from app.state import AppState, Recent
@@ -30,7 +31,6 @@ _SHOWN_HITS = 24
 _POINT_DEGREES = 0.0003  # about 33 m: what is drawn for a tile of which only the middle is known
 _LEAST_PX = 3
 _SHARP_HITS = 12  # shown from pictures of their own; the ground of a wide collection is coarse
-Box = tuple[float, float, float, float]
 _MOSAICS: Recent[Mosaic] = Recent(2)
 
 

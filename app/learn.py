@@ -16,10 +16,10 @@ from app.state import AppState
 from lrsclip.atlas.tiles import AtlasTiles
 from lrsclip.clauses import split_clauses
 from lrsclip.errors import Cancelled, TextError, TileSourceError
-from lrsclip.index.engine import unit
 from lrsclip.localize import CellMap, embed_scene, mean_over_windows, open_scene
 from lrsclip.localize.parts import scales_of
 from lrsclip.tokens import Tokenizer
+from lrsclip.vectors import unit
 
 CLIP_TOKENS = 77
 """What CLIP reads of a text unless its positions are stretched."""

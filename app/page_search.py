@@ -212,21 +212,26 @@ def _page_script() -> str:
 
 
 def _wire_search(collections: Collections, page: SearchPage) -> None:
-    controls, results = page.controls, page.results
+    controls = page.controls
+    pressed = [controls.button.click, controls.text.submit, controls.exclude.submit]
+    gr.on(pressed, **_searching(collections, page)).success(None, None, None, js=_SHOW_RESULTS)
+
+
+def _searching(collections: Collections, page: SearchPage) -> dict[str, Any]:
+    """What an event needs to search for what is filled in, as arguments."""
 
     def asked(spec: str, *values: Any) -> tuple[Any, ...]:
         return shown(collections.of(spec), query_of(*values))
 
-    gr.on(
-        [controls.button.click, controls.text.submit, controls.exclude.submit],
-        for_page(asked),
-        [results.opened, *controls.question],
-        page.of_a_search,
-        show_progress_on=results.gallery,
+    return {
+        "fn": for_page(asked),
+        "inputs": [page.results.opened, *page.controls.question],
+        "outputs": page.of_a_search,
+        "show_progress_on": page.results.gallery,
         **UPLOAD,
         **ENCODING,
         **INTERNAL,
-    ).success(None, None, None, js=_SHOW_RESULTS)
+    }
 
 
 def _wire_choice(collections: Collections, page: SearchPage) -> None:
@@ -255,17 +260,11 @@ def _wire_like(collections: Collections, page: SearchPage) -> None:
         note = liked_tile(collections.of(found.spec), tile_id)
         return tile_id, note, gr.Button(visible=True), None, 1.0, gr.Accordion(open=True)
 
-    def asked(spec: str, *values: Any) -> tuple[Any, ...]:
-        return shown(collections.of(spec), query_of(*values))
-
     liked = [controls.like, controls.like_note, controls.forget, controls.picture, controls.picture_weight]
     details.more.click(
         for_page(more), [results.found, details.chosen], [*liked, controls.by_picture], show_progress="hidden",
         **INTERNAL,
-    ).success(
-        for_page(asked), [results.opened, *controls.question], page.of_a_search, show_progress_on=results.gallery,
-        **UPLOAD, **ENCODING, **INTERNAL,
-    ).success(None, None, None, js=_SHOW_RESULTS)  # fmt: skip
+    ).success(**_searching(collections, page)).success(None, None, None, js=_SHOW_RESULTS)  # fmt: skip
 
 
 def _wire_files(collections: Collections, results: Results) -> None:

@@ -14,11 +14,13 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from app.area import Box
 from app.state import AppState, Recent
 from lrsclip.errors import TextError, TileSourceError
 from lrsclip.index import Hit, SearchFilter
-from lrsclip.match import BEST, Match, match_of, middle_of
+from lrsclip.match import BEST, MANIFEST_KEY, Match, match_of, middle_of
 from lrsclip.tiles import is_for_guests
+from lrsclip.vectors import unit
 
 MAX_HITS = 60
 START_HITS = 12
@@ -26,7 +28,6 @@ START_EXCLUDE_WEIGHT = 0.5
 START_PICTURE_WEIGHT = 0.5
 _LEAST_LENGTH = 1e-3  # of a query vector; with less of it left, what is found would be noise
 Floats = npt.NDArray[np.float32]
-Box = tuple[float, float, float, float]
 _MIDDLES: Recent[Floats] = Recent(8)
 
 
@@ -96,6 +97,7 @@ class Found:
         match: how well the best tile fits the description; None where nobody can tell.
         best_cos: score of the best tile before any bar; None where there was none to score.
         pictures_ms: time to make the hits' pictures small; filled in by the page.
+        searched: whether this is the answer to a search, and not what is shown before any.
     """
 
     query: Query
@@ -107,20 +109,6 @@ class Found:
     best_cos: float | None = None
     pictures_ms: float = 0.0
     searched: bool = True
-
-    @property
-    def text(self) -> str:
-        """The description."""
-        return self.query.text
-
-
-def find(state: AppState, text: str, k: int) -> Found:
-    """Find the k tiles that fit a description best, near-duplicates among them.
-
-    Raises:
-        TextError: the description is empty, or k is out of range.
-    """
-    return search(state, Query(text, k=k, hide_duplicates=False))
 
 
 def search(state: AppState, query: Query) -> Found:
@@ -165,12 +153,12 @@ def query_vector(state: AppState, query: Query) -> tuple[Floats, Floats | None]:
         made = _picture_vector(state, query)
     if text_vector is not None:
         share = query.picture_weight if query.has_picture else 0.0
-        made = _unit(share * made + (1 - share) * text_vector)
+        made = unit(share * made + (1 - share) * text_vector)
     if excludes:
         made = made - query.exclude_weight * vectors[-1]
         if float(np.linalg.norm(made)) < _LEAST_LENGTH:
             raise TextError("what to exclude is what is searched for, so nothing is left; change one of the two")
-    return _unit(made), text_vector
+    return unit(made), text_vector
 
 
 def within(state: AppState, bbox_lonlat: Box | None) -> SearchFilter | None:
@@ -201,7 +189,7 @@ def _hits(state: AppState, query: Query, vector: Floats) -> list[Hit]:
 
 def _match(state: AppState, query: Query, text_vector: Floats | None) -> Match | None:
     """How well the collection fits the words; where a picture counts too, nobody has measured what a score means."""
-    if text_vector is None or query.has_picture:
+    if text_vector is None or query.has_picture or MANIFEST_KEY not in state.bundle.manifest:
         return None
     # By the words alone, because with something left out the tile that fits them best need not be the first.
     place = within(state, query.bbox_lonlat)
@@ -218,11 +206,6 @@ def _middle(state: AppState) -> Floats:
     if not state.shares_index:
         return middle_of(data.vectors)
     return middle_of(data.vectors[[row.source_spec == state.source.spec for row in data.rows]])
-
-
-def _unit(vector: Floats) -> Floats:
-    unit: Floats = vector / max(float(np.linalg.norm(vector)), 1e-12)
-    return unit
 
 
 def first_tiles(state: AppState) -> Found:

@@ -34,6 +34,7 @@ class Settings:
             says who the client is; 0 does not believe it.
         log: whether each call is logged as a line of JSON.
         mcp: whether the endpoints are offered to language models too (Model Context Protocol).
+        allow_private: whether map services of this machine and its network may be asked.
     """
 
     checkpoint: str = "tiny"
@@ -48,6 +49,7 @@ class Settings:
     trust_proxy: int = 0
     log: bool = False
     mcp: bool = False
+    allow_private: bool = False
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:

@@ -19,7 +19,6 @@ EXCLUDE_WHY = (
     "is encoded apart and subtracted from the search: such tiles sink, and some may stay."
 )
 _SUREST = 95  # per cent; beyond it a figure would read as a promise
-_TABLE_ROWS = 200
 
 
 def summary(found: Found, tiles: int) -> str:
@@ -119,7 +118,7 @@ def batch_table(rows: Sequence[Row]) -> str:
             if row.found is not None and row.found.hits
             else f'<td colspan="3">{escape(row.fault or "no tile passes")}</td></tr>'
         )
-        for row in rows[:_TABLE_ROWS]
+        for row in rows
     )
     head = "".join(f'<th scope="col">{name}</th>' for name in ("", "Description", "Best tile", "Score", "Judgement"))
     return f'<div class="batch"><table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>'

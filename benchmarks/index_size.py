@@ -17,7 +17,8 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from lrsclip.index.engine import Engine, plan_of, unit
+from lrsclip.index.engine import Engine, plan_of
+from lrsclip.vectors import unit
 from train.provenance import provenance
 
 DIMENSION, QUERIES, K = 256, 50, 10

@@ -6,7 +6,6 @@ measures and writes. The names of land uses, which scores are held against, are 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any, Protocol, TypeVar
 
@@ -15,9 +14,9 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lrsclip.errors import CheckpointError
-from lrsclip.precision import precision_of
+from lrsclip.vectors import Floats, precision_of
 
-Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
 _REFERENCE = "a satellite photo of {}."
 _REFERENCES: dict[tuple[str, str], Floats] = {}  # of the few models that a process loads
 Entry = TypeVar("Entry", bound=BaseModel)
@@ -37,10 +36,10 @@ class Referencing(Protocol):
 
 
 class Logistic(BaseModel):
-    """A logistic regression with what it does on held-out cases; more fields say what it was measured on.
+    """A logistic regression with what it does on held-out cases; who uses one says how many weights it has.
 
     Attributes:
-        weights: of the evidence.
+        weights: of the evidence, (k,).
         bias: beside them.
         false_alarm_rate: how often yes was said where no was right, 0 to 1.
         miss_rate: how often no was said where yes was right.
@@ -53,15 +52,19 @@ class Logistic(BaseModel):
     false_alarm_rate: float
     miss_rate: float
 
-    def probability(self, evidence: npt.NDArray[np.float64]) -> float:
-        """Of yes, 0 to 1, from as many numbers as there are weights."""
-        logit = float(evidence @ np.array(self.weights) + self.bias)
-        return 1 / (1 + math.exp(-max(-50.0, min(50.0, logit))))
+    def probability(self, evidence: Doubles) -> float:
+        """Of yes, 0 to 1, from (k,) numbers."""
+        return float(logistic(evidence, self.weights, self.bias))
 
 
-def calibration_of(
-    manifest: Mapping[str, Any], path: tuple[str, ...], kind: type[Entry], command: str, weights: int | None = None
-) -> Entry | None:
+def logistic(evidence: Doubles, weights: npt.ArrayLike, bias: float) -> Doubles:
+    """Probabilities, (...), from evidence, (..., k), and (k,) weights."""
+    logits = evidence @ np.asarray(weights, np.float64) + bias
+    chances: Doubles = 1 / (1 + np.exp(-np.clip(logits, -50, 50)))
+    return chances
+
+
+def calibration_of(manifest: Mapping[str, Any], path: tuple[str, ...], kind: type[Entry], command: str) -> Entry | None:
     """An entry of a checkpoint's manifest; None if the checkpoint was not calibrated for it.
 
     Args:
@@ -69,7 +72,6 @@ def calibration_of(
         path: the entry's key, or the keys that lead to it.
         kind: what it holds.
         command: which module of `train` writes it.
-        weights: how many it must have.
 
     Raises:
         CheckpointError: what it says is broken.
@@ -80,16 +82,12 @@ def calibration_of(
             return None
         found = found[key]
     try:
-        entry = kind.model_validate(found)
+        return kind.model_validate(found)
     except ValidationError as error:
-        raise _broken(path[0], error.errors()[0]["msg"], command) from error
-    if weights is not None and len(getattr(entry, "weights", ())) != weights:
-        raise _broken(path[0], f"there should be {weights} weights", command)
-    return entry
-
-
-def _broken(key: str, why: str, command: str) -> CheckpointError:
-    return CheckpointError(f"the checkpoint's manifest has a broken {key!r} entry ({why}); run {command} again")
+        why = error.errors()[0]["msg"]
+        raise CheckpointError(
+            f"the checkpoint's manifest has a broken {path[0]!r} entry ({why}); run {command} again"
+        ) from error
 
 
 def land_use_references(bundle: Referencing) -> Floats:

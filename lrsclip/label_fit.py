@@ -11,41 +11,36 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
-from pydantic import BaseModel, ConfigDict
 
-from lrsclip.bundle import LRSCLIP
-from lrsclip.calibration import calibration_of
+from lrsclip.calibration import Doubles, Logistic, calibration_of, logistic
 from lrsclip.classify import ClassScore, Floats, Prototypes, ranked
 
+if TYPE_CHECKING:  # it brings torch
+    from lrsclip.bundle import LRSCLIP
+
 MANIFEST_KEY = "labels"
-Doubles = npt.NDArray[np.float64]
 
 
-class Calibration(BaseModel):
-    """What `train.calibrate_labels` writes; more fields say what it was measured on.
+class Calibration(Logistic):
+    """What `train.calibrate_labels` writes: how likely the right label was given, and how likely each label is.
+
+    Here a false alarm is "no label fits well" although the right one was given, and a miss that it was not said
+    although the right one was left out, both on held-out pictures.
 
     Attributes:
-        scale: (a, b): the factor between a cosine and a logit is exp(a + b * best cosine).
-        weights: of the evidence that the right label was given, see `evidence`.
-        bias: of the same.
+        weights: of the two numbers of `evidence`.
         threshold: "no label fits well" is said below this probability.
-        false_alarm_rate: how often that was said although the right label was given, on held-out pictures, 0 to 1.
-        miss_rate: how often it was not said although the right label was left out.
+        scale: (a, b): the factor between a cosine and a logit is exp(a + b * best cosine).
         error_rate: expected calibration error on held-out pictures, mean over the sets, 0 to 1.
     """
 
-    model_config = ConfigDict(frozen=True)
-
-    scale: tuple[float, float]
     weights: tuple[float, float]
-    bias: float
     threshold: float
-    false_alarm_rate: float
-    miss_rate: float
+    scale: tuple[float, float]
     error_rate: float
 
 
@@ -95,8 +90,7 @@ def judge(bundle: LRSCLIP, pictures: Sequence[Image.Image], prototypes: Prototyp
     scores = [tuple(ranked(row, prototypes.labels, f)) for row, f in zip(cosines, factors, strict=True)]
     if len(prototypes.labels) < 2:
         return [Judged(row, said, None) for row in scores]
-    logits = evidence(cosines) @ np.array(said.weights) + said.bias
-    chances = 1 / (1 + np.exp(-np.clip(logits, -50, 50)))
+    chances = logistic(evidence(cosines), said.weights, said.bias)
     return [Judged(row, said, float(chance)) for row, chance in zip(scores, chances, strict=True)]
 
 

@@ -17,14 +17,20 @@ import numpy as np
 import numpy.typing as npt
 
 from lrsclip.calibration import Logistic, Referencing, calibration_of, land_use_references
+from lrsclip.vectors import Floats, unit
 
-Floats = npt.NDArray[np.float32]
 MANIFEST_KEY = "match"
 MOST_LOOKED_AT = 4096
 """Tiles that the middle of a collection is taken from; more do not move it."""
 BEST = 5
 """How many of the best tiles are looked at."""
 _SHARPNESS = 30.0  # of the choice between land uses; about what a cosine is worth in such models
+
+
+class Calibration(Logistic):
+    """What `train.calibrate_match` writes, for the four numbers of `evidence`."""
+
+    weights: tuple[float, float, float, float]
 
 
 class Calibrated(Referencing, Protocol):
@@ -60,8 +66,7 @@ def middle_of(vectors: npt.NDArray[np.floating]) -> Floats:
         vectors: (N, D).
     """
     rows = np.unique(np.linspace(0, len(vectors) - 1, min(len(vectors), MOST_LOOKED_AT)).round().astype(np.int64))
-    some = np.asarray(vectors[rows], np.float32)
-    middle: Floats = (some / np.maximum(np.linalg.norm(some, axis=1, keepdims=True), 1e-12)).mean(axis=0)
+    middle: Floats = unit(vectors[rows]).mean(axis=0)
     return middle
 
 
@@ -78,8 +83,7 @@ def evidence(
         tiles: how many there are to search.
     """
     of_text, of_tile = _shares(references @ text_vector), _shares(references @ best[0])
-    beyond = best - middle  # all tiles of a collection have much in common
-    beyond = beyond / np.maximum(np.linalg.norm(beyond, axis=1, keepdims=True), 1e-12)
+    beyond = unit(best - middle)  # all tiles of a collection have much in common
     alike = (beyond @ beyond.T)[np.triu_indices(len(best), 1)].mean()
     agreement = np.sqrt(of_text * of_tile).sum()
     return np.array([best[0] @ text_vector, agreement, alike, math.log(tiles)], np.float64)
@@ -107,7 +111,7 @@ def match_of(bundle: Calibrated, text_vector: Floats, best: Floats, middle: Floa
     Raises:
         CheckpointError: what its manifest says of that is broken.
     """
-    said = calibration_of(bundle.manifest, (MANIFEST_KEY,), Logistic, "train.calibrate_match", weights=4)
+    said = calibration_of(bundle.manifest, (MANIFEST_KEY,), Calibration, "train.calibrate_match")
     if said is None or len(best) < BEST:
         return None
     probability = said.probability(evidence(text_vector, best[:BEST], middle, land_use_references(bundle), tiles))

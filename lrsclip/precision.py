@@ -52,8 +52,3 @@ def fast_bf16(device: torch.device) -> bool:
     info = Path("/proc/cpuinfo")  # torch keeps its own check private
     flags = info.read_text() if info.is_file() else ""
     return "avx512_bf16" in flags or "amx_bf16" in flags
-
-
-def precision_of(bundle: object) -> str:
-    """The number type that a model computes in, which its vectors depend on; "" where it does not say."""
-    return str(getattr(bundle, "dtype", ""))

@@ -16,6 +16,7 @@ from rasterio.transform import Affine
 import lrsclip
 from app.localise import Answer, Finding, Ground, Question, regions_of
 from app.pages import build, serve
+from app.search import Found, Query, search
 from app.state import AppState
 from lrsclip.index import build_index
 from lrsclip.localize import CellMap, GeoReference, Heatmap, ScoredWindow
@@ -134,3 +135,8 @@ def answer_of(*maps: Heatmap, clauses: tuple[Heatmap, ...] = (), question: Quest
 def ground_with(truth: Any = None) -> Ground:
     """What they lie on."""
     return Ground(draw_tile("field", 3, WIDE).crop((0, 0, WIDE, HIGH)), truth)
+
+
+def find(state: AppState, text: str, k: int) -> Found:
+    """Search for a description; near-duplicates stay, because to random weights all tiles look nearly the same."""
+    return search(state, Query(text, k=k, hide_duplicates=False))

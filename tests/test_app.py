@@ -23,7 +23,7 @@ from app.classify import RSICD_LABELS, judge_one
 from app.label_sets import lines_of
 from app.meter import token_report
 from app.pictures import shrunk, thumbnail, tile_picture, uploaded
-from app.search import EXAMPLES, find, first_tiles
+from app.search import EXAMPLES, first_tiles
 from app.state import AppState, Recent, Stops
 from app.strip import spread
 from lrsclip.checkpoint import write_checkpoint
@@ -31,7 +31,7 @@ from lrsclip.classify import class_prototypes, classify
 from lrsclip.errors import PictureError, TextError, TileSourceError
 from lrsclip.localize import WindowMemory, localize
 from lrsclip.tiles import open_source
-from tests.app_parts import KINDS, PER_KIND, draw_tile, make_state, running, write_geotiff
+from tests.app_parts import KINDS, PER_KIND, draw_tile, find, make_state, running, write_geotiff
 
 NASTY = '<img src=x onerror="alert(1)">&\'"'
 

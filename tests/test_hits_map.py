@@ -12,11 +12,11 @@ from playwright.sync_api import Browser, expect
 
 import lrsclip
 from app.hits_map import box_of, has_places, hits_document, hits_frame, mosaic_of
-from app.search import find, first_tiles
+from app.search import first_tiles
 from app.state import AppState
 from lrsclip.index import build_index
 from lrsclip.tiles import Tile, open_source
-from tests.app_parts import make_state, running
+from tests.app_parts import find, make_state, running
 
 
 @pytest.fixture(scope="module")

@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 import lrsclip
 from lrsclip import LRSCLIP
+from lrsclip.calibration import Doubles
 from lrsclip.checkpoint import MANIFEST, read_manifest
 from lrsclip.decode import read_picture
 from lrsclip.errors import DataError
@@ -41,7 +42,7 @@ from train.texts import paragraph
 SCENES, SEED = 120, 3
 _SIDES, _CELLS_PX = (2, 3, 4), (224, 336, 448)
 _CLASSES, _PICTURES = 3, 2  # asked for of each scene, there and not there
-_RIDGE = 1e-4
+RIDGE = 1e-4
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,9 +87,7 @@ def _asked(records: Sequence[Record], rng: np.random.Generator) -> list[str]:
     return [*labels, *(picture.captions[0] for picture in pictures), *map(paragraph, pictures)]
 
 
-def measured(
-    bundle: LRSCLIP, given: Sequence[Case], method: Method
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+def measured(bundle: LRSCLIP, given: Sequence[Case], method: Method) -> tuple[Doubles, npt.NDArray[np.bool_]]:
     """The evidence of every sentence on its scene, (N, 3), and whether it is true, (N,)."""
     rows, there = [], []
     for case in tqdm(given, desc=method, unit="scene"):
@@ -99,23 +98,41 @@ def measured(
     return np.array(rows), np.concatenate(there)
 
 
-def fitted(rows: npt.NDArray[np.float64], there: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.float64], float]:
-    """Weights (3,) and bias of a logistic regression."""
+def fitted(rows: Doubles, there: npt.NDArray[np.bool_], share: Doubles | None = None) -> tuple[Doubles, float]:
+    """Weights (k,) and bias of a logistic regression.
+
+    Args:
+        rows: (N, k) evidence.
+        there: (N,) what is right.
+        share: (N,) how much each row counts, 1 in all; None: all alike.
+    """
     mean, spread = rows.mean(axis=0), rows.std(axis=0) + 1e-9
-    x, y = torch.from_numpy((rows - mean) / spread), torch.from_numpy(there.astype(np.float64))
-    weights = torch.zeros(x.shape[1] + 1, dtype=torch.float64, requires_grad=True)
-    optimiser = torch.optim.LBFGS([weights], max_iter=200, line_search_fn="strong_wolfe")
+    counts = np.full(len(rows), 1 / len(rows)) if share is None else share
+    x, y, weight = (torch.from_numpy(v) for v in ((rows - mean) / spread, there.astype(np.float64), counts))
+    line = torch.zeros(x.shape[1] + 1, dtype=torch.float64, requires_grad=True)
+
+    def loss() -> torch.Tensor:
+        logits = x @ line[:-1] + line[-1]
+        lost = torch.nn.functional.binary_cross_entropy_with_logits(logits, y, weight=weight, reduction="sum")
+        return lost + RIDGE * line[:-1].square().sum()
+
+    found = minimised(line, loss)
+    return found[:-1] / spread, float(found[-1] - (found[:-1] / spread * mean).sum())
+
+
+def minimised(parameters: torch.Tensor, loss: Callable[[], torch.Tensor]) -> Doubles:
+    """The parameters that make a loss least, from those given on."""
+    optimiser = torch.optim.LBFGS([parameters], max_iter=200, line_search_fn="strong_wolfe")
 
     def closure() -> torch.Tensor:
         optimiser.zero_grad()
-        logits = x @ weights[:-1] + weights[-1]
-        loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, y) + _RIDGE * weights[:-1].square().sum()
-        loss.backward()
-        return loss
+        value = loss()
+        value.backward()
+        return value
 
     optimiser.step(closure)
-    found = weights.detach().numpy()
-    return found[:-1] / spread, float(found[-1] - (found[:-1] / spread * mean).sum())
+    found: Doubles = parameters.detach().numpy()
+    return found
 
 
 def calibrated(bundle: LRSCLIP, data: Path, count: int = SCENES) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,24 +18,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from tqdm import tqdm
 
 from lrsclip import LRSCLIP
+from lrsclip.calibration import Doubles, logistic
 from lrsclip.classify import class_prototypes
-from lrsclip.decode import read_picture
 from lrsclip.errors import DataError
-from lrsclip.label_fit import MANIFEST_KEY, Doubles, evidence, log_factors
-from train.calibrate import into_manifest
+from lrsclip.label_fit import MANIFEST_KEY, evidence, log_factors
+from train.calibrate import RIDGE, fitted, into_manifest, minimised
 from train.command import run_command
 from train.evaluation.sets import CLASS_SETS, NotHere
+from train.evaluation.vectors import PictureVectors
 from train.provenance import provenance
-from train.readers import Record
 
 FALSE_ALARMS = 0.02  # how often the hint may be given without need, mean over the sets fitted on; elsewhere it is more
 _UNSEEN = "rsscn7"  # the set that has no split, since nothing was trained on it
 _BINS = 15
-_RIDGE = 1e-4
-_PICTURES = 64  # decoded at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +67,7 @@ def samples(bundle: LRSCLIP, data: Path, *, fitting: bool) -> Samples:
             continue
         records = [] if fitting and name == _UNSEEN else pictures.records
         if records:
-            vectors = _vectors(bundle, records, f"{name}, {'to fit' if fitting else 'to measure'}")
+            vectors = PictureVectors(bundle).of(records, f"{name}, {'to fit' if fitting else 'to measure'}")
             cosines = vectors @ class_prototypes(bundle, pictures.classes).vectors.T
             truth = np.array([pictures.classes.index(str(r.label)) for r in records])
             found[name] = Sample(cosines.astype(np.float64), truth)
@@ -79,25 +76,19 @@ def samples(bundle: LRSCLIP, data: Path, *, fitting: bool) -> Samples:
     return found
 
 
-def _vectors(bundle: LRSCLIP, records: Sequence[Record], what: str) -> npt.NDArray[np.float32]:
-    starts = tqdm(range(0, len(records), _PICTURES), desc=what, unit="batch")
-    parts = [bundle.encode_image([read_picture(r.path) for r in records[at : at + _PICTURES]]) for at in starts]
-    return np.concatenate(parts)
-
-
 def fitted_scale(given: Samples, start: float) -> tuple[float, float]:
     """(a, b) of the factor that make the true labels likeliest, every set counting alike."""
     parts = [(torch.from_numpy(s.cosines), torch.from_numpy(s.truth)) for s in given.values()]
     scale = torch.tensor([start, 0.0], dtype=torch.float64, requires_grad=True)
 
     def loss() -> torch.Tensor:
-        total = _RIDGE * scale[1].square()
+        total = RIDGE * scale[1].square()
         for cosines, truth in parts:
             factors = torch.exp(scale[0] + scale[1] * cosines.max(dim=1).values)
             total = total + torch.nn.functional.cross_entropy(cosines * factors[:, None], truth) / len(parts)
         return total
 
-    a, b = _minimised(scale, loss)
+    a, b = minimised(scale, loss)
     return float(a), float(b)
 
 
@@ -105,49 +96,15 @@ def fitted_hint(given: Samples) -> tuple[Doubles, float, float]:
     """Weights (2,), bias and threshold of "no label fits well", every set counting alike."""
     rows, true, share = [], [], []
     for sample in given.values():
-        for cosines, is_given in ((sample.cosines, 1.0), (sample.without_truth(), 0.0)):
+        for cosines, is_given in ((sample.cosines, True), (sample.without_truth(), False)):
             rows.append(evidence(cosines))
             true.append(np.full(len(cosines), is_given))
             share.append(np.full(len(cosines), 1 / (2 * len(cosines) * len(given))))
-    x, mean, spread = _standardised(np.concatenate(rows))
-    inputs, y, weight = (torch.from_numpy(v) for v in (x, np.concatenate(true), np.concatenate(share)))
-    line = torch.zeros(3, dtype=torch.float64, requires_grad=True)
-
-    def loss() -> torch.Tensor:
-        logits = inputs @ line[:-1] + line[-1]
-        lost = torch.nn.functional.binary_cross_entropy_with_logits(logits, y, weight=weight, reduction="sum")
-        return lost + _RIDGE * line[:-1].square().sum()
-
-    found = _minimised(line, loss)
-    weights, bias = found[:-1] / spread, float(found[-1] - (found[:-1] / spread * mean).sum())
-    kept = [_chances(sample.cosines, weights, bias) for sample in given.values()]
+    weights, bias = fitted(*map(np.concatenate, (rows, true, share)))
+    kept = [logistic(evidence(sample.cosines), weights, bias) for sample in given.values()]
     steps = np.linspace(0, 1, 401)
     alarms = np.mean([[(chances < step).mean() for step in steps] for chances in kept], axis=0)
     return weights, bias, float(steps[alarms <= FALSE_ALARMS].max())
-
-
-def _standardised(rows: Doubles) -> tuple[Doubles, Doubles, Doubles]:
-    mean, spread = rows.mean(axis=0), rows.std(axis=0) + 1e-9
-    return (rows - mean) / spread, mean, spread
-
-
-def _minimised(parameters: torch.Tensor, loss: Callable[[], torch.Tensor]) -> Doubles:
-    optimiser = torch.optim.LBFGS([parameters], max_iter=200, line_search_fn="strong_wolfe")
-
-    def closure() -> torch.Tensor:
-        optimiser.zero_grad()
-        value = loss()
-        value.backward()
-        return value
-
-    optimiser.step(closure)
-    found: Doubles = parameters.detach().numpy()
-    return found
-
-
-def _chances(cosines: Doubles, weights: Doubles, bias: float) -> Doubles:
-    chances: Doubles = 1 / (1 + np.exp(-(evidence(cosines) @ weights + bias)))
-    return chances
 
 
 def calibration_error(sample: Sample, factors: Doubles) -> float:
@@ -169,14 +126,17 @@ def calibrated(bundle: LRSCLIP, data: Path) -> dict[str, Any]:
     sets = {}
     for name, sample in testing.items():
         plain = np.full(len(sample.truth), bundle.logit_scale)
+        given, left_out = (
+            logistic(evidence(cosines), weights, bias) for cosines in (sample.cosines, sample.without_truth())
+        )
         sets[name] = {
             "pictures": len(sample.truth),
             "labels": sample.cosines.shape[1],
             "fitted_on": len(fitting[name].truth) if name in fitting else 0,
             "error_rate_uncalibrated": round(calibration_error(sample, plain), 4),
             "error_rate": round(calibration_error(sample, np.exp(log_factors(sample.cosines, scale))), 4),
-            "false_alarm_rate": round(float((_chances(sample.cosines, weights, bias) < threshold).mean()), 4),
-            "miss_rate": round(float((_chances(sample.without_truth(), weights, bias) >= threshold).mean()), 4),
+            "false_alarm_rate": round(float((given < threshold).mean()), 4),
+            "miss_rate": round(float((left_out >= threshold).mean()), 4),
         }
     means = {
         key: round(float(np.mean([row[key] for row in sets.values()])), 4)

@@ -24,12 +24,12 @@ from lrsclip import LRSCLIP
 from lrsclip.atlas.tiles import AtlasTiles
 from lrsclip.atlas.words import SCENES
 from lrsclip.calibration import land_use_references
-from lrsclip.decode import read_picture
 from lrsclip.index import build_index, default_cache_dir
 from lrsclip.match import BEST, MANIFEST_KEY, evidence, middle_of
 from train.calibrate import fitted, into_manifest
 from train.command import run_command
 from train.evaluation.sets import rsicd_classes
+from train.evaluation.vectors import PictureVectors
 from train.mosaics import CLASS_SENTENCE
 from train.provenance import provenance
 from train.texts import paragraph
@@ -38,7 +38,6 @@ SEED = 5
 SIZES = (128, 512, 1024)
 TEXTS = ("short", "long", "name")
 _LEAST_SHARE = 0.02  # of a tile that a land use covers; with less the tile counts as without it
-_PICTURES_AT_ONCE = 256
 
 Floats = npt.NDArray[np.float32]
 
@@ -90,12 +89,10 @@ def of_rsicd(bundle: LRSCLIP, data: Path, split: str) -> Gallery:
     records = [record for record in rsicd_classes(data, split).records if record.captions]
     kinds = sorted({str(record.label) for record in records})
     kind = np.array([kinds.index(str(record.label)) for record in records])
-    parts = []
-    for start in tqdm(range(0, len(records), _PICTURES_AT_ONCE), desc=f"RSICD {split}"):
-        parts.append(bundle.encode_image([read_picture(r.path) for r in records[start : start + _PICTURES_AT_ONCE]]))
+    vectors = PictureVectors(bundle).of(records, f"RSICD {split}")
     names = [CLASS_SENTENCE.format(record.label) for record in records]
     texts = _encoded(bundle, [record.captions[0] for record in records], [paragraph(r) for r in records], names)
-    return Gallery(np.concatenate(parts), kind, np.eye(len(kinds), dtype=np.bool_)[kind], texts)
+    return Gallery(vectors, kind, np.eye(len(kinds), dtype=np.bool_)[kind], texts)
 
 
 def _encoded(bundle: LRSCLIP, short: list[str], long: list[str], names: list[str]) -> dict[str, Floats]:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from lrsclip.files import write_atomically
 from lrsclip.user_cache import user_cache
+from lrsclip.vectors import unit
 
 log = logging.getLogger(__name__)
 faiss: Any = _faiss  # its types know only a part of it
@@ -165,13 +166,6 @@ class Engine:
         if self.plan.kind == "hnsw":
             return faiss.SearchParametersHNSW(sel=selector, efSearch=_SEARCH_DEPTH)
         return None if selector is None else faiss.SearchParameters(sel=selector)
-
-
-def unit(vectors: NDArray[np.float16]) -> NDArray[np.float32]:
-    """The same as float32 and of length one: float16 made them a little longer or shorter."""
-    exact = vectors.astype(np.float32)
-    exact /= np.maximum(np.linalg.norm(exact, axis=1, keepdims=True), 1e-12)
-    return exact
 
 
 def _built(vectors: NDArray[np.float16], plan: EnginePlan) -> Any:

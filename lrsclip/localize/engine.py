@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from lrsclip.errors import Cancelled, PictureError, TextError
+from lrsclip.errors import Busy, Cancelled, PictureError, TextError
 from lrsclip.localize.cells import CellMap, Floats, mean_over_windows
 from lrsclip.localize.georeference import GeoReference
 from lrsclip.localize.memory import EmbeddedScene, SceneKey, WindowMemory
@@ -27,7 +27,7 @@ from lrsclip.localize.parts import Encoders, Method, Part, parts_of, scales_of
 from lrsclip.localize.presence import Presence, presence_of
 from lrsclip.localize.scene import Scene, open_scene
 from lrsclip.localize.windows import Boxes
-from lrsclip.precision import precision_of
+from lrsclip.vectors import precision_of
 
 Progress = Callable[[int, int], None]
 Picture = Image.Image | npt.NDArray[Any] | str | os.PathLike[str] | Scene
@@ -222,7 +222,7 @@ def _encoded(
     stop: threading.Event | None,
     keep: Callable[[Floats], None],
 ) -> Floats:
-    """Encode the parts that are not known yet; if it is stopped, `keep` gets what is done."""
+    """Encode the parts that are not known yet; if it is stopped or turned away, `keep` gets what is done."""
     ends = np.cumsum([len(part.boxes_px) for part in parts]).tolist()
     vectors = [known] if known is not None and len(known) in ends else []  # else it was given up in other steps
     done = len(vectors[0]) if vectors else 0
@@ -232,10 +232,12 @@ def _encoded(
         try:
             if stop is not None and stop.is_set():
                 raise Cancelled
-            vectors.append(part.encode())  # an encoder that others use too may raise it as well
-        except Cancelled as error:
+            vectors.append(part.encode())  # an encoder that others use too may raise either
+        except (Cancelled, Busy) as error:
             if vectors:
                 keep(np.concatenate(vectors))
+            if isinstance(error, Busy):
+                raise
             raise Cancelled(
                 f"localisation stopped after {done} of {total} windows; start it again to go on from there"
             ) from error

@@ -21,6 +21,12 @@ Floats = npt.NDArray[np.float32]
 MANIFEST_KEY = "presence"
 
 
+class Calibration(Logistic):
+    """What `train.calibrate` writes for a method, for the three numbers of `evidence`."""
+
+    weights: tuple[float, float, float]
+
+
 @dataclass(frozen=True)
 class Presence:
     """A calibrated answer.
@@ -54,7 +60,7 @@ def presence_of(bundle: Encoders, method: Method, text_vector: Floats, vectors: 
         CheckpointError: what its manifest says of that is broken.
     """
     manifest = getattr(bundle, "manifest", {})
-    said = calibration_of(manifest, (MANIFEST_KEY, method), Logistic, "train.calibrate", weights=3)
+    said = calibration_of(manifest, (MANIFEST_KEY, method), Calibration, "train.calibrate")
     if said is None:
         return None
     probability = said.probability(evidence(bundle, text_vector, vectors))

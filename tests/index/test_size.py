@@ -18,8 +18,9 @@ from lrsclip.index import __main__ as shell
 from lrsclip.index import index as index_module
 from lrsclip.index.data import IndexData, ModelMark, Row
 from lrsclip.index.disk import new_manifest
-from lrsclip.index.engine import Engine, EngineKind, EnginePlan, plan_of, unit
+from lrsclip.index.engine import Engine, EngineKind, EnginePlan, plan_of
 from lrsclip.tiles import Tile, open_source
+from lrsclip.vectors import unit
 
 from .helpers import Recorder, paint
 

@@ -25,9 +25,10 @@ from PIL import Image
 
 from lrsclip.bundle import LRSCLIP
 from lrsclip.errors import DataError
-from lrsclip.index.engine import Engine, EnginePlan, unit
+from lrsclip.index.engine import Engine, EnginePlan
 from lrsclip.loading import load
 from lrsclip.pictures import to_batch
+from lrsclip.vectors import unit
 from lrsclip.vision import TRUNK_CHANNELS
 
 BATCH = 16  # a CPU is a quarter faster where the trunk's maps stay in its cache

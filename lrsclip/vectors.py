@@ -1,0 +1,21 @@
+"""Vectors of a model, without the model: of length one, and computed in which numbers. Nothing here brings torch."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+_LEAST_LENGTH = 1e-12  # so that a vector of zeros stays one
+
+
+def unit(vectors: npt.NDArray[np.floating]) -> Floats:
+    """(..., D) as float32 and of length one; float16, as an index keeps them, made them a little longer or shorter."""
+    exact = vectors.astype(np.float32)
+    exact /= np.maximum(np.linalg.norm(exact, axis=-1, keepdims=True), _LEAST_LENGTH)
+    return exact
+
+
+def precision_of(bundle: object) -> str:
+    """The number type that a model computes in, which its vectors depend on; "" where it does not say."""
+    return str(getattr(bundle, "dtype", ""))
