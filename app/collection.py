@@ -10,12 +10,14 @@ import json
 import os
 import shutil
 import zipfile
+import zlib
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from lrsclip import LRSCLIP
 from lrsclip.atlas.tiles import AtlasTiles, recipe
+from lrsclip.files import write_atomically
 from lrsclip.index import default_cache_dir
 from lrsclip.tiles import TileSource
 
@@ -71,7 +73,7 @@ def unpack(source: TileSource, bundle: LRSCLIP, path: Path = SHIPPED) -> bool:
     if mark is None or (mark.spec, mark.recipe) != (SPEC, recipe()):
         return False
     done = False
-    with suppress(OSError, zipfile.BadZipFile), zipfile.ZipFile(path) as packed:
+    with suppress(OSError, zipfile.BadZipFile, zlib.error), zipfile.ZipFile(path) as packed:
         tiles = source.kept_file(source.tile_ids()[0]).parent
         done |= _put(packed, TILES, tiles) or _fill(packed, TILES, tiles)
         if (mark.model_sha256, mark.image_px) == (bundle.sha256, bundle.image_px):
@@ -86,28 +88,27 @@ def _put(packed: zipfile.ZipFile, part: str, folder: Path) -> bool:
     draft = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     try:
         draft.mkdir(parents=True)
-        for name in packed.namelist():
-            if name.startswith(part) and (bare := name.removeprefix(part)) and "/" not in bare:
-                (draft / bare).write_bytes(packed.read(name))
+        for name, bare in _files(packed, part):
+            (draft / bare).write_bytes(packed.read(name))
         draft.rename(folder)
     except OSError:
-        shutil.rmtree(draft, ignore_errors=True)
         if not folder.exists():  # else another process was faster
             raise
         return False
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
     return True
 
 
 def _fill(packed: zipfile.ZipFile, part: str, folder: Path) -> bool:
     """Put into a folder what it lacks: some tiles may have been drawn there before."""
-    lacking = [
-        (name, folder / bare)
-        for name in packed.namelist()
-        if name.startswith(part) and (bare := name.removeprefix(part)) and "/" not in bare
-        if not (folder / bare).exists()
-    ]
-    for name, path in lacking:
-        draft = path.with_name(f".{path.name}.{os.getpid()}.part")
-        draft.write_bytes(packed.read(name))
-        draft.replace(path)
+    lacking = [(name, bare) for name, bare in _files(packed, part) if not (folder / bare).exists()]
+    for name, bare in lacking:
+        write_atomically(folder / bare, packed.read(name))
     return bool(lacking)
+
+
+def _files(packed: zipfile.ZipFile, part: str) -> list[tuple[str, str]]:
+    """The files of one folder, by their name in the archive and by their own."""
+    named = [(name, name.removeprefix(part)) for name in packed.namelist() if name.startswith(part)]
+    return [(name, bare) for name, bare in named if bare and "/" not in bare]

@@ -12,6 +12,7 @@ import gradio as gr
 from app import calls
 from app.encoder_queue import one_event
 from lrsclip import LRSCLIPError
+from lrsclip.errors import Cancelled
 
 Params = ParamSpec("Params")
 Result = TypeVar("Result")
@@ -68,6 +69,9 @@ def for_page(function: Callable[Params, Any]) -> Callable[Params, Any]:
     def wrapped(*args: Params.args, **kwargs: Params.kwargs) -> Any:
         try:
             return _logged(function, "page", *args, **kwargs)
+        except Cancelled as error:  # what he wanted himself is no warning
+            gr.Info(sentence(error))
+            return gr.skip()
         except LRSCLIPError as error:
             gr.Warning(sentence(error))
             return gr.skip()

@@ -31,7 +31,7 @@ _SHOWN_HITS = 24
 _POINT_DEGREES = 0.0003  # about 33 m: what is drawn for a tile of which only the middle is known
 _LEAST_PX = 3
 _SHARP_HITS = 12  # shown from pictures of their own; the ground of a wide collection is coarse
-_MOSAICS: Recent[Mosaic] = Recent(2)
+_MOSAICS: Recent[Mosaic] = Recent(8)  # a megabyte each; as many as collections can be open, or nearly
 
 
 @dataclass(frozen=True)

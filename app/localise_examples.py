@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.scenes import Behind, with_tile
+from app.search import within
 from app.state import AppState
 from lrsclip.errors import TileSourceError
-from lrsclip.index import SearchFilter
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,7 @@ def best_scene(state: AppState, text: str) -> tuple[str, Behind]:
         TileSourceError: the collection is empty.
         PictureError: the tile's file is gone or damaged.
     """
-    only = SearchFilter(source_specs=(state.source.spec,)) if state.shares_index else None
-    hits = state.index.search(state.bundle.encode_text([text]), 1, within=only)[0]
+    hits = state.index.search(state.bundle.encode_text([text]), 1, within=within(state, None))[0]
     if not hits:
         raise TileSourceError("the collection has no tiles; upload a picture instead")
     return with_tile(state, hits[0].tile_id)

@@ -24,7 +24,7 @@ from app.strip import Shown as Tiles
 from app.strip import TileStrip
 from app.words import empty, token_meter
 from lrsclip.atlas.claims import CLAIM_KINDS
-from lrsclip.errors import Cancelled, TileSourceError
+from lrsclip.errors import TileSourceError
 
 _START = "Choose a lesson, or a tile of your own. Then press Run."
 _NO_TILE = "The description of the lesson or the tile appears here. You can change it."
@@ -272,16 +272,12 @@ def _wire_run(collections: Collections, demo: gr.Blocks, page: LearnPage) -> Non
             progress((done, total), desc="Reading", unit="texts")
 
         result: Result
-        try:
-            if mode == "swap":
-                result = swap(state, chosen.tile_id, true_text or "", false_text or "", kind or "", text or "")
-            elif mode == "order":
-                result = reorder(state, chosen.tile_id, text or "", progress=told, stop=stop)
-            else:
-                result = grow(state, chosen.tile_id, text or "", by, progress=told, stop=stop)
-        except Cancelled:
-            gr.Info("Stopped. Run it again to see the whole.")
-            return gr.skip()
+        if mode == "swap":
+            result = swap(state, chosen.tile_id, true_text or "", false_text or "", kind or "", text or "")
+        elif mode == "order":
+            result = reorder(state, chosen.tile_id, text or "", progress=told, stop=stop)
+        else:
+            result = grow(state, chosen.tile_id, text or "", by, progress=told, stop=stop)
         written = sheet(
             result,
             picture=tile_picture(state, chosen.tile_id),

@@ -20,7 +20,7 @@ from app.scenes import Behind, SceneBox, opened, with_tile
 from app.state import AppState, Collections, Stops
 from app.strip import Shown, TileStrip
 from app.words import beside, empty, token_meter
-from lrsclip.errors import Cancelled, PictureError
+from lrsclip.errors import PictureError
 
 _NOTHING_YET = (
     "Nothing is chosen yet. Upload a scene or take a tile, write what to look for and press Localise; or take an "
@@ -177,13 +177,9 @@ def wire(collections: Collections, demo: gr.Blocks, page: LocalisePage, base: Ba
         def show(done: int, total: int) -> None:
             progress((done, total), desc="Looking through the windows", unit="windows")
 
-        try:
-            with opened(collections, upload, behind) as scene:
-                answer = ask(state, scene, question, progress=show, stop=stops.start(str(request.session_hash)))
-                ground = ground_of(scene, base)
-        except Cancelled:
-            gr.Info("Stopped. What was looked at is kept: localise again to go on from there.")
-            return gr.skip()
+        with opened(collections, upload, behind) as scene:
+            answer = ask(state, scene, question, progress=show, stop=stops.start(str(request.session_hash)))
+            ground = ground_of(scene, base)
         if question.by_clause and not answer.clauses:
             gr.Info(_ONE_CLAUSE)
         shown = beside(map_frame(answer, ground), answer_facts(answer))

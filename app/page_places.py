@@ -15,7 +15,6 @@ from app.search import public_address
 from app.state import FIRST, Collections, Stops
 from app.strip import TileStrip
 from app.words import collection_facts, empty, header, plan_facts
-from lrsclip.errors import Cancelled
 
 _HINT = "Look a place up to see how many tiles it has, before anything is fetched."
 _FORMS = """
@@ -99,8 +98,7 @@ def wire(
 
     def show(spec: str) -> tuple[Any, ...]:
         state = collections.of(spec)
-        of_strips = [value for _ in strips for value in strip.fresh(state)]
-        return header(state), *fresh(state), *of_strips
+        return header(state), *fresh(state), *(strip.fresh(state) * len(strips))
 
     def opened(
         spec: str,
@@ -111,11 +109,7 @@ def wire(
         def told(what: str, done: int, total: int) -> None:
             progress((done, total), desc=what, unit="tiles")
 
-        try:
-            state = open_collection(collections, spec, told, stops.start(str(request.session_hash)))
-        except Cancelled:
-            gr.Info("Stopped. What was fetched is kept: open it again to go on.")
-            return gr.skip()
+        state = open_collection(collections, spec, told, stops.start(str(request.session_hash)))
         facts = collection_facts(state.source.spec, state.tile_count, [s.reason for s in state.index.manifest.skipped])
         own = [] if state is collections.first else [state.source.spec]
         mine = list(dict.fromkeys([*mine, *own]))

@@ -99,7 +99,7 @@ def liked_tile(state: AppState, tile_id: str) -> str:
 
 def fresh_controls(state: AppState) -> tuple[Any, ...]:
     """What depends on the collection, as it is before any search of it."""
-    return "", "", gr.Button(visible=False), "", gr.Row(visible=has_places(state))
+    return *_nothing_liked(), "", gr.Row(visible=has_places(state))
 
 
 def lay_out_controls(state: AppState) -> Controls:

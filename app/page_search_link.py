@@ -45,7 +45,6 @@ def wire(
     collections: Collections, demo: gr.Blocks, part: LinkPart, opened: gr.State, controls: Controls, tabs: gr.Tabs
 ) -> None:
     """Connect the button, and what a link restores."""
-    known = {str(tab.id) for tab in tabs.children if isinstance(tab, gr.Tab)}
 
     def parameters(spec: str, text: str, exclude: str, weight: float, _picture: Any, *rest: Any) -> str:
         address = public_address(collections.of(spec).source.spec)
@@ -55,7 +54,7 @@ def wire(
         link = read_parameters(dict(request.query_params))
         if link is None:
             return gr.skip()
-        return restore(collections.first, link, known)
+        return restore(collections.first, link)
 
     part.copy.click(
         for_page(parameters), [opened, *controls.question], part.parameters, preprocess=False,
@@ -71,13 +70,12 @@ def wire(
     demo.load(restored, None, given, **QUICK).then(None, part.arrived, None, js=_SEARCH_IF_ASKED, **QUICK)
 
 
-def restore(state: AppState, link: Link, tabs: set[str]) -> tuple[Any, ...]:
+def restore(state: AppState, link: Link) -> tuple[Any, ...]:
     """The controls as a link says; what cannot be used is told.
 
     Args:
         state: the collection that is searched.
         link: what the address said.
-        tabs: ids of the tabs there are.
     """
     query, told = link.query, [faults_text(link)]
     address = public_address(state.source.spec)
@@ -97,7 +95,7 @@ def restore(state: AppState, link: Link, tabs: set[str]) -> tuple[Any, ...]:
             like = ""
     asks = query.has_text or bool(like)
     return (
-        gr.Tabs(selected=link.tab if link.tab in tabs else "search"),
+        gr.Tabs(selected=link.tab),
         query.text or gr.skip(),  # what one typed while the page was loading stays
         query.exclude or gr.skip(),
         query.exclude_weight,

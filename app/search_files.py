@@ -65,7 +65,9 @@ def footprint(tile: Tile) -> dict[str, Any] | None:
     if west < -180 or east > 180:
         outline = _cut(outline)
     turned = shapely.orient_polygons(outline)  # counter-clockwise, as RFC 7946 wants it
-    return _plain(shapely.geometry.mapping(shapely.transform(turned, lambda at: at.round(_DIGITS))))
+    rounded = shapely.transform(turned, lambda at: at.round(_DIGITS))
+    geometry: dict[str, Any] = json.loads(shapely.to_geojson(rounded))
+    return geometry
 
 
 def _cut(outline: BaseGeometry) -> BaseGeometry:
@@ -76,8 +78,3 @@ def _cut(outline: BaseGeometry) -> BaseGeometry:
         if part.area > 0:
             parts.append(shapely.transform(part, lambda at, turn=turn: at - [360 * turn, 0]))
     return shapely.union_all(parts)
-
-
-def _plain(geometry: Any) -> dict[str, Any]:
-    made: dict[str, Any] = json.loads(json.dumps(geometry))
-    return made

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from app.encoder_queue import EncoderQueue, Work
@@ -73,14 +71,6 @@ class SharedModel(LRSCLIP):
         if isinstance(texts, list | tuple):
             check_length(texts, self.max_characters)
         return super().encode_text(texts, normalize=normalize)
-
-    def encode_image(self, pictures: list[Image.Image]) -> Embeddings:
-        """As the model's own.
-
-        Raises:
-            Busy: too much waits for the model.
-        """
-        return np.ascontiguousarray(super().encode_image(pictures))
 
     @property
     def texts_at_once(self) -> int:

@@ -17,6 +17,7 @@ from lrsclip.tiles import TileSource
 Value = TypeVar("Value")
 FIRST = ""
 """Stands for the address of the first collection, which may be a folder that visitors need not know."""
+_MOST_FLAGS = 1000
 _MOST_OPEN = 6  # collections beside the first; each costs the memory of its vectors
 
 
@@ -118,7 +119,7 @@ class Stops:
     """One stop flag per browser session, so that a visitor can only stop his own work."""
 
     def __init__(self) -> None:
-        self._flags: dict[str, Event] = {}
+        self._flags: OrderedDict[str, Event] = OrderedDict()
         self._lock = Lock()
 
     def start(self, session: str) -> Event:
@@ -128,8 +129,10 @@ class Stops:
         """
         with self._lock:
             if session in self._flags:
-                self._flags[session].set()
+                self._flags.pop(session).set()
             flag = self._flags[session] = Event()
+            if len(self._flags) > _MOST_FLAGS:  # of programs that never say goodbye; far more than can be at work
+                self._flags.popitem(last=False)
         STOP.set(flag)
         return flag
 

@@ -55,9 +55,10 @@ class TileStrip:
     @classmethod
     def lay_out(cls, state: AppState, elem_id: str) -> TileStrip:
         """Show some of a collection's tiles."""
+        shown = spread(state)
         gr.HTML('<p class="hint">or take one of the tiles</p>')
         gallery = gr.Gallery(
-            _pictures(state),
+            _pictures(state, shown),
             label="Tiles to take",
             show_label=False,
             columns=TILES,
@@ -69,7 +70,7 @@ class TileStrip:
             elem_id=elem_id,
             elem_classes="strip",
         )
-        return cls(gallery, gr.State(spread(state)))
+        return cls(gallery, gr.State(shown))
 
     def wire(
         self,
@@ -93,8 +94,9 @@ class TileStrip:
 
 def fresh(state: AppState) -> tuple[Any, ...]:
     """Values for a strip's gallery and `shown` when another collection is searched."""
-    return gr.Gallery(_pictures(state), selected_index=None), spread(state)
+    shown = spread(state)
+    return gr.Gallery(_pictures(state, shown), selected_index=None), shown
 
 
-def _pictures(state: AppState) -> list[tuple[Image.Image, None]]:
-    return [(thumbnail(state, tile_id), None) for tile_id in spread(state).tile_ids]
+def _pictures(state: AppState, shown: Shown) -> list[tuple[Image.Image, None]]:
+    return [(thumbnail(state, tile_id), None) for tile_id in shown.tile_ids]

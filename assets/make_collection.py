@@ -1,4 +1,4 @@
-"""Write the collection that comes with the project: `python -m assets.make_collection` (two minutes the first time).
+"""Write the collection that comes with the project: `python -m assets.make_collection` (two minutes).
 
 To be run again whenever the drawing program in lrsclip/atlas/ or the embedded checkpoint changes; a test says when.
 """
@@ -6,9 +6,11 @@ To be run again whenever the drawing program in lrsclip/atlas/ or the embedded c
 from __future__ import annotations
 
 import io
+import os
 import sys
 import zipfile
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from PIL import Image
 
@@ -24,6 +26,12 @@ _THEN = (1980, 1, 1, 0, 0, 0)  # so that the same tiles make the same file
 
 def main() -> int:
     """Draw, index and pack."""
+    with TemporaryDirectory() as folder:  # not the user's cache, which may have been filled from the file itself
+        os.environ["LRSCLIP_CACHE"] = folder
+        return _made()
+
+
+def _made() -> int:
     source, bundle = AtlasTiles(), lrsclip.load("tiny")
     source.prepare()
     folder = default_cache_dir(source, bundle)

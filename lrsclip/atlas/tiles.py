@@ -341,5 +341,15 @@ def _opened(seed: int, tiles: int, px_m: float) -> AtlasTiles:
 def recipe() -> str:
     """Short text that changes with the program that draws and describes, though not with its comments and layout."""
     parts = sorted(path for path in Path(__file__).parent.glob("*.py") if path.name not in _NOT_IN_TILES)
-    code = "".join(ast.dump(ast.parse(path.read_bytes())) for path in parts)
+    code = "".join(_written_out(ast.parse(path.read_bytes())) for path in parts)
     return f"{zlib.crc32(code.encode()):08x}"
+
+
+def _written_out(node: object) -> str:
+    """A syntax tree as text that is the same under every Python, as `ast.dump` is not: what is empty is left out."""
+    if isinstance(node, ast.AST):
+        fields = [(name, value) for name, value in ast.iter_fields(node) if value is not None and value != []]
+        return f"{type(node).__name__}({','.join(f'{name}={_written_out(value)}' for name, value in fields)})"
+    if isinstance(node, list):
+        return f"[{','.join(map(_written_out, node))}]"
+    return repr(node)
