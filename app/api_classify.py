@@ -7,8 +7,9 @@ from typing import Any
 import gradio as gr
 
 from app.api_parts import publish
-from app.classify import RSICD_LABELS, Row, judge_many, judge_one
+from app.classify import Row, judge_many, judge_one
 from app.events import UPLOAD
+from app.label_sets import FIRST_SET
 from app.pictures import upload_box, uploaded
 from app.state import AppState
 from lrsclip.classify import DEFAULT_TEMPLATES
@@ -46,7 +47,7 @@ def add_classify(state: AppState) -> None:
         return [_row(row) for row in judge_many(state, pictures, labels, templates)]
 
     picture = upload_box(label="picture", visible=False)
-    labels = gr.Textbox("\n".join(RSICD_LABELS), label="labels", visible=False)
+    labels = gr.Textbox(FIRST_SET.text, label="labels", visible=False)
     templates = gr.Textbox("\n".join(DEFAULT_TEMPLATES), label="templates", visible=False)
     publish(classify, [picture, labels, templates], **UPLOAD)
     pictures = gr.File(label="pictures", file_count="multiple", visible=False)

@@ -16,7 +16,6 @@ from lrsclip.errors import Busy, Cancelled, TextError
 MOST_ROWS = 200
 MOST_BYTES = 2_000_000
 _COLUMN = "query"
-_FIELD_LIMIT = 20_000
 
 
 @dataclass(frozen=True)
@@ -37,10 +36,10 @@ class Row:
 
 
 def read_queries(path: str | Path) -> list[str]:
-    """The descriptions of a CSV file: its column `query`, or its first column, which then has no heading.
+    """The descriptions of a CSV file: its column `query`, or its only column, which then has no heading.
 
     Raises:
-        TextError: the file is too large, no CSV, has too many rows or none.
+        TextError: the file is too large, no CSV, has too many rows or none, or a comma in a description would cut it.
     """
     path = Path(path)
     if path.stat().st_size > MOST_BYTES:
@@ -58,13 +57,17 @@ def read_queries(path: str | Path) -> list[str]:
         raise TextError(f"the CSV file cannot be read ({error}); save it as CSV in UTF-8") from error
     names = [cell.strip().lower() for cell in rows[0]] if rows else []
     column, first = (names.index(_COLUMN), 1) if _COLUMN in names else (0, 0)
+    widest = len(names) if first else 1
+    if broken := next((number for number, row in enumerate(rows, 1) if any(map(str.strip, row[widest:]))), None):
+        raise TextError(
+            f"row {broken} of the CSV file has {len(rows[broken - 1])} columns instead of {widest}; put descriptions "
+            f'with commas or semicolons into "quotes"; of several columns, head that of the descriptions {_COLUMN}'
+        )
     queries = [row[column].strip() for row in rows[first:] if len(row) > column and row[column].strip()]
     if not queries:
         raise TextError(f"the CSV file has no descriptions; put them into a column named {_COLUMN}, or into the first")
     if len(queries) > MOST_ROWS:
         raise TextError(f"the CSV file has {len(queries):,} descriptions; {MOST_ROWS} at a time can be searched")
-    if max(map(len, queries)) > _FIELD_LIMIT:
-        raise TextError(f"a description of the CSV file has over {_FIELD_LIMIT:,} characters; shorten it")
     return queries
 
 
@@ -75,7 +78,7 @@ def _dialect(text: str) -> type[csv.Dialect]:
     return type("Marked", (csv.excel,), {"delimiter": found})
 
 
-def run(state: AppState, queries: list[str], like: Query, done: Callable[[int, int], None]) -> list[Row]:
+def run(state: AppState, queries: list[str], template: Query, done: Callable[[int, int], None]) -> list[Row]:
     """Search for each; a description that cannot be answered does not stop the others.
 
     Where the work is stopped, what was answered so far stands, and the rest says so.
@@ -83,7 +86,7 @@ def run(state: AppState, queries: list[str], like: Query, done: Callable[[int, i
     Args:
         state: the app's.
         queries: the descriptions.
-        like: how many tiles, what to exclude, where: the same for all.
+        template: how many tiles, what to exclude, where: the same for all.
         done: called with how many are done, and of how many.
     """
     rows, stopped = [], False
@@ -91,7 +94,7 @@ def run(state: AppState, queries: list[str], like: Query, done: Callable[[int, i
         try:
             if stopped:
                 raise Cancelled("stopped before its turn came")
-            rows.append(Row(number, text, search(state, replace(like, text=text, like="", picture=None))))
+            rows.append(Row(number, text, search(state, replace(template, text=text))))
         except (TextError, Busy) as error:
             rows.append(Row(number, text, fault=str(error)))
         except Cancelled as error:

@@ -9,7 +9,7 @@ from typing import Any
 
 from PIL import Image
 
-from app.label_sets import FIRST_SET, lines_of
+from app.label_sets import lines_of
 from app.pictures import uploaded
 from app.state import AppState, Recent
 from lrsclip.classify import Prototypes, class_prototypes
@@ -21,7 +21,6 @@ MAX_TEMPLATES = 20
 MAX_PICTURES = 32
 _BATCH, _BATCH_PX = 16, 16_000_000  # pictures decoded at once, so that 32 large ones do not fill the memory
 
-RSICD_LABELS = FIRST_SET.labels
 
 _PROTOTYPES: Recent[Prototypes] = Recent(16)
 

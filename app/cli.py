@@ -19,7 +19,7 @@ from app import calls
 from app.base_map import BaseMap
 from app.collection import unpack
 from app.pages import build, serve
-from app.settings import SettingError, Settings, use
+from app.settings import PORTS, SettingError, Settings, use
 from app.state import AppState
 from lrsclip import LRSCLIPError
 from lrsclip.calibration import land_use_references
@@ -48,6 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     use(settings)
     few_arenas()
     args = _parser(settings).parse_args(argv)
+    if not PORTS[0] <= args.port <= PORTS[1]:
+        return _fail(f"--port is {args.port}; give a number from {PORTS[0]:,} to {PORTS[1]:,}")
     if args.allow_private:
         os.environ[ALLOW_PRIVATE] = "1"
     if args.log:
@@ -56,8 +58,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail("--mcp needs a package that is not here: pip install 'gradio[mcp]'")
     try:
         state = open_state(args.tiles or None, args.checkpoint, args.index)
-        if MANIFEST_KEY in state.bundle.manifest:
-            land_use_references(state.bundle)  # now, and not while the first visitor waits
         base = BaseMap.of(args.base_map) if args.base_map else None
         demo = build(state, guests=not only_own(args.host, args.share == "yes", settings), base=base)
         serve(demo, host=args.host, port=args.port, share=args.share == "yes", mcp=args.mcp)
@@ -102,6 +102,8 @@ def open_state(tiles: str | None, checkpoint: str, index_dir: Path | None = None
     """
     source = open_source(DEFAULT_TILES if tiles is None else tiles)
     bundle = lrsclip.load(checkpoint)
+    if MANIFEST_KEY in bundle.manifest:
+        land_use_references(bundle)  # now, and not while the first visitor waits
     unpack(source, bundle)
     _prepare(source)
     directory = default_cache_dir(source, bundle) if index_dir is None else index_dir

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import cache
 from importlib import metadata
 from typing import Any
 
@@ -52,6 +53,7 @@ def health_route(state: AppState) -> Route:
     return Route("/health", health, methods=["GET", "HEAD"])
 
 
+@cache
 def _versions() -> dict[str, str]:
     found = {}
     for name in _PACKAGES:

@@ -112,6 +112,7 @@ function drawing(map, style, done) {
     stop();
     if (!empty) done(bounds);
   }, true);
+  container.addEventListener("pointercancel", () => shape && stop(), true);
   document.addEventListener("keydown", (event) => event.key === "Escape" && drawn() && stop());
   return () => {
     map.dragging.disable();

@@ -198,7 +198,7 @@ def threshold_of(value: float | str | None) -> float | None:
         return None
     try:
         threshold_cos = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         threshold_cos = math.nan
     if not abs(threshold_cos) <= 2:  # a difference of two cosines, at most; NaN is none
         raise PictureError(f"the threshold is {value}; give a cosine from -1 to 1, or none for an automatic one")

@@ -16,9 +16,11 @@ from app.state import AppState, Collections
 from app.strip import TileStrip
 from app.words import empty
 from lrsclip.classify import DEFAULT_TEMPLATES
+from lrsclip.label_fit import Judged
 
 PICTURE_FILES = ["image", ".tif", ".tiff"]
 _SHOWN = 8  # classes
+_LONGEST_OWN = 50_000  # characters that are kept as long as a visitor stays
 _TEMPLATES = "\n".join(DEFAULT_TEMPLATES)
 
 
@@ -56,7 +58,7 @@ class Several:
 
 @dataclass(frozen=True)
 class ClassifyPage:
-    """The tab's parts that events speak of; `column` is where the answer for one picture stands."""
+    """The tab's parts that events speak of; `column` is where the answer for one picture stands, `said` holds it."""
 
     tab: gr.Tab
     picture: gr.Image
@@ -66,13 +68,14 @@ class ClassifyPage:
     column: gr.Column
     shown: gr.Slider
     bars: gr.HTML
+    said: gr.State
     several: Several
 
 
 def lay_out(state: AppState) -> ClassifyPage:
     """Put the tab's parts on the page."""
     with gr.Row(elem_classes="columns"):
-        with gr.Column(scale=4, min_width=280), gr.Tabs(elem_classes="inner-tabs"):
+        with gr.Column(scale=4, min_width=280), gr.Tabs():
             with gr.Tab("One picture") as tab:
                 picture = upload_box(label="Picture", height=300, elem_id="classify-picture")
                 strip = TileStrip.lay_out(state, "classify-strip")
@@ -98,7 +101,7 @@ def lay_out(state: AppState) -> ClassifyPage:
             with gr.Column(visible=False) as many_column:
                 many = gr.HTML(empty("Upload pictures, then classify: the table appears here."), elem_id="classified")
     several = Several(several_tab, files, all_button, many_column, many)
-    return ClassifyPage(tab, picture, strip, names, button, column, shown, bars, several)
+    return ClassifyPage(tab, picture, strip, names, button, column, shown, bars, gr.State(None), several)
 
 
 def _names() -> Names:
@@ -134,17 +137,21 @@ def wire(collections: Collections, page: ClassifyPage) -> None:
     """Connect the tab's parts."""
     state = collections.first  # all collections share its model
 
-    def classify(upload: dict[str, Any] | None, labels: str, templates: str, shown: float | None) -> str:
-        return verdict(judge_one(state, uploaded(upload), labels or "", templates or ""), int(shown or _SHOWN))
+    def classify(upload: dict[str, Any] | None, labels: str, templates: str, shown: float | None) -> tuple[str, Judged]:
+        said = judge_one(state, uploaded(upload), labels or "", templates or "")
+        return verdict(said, int(shown or _SHOWN)), said
+
+    def show(said: Judged | None, shown: float | None) -> Any:
+        return gr.skip() if said is None else verdict(said, int(shown or _SHOWN))
 
     def classify_all(uploads: list[dict[str, Any]] | None, labels: str, templates: str) -> str:
         return table(judge_many(state, uploads, labels or "", templates or ""))
 
     names, several = page.names, page.several
     inputs = [page.picture, names.labels, names.templates, page.shown]
-    judged = page.button.click(for_page(classify), inputs, page.bars, **UPLOAD, **ENCODING, **INTERNAL)
+    judged = page.button.click(for_page(classify), inputs, [page.bars, page.said], **UPLOAD, **ENCODING, **INTERNAL)
     judged.success(None, None, None, js=show_js("bars", 0.6))
-    page.shown.release(for_page(classify), inputs, page.bars, **UPLOAD, **ENCODING, **INTERNAL)
+    page.shown.release(show, [page.said, page.shown], page.bars, **QUICK)
     many = [several.files, names.labels, names.templates]
     all_judged = several.button.click(for_page(classify_all), many, several.table, **UPLOAD, **ENCODING, **INTERNAL)
     all_judged.success(None, None, None, js=show_js("classified", 0.6))
@@ -163,7 +170,8 @@ def _wire_names(names: Names) -> None:
 
     def typed(text: str) -> Any:
         title = set_of(text or "")
-        return title, _hint(title), text if title == OWN else gr.skip()
+        own = title == OWN and len(text) <= _LONGEST_OWN
+        return title, _hint(title), text if own else gr.skip()
 
     names.chosen.input(choose, [names.chosen, names.own], [names.labels, names.about], **QUICK)
     # not `input`, which does not hear of a text that was pasted or filled in as a whole

@@ -114,7 +114,9 @@ def _settings() -> Settings:
         compare = gr.Textbox(
             label="Compare with", info="A second sentence, for a map beside the first.", elem_id="compare"
         )
-        exclude = gr.Textbox(label="Leave out", info="What it must not be: its cosine is taken off.", elem_id="exclude")
+        exclude = gr.Textbox(
+            label="Leave out", info="What it must not be: its cosine is taken off.", elem_id="scene-exclude"
+        )
         by_clause = gr.Checkbox(
             label="Each clause apart", info="A small map for each part of the sentence.", elem_id="by-clause"
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
@@ -35,7 +35,7 @@ def lay_out() -> BatchPart:
     """Put the parts on the page."""
     with gr.Accordion("Many descriptions from a CSV", open=False, elem_id="batch"):
         gr.HTML(
-            '<p class="why">A column named <code>query</code>, or the first column, then without a heading; at most '
+            '<p class="why">A column named <code>query</code>, or one column alone, then without a heading; at most '
             f"{MOST_ROWS} rows. What is left out, the area and the settings above count for all.</p>"
         )
         file = gr.File(
@@ -46,7 +46,7 @@ def lay_out() -> BatchPart:
         with gr.Row(elem_classes="pills"):
             button = gr.Button("Search all", size="sm", min_width=60, elem_id="batch-button")
             stop = gr.Button("Stop", size="sm", min_width=60, elem_id="batch-stop")
-        table = gr.HTML("", elem_id="batch-table", elem_classes="if-any-table", min_height=40)
+        table = gr.HTML("", elem_id="batch-table", min_height=40)
         download = gr.Button("Download all as CSV", size="sm", visible=False, elem_id="batch-download")
         text = gr.Textbox(label="Answers as CSV", visible=False)
     return BatchPart(file, count, button, stop, table, download, text)
@@ -67,12 +67,12 @@ def wire(collections: Collections, demo: gr.Blocks, part: BatchPart, opened: gr.
         if not upload or not upload.get("path"):
             raise TextError("there is no CSV file yet; choose one")
         _text, exclude, exclude_weight, _picture, _like, _weight, _count, *rest = values
-        like = query_of("all", exclude, exclude_weight, None, "", 0.0, count, *rest)
+        template = query_of("", exclude, exclude_weight, None, "", 0.0, count, *rest)
 
         def done(number: int, of: int) -> None:
             progress((number, of), desc="searching", unit="descriptions")
 
-        rows = run(collections.of(spec), read_queries(upload["path"]), replace(like, text=""), done)
+        rows = run(collections.of(spec), read_queries(upload["path"]), template, done)
         return batch_table(rows), gr.Button(visible=True), as_csv(rows)
 
     def stop(request: gr.Request) -> None:

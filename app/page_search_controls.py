@@ -210,7 +210,8 @@ _WORDS_COUNT = f"(weight) => weight >= 1 ? {START_PICTURE_WEIGHT} : weight"
 
 
 def _ask_map(what: str, answer: str = "[]") -> str:
-    scroll = 'map.scrollIntoView({block: "center"});' if what == "draw" else ""
+    # in focus, so that it hears Escape
+    scroll = 'map.scrollIntoView({block: "center"}); map.focus({preventScroll: true});' if what == "draw" else ""
     return (
         '() => { const map = document.querySelector("iframe.places-map"); '
         f'if (map) {{ {scroll} map.contentWindow.postMessage({{ask: "{what}"}}, "*"); }} return {answer}; }}'

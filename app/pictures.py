@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import gradio as gr
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
 
 from app.events import INTERNAL, UPLOAD, sentence
 from app.settings import in_force
-from app.state import AppState, Recent
+from app.state import AppState, Budget, Recent
 from lrsclip.decode import DECODE_FAULTS, FORMATS
 from lrsclip.errors import PictureError, TileSourceError
 from lrsclip.tiles import read_picture
@@ -27,9 +28,15 @@ _HARMLESS = frozenset(
     "jfif jfif_version jfif_unit jfif_density dpi aspect gamma srgb chromaticity icc_profile transparency interlace "
     "progressive progression adobe adobe_transform background loop duration timestamp".split()
 )
+_HARMLESS_PARTS = ("APP0", "APP2", "APP14")  # of a JPEG: JFIF, colour profile, Adobe's colours
+_ENDS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
 _QUALITY = 95  # of a JPEG that has to be written anew
+_KEPT_PX = 1024  # of the shorter side at least: far more than any model here looks at
+_DECODED_AT_ONCE_PX = 100_000_000  # some 750 MB of memory
 _LOST_GREY = (203, 213, 225)
 
+DECODING = Budget(_DECODED_AT_ONCE_PX)
+"""Pixels of uploads that are decoded whole at the same moment; what is larger waits."""
 _THUMBS: Recent[Image.Image] = Recent(128)
 
 
@@ -55,11 +62,22 @@ def uploaded(value: Mapping[str, Any] | None) -> Image.Image:
     Raises:
         PictureError: there is no picture, or the file is none.
     """
+    path = path_of(value)
+    with DECODING.of(check_pixels(path, whole=True)):
+        strip_metadata(path)
+        picture = read_picture(path, name="the upload")
+        return picture.reduce(max(1, min(picture.size) // _KEPT_PX))  # it waits for the model, and others with it
+
+
+def path_of(value: Mapping[str, Any] | None) -> str:
+    """Where the file in an upload box lies.
+
+    Raises:
+        PictureError: there is none.
+    """
     if not isinstance(value, Mapping) or not isinstance(value.get("path"), str) or not value["path"]:
         raise PictureError("there is no picture yet; upload one or take a tile")
-    check_pixels(str(value["path"]), whole=True)
-    strip_metadata(str(value["path"]))
-    return read_picture(value["path"], name="the upload")
+    return str(value["path"])
 
 
 def strip_metadata(path: str) -> None:
@@ -70,7 +88,7 @@ def strip_metadata(path: str) -> None:
     """
     try:
         with Image.open(path, formats=_NO_RASTERS) as picture:
-            if picture.info.keys() <= _HARMLESS:
+            if not _tells(picture, Path(path)):
                 return
             kind = picture.format if picture.format in ("PNG", "WEBP") else "JPEG"  # also of a phone's several in one
             upright = ImageOps.exif_transpose(picture)
@@ -85,12 +103,27 @@ def strip_metadata(path: str) -> None:
         draft.unlink(missing_ok=True)
 
 
-def check_pixels(path: str, *, whole: bool = False) -> None:
+def _tells(picture: ImageFile.ImageFile, path: Path) -> bool:
+    """Whether a file holds anything beside its picture."""
+    if picture.format == "PNG":
+        picture.load()  # what stands behind the pixels is read with them
+    parts = {str(name) for name, _ in getattr(picture, "applist", ())}
+    end = _ENDS.get(str(picture.format), b"")
+    with path.open("rb") as file:
+        file.seek(-len(end) or 0, os.SEEK_END)
+        goes_on = file.read() != end
+    return not picture.info.keys() <= _HARMLESS or not parts <= set(_HARMLESS_PARTS) or goes_on
+
+
+def check_pixels(path: str, *, whole: bool = False) -> int:
     """Look at the head of an uploaded picture before anything is decoded.
 
     Args:
         path: the file.
         whole: whether a TIFF counts too; as a scene it is read by windows, and its reader has a limit of its own.
+
+    Returns:
+        How many pixels it has; 0 where it is not looked at.
 
     Raises:
         PictureError: it would have more pixels than are allowed.
@@ -99,11 +132,12 @@ def check_pixels(path: str, *, whole: bool = False) -> None:
         with Image.open(path, formats=FORMATS if whole else _NO_RASTERS) as head:
             width_px, height_px = head.size
     except DECODE_FAULTS:  # another format, or none: whoever reads it says so
-        return
+        return 0
     if width_px * height_px > (most := in_force().max_pixels):
         raise PictureError(
             f"the upload has {width_px} x {height_px} pixels; {most:,} in all are the limit: send it smaller, or a part"
         )
+    return width_px * height_px
 
 
 def _checked(value: Mapping[str, Any] | None) -> Any:

@@ -17,7 +17,7 @@ from gradio.utils import get_upload_folder
 from PIL import Image
 
 from app.events import INTERNAL, UPLOAD, sentence
-from app.pictures import LARGE_PX, check_pixels, shrunk, strip_metadata, tile_picture
+from app.pictures import DECODING, LARGE_PX, check_pixels, path_of, shrunk, strip_metadata, tile_picture
 from app.state import AppState, Collections
 from lrsclip.atlas.tiles import AtlasTiles
 from lrsclip.errors import PictureError
@@ -123,11 +123,9 @@ def opened_upload(value: Mapping[str, Any] | None) -> Iterator[OpenScene]:
     Raises:
         PictureError: there is no picture, or the file is none.
     """
-    if not isinstance(value, Mapping) or not isinstance(value.get("path"), str) or not value["path"]:
-        raise PictureError("there is no picture yet; upload one or take a tile")
-    path = str(value["path"])
-    check_pixels(path)
-    strip_metadata(path)
+    path = path_of(value)
+    with DECODING.of(check_pixels(path)):
+        strip_metadata(path)
     try:
         with open_scene(path, untrusted=True) as scene:
             yield OpenScene(scene)

@@ -15,6 +15,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from app.area import Box
+from app.settings import in_force
+from app.shared_model import check_length
 from app.state import AppState, Recent
 from lrsclip.errors import TextError, TileSourceError
 from lrsclip.index import Hit, SearchFilter
@@ -115,10 +117,11 @@ def search(state: AppState, query: Query) -> Found:
     """Find the tiles that fit a question best.
 
     Raises:
-        TextError: there is nothing to search for, or what to exclude leaves nothing of it.
+        TextError: there is nothing to search for, what to exclude leaves nothing of it, or a text is far too long.
         TileSourceError: the tile to be like is not in this collection.
         IndexArgumentError: the area is none.
     """
+    check_length((query.text, query.exclude), in_force().max_text)  # also of what is not encoded: the answer keeps it
     started = time.perf_counter()
     vector, text_vector = query_vector(state, query)
     encoded = time.perf_counter()

@@ -77,8 +77,9 @@ class Settings:
         return settings
 
 
+PORTS = (1, 65_535)
 _RANGES = {
-    "port": (1, 65_535),
+    "port": PORTS,
     "max_upload_mb": (1, 4_096),
     "max_pixels": (4_096, 175_000_000),
     "max_text": (200, 100_000),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from threading import Event, Lock
+from threading import Condition, Event, Lock
 from typing import Generic, TypeVar
 
 from app.encoder_queue import STOP
@@ -113,6 +114,27 @@ class Recent(Generic[Value]):
             if len(self._kept) > self._size:
                 self._kept.popitem(last=False)
         return value
+
+
+class Budget:
+    """So much of something at once, shared between threads; whoever asks for more than there is has it alone."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._used = most, 0
+        self._changed = Condition()
+
+    @contextmanager
+    def of(self, share: int) -> Iterator[None]:
+        """Wait until a share is free, and have it as long as the context lasts."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._used or self._used + share <= self._most)
+            self._used += share
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._used -= share
+                self._changed.notify_all()
 
 
 class Stops:

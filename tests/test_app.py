@@ -19,8 +19,8 @@ from PIL import Image
 
 import lrsclip
 from app import cli, words
-from app.classify import RSICD_LABELS, judge_one
-from app.label_sets import lines_of
+from app.classify import judge_one
+from app.label_sets import FIRST_SET, lines_of
 from app.meter import token_report
 from app.pictures import shrunk, thumbnail, tile_picture, uploaded
 from app.search import EXAMPLES, first_tiles
@@ -112,7 +112,7 @@ def test_typed_html_is_shown_and_never_run(state: AppState) -> None:
 
 
 def test_bars_show_the_best_and_account_for_the_rest(state: AppState) -> None:
-    scores = judge_one(state, draw_tile("road", 0), "\n".join([*RSICD_LABELS, NASTY]), "{}").scores
+    scores = judge_one(state, draw_tile("road", 0), "\n".join([*FIRST_SET.labels, NASTY]), "{}").scores
     shown = words.class_bars(scores, 8)
     assert shown.count("<li>") == 8
     assert "<img" not in shown

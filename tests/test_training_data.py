@@ -11,7 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from app.classify import RSICD_LABELS
+from app.label_sets import FIRST_SET
 from lrsclip.errors import DataError, TrainingError
 from lrsclip.tokens import Tokenizer
 from train import fit
@@ -136,7 +136,7 @@ def test_class_folders_are_read_as_words() -> None:
     for source, count in {"ucm": 21, "rsicd30": 30, "eurosat": 10, "rsscn7": 7}.items():
         named = class_words(source)
         assert len(named) == len(set(named.values())) == count
-    assert set(class_words("rsicd30").values()) == set(RSICD_LABELS)  # the page offers the classes that are measured
+    assert set(class_words("rsicd30").values()) == set(FIRST_SET.labels)  # the page offers what is measured
 
 
 def test_hashed_split_is_stable_and_fair() -> None:

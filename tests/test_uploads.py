@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import struct
+import time
+import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from app import pictures
 from app.pictures import strip_metadata, uploaded
 from app.scenes import opened_upload
+from app.state import Budget
 from lrsclip.tiles import read_picture
 from tests.app_parts import draw_tile
 
@@ -53,6 +60,56 @@ def test_an_upload_is_read_as_before_and_keeps_no_secret(name: str, scene: bool,
     assert after.shape == before.shape, "it stands as upright as it did"
     assert abs(after - before).mean() < (2 if name == "a.jpg" else 1e-9)
     assert [entry.name for entry in tmp_path.iterdir()] == [name]
+
+
+def hidden(path: Path) -> Path:
+    """A picture with a secret where Pillow does not look when it opens a file."""
+    draw_tile("tanks", 3, 96).save(path, quality=95)
+    plain = path.read_bytes()
+    match path.stem:
+        case "behind-the-pixels":
+            text = b"tEXtComment\0" + SECRET
+            chunk = struct.pack(">I", len(text) - 4) + text + struct.pack(">I", zlib.crc32(text))
+            path.write_bytes(plain[:-12] + chunk + plain[-12:])
+        case "in-a-part-of-its-own":  # as content credentials are (C2PA)
+            path.write_bytes(plain[:2] + b"\xff\xeb" + struct.pack(">H", len(SECRET) + 2) + SECRET + plain[2:])
+        case "behind-the-end":
+            path.write_bytes(plain + SECRET)
+    return path
+
+
+@pytest.mark.parametrize(
+    "name", ["behind-the-pixels.png", "in-a-part-of-its-own.jpg", "behind-the-end.jpg", "behind-the-end.png"]
+)
+def test_no_secret_is_left_where_few_look(name: str, tmp_path: Path) -> None:
+    path = hidden(tmp_path / name)
+    before = np.asarray(read_picture(path), np.int16)
+    strip_metadata(str(path))
+    assert SECRET not in path.read_bytes()
+    assert abs(np.asarray(read_picture(path), np.int16) - before).mean() < 2
+
+
+def test_large_uploads_are_decoded_one_after_the_other_and_kept_small(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("RGB", (6000, 2100), (90, 120, 60)).save(tmp_path / "large.png")
+    budget, at_work, most = Budget(20_000_000), [], []
+
+    def read(*given: Any, **options: Any) -> Image.Image:
+        at_work.append(1)
+        most.append(len(at_work))
+        time.sleep(0.05)
+        at_work.pop()
+        return read_picture(*given, **options)
+
+    monkeypatch.setattr(pictures, "DECODING", budget)
+    monkeypatch.setattr(pictures, "read_picture", read)
+    with ThreadPoolExecutor(4) as pool:
+        sizes = list(pool.map(lambda _: uploaded({"path": str(tmp_path / "large.png")}).size, range(4)))
+    assert sizes == [(3000, 1050)] * 4
+    assert most == [1] * 4
+    with budget.of(10**9):  # more than there is: alone, and not never
+        pass
 
 
 def test_what_holds_nothing_of_the_kind_is_not_written_anew(tmp_path: Path) -> None:
