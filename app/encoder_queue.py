@@ -34,7 +34,7 @@ class Spent:
 
 
 _SPENT: ContextVar[Spent | None] = ContextVar("spent", default=None)
-MOST_WAITING = 96
+MOST_WAITING = 96  # a backstop: where events wait in Gradio's queue first, that one is full before
 _WAITING_COUNTS = 0.25  # seconds of the model that a second of waiting is worth
 _URGENT_IN_A_ROW = 4
 _LOOK_S = 0.05  # how often a waiting caller looks at its stop flag
