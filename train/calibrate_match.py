@@ -3,8 +3,8 @@
 Descriptions are asked of collections of several sizes that hold their tile, and of the same without it and all others
 of its kind: the atlas' tiles (a kind is a land use) and RSICD's pictures (a kind is a scene class). Each has a short
 text, a long one and the name of its kind. A logistic regression weighs the evidence (`lrsclip.match`); false alarms
-and misses are counted on kinds of the atlas that were not asked for in it, and on RSICD's test pictures. All goes into the
-checkpoint's manifest.
+and misses are counted on kinds of the atlas that were not asked for in it, and on RSICD's test pictures. All goes into
+the checkpoint's manifest.
 """
 
 from __future__ import annotations
