@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +16,7 @@ import lrsclip
 from lrsclip.atlas.country import Country
 from lrsclip.atlas.landuse import World
 from lrsclip.atlas.region import render
-from lrsclip.errors import Cancelled, PictureError, TextError
+from lrsclip.errors import PictureError, TextError
 from lrsclip.localize import (
     Heatmap,
     WindowMemory,
@@ -30,37 +28,14 @@ from lrsclip.localize import (
     window_boxes,
 )
 from lrsclip.localize.parts import METHODS
+from tests.localize_parts import Counting, noise
 
 Floats = npt.NDArray[np.float32]
-
-
-@dataclass
-class Counting:
-    """A real model that counts the pictures it encodes."""
-
-    model: lrsclip.LRSCLIP
-    encoded: list[int] = field(default_factory=list)
-
-    @property
-    def sha256(self) -> str:
-        return self.model.sha256
-
-    def encode_text(self, texts: list[str]) -> Floats:
-        return self.model.encode_text(texts)
-
-    def encode_image(self, pictures: list[Image.Image]) -> Floats:
-        self.encoded.append(len(pictures))
-        return self.model.encode_image(pictures)
 
 
 @pytest.fixture(scope="module")
 def model() -> lrsclip.LRSCLIP:
     return lrsclip.random_model()
-
-
-def noise(width: int, height: int, seed: int = 0) -> Image.Image:
-    values = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    return Image.fromarray(values)
 
 
 @pytest.fixture(scope="module")
@@ -235,39 +210,6 @@ def test_an_empty_sentence_is_refused_before_any_work(model: lrsclip.LRSCLIP) ->
     with pytest.raises(TextError):
         localize(counting, noise(64, 64), "  ")
     assert not counting.encoded
-
-
-def test_stop_ends_the_work_before_the_next_batch(model: lrsclip.LRSCLIP) -> None:
-    counting, stop, memory = Counting(model), threading.Event(), WindowMemory()
-    with pytest.raises(Cancelled, match="after 4 of"):
-        localize(
-            counting,
-            noise(64, 64),
-            "x",
-            scales_px=(16,),
-            batch_size=4,
-            progress=lambda *_: stop.set(),
-            stop=stop,
-            memory=memory,
-        )
-    assert counting.encoded == [4]
-    counting.encoded.clear()
-    whole = localize(counting, noise(64, 64), "y", scales_px=(16,), batch_size=4, memory=memory)
-    assert sum(counting.encoded) == whole.windows - 4  # what was finished is not encoded again
-    fresh = localize(model, noise(64, 64), "y", scales_px=(16,), batch_size=4, memory=WindowMemory())
-    np.testing.assert_allclose(whole.scores_cos, fresh.scores_cos, atol=1e-5)
-
-
-def test_work_given_up_in_other_steps_is_begun_anew(model: lrsclip.LRSCLIP) -> None:
-    stop, memory = threading.Event(), WindowMemory()
-    with pytest.raises(Cancelled):
-        localize(
-            model, noise(64, 64), "x", scales_px=(16,), batch_size=5, stop=stop, memory=memory,
-            progress=lambda *_: stop.set(),
-        )  # fmt: skip
-    whole = localize(model, noise(64, 64), "x", scales_px=(16,), batch_size=4, memory=memory)
-    fresh = localize(model, noise(64, 64), "x", scales_px=(16,), batch_size=4, memory=WindowMemory())
-    np.testing.assert_allclose(whole.scores_cos, fresh.scores_cos, atol=1e-5)
 
 
 def test_several_sentences_are_each_the_map_of_its_own(model: lrsclip.LRSCLIP) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -102,3 +104,11 @@ def test_what_is_allowed_passes(tmp_path: Path, path: str, source: str) -> None:
     planted.write_text(source, encoding="utf-8")
 
     assert faults(tmp_path) == []
+
+
+def test_what_asks_no_model_brings_no_torch() -> None:
+    """It takes seconds to import, and a map of known vectors, a match or a calibration needs none of it."""
+    quick = "lrsclip.localize, lrsclip.match, lrsclip.label_fit, lrsclip.classify, lrsclip.index"
+    seen = f"import sys, {quick}; print('torch' in sys.modules)"
+    ended = subprocess.run([sys.executable, "-c", seen], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert ended.stdout.strip() == "False"

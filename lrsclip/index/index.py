@@ -344,8 +344,8 @@ def _unit_queries(vectors: ArrayLike, model: ModelMark) -> NDArray[np.float64]:
     lengths = np.linalg.norm(queries, axis=1, keepdims=True)
     if not np.isfinite(lengths).all() or (lengths <= 0).any():
         raise IndexArgumentError("a query vector is zero or not finite; pass vectors as the encoder gives them")
-    unit: NDArray[np.float64] = queries / lengths
-    return unit
+    made: NDArray[np.float64] = queries / lengths
+    return made
 
 
 def _hits(
