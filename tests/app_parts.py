@@ -74,6 +74,12 @@ def make_state(folder: Path) -> AppState:
     return AppState(bundle, build_index(source, bundle, folder / "index"), source)
 
 
+def landscape_state(folder: Path, tiles: int, seed: int = 4) -> AppState:
+    """The app's state over tiles of the rendered landscape, whose place is known, with random weights."""
+    source, bundle = open_source(f"atlas:?seed={seed}&tiles={tiles}"), lrsclip.random_model()
+    return AppState(bundle, build_index(source, bundle, folder / "index"), source)
+
+
 @contextmanager
 def running(state: AppState, *, guests: bool = True) -> Iterator[str]:
     """A server on this machine's loopback; gives its address."""

@@ -5,10 +5,12 @@ The environment is set here, before any test module imports torch, FAISS or Grad
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser
@@ -20,13 +22,23 @@ os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the same numbers on every machine
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 for threads in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(threads, "1")  # small models on few cores: more threads only wait for each other
-os.environ["LRSCLIP_CACHE"] = tempfile.mkdtemp(prefix="lrsclip-tests-")  # never the cache of whoever runs the tests
+_FOLDER = Path(tempfile.mkdtemp(prefix="lrsclip-tests-"))  # nothing lies where whoever runs the tests has his own
+os.environ["LRSCLIP_CACHE"] = str(_FOLDER / "cache")
+os.environ["GRADIO_TEMP_DIR"] = str(_FOLDER / "gradio")  # uploads, and what is made for the browser
+
+
+def _remove_folder(owner: int = os.getpid()) -> None:
+    if os.getpid() == owner:
+        shutil.rmtree(_FOLDER, ignore_errors=True)
+
+
+atexit.register(_remove_folder)  # xdist's controller reads this file too, and runs no fixture
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _no_cache_left_behind() -> Iterator[None]:
+def _nothing_left_behind() -> Iterator[None]:
     yield
-    shutil.rmtree(os.environ["LRSCLIP_CACHE"], ignore_errors=True)
+    _remove_folder()  # a worker of xdist may end without its exit handlers
 
 
 @pytest.fixture(scope="module")

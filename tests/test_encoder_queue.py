@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +19,7 @@ from torch import Tensor
 
 import lrsclip
 from app.encoder_queue import STOP, EncoderQueue, Spent, Work, one_event
+from app.events import for_page, for_programs
 from app.shared_model import SharedModel
 from app.state import Stops
 from lrsclip.errors import Busy, Cancelled, PictureError, TextError
@@ -29,9 +34,9 @@ class Gate:
         self.queue = EncoderQueue(most_waiting)
         self.runs: list[list[float]] = []
         self.threads: list[threading.Thread] = []
-        self.results: dict[str, Tensor | BaseException] = {}
+        self.results: dict[str, Any] = {}
         self._open, self._there = threading.Event(), threading.Event()
-        self._ask("gate", Work(None, self._stand), torch.zeros(1, 1), False, None)
+        self.start("gate", lambda: self.queue.do(Work(None, self._stand), torch.zeros(1, 1)))
         assert self._there.wait(30)
 
     def _stand(self, rows: Tensor) -> Tensor:
@@ -52,14 +57,21 @@ class Gate:
         self, name: str, work: Work, *values: float, urgent: bool = False, stop: threading.Event | None = None
     ) -> None:
         """Let a thread ask, and wait until it stands in the line."""
+        rows = torch.tensor(values)[:, None]
+        self.call(name, lambda: self.queue.do(work, rows, urgent=urgent, stop=stop))
+
+    def call(self, name: str, function: Callable[[], Any]) -> None:
+        """Let a thread call what asks, and wait until it stands in the line."""
         before = self.queue.waiting
-        self._ask(name, work, torch.tensor(values)[:, None], urgent, stop)
+        self.start(name, function)
         until(lambda: self.queue.waiting > before)
 
-    def _ask(self, name: str, work: Work, rows: Tensor, urgent: bool, stop: threading.Event | None) -> None:
+    def start(self, name: str, function: Callable[[], Any]) -> None:
+        """Let a thread call something; its result is kept by name."""
+
         def wait() -> None:
             try:
-                self.results[name] = self.queue.do(work, rows, urgent=urgent, stop=stop)
+                self.results[name] = function()
             except BaseException as error:
                 self.results[name] = error
 
@@ -128,6 +140,25 @@ def test_whoever_had_least_of_the_model_goes_first(gate: Gate) -> None:
     assert much.seconds > 1000.0
 
 
+@pytest.mark.parametrize("for_whom", [for_page, for_programs])
+def test_what_an_event_had_of_the_model_counts_for_all_it_asks(gate: Gate, for_whom: Any) -> None:
+    other = EncoderQueue()
+
+    def much(rows: Tensor) -> Tensor:
+        time.sleep(0.5)
+        return rows
+
+    def look() -> Tensor:
+        other.do(Work(None, much), torch.zeros(1, 1))
+        return gate.queue.do(gate.work(None), torch.ones(1, 1))
+
+    gate.call("long", for_whom(look))
+    gate.ask("new", gate.work(None), 2)
+    gate.let_go()
+    other.close()
+    assert gate.runs == [[2], [1]]
+
+
 def test_whoever_waits_can_leave_and_the_others_stay(gate: Gate) -> None:
     stop = threading.Event()
     gate.ask("leaves", gate.work("texts"), 1, stop=stop)
@@ -154,7 +185,7 @@ def test_the_line_has_an_end() -> None:
 
 
 def test_a_job_without_rows_does_not_end_the_line(gate: Gate) -> None:
-    gate._ask("none", gate.work(None), torch.zeros(0, 1), False, None)
+    gate.start("none", lambda: gate.queue.do(gate.work(None), torch.zeros(0, 1)))
     gate.ask("some", gate.work(None), 1)
     gate.let_go()
     assert isinstance(gate.results["none"], Tensor) and isinstance(gate.results["some"], Tensor)
@@ -186,26 +217,45 @@ def shared(plain: lrsclip.LRSCLIP) -> Iterator[SharedModel]:
     model.queue.close()
 
 
-def test_texts_of_many_at_once_are_the_same_as_alone(plain: lrsclip.LRSCLIP, shared: SharedModel) -> None:
+def test_texts_of_many_at_once_are_done_together_and_the_same_as_alone(
+    plain: lrsclip.LRSCLIP, shared: SharedModel, gate: Gate
+) -> None:
     texts = ["white boats", "a long road with fields on both sides " * 8, "tanks", "an airport " * 40]
     alone = [plain.encode_text([text])[0] for text in texts]
-    before = shared.queue.runs_done
-    found: dict[int, np.ndarray] = {}
-    start = threading.Barrier(len(texts))
-
-    def ask(number: int) -> None:
-        start.wait(30)
-        found[number] = shared.encode_text([texts[number]])[0]
-
-    threads = [threading.Thread(target=ask, args=(number,)) for number in range(len(texts))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert shared.queue.runs_done - before <= len(texts)
-    np.testing.assert_allclose([found[n] for n in range(len(texts))], alone, atol=5e-3)  # in bfloat16 at most that
+    model = dataclasses.replace(shared, queue=gate.queue)
+    for text in texts:
+        gate.call(text, functools.partial(model.encode_text, [text]))
+    gate.let_go()
+    assert gate.queue.runs_done == 2, "the gate, and all texts at once"
+    np.testing.assert_allclose([gate.results[text][0] for text in texts], alone, atol=5e-3)  # in bfloat16 at most that
     batched = shared.encode_text(texts)
     np.testing.assert_allclose(batched, alone, atol=5e-3)
+
+
+def test_a_search_waits_for_one_piece_of_a_map_at_most(
+    shared: SharedModel, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+
+    def noted(name: str) -> Callable[..., Tensor]:
+        own = getattr(lrsclip.LRSCLIP, name)
+
+        def run(*given: Any, **how: Any) -> Tensor:
+            order.append(name)
+            result: Tensor = own(*given, **how)
+            return result
+
+        return run
+
+    for name in ("encode_tokens", "encode_pixels"):
+        monkeypatch.setattr(lrsclip.LRSCLIP, name, noted(name))
+    model = dataclasses.replace(shared, queue=gate.queue)
+    pieces = [[draw_tile("road", seed)] * model.pictures_at_once for seed in range(4)]
+    for number, piece in enumerate(pieces):
+        gate.call(f"piece {number}", functools.partial(model.encode_image, piece))
+    gate.call("text", lambda: model.encode_text(["white boats"]))
+    gate.let_go()
+    assert order == ["encode_tokens", *["encode_pixels"] * 4]
 
 
 def test_large_calls_go_in_pieces_and_give_what_the_model_gives(plain: lrsclip.LRSCLIP, shared: SharedModel) -> None:

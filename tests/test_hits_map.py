@@ -16,17 +16,13 @@ from app.search import first_tiles
 from app.state import AppState
 from lrsclip.index import build_index
 from lrsclip.tiles import Tile, open_source
-from tests.app_parts import find, make_state, running
+from tests.app_parts import find, landscape_state, make_state, running
 
 
 @pytest.fixture(scope="module")
 def state(tmp_path_factory: pytest.TempPathFactory) -> AppState:
     """An app over nine rendered tiles, with random weights."""
-    folder = tmp_path_factory.mktemp("atlas")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LRSCLIP_CACHE", str(folder / "cache"))
-        source, bundle = open_source("atlas:?seed=4&tiles=9"), lrsclip.random_model()
-        return AppState(bundle, build_index(source, bundle, folder / "index"), source)
+    return landscape_state(tmp_path_factory.mktemp("atlas"), 9)
 
 
 def test_a_tile_has_a_box_where_its_place_is_known() -> None:

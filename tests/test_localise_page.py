@@ -5,18 +5,21 @@ from __future__ import annotations
 import dataclasses
 import html
 import re
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
+from torch import Tensor
 
 from app.folium_map import map_frame
 from app.localise_examples import STARTS, best_scene
 from app.localise_words import answer_facts, clause_told
 from app.state import AppState
+from lrsclip import LRSCLIP
 from lrsclip.localize.presence import Presence
-from tests.app_parts import NASTY, answer_of, ground_with, made_heatmap, make_state, running
+from tests.app_parts import NASTY, answer_of, draw_tile, ground_with, made_heatmap, make_state, running
 from tests.browsing import watched
 
 
@@ -26,12 +29,19 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> AppState:
 
 
 @pytest.fixture(scope="module")
-def page(browser: Browser, state: AppState) -> Iterator[Page]:
-    with running(state) as url:
-        opened = browser.new_page(viewport={"width": 1400, "height": 1000})
-        with watched(opened):
-            opened.goto(url)
-            yield opened
+def url(state: AppState) -> Iterator[str]:
+    with running(state) as address:
+        yield address
+
+
+@pytest.fixture
+def page(browser: Browser, url: str) -> Iterator[Page]:
+    """A visitor of his own for each test: none finds what another one left."""
+    opened = browser.new_page(viewport={"width": 1400, "height": 1000})
+    with watched(opened):
+        opened.goto(url)
+        yield opened
+        opened.close()
 
 
 def test_each_clause_has_its_heading_and_what_was_found() -> None:
@@ -79,8 +89,42 @@ def test_an_example_is_localised_with_the_keyboard_alone(page: Page) -> None:
     expect(inside.get_by_alt_text("heat-map").first).to_have_css("opacity", "0")
 
 
+def test_a_visitor_stops_a_heat_map_and_makes_it_after_all(
+    page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    pieces: list[int] = []
+    own = LRSCLIP.encode_pixels
+
+    def held(model: LRSCLIP, pixels: Tensor) -> Tensor:
+        begun.set()
+        assert go_on.wait(30)
+        pieces.append(len(pixels))
+        return own(model, pixels)
+
+    monkeypatch.setattr(LRSCLIP, "encode_pixels", held)
+    draw_tile("harbour", 5, 1600).save(tmp_path / "large.png")
+    page.get_by_role("tab", name="Localise").click()
+    page.locator("#scene input[type=file]").set_input_files(tmp_path / "large.png")
+    expect(page.locator("#scene img")).to_be_visible()
+    page.locator("#sentence textarea").fill("white boats")
+    page.locator("#localise-settings > button").click()
+    page.get_by_label("Windows", exact=True).check()
+    page.locator("#localise-button").click()
+    assert begun.wait(30)
+    with page.expect_response(lambda answer: "/gradio_api/run/" in answer.url):
+        page.get_by_role("button", name="Stop", exact=True).click()
+    go_on.set()
+    expect(page.get_by_text(re.compile("stopped", re.IGNORECASE))).to_be_visible()
+    assert len(pieces) == 1, "the piece that was at hand"
+    expect(page.locator("#map")).to_contain_text("Nothing is chosen yet")
+    page.locator("#localise-button").click()
+    expect(page.frame_locator("iframe.map").get_by_alt_text("heat-map")).to_be_visible(timeout=60_000)
+    assert len(pieces) > 2
+
+
 def test_every_outline_lies_on_a_dark_one_and_goes_with_it(page: Page) -> None:
-    page.set_content(map_frame(answer_of(made_heatmap()), ground_with()))
+    page.set_content(map_frame(answer_of(made_heatmap()), ground_with()))  # no more of the page than the map
     inside = page.frame_locator("iframe")
     expect(inside.locator("path.region").first).to_be_attached()
     regions = inside.locator("path.region").count()

@@ -13,12 +13,9 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-import lrsclip
 from app.search import EXAMPLES, Query, search
 from app.state import AppState
-from lrsclip.index import build_index
-from lrsclip.tiles import open_source
-from tests.app_parts import running
+from tests.app_parts import landscape_state, running
 from tests.browsing import needs_chromium, watched
 
 pytestmark = needs_chromium
@@ -30,11 +27,7 @@ ALL = replace(Query(TEXT), hide_duplicates=False)  # to random weights all tiles
 @pytest.fixture(scope="module")
 def state(tmp_path_factory: pytest.TempPathFactory) -> AppState:
     """An app over sixteen rendered tiles, with random weights."""
-    folder = tmp_path_factory.mktemp("atlas")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LRSCLIP_CACHE", str(folder / "cache"))
-        source, bundle = open_source("atlas:?seed=4&tiles=16"), lrsclip.random_model()
-        return AppState(bundle, build_index(source, bundle, folder / "index"), source)
+    return landscape_state(tmp_path_factory.mktemp("atlas"), 16)
 
 
 @pytest.fixture(scope="module")
@@ -124,14 +117,29 @@ def test_a_message_from_elsewhere_or_without_sense_is_not_believed(
     page = opened_for_all(visitor, url)
     ask(page)
     ids = expect_hits(page, state, ALL)
+    unfold(page, "#by-area")  # before that there is no box to fill
+    expect(page.get_by_label("West, south")).to_have_value("")
+    page.evaluate("""() => {
+      window.done = [];  // all that the messages did, also what a later one did away with
+      document.addEventListener("input", (event) => window.done.push(event.target.value), true);
+      document.addEventListener("click", (event) => window.done.push(event.target.className), true);
+    }""")
     page.evaluate("tile => window.postMessage({lrsclip: 'hits', tile, area: [1, 2, 3, 4]}, '*')", ids[3])
     frame = next(part for part in page.frames if part != page.main_frame)
-    for message in ({"tile": "../x"}, {"area": [1, 2, 3]}, {"area": [1, "2", 3, 4]}, {"area": [1, 99, 3, 4]}):
+    bad: list[object] = [
+        [1, 2, 3],
+        [1, "2", 3, 4],
+        [1, 99, 3, 4],
+        [1, 2, 181, 4],
+        [1, 2, 3, float("nan")],
+        "1, 2, 3, 4",
+    ]
+    good = {"area": [-5.5, 6, -4.25, 7]}  # it comes after the others, as one window's messages keep their order
+    for message in ({"tile": "../x"}, {"tile": 3}, *({"area": area} for area in bad), good):
         frame.evaluate("said => window.parent.postMessage({lrsclip: 'hits', ...said}, '*')", message)
-    page.wait_for_timeout(500)
+    expect(page.get_by_label("West, south")).to_have_value("-5.5, 6, -4.25, 7")
+    assert page.evaluate("window.done") == ["-5.5, 6, -4.25, 7"]
     expect(page.locator("#facts")).to_contain_text("Click a picture")
-    unfold(page, "#by-area")
-    expect(page.get_by_label("West, south")).to_have_value("")
 
 
 def test_more_like_this_searches_by_the_tile(visitor: BrowserContext, url: str, state: AppState) -> None:

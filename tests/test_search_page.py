@@ -16,7 +16,6 @@ import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
-import lrsclip
 from app.area import area_of, written
 from app.batch import Row, as_csv, read_queries, run
 from app.csv_file import csv_text
@@ -26,10 +25,10 @@ from app.shared_model import SharedModel
 from app.state import AppState, Stops
 from app.words_search import batch_table, hit_facts, like_note, note, shown_tiles, summary
 from lrsclip.errors import TextError, TileSourceError
-from lrsclip.index import Hit, IndexArgumentError, build_index
+from lrsclip.index import Hit, IndexArgumentError
 from lrsclip.match import BEST, MANIFEST_KEY
-from lrsclip.tiles import Tile, open_source
-from tests.app_parts import draw_tile, make_state, running
+from lrsclip.tiles import Tile
+from tests.app_parts import draw_tile, landscape_state, make_state, running
 
 NASTY = '<img src=x onerror="alert(1)">&\'"'
 SURE = {"weights": [0.0, 0.0, 0.0, 0.0], "bias": 9.0, "false_alarm_rate": 0.13, "miss_rate": 0.092}
@@ -49,11 +48,7 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> AppState:
 @pytest.fixture(scope="module")
 def placed(tmp_path_factory: pytest.TempPathFactory) -> AppState:
     """An app over nine tiles whose place is known."""
-    folder = tmp_path_factory.mktemp("placed")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("LRSCLIP_CACHE", str(folder / "cache"))
-        source, bundle = open_source("atlas:?seed=4&tiles=9"), lrsclip.random_model()
-        return AppState(bundle, build_index(source, bundle, folder / "index"), source)
+    return landscape_state(tmp_path_factory.mktemp("placed"), 9)
 
 
 def test_a_match_in_an_area_is_judged_by_the_tiles_there(placed: AppState) -> None:
@@ -158,9 +153,7 @@ def test_a_bar_that_nothing_passes_is_no_good_match(state: AppState) -> None:
 def test_a_judgement_warns_below_the_bar_and_promises_nothing_above(state: AppState) -> None:
     sure, unsure = (search(judged(state, bias=bias), Query("white boats")) for bias in (9.0, -9.0))
     assert sure.match is not None and sure.match.good
-    assert "probably fits (over 95 %)" in summary(sure, 16) and "13 % came as far" in summary(sure, 16).replace(
-        "12", "13"
-    )
+    assert "probably fits (over 95 %)" in summary(sure, 16) and "13 % came as far" in summary(sure, 16)
     assert "No good match" not in summary(sure, 16)
     assert "No good match:</b> the collection probably has nothing like this (under 5 % that it has)" in summary(
         unsure, 16
@@ -226,6 +219,7 @@ def test_a_footprint_on_the_date_line_is_in_two_parts() -> None:
         ('"white boats, many"\na road\n', ["white boats, many", "a road"]),
         ("\ufeffquery\nein Fluss\n", ["ein Fluss"]),
         ("query;id\nwhite boats;1\n", ["white boats"]),
+        ("white boats,\na road,\n", ["white boats", "a road"]),
     ],
 )
 def test_descriptions_are_read_from_a_csv(tmp_path: Path, content: str, expected: list[str]) -> None:
@@ -240,6 +234,9 @@ def test_descriptions_are_read_from_a_csv(tmp_path: Path, content: str, expected
         (b"query\n", "no descriptions"),
         (b"PK\x03\x00", "no CSV"),
         (b"x\n" * 201, "200 at a time"),
+        (b"a road\nwhite boats, many of them\n", "row 2 .* 2 columns instead of 1; .*quotes"),
+        (b"dark water; white boats\n", "row 1 .* 2 columns instead of 1"),
+        (b"id,query\n1,white boats, many of them\n", "row 2 .* 3 columns instead of 2"),
     ],
 )
 def test_a_csv_that_is_none_is_refused_in_words(tmp_path: Path, content: bytes, says: str) -> None:

@@ -22,7 +22,8 @@ import lrsclip
 from app import calls, cli, settings
 from app.events import for_page, for_programs
 from app.guard import Buckets, Guard, client_of
-from app.pictures import check_pixels
+from app.pictures import check_pixels, uploaded
+from app.scenes import opened_upload
 from app.settings import SettingError, Settings
 from app.state import AppState
 from lrsclip.errors import Busy, PictureError, TextError
@@ -277,6 +278,10 @@ def test_pixels_are_counted_before_they_are_decoded(tmp_path: Path, monkeypatch:
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", lambda _: pytest.fail("it was decoded"))
     with pytest.raises(PictureError, match="12000 x 12000 pixels"):
         check_pixels(str(path))
+    with pytest.raises(PictureError, match="12000 x 12000 pixels"):
+        uploaded({"path": str(path)})
+    with pytest.raises(PictureError, match="12000 x 12000 pixels"), opened_upload({"path": str(path)}):
+        pytest.fail("it was opened")
     (tmp_path / "none.png").write_text("no picture")
     check_pixels(str(tmp_path / "none.png"))  # whoever reads it says that
 

@@ -6,16 +6,18 @@ import importlib
 import sys
 import types
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from gradio_client import Client
 
 import app.spaces
 import lrsclip
 from lrsclip.errors import TextError
 from lrsclip.localize import WindowMemory, localize
-from tests.app_parts import draw_tile
+from tests.app_parts import draw_tile, make_state, running
 
 
 @pytest.fixture
@@ -58,6 +60,13 @@ def test_each_call_borrows_a_gpu_and_gives_what_the_model_gives(lent: list[str])
         with pytest.raises(TextError, match="101 characters; 100 are the limit"):
             refused()
     assert lent[:4] == ["encode_text", "encode_text", "map_scene", "pool_windows"]
+
+
+def test_the_page_borrows_a_gpu_for_its_searches(lent: list[str], tmp_path: Path) -> None:
+    with running(make_state(tmp_path)) as url:
+        lent.clear()
+        assert len(Client(url, verbose=False).predict("white boats", 3, api_name="/search")) == 3
+    assert lent == ["encode_text"]
 
 
 def test_elsewhere_nothing_is_decorated() -> None:
