@@ -11,6 +11,7 @@ import random
 import shutil
 import signal
 import tarfile
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from tqdm import tqdm
 
 from lrsclip.errors import DataError
 from tests.corpora import make_class_folders, make_rsicd, make_ucm
@@ -131,6 +133,8 @@ def test_shards_and_parquet_hold_the_same(tmp_path: Path, photos: Source) -> Non
 
 
 def test_killed_at_any_moment_it_ends_the_same(tmp_path: Path, photos: Source) -> None:
+    # tqdm's own lock lies in memory that forks share: a child killed while it has it would stop everyone for ever
+    tqdm.set_lock(threading.RLock())
     whole = Run.begin(tmp_path / "whole", settings(photos))
     began = time.perf_counter()
     build(whole)
