@@ -11,7 +11,7 @@ import time
 from lrsclip.errors import DataError
 from lrsclip.files import write_json
 from train.lrs2m.card import write_card
-from train.lrs2m.engines import EngineName, for_every_chunk
+from train.lrs2m.engines import Engine, EngineName
 from train.lrs2m.gather import gather, sources_of
 from train.lrs2m.judge import judge
 from train.lrs2m.look import look
@@ -46,15 +46,16 @@ def build(run: Run, engine: EngineName = "local", workers: int = 1) -> Report:
     chunks = run.chunks()
     if not chunks:
         raise DataError("no source has a record; see the faults above, and mend the sources")
-    for_every_chunk(look, run, chunks, engine, workers, "looking at pictures")
-    judge(run)
-    held_out = {source.name for source in sources_of(run) if source.held_out}
-    written = [chunk for chunk in chunks if source_of(chunk) not in held_out]
-    if run.settings.writer == "llm":
-        write_llm(run, written)
-    else:
-        for_every_chunk(write_rules, run, written, engine, workers, "writing texts")
-    for_every_chunk(pack, run, written, engine, workers, "packing")
+    with Engine(engine, workers) as working:
+        working.for_every_chunk(look, run, chunks, "looking at pictures")
+        judge(run)
+        held_out = {source.name for source in sources_of(run) if source.held_out}
+        written = [chunk for chunk in chunks if source_of(chunk) not in held_out]
+        if run.settings.writer == "llm":
+            write_llm(run, written)
+        else:
+            working.for_every_chunk(write_rules, run, written, "writing texts")
+        working.for_every_chunk(pack, run, written, "packing")
     report = report_of(run, chunks, written)
     write_json(run.out / "report.json", report.as_dict())
     write_card(run, report, written)

@@ -19,40 +19,59 @@ EngineName = Literal["local", "ray"]
 Step = Callable[[Run, str], None]
 
 
-def for_every_chunk(step: Step, run: Run, chunks: Sequence[str], engine: EngineName, workers: int, what: str) -> None:
-    """Do a step for every chunk, in any order; a step that is done already does nothing.
+class Engine:
+    """Does a step for every chunk of a run, with the same workers from the first step to the last.
+
+    A process of its own costs some seconds of imports before its first chunk, so the processes of the local engine stay
+    from step to step; they begin with the first step that has work for them.
 
     Args:
-        step: a function of a module, so that other processes find it.
-        run: the run.
-        chunks: which.
-        engine: "ray" needs `run.out` and the sources at the same place on every machine.
+        name: "ray" needs `run.out` and the sources at the same place on every machine.
         workers: processes of the local engine; with 1 it is this one.
-        what: for the progress bar.
-
-    Raises:
-        TrainingError: Ray is not installed.
-        LRSCLIPError, OSError: what a step raises.
     """
-    if engine == "ray":
-        _by_ray(step, run, chunks, what)
-    elif workers <= 1 or len(chunks) <= 1:
-        for chunk in tqdm(chunks, desc=what, unit="chunk", delay=2):
-            step(run, chunk)
-    else:
-        _by_processes(step, run, chunks, workers, what)
 
+    def __init__(self, name: EngineName = "local", workers: int = 1) -> None:
+        self.name = name
+        self.workers = workers
+        self._pool: ProcessPoolExecutor | None = None
 
-def _by_processes(step: Step, run: Run, chunks: Sequence[str], workers: int, what: str) -> None:
-    context = multiprocessing.get_context("spawn")  # threads of torch and FAISS do not survive a fork
-    with ProcessPoolExecutor(min(workers, len(chunks)), mp_context=context) as pool:
-        jobs = [pool.submit(step, run, chunk) for chunk in chunks]
-        try:
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let the processes end; what they have not begun is left out."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool = None
+
+    def for_every_chunk(self, step: Step, run: Run, chunks: Sequence[str], what: str) -> None:
+        """Do a step for every chunk, in any order; a step that is done already does nothing.
+
+        Args:
+            step: a function of a module, so that other processes find it.
+            run: the run.
+            chunks: which.
+            what: for the progress bar.
+
+        Raises:
+            TrainingError: Ray is not installed.
+            LRSCLIPError, OSError: what a step raises.
+        """
+        if self.name == "ray":
+            _by_ray(step, run, chunks, what)
+        elif self.workers <= 1 or len(chunks) <= 1:
+            for chunk in tqdm(chunks, desc=what, unit="chunk", delay=2):
+                step(run, chunk)
+        else:
+            jobs = [self._processes().submit(step, run, chunk) for chunk in chunks]
             for job in tqdm(as_completed(jobs), total=len(jobs), desc=what, unit="chunk", delay=2):
                 job.result()
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
+
+    def _processes(self) -> ProcessPoolExecutor:
+        if self._pool is None:
+            context = multiprocessing.get_context("spawn")  # threads of torch and FAISS do not survive a fork
+            self._pool = ProcessPoolExecutor(self.workers, mp_context=context)
+        return self._pool
 
 
 def _by_ray(step: Step, run: Run, chunks: Sequence[str], what: str) -> None:
