@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH; on Debian: apt-get install chromium")
@@ -54,3 +54,27 @@ def watched(visitor: Page | BrowserContext, *, console: bool = True) -> Iterator
     assert asked, "no page was opened"
     assert not [address for address in asked if urlsplit(address).hostname not in ("127.0.0.1", None)]
     assert not wrong
+
+
+@contextmanager
+def visit(browser: Browser, url: str, tab: str = "Search", *, show_all: bool = False) -> Iterator[Page]:
+    """A visitor of his own on a tab of the page; nothing may go wrong, run, or be asked of another machine.
+
+    Args:
+        browser: the browser.
+        url: address of the page.
+        tab: the tab's name.
+        show_all: near-duplicates are not hidden; to random weights all tiles look nearly the same.
+    """
+    page = browser.new_page(viewport={"width": 1440, "height": 1000})
+    with watched(page):
+        page.goto(url)
+        expect(page.locator("#description textarea")).to_be_visible()
+        if show_all:
+            page.locator("#more-settings > button").click()
+            page.get_by_label("Hide near-duplicates").uncheck()
+        page.get_by_role("tab", name=tab, exact=True).click()
+        yield page
+        ran = page.evaluate("window.ran")  # what `NASTY` would set
+        page.close()
+    assert ran is None, "what was typed was run"

@@ -11,11 +11,15 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from playwright.sync_api import Browser
 
 from tests.browsing import chromium
+
+if TYPE_CHECKING:
+    from app.state import AppState
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the same numbers on every machine
@@ -46,3 +50,12 @@ def browser() -> Iterator[Browser]:
     """Chromium for the tests of one file: its driver would be in the way of other tests' event loops."""
     with chromium() as opened:
         yield opened
+
+
+@pytest.fixture(scope="module")
+def url(state: AppState) -> Iterator[str]:
+    """Address of a server with what the fixture `state` of the test's file makes."""
+    from tests.app_parts import running  # it imports torch, for which the environment above must be set
+
+    with running(state) as address:
+        yield address

@@ -8,7 +8,6 @@ import re
 import socket
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -31,20 +30,12 @@ from lrsclip.classify import class_prototypes, classify
 from lrsclip.errors import PictureError, TextError, TileSourceError
 from lrsclip.localize import WindowMemory, localize
 from lrsclip.tiles import open_source
-from tests.app_parts import KINDS, PER_KIND, draw_tile, find, make_state, running, write_geotiff
-
-NASTY = '<img src=x onerror="alert(1)">&\'"'
+from tests.app_parts import KINDS, NASTY, PER_KIND, draw_tile, find, make_state, write_geotiff
 
 
 @pytest.fixture(scope="module")
 def state(tmp_path_factory: pytest.TempPathFactory) -> AppState:
     return make_state(tmp_path_factory.mktemp("app"))
-
-
-@pytest.fixture(scope="module")
-def url(state: AppState) -> Iterator[str]:
-    with running(state) as address:
-        yield address
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ import rasterio
 from playwright.sync_api import Browser, FrameLocator, Locator, Page, expect
 
 from app.state import AppState
-from tests.app_parts import KINDS, PER_KIND, draw_tile, make_state, running, write_geotiff
-from tests.browsing import needs_chromium, watched
+from tests.app_parts import KINDS, NASTY, PER_KIND, draw_tile, make_state, write_geotiff
+from tests.browsing import needs_chromium, visit
 
 pytestmark = needs_chromium
 # where the scene stands in the map: its width and height as shares of the map's, and how far it is off, in px
@@ -22,7 +22,6 @@ FIT = """map => {
   const p = map.querySelector(".leaflet-image-layer").getBoundingClientRect();
   return [p.width / m.width, p.height / m.height, p.left - m.left, p.top - m.top];
 }"""
-NASTY = "<img src=x onerror=\"document.title='run'\"> {{value}} ${1+1} </script>"
 
 
 @pytest.fixture(scope="module")
@@ -30,25 +29,10 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> AppState:
     return make_state(tmp_path_factory.mktemp("browser"))
 
 
-@pytest.fixture(scope="module")
-def url(state: AppState) -> Iterator[str]:
-    with running(state) as address:
-        yield address
-
-
 @pytest.fixture
 def page(browser: Browser, url: str) -> Iterator[Page]:
-    """A fresh visitor's page; at the end nothing may have gone wrong or left the machine."""
-    opened = browser.new_page(viewport={"width": 1440, "height": 1000})
-    with watched(opened):
-        opened.goto(url)
-        expect(opened.locator("#description textarea")).to_be_visible()
-        opened.locator("#more-settings > button").click()
-        opened.get_by_label("Hide near-duplicates").uncheck()  # to random weights all tiles look nearly the same
+    with visit(browser, url, show_all=True) as opened:
         yield opened
-        title = opened.title()
-        opened.close()
-    assert title.startswith("LRSCLIP"), "typed HTML was run"
 
 
 def choose_tab(page: Page, name: str) -> None:

@@ -22,11 +22,11 @@ from app.state import AppState
 from lrsclip.classify import ClassScore
 from lrsclip.errors import PictureError
 from lrsclip.label_fit import MANIFEST_KEY, Calibration, Judged
-from tests.app_parts import draw_tile, make_state, running
-from tests.browsing import needs_chromium, watched
+from tests.app_parts import draw_tile, make_state
+from tests.browsing import needs_chromium, visit
 from train.readers import class_words
 
-NASTY = "<img src=x onerror=\"document.title='run'\">&'.png"
+NASTY = '<img src=x onerror="window.ran=1">&\'.png'
 RATES = {"false_alarm_rate": 0.1, "miss_rate": 0.4, "error_rate": 0.05}
 # the weights ask for a cosine of 1: no label fits
 STRICT: dict[str, Any] = {"scale": [2.5, 2.4], "weights": [50, 0], "bias": -50, "threshold": 0.4, **RATES}
@@ -37,12 +37,6 @@ LABELS = "storage tanks\nharbour\na road"
 def state(tmp_path_factory: pytest.TempPathFactory) -> AppState:
     made = make_state(tmp_path_factory.mktemp("classify"))
     return dataclasses.replace(made, bundle=dataclasses.replace(made.bundle, manifest={MANIFEST_KEY: STRICT}))
-
-
-@pytest.fixture(scope="module")
-def url(state: AppState) -> Iterator[str]:
-    with running(state) as address:
-        yield address
 
 
 @pytest.fixture
@@ -119,15 +113,8 @@ def test_the_endpoint_for_several(url: str, files: list[Path]) -> None:
 
 @pytest.fixture
 def page(browser: Browser, url: str) -> Iterator[Page]:
-    """A visitor on the Classify tab; nothing may go wrong, run, or leave the machine."""
-    opened = browser.new_page(viewport={"width": 1400, "height": 1000})
-    with watched(opened):
-        opened.goto(url)
-        opened.get_by_role("tab", name="Classify").click()
+    with visit(browser, url, "Classify") as opened:
         yield opened
-        title = opened.title()
-        opened.close()
-    assert title.startswith("LRSCLIP")
 
 
 @needs_chromium

@@ -17,6 +17,7 @@ from app.state import AppState
 from lrsclip.index import build_index
 from lrsclip.tiles import Tile, open_source
 from tests.app_parts import find, landscape_state, make_state, running
+from tests.browsing import visit
 
 
 @pytest.fixture(scope="module")
@@ -82,11 +83,7 @@ def test_the_map_holds_the_hits_and_asks_for_nothing(state: AppState) -> None:
 
 
 def test_the_map_flies_to_the_best_hit_and_to_a_clicked_one(browser: Browser, state: AppState) -> None:
-    with running(state) as url:
-        page = browser.new_page(viewport={"width": 1440, "height": 1000})
-        page.goto(url)
-        page.locator("#more-settings > button").click()
-        page.get_by_label("Hide near-duplicates").uncheck()  # to random weights all tiles look nearly the same
+    with running(state) as url, visit(browser, url, show_all=True) as page:
         view = page.frame_locator("iframe.places-map").locator(".leaflet-container")
         expect(view.locator("img.leaflet-image-layer").first).to_be_visible()
         page.locator("#description textarea").fill("a pond in a meadow")
@@ -98,9 +95,7 @@ def test_the_map_flies_to_the_best_hit_and_to_a_clicked_one(browser: Browser, st
 
 
 def test_a_ground_too_coarse_to_be_looked_at_closely_gives_way(browser: Browser, tmp_path: Path) -> None:
-    with running(placed(tmp_path, "-95.1_29.5", "-80.2_40.3")) as url:
-        page = browser.new_page(viewport={"width": 1440, "height": 1000})
-        page.goto(url)
+    with running(placed(tmp_path, "-95.1_29.5", "-80.2_40.3")) as url, visit(browser, url) as page:
         ground = page.frame_locator("iframe.places-map").locator("img[alt='all tiles']")
         expect(ground).to_have_css("opacity", "1")
         page.locator("#description textarea").fill("a pond")

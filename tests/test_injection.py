@@ -28,7 +28,7 @@ from app.state import AppState
 from app.words import beside
 from lrsclip.index import Hit, build_index
 from lrsclip.tiles import open_source
-from tests.app_parts import TRUTH, answer_of, draw_tile, ground_with, made_heatmap, running
+from tests.app_parts import TRUTH, answer_of, draw_tile, ground_with, made_heatmap
 from tests.browsing import needs_chromium
 
 pytestmark = needs_chromium
@@ -111,12 +111,6 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> AppState:
     assert state.index.tile(state.tile_ids()[0]).center_lonlat is not None
     assert PAYLOADS[0] in (state.index.tile(state.tile_ids()[0]).caption or "")
     return state
-
-
-@pytest.fixture(scope="module")
-def url(state: AppState) -> Iterator[str]:
-    with running(state) as address:
-        yield address
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.app_parts import NASTY, running
-from tests.browsing import needs_chromium, watched
+from tests.browsing import needs_chromium, visit
 from tests.learn_parts import landscape
 
 pytestmark = needs_chromium
@@ -24,15 +24,8 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def page(browser: Browser, url: str) -> Iterator[Page]:
-    """A fresh visitor on the tab; at the end nothing may have gone wrong, run or left the machine."""
-    opened = browser.new_page(viewport={"width": 1400, "height": 1000})
-    with watched(opened):
-        opened.goto(url)
-        opened.get_by_role("tab", name="Learn").click()
+    with visit(browser, url, "Learn") as opened:
         yield opened
-        ran = opened.evaluate("window.ran")
-        opened.close()
-    assert ran is None, "what was typed was run"
 
 
 def take_sheet(page: Page, path: Path) -> str:

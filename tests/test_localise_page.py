@@ -19,8 +19,8 @@ from app.localise_words import answer_facts, clause_told
 from app.state import AppState
 from lrsclip import LRSCLIP
 from lrsclip.localize.presence import Presence
-from tests.app_parts import NASTY, answer_of, draw_tile, ground_with, made_heatmap, make_state, running
-from tests.browsing import watched
+from tests.app_parts import NASTY, answer_of, draw_tile, ground_with, made_heatmap, make_state
+from tests.browsing import visit
 
 
 @pytest.fixture(scope="module")
@@ -28,20 +28,10 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> AppState:
     return make_state(tmp_path_factory.mktemp("localise"))
 
 
-@pytest.fixture(scope="module")
-def url(state: AppState) -> Iterator[str]:
-    with running(state) as address:
-        yield address
-
-
 @pytest.fixture
 def page(browser: Browser, url: str) -> Iterator[Page]:
-    """A visitor of his own for each test: none finds what another one left."""
-    opened = browser.new_page(viewport={"width": 1400, "height": 1000})
-    with watched(opened):
-        opened.goto(url)
+    with visit(browser, url, "Localise") as opened:
         yield opened
-        opened.close()
 
 
 def test_each_clause_has_its_heading_and_what_was_found() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 
 import lrsclip.web as web
 from app.places import SUGGESTIONS, look_up, open_collection
@@ -16,7 +16,7 @@ from app.state import AppState, Collections
 from lrsclip.errors import TileSourceError
 from lrsclip.tiles import open_source
 from tests.app_parts import make_state, running
-from tests.browsing import needs_chromium
+from tests.browsing import needs_chromium, visit
 from tests.tiles.tile_server import TileServer, serve_tiles
 
 
@@ -33,19 +33,9 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TileServ
         yield told
 
 
-def _at_places(browser: Browser, url: str) -> Page:
-    page = browser.new_page(viewport={"width": 1440, "height": 1000})
-    page.goto(url)
-    page.locator("#more-settings > button").click()
-    page.get_by_label("Hide near-duplicates").uncheck()  # to random weights all tiles look nearly the same
-    page.get_by_role("tab", name="Places").click()
-    return page
-
-
 @needs_chromium
 def test_a_visitor_opens_a_place_and_searches_it(browser: Browser, state: AppState, server: TileServer) -> None:
-    with running(state) as url:
-        page = _at_places(browser, url)
+    with running(state) as url, visit(browser, url, "Places", show_all=True) as page:
         assert "folder:" not in page.content(), "strangers need not know where the server keeps its files"
         page.locator("#places-address input, #places-address textarea").fill(
             f"place:37.76,-122.505,1km@16?service={server.url}"
@@ -69,13 +59,11 @@ def test_a_visitor_opens_a_place_and_searches_it(browser: Browser, state: AppSta
         page.get_by_role("tab", name="Places").click()
         page.get_by_text("the tiles of this page").click()
         expect(page.locator(".chips")).to_contain_text(f"{len(state.index)}")
-        page.close()
 
 
 @needs_chromium
 def test_a_visitor_stops_and_goes_on(browser: Browser, state: AppState, server: TileServer) -> None:
-    with running(state) as url:
-        page = _at_places(browser, url)
+    with running(state) as url, visit(browser, url, "Places", show_all=True) as page:
         page.locator("#places-address input, #places-address textarea").fill(
             f"place:37.76,-122.505,2km@16?service={server.url}"
         )
@@ -90,7 +78,6 @@ def test_a_visitor_stops_and_goes_on(browser: Browser, state: AppState, server: 
         page.locator("#places-address input, #places-address textarea").fill("place:nowhere")
         page.locator("#places-look").click()
         expect(page.get_by_text("is no place")).to_be_visible()
-        page.close()
 
 
 @pytest.mark.parametrize(

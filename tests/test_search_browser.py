@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from app.search import EXAMPLES, Query, search
 from app.state import AppState
-from tests.app_parts import landscape_state, running
+from tests.app_parts import landscape_state
 from tests.browsing import needs_chromium, watched
 
 pytestmark = needs_chromium
@@ -28,12 +28,6 @@ ALL = replace(Query(TEXT), hide_duplicates=False)  # to random weights all tiles
 def state(tmp_path_factory: pytest.TempPathFactory) -> AppState:
     """An app over sixteen rendered tiles, with random weights."""
     return landscape_state(tmp_path_factory.mktemp("atlas"), 16)
-
-
-@pytest.fixture(scope="module")
-def url(state: AppState) -> Iterator[str]:
-    with running(state) as address:
-        yield address
 
 
 @pytest.fixture

@@ -28,9 +28,8 @@ from lrsclip.errors import TextError, TileSourceError
 from lrsclip.index import Hit, IndexArgumentError
 from lrsclip.match import BEST, MANIFEST_KEY
 from lrsclip.tiles import Tile
-from tests.app_parts import draw_tile, landscape_state, make_state, running
+from tests.app_parts import NASTY, draw_tile, landscape_state, make_state, running
 
-NASTY = '<img src=x onerror="alert(1)">&\'"'
 SURE = {"weights": [0.0, 0.0, 0.0, 0.0], "bias": 9.0, "false_alarm_rate": 0.13, "miss_rate": 0.092}
 
 

@@ -46,16 +46,16 @@ def build(run: Run, engine: EngineName = "local", workers: int = 1) -> Report:
     chunks = run.chunks()
     if not chunks:
         raise DataError("no source has a record; see the faults above, and mend the sources")
-    with Engine(engine, workers) as working:
-        working.for_every_chunk(look, run, chunks, "looking at pictures")
+    with Engine(engine, workers) as running:
+        running.for_every_chunk(look, run, chunks, "looking at pictures")
         judge(run)
         held_out = {source.name for source in sources_of(run) if source.held_out}
         written = [chunk for chunk in chunks if source_of(chunk) not in held_out]
         if run.settings.writer == "llm":
             write_llm(run, written)
         else:
-            working.for_every_chunk(write_rules, run, written, "writing texts")
-        working.for_every_chunk(pack, run, written, "packing")
+            running.for_every_chunk(write_rules, run, written, "writing texts")
+        running.for_every_chunk(pack, run, written, "packing")
     report = report_of(run, chunks, written)
     write_json(run.out / "report.json", report.as_dict())
     write_card(run, report, written)
