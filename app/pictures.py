@@ -16,6 +16,7 @@ from PIL import Image, ImageFile, ImageOps
 from app.events import INTERNAL, UPLOAD, sentence
 from app.settings import in_force
 from app.state import AppState, Budget, Recent
+from app.tiff_metadata import strip_tiff
 from lrsclip.decode import DECODE_FAULTS, FORMATS
 from lrsclip.errors import PictureError, TileSourceError
 from lrsclip.tiles import read_picture
@@ -29,6 +30,7 @@ _HARMLESS = frozenset(
     "progressive progression adobe adobe_transform background loop duration timestamp".split()
 )
 _HARMLESS_PARTS = ("APP0", "APP2", "APP14")  # of a JPEG: JFIF, colour profile, Adobe's colours
+_TIFF_BEGINS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _ENDS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
 _QUALITY = 95  # of a JPEG that has to be written anew
 _KEPT_PX = 1024  # of the shorter side at least: far more than any model here looks at
@@ -83,9 +85,15 @@ def path_of(value: Mapping[str, Any] | None) -> str:
 def strip_metadata(path: str) -> None:
     """Write an upload anew, upright and without what its camera said of it, so that none of that lies on the server.
 
-    A TIFF stays as it is: as a scene it is there for its place. So does a file that is no picture, which whoever reads
-    it says.
+    A TIFF keeps its place, and its pixels as they are. A file that is no picture stays, and whoever reads it says so.
+
+    Raises:
+        PictureError: a TIFF holds too many pictures to be looked through.
     """
+    with open(path, "rb") as file:
+        if file.read(4) in _TIFF_BEGINS:
+            strip_tiff(Path(path))
+            return
     try:
         with Image.open(path, formats=_NO_RASTERS) as picture:
             if not _tells(picture, Path(path)):

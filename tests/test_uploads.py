@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import struct
+import tempfile
 import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import rasterio
+from affine import Affine
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
@@ -18,6 +24,7 @@ from app import pictures
 from app.pictures import strip_metadata, uploaded
 from app.scenes import opened_upload
 from app.state import Budget
+from lrsclip.errors import PictureError
 from lrsclip.tiles import read_picture
 from tests.app_parts import draw_tile
 
@@ -87,6 +94,102 @@ def test_no_secret_is_left_where_few_look(name: str, tmp_path: Path) -> None:
     strip_metadata(str(path))
     assert SECRET not in path.read_bytes()
     assert abs(np.asarray(read_picture(path), np.int16) - before).mean() < 2
+
+
+KINDS: dict[str, dict[str, Any]] = {
+    "strips": {},
+    "jpeg in tiles": {"compress": "jpeg", "photometric": "ycbcr", "tiled": True},
+    "big": {"compress": "deflate", "predictor": 2, "bigtiff": "yes"},
+    "backwards": {"endianness": "big", "compress": "lzw"},
+    "cloud": {"driver": "COG"},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_tiff_keeps_its_pixels_and_its_place_and_no_secret(kind: str, tmp_path: Path) -> None:
+    path, bands = tmp_path / "a.tif", np.random.default_rng(1).integers(0, 255, (3, 600, 700), np.uint8)
+    place = Affine(1, 0, 500_123, 0, -1, 4_430_456)
+    how: dict[str, Any] = {"driver": "GTiff", "crs": "EPSG:26914", "transform": place, "nodata": 7} | KINDS[kind]
+    with rasterio.open(path, "w", width=700, height=600, count=3, dtype="uint8", **how) as dataset:
+        dataset.write(bands)
+        dataset.update_tags(TIFFTAG_ARTIST=SECRET.decode(), TIFFTAG_IMAGEDESCRIPTION=SECRET.decode() * 30)
+        if how["driver"] == "GTiff":
+            dataset.build_overviews([2, 4])
+    with path.open("ab") as file:
+        file.write(SECRET)
+    before = seen(path)
+    assert path.read_bytes().count(SECRET) == 32
+    strip_metadata(str(path))
+    assert SECRET not in path.read_bytes()
+    assert seen(path) == before
+    content = path.stat().st_ino
+    strip_metadata(str(path))
+    assert path.stat().st_ino == content, "once is enough"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.tif"]
+
+
+def seen(path: Path) -> tuple[object, ...]:
+    """What a reader makes of a raster: its pixels, also those of an overview, and all that says how to take them."""
+    with rasterio.open(path) as dataset:
+        small = dataset.read(out_shape=(3, 150, 175))
+        return dataset.read().tobytes(), small.tobytes(), dataset.profile, dataset.overviews(1), dataset.colorinterp
+
+
+def test_what_a_camera_wrote_into_a_tiff_goes_wherever_it_lies(tmp_path: Path) -> None:
+    plain, exif = draw_tile("tanks", 3, 96), exif_of(6)
+    plain.save(path := tmp_path / "a.tif", exif=exif)
+    before = np.asarray(read_picture(path))
+    content = bytearray(path.read_bytes())
+    # Pillow writes no list within the list, as cameras do: so the maker's name becomes the address of one
+    camera = struct.pack("<HHHIII", 1, 0x9003, 2, len(SECRET), len(content) + 18, 0) + SECRET
+    at = content.index(struct.pack("<HHI", 0x010F, 2, len(SECRET) + 1))
+    content[at : at + 12] = struct.pack("<HHII", 0x8769, 4, 1, len(content))
+    path.write_bytes(content + camera)
+    with Image.open(path) as opened:
+        assert opened.getexif().get_ifd(0x8769)[0x9003] == SECRET.decode()
+    assert uploaded({"path": str(path)}).size == plain.size
+    assert SECRET not in path.read_bytes()
+    np.testing.assert_array_equal(np.asarray(read_picture(path)), before)
+    with Image.open(path) as opened:
+        assert not opened.getexif().get_ifd(0x8769) and opened.getexif()[0x0112] == 6
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data(), st.booleans())
+def test_a_damaged_tiff_ends_in_words_or_stays(data: st.DataObject, big: bool) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.tif"
+        draw_tile("road", 1, 32).save(path, exif=exif_of(1), big_tiff=big)
+        content = bytearray(path.read_bytes())
+        first = struct.unpack("<Q", content[8:16])[0] if big else struct.unpack("<I", content[4:8])[0]
+        lists = [*range(16), *range(first, min(first + 300, len(content)))]
+        for _ in range(data.draw(st.integers(1, 4))):
+            content[data.draw(st.sampled_from(lists))] = data.draw(st.integers(0, 255))
+        path.write_bytes(content[: data.draw(st.sampled_from([len(content), len(content) - 9, 40, 7, 4]))])
+        with suppress(PictureError):
+            strip_metadata(str(path))
+        assert [entry.name for entry in Path(folder).iterdir()] == ["a.tif"]
+        assert path.stat().st_size <= len(content)
+
+
+def test_a_tiff_that_leads_back_to_itself_is_read_once_and_one_of_endless_parts_is_refused(tmp_path: Path) -> None:
+    def written_with(count: int, lists: int) -> Path:
+        """As many lists of strips as one wishes, all in the same place."""
+        content, at = bytearray(b"II*\0" + struct.pack("<I", 8)), 8
+        for number in range(lists):
+            following = at + 30 if number < lists - 1 else 8
+            content += struct.pack(
+                "<HHHIIHHIII", 2, 273, 4, count, 30 * lists + 8, 279, 4, count, 30 * lists + 8, following
+            )
+            at += 30
+        (tmp_path / "a.tif").write_bytes(bytes(content) + bytes(4 * count))
+        return tmp_path / "a.tif"
+
+    strip_metadata(str(written_with(100, 3)))
+    with pytest.raises(PictureError, match="more than 100 pictures"):
+        strip_metadata(str(written_with(100, 101)))
+    with pytest.raises(PictureError, match="far too many parts"):
+        strip_metadata(str(written_with(2**20, 5)))
 
 
 def test_large_uploads_are_decoded_one_after_the_other_and_kept_small(
