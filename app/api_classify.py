@@ -11,6 +11,7 @@ from app.classify import Row, judge_many, judge_one
 from app.events import UPLOAD
 from app.label_sets import FIRST_SET
 from app.pictures import upload_box, uploaded
+from app.server.upload_folder import Upload
 from app.state import AppState
 from lrsclip.classify import DEFAULT_TEMPLATES
 from lrsclip.label_fit import Judged
@@ -19,7 +20,7 @@ from lrsclip.label_fit import Judged
 def add_classify(state: AppState) -> None:
     """Add /classify and /classify_many."""
 
-    def classify(picture: dict[str, Any], labels: str, templates: str) -> list[dict[str, Any]]:
+    def classify(picture: Upload | None, labels: str, templates: str) -> list[dict[str, Any]]:
         """Score a picture against class names.
 
         Args:
@@ -32,7 +33,7 @@ def add_classify(state: AppState) -> None:
         """
         return _scores(judge_one(state, uploaded(picture), labels, templates))
 
-    def classify_many(pictures: list[dict[str, Any]], labels: str, templates: str) -> list[dict[str, Any]]:
+    def classify_many(pictures: tuple[Upload, ...] | None, labels: str, templates: str) -> list[dict[str, Any]]:
         """Score up to 32 pictures against class names; a file that is no picture does not lose the others.
 
         Args:

@@ -11,6 +11,7 @@ from app.events import SCENES, UPLOAD
 from app.localise import Question, as_json, ask, method_of, sizes_of, threshold_of
 from app.pictures import upload_box
 from app.scenes import of_tile, opened_upload
+from app.server.upload_folder import Upload
 from app.state import AppState
 
 
@@ -19,7 +20,7 @@ def add_localize(state: AppState) -> None:
 
     def localize(
         text: str,
-        picture: dict[str, Any] | None,
+        picture: Upload | None,
         tile_id: str,
         method: str = "windows",
         exclude: str = "",

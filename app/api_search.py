@@ -26,6 +26,7 @@ from app.search import (
     search as found_of,
 )
 from app.search_files import footprint
+from app.server.upload_folder import Upload
 from app.state import AppState
 from lrsclip.errors import TextError
 from lrsclip.index import Hit, IndexArgumentError
@@ -40,7 +41,7 @@ def add_search(state: AppState) -> None:
         exclude: str = "",
         exclude_weight: float = START_EXCLUDE_WEIGHT,
         like: str = "",
-        picture: dict[str, Any] | None = None,
+        picture: Upload | None = None,
         picture_weight: float = START_PICTURE_WEIGHT,
         min_score_cos: float | None = None,
         bbox: list[float] | None = None,
@@ -72,7 +73,7 @@ def add_search(state: AppState) -> None:
             exclude=exclude,
             exclude_weight=_number("exclude_weight", exclude_weight),
             like=like,
-            picture=uploaded(picture) if picture else None,
+            picture=uploaded(picture) if picture is not None else None,
             picture_weight=_number("picture_weight", picture_weight),
             k=int(_number("k", k, f"1 to {MAX_HITS}")),
             min_score_cos=None if min_score_cos is None else _number("min_score_cos", min_score_cos),

@@ -6,10 +6,10 @@ import csv
 import io
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from app.csv_file import csv_text
 from app.search import Found, Query, search
+from app.server.upload_folder import Upload
 from app.state import AppState
 from lrsclip.errors import Busy, Cancelled, TextError
 
@@ -35,16 +35,17 @@ class Row:
     fault: str = ""
 
 
-def read_queries(path: str | Path) -> list[str]:
+def read_queries(upload: Upload) -> list[str]:
     """The descriptions of a CSV file: its column `query`, or its only column, which then has no heading.
 
     Raises:
+        PictureError: the file is gone.
         TextError: the file is too large, no CSV, has too many rows or none, or a comma in a description would cut it.
     """
-    path = Path(path)
-    if path.stat().st_size > MOST_BYTES:
+    with upload.open() as file:
+        raw = file.read(MOST_BYTES + 1)
+    if len(raw) > MOST_BYTES:
         raise TextError(f"the CSV file has more than {MOST_BYTES // 1_000_000} MB; split it")
-    raw = path.read_bytes()
     if b"\0" in raw:
         raise TextError("the file is no CSV text; save it as CSV in UTF-8")
     try:

@@ -5,21 +5,51 @@ No text, file name, address or picture is ever logged; of an error only its type
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+
+import gradio as gr
 
 from lrsclip.errors import Busy, Cancelled, LRSCLIPError
 
 log = logging.getLogger("app.calls")
 log.propagate = False
 log.addHandler(logging.NullHandler())
+
+
+@dataclass(eq=False)
+class Call:
+    """One call of a function while it runs.
+
+    Attributes:
+        event: what it is called in the log.
+        event_id: Gradio's name of it; None for a call outside the queue.
+        session: whose it is.
+        gone: set once nobody waits for the answer.
+        logged: whether the log has its line.
+    """
+
+    event: str
+    event_id: str | None = None
+    session: str | None = None
+    gone: threading.Event = field(default_factory=threading.Event)
+    logged: bool = False
+
+
+CURRENT: ContextVar[Call | None] = ContextVar("call", default=None)
+"""The call that a thread or task works for."""
 
 
 def log_to_stderr() -> None:
@@ -43,9 +73,18 @@ def tell(event: str, status: str, **facts: str | int | float) -> None:
         log.info(json.dumps({"time": now, "event": event, "status": status, **facts}))
 
 
+def name_of(function: Any) -> str:
+    """The plain name of a function, as the log has it."""
+    return str(getattr(function, "__name__", "")).strip("_<>") or "function"
+
+
 @contextmanager
 def told(event: str) -> Iterator[None]:
-    """Log a call when it ends: status ok, refused (the visitor can mend it), busy, stopped or failed."""
+    """Log a call when it ends: status ok, refused (the caller can mend it), busy, stopped or failed.
+
+    Of a call that is told of in several places, the innermost one writes its only line.
+    """
+    call = CURRENT.get() or Call(event)
     started = time.perf_counter()
     facts: dict[str, str] = {}
     status = "ok"
@@ -57,7 +96,9 @@ def told(event: str) -> Iterator[None]:
             facts["at"] = place_of(error)
         raise
     finally:
-        tell(event, status, ms=round(1000 * (time.perf_counter() - started), 1), **facts)
+        if not call.logged:
+            call.logged = True
+            tell(event, status, ms=round(1000 * (time.perf_counter() - started), 1), **facts)
 
 
 def _status(error: BaseException) -> str:
@@ -65,7 +106,9 @@ def _status(error: BaseException) -> str:
         return "busy"
     if isinstance(error, Cancelled):
         return "stopped"
-    return "refused" if isinstance(error, LRSCLIPError) else "failed"
+    if isinstance(error, asyncio.CancelledError):
+        return "stopped"
+    return "refused" if isinstance(error, LRSCLIPError | gr.Error) else "failed"
 
 
 def place_of(error: BaseException) -> str:

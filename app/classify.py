@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Any
 
 from PIL import Image
 
 from app.label_sets import lines_of
 from app.pictures import uploaded
+from app.server.upload_folder import Upload
 from app.state import AppState, Recent
 from lrsclip.classify import Prototypes, class_prototypes
 from lrsclip.errors import PictureError, TextError
@@ -73,7 +73,7 @@ def judge_one(state: AppState, picture: Image.Image, labels: str, templates: str
 
 def judge_many(
     state: AppState,
-    uploads: Sequence[Mapping[str, Any]] | Mapping[str, Any] | None,
+    uploads: Sequence[Upload] | None,
     labels: str,
     templates: str,
 ) -> tuple[Row, ...]:
@@ -81,7 +81,7 @@ def judge_many(
 
     Args:
         state: the app's.
-        uploads: file boxes' values as Gradio delivers them; also one alone.
+        uploads: the files, as the gate let them through.
         labels: class names, one a line.
         templates: phrasings with {}, one a line.
 
@@ -92,30 +92,26 @@ def judge_many(
         TextError: see `prototypes_of`.
         PictureError: there are none, or too many.
     """
-    if isinstance(uploads, Mapping):  # one picture, not in a list
-        uploads = [uploads]
-    sent = uploads if isinstance(uploads, Sequence) else ()
-    given: list[Mapping[str, Any]] = [one if isinstance(one, Mapping) else {} for one in sent]
-    if not given:
+    if not uploads:
         raise PictureError("there are no pictures yet; upload some")
-    if len(given) > MAX_PICTURES:
-        raise PictureError(f"{len(given)} pictures; give at most {MAX_PICTURES} at once")
+    if len(uploads) > MAX_PICTURES:
+        raise PictureError(f"{len(uploads)} pictures; give at most {MAX_PICTURES} at once")
     prototypes = prototypes_of(state, labels, templates)
-    rows = [Row(_name_of(value)) for value in given]
-    for numbers, pictures in _batches(given, rows):
+    rows = [Row(_name_of(upload)) for upload in uploads]
+    for numbers, pictures in _batches(uploads, rows):
         for number, judged in zip(numbers, judge(state.bundle, pictures, prototypes), strict=True):
             rows[number] = Row(rows[number].file, judged)
     return tuple(rows)
 
 
-def _batches(given: Sequence[Mapping[str, Any]], rows: list[Row]) -> Iterator[tuple[list[int], list[Image.Image]]]:
+def _batches(uploads: Sequence[Upload], rows: list[Row]) -> Iterator[tuple[list[int], list[Image.Image]]]:
     """The readable pictures with their numbers, as many at once as memory allows; the others get their reason."""
     numbers: list[int] = []
     pictures: list[Image.Image] = []
     pixels = 0
-    for number, value in enumerate(given):
+    for number, upload in enumerate(uploads):
         try:
-            picture = uploaded(value)
+            picture = uploaded(upload)
         except PictureError as error:
             rows[number] = Row(rows[number].file, problem=str(error))
             continue
@@ -128,7 +124,7 @@ def _batches(given: Sequence[Mapping[str, Any]], rows: list[Row]) -> Iterator[tu
         yield numbers, pictures
 
 
-def _name_of(value: Mapping[str, Any]) -> str:
+def _name_of(upload: Upload) -> str:
     """A file's own name, without whatever folders a browser or a program put before it."""
-    name = PurePath(str(value.get("orig_name") or value.get("path") or "").replace("\\", "/")).name
+    name = PurePath(upload.name.replace("\\", "/")).name
     return name or "without a name"

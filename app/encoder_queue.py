@@ -100,6 +100,23 @@ class EncoderQueue:
         self._closed = False
         self._urgent_before = 0
         self._runs = self._jobs = 0
+        self._running = 0  # jobs at hand
+        self._moved_s, self._longest_s = time.monotonic(), 0.0
+
+    @property
+    def still_s(self) -> float:
+        """Seconds in which nothing moved although jobs wait or one is at hand; 0 where there is nothing to do."""
+        return time.monotonic() - self._moved_s if self.waiting or self._running else 0.0
+
+    @property
+    def moved_s(self) -> float:
+        """`time.monotonic()` of the last moment at which a run began or ended, or a job came into an empty line."""
+        return self._moved_s
+
+    @property
+    def longest_run_s(self) -> float:
+        """How long the longest run of the model took so far."""
+        return self._longest_s
 
     @property
     def waiting(self) -> int:
@@ -135,6 +152,8 @@ class EncoderQueue:
                 raise Busy("the server is going down; try again in a minute")
             if self.waiting >= self._most_waiting:
                 raise Busy(f"{self.waiting} jobs wait for the model already; try again in a moment")
+            if not self.waiting and not self._running:
+                self._moved_s = time.monotonic()
             (self._urgent if urgent else self._others).append(job)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._serve, name="encoder", daemon=True)
@@ -174,7 +193,7 @@ class EncoderQueue:
         while (jobs := self._next()) is not None:
             if not jobs:
                 continue
-            began = time.monotonic()
+            began = self._moved_s = time.monotonic()
             try:
                 results = jobs[0].work.run(jobs[0].rows if len(jobs) == 1 else _joined(job.rows for job in jobs))
                 counts = [len(job.rows) for job in jobs]
@@ -183,9 +202,12 @@ class EncoderQueue:
             except BaseException as error:  # whoever waits must hear of it, and the next one has his turn
                 for job in jobs:
                     job.error = error
-            each_s = (time.monotonic() - began) / max(1, sum(len(job.rows) for job in jobs))  # a job may have none
+            self._moved_s = time.monotonic()
+            self._longest_s = max(self._longest_s, self._moved_s - began)
+            each_s = (self._moved_s - began) / max(1, sum(len(job.rows) for job in jobs))  # a job may have none
             self._runs += 1
             self._jobs += len(jobs)
+            self._running = 0
             for job in jobs:
                 job.spent.seconds += each_s * len(job.rows)
                 job.done.set()
@@ -219,6 +241,7 @@ class EncoderQueue:
                 line.remove(job)
                 jobs.append(job)
                 rows += len(job.rows)
+            self._running = len(jobs)
             return jobs
 
 

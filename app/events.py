@@ -46,7 +46,7 @@ _SHOW = """
   if (fresh && (top < 0 || top > window.innerHeight * %(lowest)s)) part.scrollIntoView({behavior: "smooth"});
 }, 50)
 """
-_UNEXPECTED = "The server failed at this; that is a fault of ours, and it is in the log."
+UNEXPECTED = "The server failed at this; that is a fault of ours, and it is in the log."
 
 
 def show_js(element_id: str, lowest: float) -> str:
@@ -94,7 +94,7 @@ def for_programs(function: Callable[Params, Result]) -> Callable[Params, Result]
 
 def _logged(function: Callable[..., Result], who: str, *args: Any, **kwargs: Any) -> Result:
     try:
-        with calls.told(f"{who}.{function.__name__.strip('_<>')}"), one_event():
+        with calls.told(f"{who}.{calls.name_of(function)}"), one_event():
             return function(*args, **kwargs)
     except (LRSCLIPError, gr.Error):
         raise
@@ -102,7 +102,7 @@ def _logged(function: Callable[..., Result], who: str, *args: Any, **kwargs: Any
         if not calls.is_on():
             raise
         # Gradio would print the trace, in which a visitor's text may stand; the line in the log says where it was.
-        raise gr.Error(_UNEXPECTED, print_exception=False) from error
+        raise gr.Error(UNEXPECTED, print_exception=False) from error
 
 
 def sentence(error: LRSCLIPError) -> str:

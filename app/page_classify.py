@@ -12,6 +12,7 @@ from app.classify_words import table, verdict
 from app.events import ENCODING, INTERNAL, QUICK, UPLOAD, for_page, show_js
 from app.label_sets import FIRST_SET, LABEL_SETS, OWN, about, set_of
 from app.pictures import upload_box, uploaded
+from app.server.upload_folder import Upload
 from app.state import AppState, Collections
 from app.strip import TileStrip
 from app.words import empty
@@ -137,14 +138,14 @@ def wire(collections: Collections, page: ClassifyPage) -> None:
     """Connect the tab's parts."""
     state = collections.first  # all collections share its model
 
-    def classify(upload: dict[str, Any] | None, labels: str, templates: str, shown: float | None) -> tuple[str, Judged]:
+    def classify(upload: Upload | None, labels: str, templates: str, shown: float | None) -> tuple[str, Judged]:
         said = judge_one(state, uploaded(upload), labels or "", templates or "")
         return verdict(said, int(shown or _SHOWN)), said
 
     def show(said: Judged | None, shown: float | None) -> Any:
         return gr.skip() if said is None else verdict(said, int(shown or _SHOWN))
 
-    def classify_all(uploads: list[dict[str, Any]] | None, labels: str, templates: str) -> str:
+    def classify_all(uploads: tuple[Upload, ...] | None, labels: str, templates: str) -> str:
         return table(judge_many(state, uploads, labels or "", templates or ""))
 
     names, several = page.names, page.several

@@ -215,7 +215,7 @@ def _wire_choice(collections: Collections, page: LearnPage) -> None:
         ).then(None, None, None, js=FILLED_JS.replace("ID", f"lesson-{number + 1}"))  # fmt: skip
 
     def take(where: Tiles, kind: str, event: gr.SelectData) -> tuple[Any, ...]:
-        tile_id = where.tile_ids[int(event.index)]
+        tile_id = where.clicked(event)
         return *_tile_values(collections, where.spec, tile_id, None, kind, None), *blank()
 
     def named(tile_id: str, chosen: Chosen | None, where: Tiles, kind: str) -> tuple[Any, ...]:

@@ -17,6 +17,7 @@ from app.localise_examples import STARTS, best_scene
 from app.localise_words import answer_facts
 from app.meter import meter_of
 from app.scenes import Behind, SceneBox, opened, with_tile
+from app.server.upload_folder import Upload
 from app.state import AppState, Collections, Stops
 from app.strip import Shown, TileStrip
 from app.words import beside, empty, token_meter
@@ -152,7 +153,7 @@ def wire(collections: Collections, demo: gr.Blocks, page: LocalisePage, base: Ba
     stops, state, downloads = Stops(), collections.first, Downloads()  # all collections share its model
 
     def localise(
-        upload: dict[str, Any] | None,
+        upload: Upload | None,
         behind: Behind | None,
         text: str,
         compare: str,

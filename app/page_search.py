@@ -238,9 +238,9 @@ def _wire_choice(collections: Collections, page: SearchPage) -> None:
     results, details = page.results, page.details
 
     def choose(found: Found, event: gr.SelectData) -> tuple[Any, ...]:
-        if int(event.index) >= len(found.hits):  # a click while other tiles were on their way
+        if event.index >= len(found.hits):  # a click while other tiles were on their way
             raise TileSourceError(_CLICK_FIRST)
-        state, hit = collections.of(found.spec), found.hits[int(event.index)]
+        state, hit = collections.of(found.spec), found.hits[event.index]
         large = shrunk(tile_picture(state, hit.tile_id), LARGE_PX)
         facts = hit_facts(state, state.index.tile(hit.tile_id), hit if found.searched else None)
         fly = f'<i data-tile="{escape(hit.tile_id, quote=True)}"></i>'

@@ -64,7 +64,7 @@ def wire(collections: Collections, demo: gr.Blocks, part: BatchPart, opened: gr.
     ) -> tuple[Any, ...]:
         spec, upload, count, *values = given
         stops.start(str(request.session_hash))
-        if not upload or not upload.get("path"):
+        if upload is None:
             raise TextError("there is no CSV file yet; choose one")
         _text, exclude, exclude_weight, _picture, _like, _weight, _count, *rest = values
         template = query_of("", exclude, exclude_weight, None, "", 0.0, count, *rest)
@@ -72,7 +72,7 @@ def wire(collections: Collections, demo: gr.Blocks, part: BatchPart, opened: gr.
         def done(number: int, of: int) -> None:
             progress((number, of), desc="searching", unit="descriptions")
 
-        rows = run(collections.of(spec), read_queries(upload["path"]), template, done)
+        rows = run(collections.of(spec), read_queries(upload), template, done)
         return batch_table(rows), gr.Button(visible=True), as_csv(rows)
 
     def stop(request: gr.Request) -> None:

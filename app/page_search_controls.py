@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +14,7 @@ from app.hits_map import has_places
 from app.meter import meter_of
 from app.pictures import data_url, shrunk, thumbnail, upload_box, uploaded
 from app.search import EXAMPLES, MAX_HITS, START_EXCLUDE_WEIGHT, START_HITS, START_PICTURE_WEIGHT, Query
+from app.server.upload_folder import Upload
 from app.state import AppState, Collections
 from app.words import token_meter
 from app.words_search import EXCLUDE_WHY, like_note
@@ -65,7 +65,7 @@ def query_of(
     text: str,
     exclude: str,
     exclude_weight: float | None,
-    upload: Mapping[str, Any] | None,
+    upload: Upload | None,
     like: str,
     picture_weight: float | None,
     count: float | None,
@@ -83,7 +83,7 @@ def query_of(
         exclude=exclude or "",
         exclude_weight=START_EXCLUDE_WEIGHT if exclude_weight is None else float(exclude_weight),
         like=like or "",
-        picture=uploaded(upload) if upload and upload.get("path") else None,
+        picture=uploaded(upload) if upload is not None else None,
         picture_weight=START_PICTURE_WEIGHT if picture_weight is None else float(picture_weight),
         k=START_HITS if count is None else int(count),
         min_score_cos=float(least or 0) or None,

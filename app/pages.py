@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from weakref import WeakKeyDictionary
 
 import gradio as gr
-from starlette.middleware import Middleware
-from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from app import api, page_classify, page_learn, page_localise, page_places, page_search
 from app.base_map import BaseMap
 from app.fetching import refuse_addresses
-from app.guard import Guard
-from app.health import health_route
+from app.server.checked_blocks import CheckedBlocks
+from app.server.front_door import FrontDoor, Known, Limits
+from app.server.gradio_patches import patch_gradio, tell_when_callers_leave
+from app.server.health import health_route
+from app.server.hosts import ANY, hosts_of
+from app.server.janitor import keeping_tidy
+from app.server.upload_folder import own_folder
+from app.server.upload_route import upload_route
 from app.settings import in_force
 from app.shared_model import SharedModel
 from app.spaces import lent_model, on_zero_gpu
@@ -24,29 +28,30 @@ from app.words import header
 
 TITLE = "LRSCLIP: find and pinpoint long descriptions in satellite and aerial pictures"
 QUEUE_SIZE = 128  # events that wait; each holds what it was sent
-CACHE_CHECK_S, CACHE_AGE_S = 1800, 6 * 3600  # files made for the browser live this long
 _MOST_SESSIONS = 400  # whose state is kept, some 160 kB each; a call of a program is one too
 _MIB = 2**20
-_ROUTES: WeakKeyDictionary[gr.Blocks, list[Route]] = WeakKeyDictionary()  # beside Gradio's own, of what `build` built
 _HERE = Path(__file__).parent
 
 
-def build(state: AppState, *, guests: bool = True, base: BaseMap | None = None) -> gr.Blocks:
+def build(state: AppState, *, guests: bool = True, base: BaseMap | None = None) -> CheckedBlocks:
     """Build the app around a model, an index and its tiles; `serve` starts it.
 
     Args:
         state: what to begin with.
         guests: whether strangers will use it, who may not open this machine's files.
         base: an online map to offer under scenes whose place is known.
+
+    Raises:
+        UploadFolderError: there is no place for what visitors send.
     """
+    patch_gradio()
+    folder = own_folder()  # before any component, which notes where files are kept
     share = lent_model if on_zero_gpu() else SharedModel.of
     shared = share(state.bundle, in_force().max_text)
     state = replace(state, bundle=shared)
     collections = Collections(state, guests)
-    demo: gr.Blocks
-    with gr.Blocks(
-        title=TITLE, analytics_enabled=False, delete_cache=(CACHE_CHECK_S, CACHE_AGE_S), fill_width=True
-    ) as demo:
+    demo: CheckedBlocks
+    with CheckedBlocks(folder, state, guests, title=TITLE, analytics_enabled=False, fill_width=True) as demo:
         api.add_endpoints(state)  # first, so that the events below cannot take the endpoints' names
         head = gr.HTML(header(state))
         with gr.Tabs(elem_id="tabs") as tabs:
@@ -67,12 +72,13 @@ def build(state: AppState, *, guests: bool = True, base: BaseMap | None = None) 
         page_places.wire(collections, demo, places, search, [classify.strip, localise.strip, learn.strip], head)
     # Nothing past the queue, whose lanes bound what runs at once; what runs at each key never stands in it.
     demo.queue(max_size=QUEUE_SIZE, default_concurrency_limit=8, api_open=False)
-    _ROUTES[demo] = [health_route(state)]
+    demo.check_functions()
+    tell_when_callers_leave(demo)
     return demo
 
 
 def serve(
-    demo: gr.Blocks, *, host: str, port: int | None, share: bool = False, block: bool = True, mcp: bool = False
+    demo: CheckedBlocks, *, host: str, port: int | None, share: bool = False, block: bool = True, mcp: bool = False
 ) -> str:
     """Start the server, with the limits of the settings in force.
 
@@ -93,12 +99,14 @@ def serve(
     settings = in_force()
     refuse_addresses()
     log_instead()
-    guard = Middleware(
-        Guard,
-        per_minute=settings.requests_per_minute,
-        max_upload_bytes=settings.max_upload_mb * _MIB,
-        proxies=settings.trust_proxy,
-    )
+    one, all_files = settings.max_upload_mb * _MIB, settings.max_uploads_mb * _MIB
+    hosts = hosts_of(settings.hosts) or ((ANY,) if demo.guests else ())
+    limits = Limits(settings.requests_per_minute, one, settings.trust_proxy, hosts)
+
+    def front_door(inner: ASGIApp) -> FrontDoor:
+        return FrontDoor(inner, limits=limits, known=Known.of(demo))
+
+    demo.front_door = front_door
     _, url, _ = demo.launch(
         server_name=host,
         server_port=port,
@@ -109,10 +117,13 @@ def serve(
         show_error=False,
         footer_links=["api"],
         run_history=False,
-        max_file_size=settings.max_upload_mb * _MIB,
+        max_file_size=one,
         state_session_capacity=_MOST_SESSIONS,
         mcp_server=mcp,
-        app_kwargs={"middleware": [guard], "routes": _ROUTES.get(demo, [])},
+        app_kwargs={
+            "routes": [health_route(demo), upload_route(demo.folder, one, all_files)],  # these come before Gradio's own
+            "lifespan": keeping_tidy(demo, all_files),
+        },
         favicon_path=_HERE / "favicon.svg",
         theme=theme(),
         css="\n".join(part.read_text(encoding="utf-8") for part in sorted((_HERE / "styles").glob("*.css"))),

@@ -5,18 +5,17 @@ from __future__ import annotations
 import base64
 import io
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-from uuid import uuid4
+from typing import Any, BinaryIO
 
 import gradio as gr
 from PIL import Image, ImageFile, ImageOps
 
 from app.events import INTERNAL, UPLOAD, sentence
+from app.server.upload_folder import Upload
 from app.settings import in_force
 from app.state import AppState, Budget, Recent
-from app.tiff_metadata import strip_tiff
+from app.tiff_metadata import copy_stripped_tiff
 from lrsclip.decode import DECODE_FAULTS, FORMATS
 from lrsclip.errors import PictureError, TileSourceError
 from lrsclip.tiles import read_picture
@@ -52,63 +51,67 @@ def upload_box(**settings: Any) -> gr.Image:
     return box
 
 
-def uploaded(value: Mapping[str, Any] | None) -> Image.Image:
-    """The picture in an upload box, read the way tiles are read: upright, RGB, only formats that are meant to be read.
+def uploaded(upload: Upload | None) -> Image.Image:
+    """The picture that was uploaded, read the way tiles are read: upright, RGB, only formats that are meant to be read.
 
     Gradio's own reading (what `preprocess=False` leaves out) takes any format that Pillow knows and answers a bad file
-    with a bare "Error". That the path lies in Gradio's upload folder is checked by Gradio in either case.
+    with a bare "Error".
 
     Args:
-        value: the box's value as Gradio delivers it.
+        upload: the file, as the gate let it through.
 
     Raises:
         PictureError: there is no picture, or the file is none.
     """
-    path = path_of(value)
-    with DECODING.of(check_pixels(path, whole=True)):
-        strip_metadata(path)
-        picture = read_picture(path, name="the upload")
+    with given(upload).open() as file, DECODING.of(check_pixels(file, whole=True)):
+        picture = read_picture(file, name="the upload")
         return picture.reduce(max(1, min(picture.size) // _KEPT_PX))  # it waits for the model, and others with it
 
 
-def path_of(value: Mapping[str, Any] | None) -> str:
-    """Where the file in an upload box lies.
+def given(upload: Upload | None) -> Upload:
+    """The file in an upload box.
 
     Raises:
         PictureError: there is none.
     """
-    if not isinstance(value, Mapping) or not isinstance(value.get("path"), str) or not value["path"]:
+    if not isinstance(upload, Upload):
         raise PictureError("there is no picture yet; upload one or take a tile")
-    return str(value["path"])
+    return upload
 
 
-def strip_metadata(path: str) -> None:
-    """Write an upload anew, upright and without what its camera said of it, so that none of that lies on the server.
+def copy_without_metadata(path: Path, copy: Path) -> bool:
+    """Write a copy of an upload, upright and without what its camera said of it, so that none of that stays.
 
-    A TIFF keeps its place, and its pixels as they are. A file that is no picture stays, and whoever reads it says so.
+    A TIFF keeps its place, and its pixels as they are. The file itself is only read.
+
+    Args:
+        path: the file.
+        copy: where the copy is to lie.
+
+    Returns:
+        Whether there is one: not of a file that has nothing to leave out, or is no picture.
 
     Raises:
         PictureError: a TIFF holds too many pictures to be looked through.
     """
-    with open(path, "rb") as file:
+    with path.open("rb") as file:
         if file.read(4) in _TIFF_BEGINS:
-            strip_tiff(Path(path))
-            return
+            return copy_stripped_tiff(path, copy)
     try:
         with Image.open(path, formats=_NO_RASTERS) as picture:
-            if not _tells(picture, Path(path)):
-                return
+            if not _tells(picture, path):
+                return False
             kind = picture.format if picture.format in ("PNG", "WEBP") else "JPEG"  # also of a phone's several in one
             upright = ImageOps.exif_transpose(picture)
     except DECODE_FAULTS:
-        return
+        return False
     upright.info = {name: value for name, value in upright.info.items() if name in _HARMLESS}
-    draft = Path(path).with_name(f".{uuid4().hex}.part")
     try:
-        upright.save(draft, kind, quality=_QUALITY, subsampling=0, lossless=True)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+        upright.save(copy, kind, quality=_QUALITY, subsampling=0, lossless=True)
+    except BaseException:
+        copy.unlink(missing_ok=True)
+        raise
+    return True
 
 
 def _tells(picture: ImageFile.ImageFile, path: Path) -> bool:
@@ -123,11 +126,11 @@ def _tells(picture: ImageFile.ImageFile, path: Path) -> bool:
     return not picture.info.keys() <= _HARMLESS or not parts <= set(_HARMLESS_PARTS) or goes_on
 
 
-def check_pixels(path: str, *, whole: bool = False) -> int:
+def check_pixels(file: Path | BinaryIO, *, whole: bool = False) -> int:
     """Look at the head of an uploaded picture before anything is decoded.
 
     Args:
-        path: the file.
+        file: where it lies, or the open file, which stands at its start afterwards.
         whole: whether a TIFF counts too; as a scene it is read by windows, and its reader has a limit of its own.
 
     Returns:
@@ -137,10 +140,13 @@ def check_pixels(path: str, *, whole: bool = False) -> int:
         PictureError: it would have more pixels than are allowed.
     """
     try:
-        with Image.open(path, formats=FORMATS if whole else _NO_RASTERS) as head:
+        with Image.open(file, formats=FORMATS if whole else _NO_RASTERS) as head:
             width_px, height_px = head.size
     except DECODE_FAULTS:  # another format, or none: whoever reads it says so
         return 0
+    finally:
+        if not isinstance(file, Path):
+            file.seek(0)
     if width_px * height_px > (most := in_force().max_pixels):
         raise PictureError(
             f"the upload has {width_px} x {height_px} pixels; {most:,} in all are the limit: send it smaller, or a part"
@@ -148,14 +154,14 @@ def check_pixels(path: str, *, whole: bool = False) -> int:
     return width_px * height_px
 
 
-def _checked(value: Mapping[str, Any] | None) -> Any:
+def _checked(upload: Upload | None) -> Any:
     """Empty the box if the upload is no picture; show a TIFF, which browsers cannot, as PNG."""
     try:
-        picture = uploaded(value)
+        picture = uploaded(upload)
     except PictureError as error:
         gr.Warning(sentence(error))
         return None
-    return picture if str(value and value["path"]).lower().endswith((".tif", ".tiff")) else gr.skip()
+    return picture if given(upload).path.suffix.lower() in (".tif", ".tiff") else gr.skip()
 
 
 def thumbnail(state: AppState, tile_id: str) -> Image.Image:

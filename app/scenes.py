@@ -17,7 +17,8 @@ from gradio.utils import get_upload_folder
 from PIL import Image
 
 from app.events import INTERNAL, UPLOAD, sentence
-from app.pictures import DECODING, LARGE_PX, check_pixels, path_of, shrunk, strip_metadata, tile_picture
+from app.pictures import LARGE_PX, check_pixels, given, shrunk, tile_picture
+from app.server.upload_folder import Upload
 from app.state import AppState, Collections
 from lrsclip.atlas.tiles import AtlasTiles
 from lrsclip.errors import PictureError
@@ -33,13 +34,13 @@ class Behind:
 
     Attributes:
         shown_path: of the picture; if the box shows another one, this says nothing of it.
-        upload_path: the file that was uploaded; empty for a tile.
+        upload: the file that was uploaded; None for a tile.
         spec: address of the tile's collection; empty for an upload.
         tile_id: the tile; empty for an upload.
     """
 
     shown_path: str
-    upload_path: str = ""
+    upload: Upload | None = None
     spec: str = ""
     tile_id: str = ""
 
@@ -92,45 +93,43 @@ def with_tile(state: AppState, tile_id: str) -> tuple[str, Behind]:
 
 
 @contextmanager
-def opened(
-    collections: Collections, value: Mapping[str, Any] | None, behind: Behind | None = None
-) -> Iterator[OpenScene]:
+def opened(collections: Collections, shown: Upload | None, behind: Behind | None = None) -> Iterator[OpenScene]:
     """The scene in a box, open as long as the context lasts; errors inside it do not tell where the file lies.
 
     Args:
         collections: the app's.
-        value: the picture's value as Gradio delivers it; Gradio has checked that its path lies in the upload folder.
+        shown: the picture in the box, as the gate let it through.
         behind: what stands behind the picture, if anything is known.
 
     Raises:
         PictureError: there is no picture, or the file is none.
         TileSourceError: the tile's collection was closed.
     """
-    if behind is None or value is None or behind.shown_path != value.get("path"):
-        with opened_upload(value) as scene:
+    if behind is None or shown is None or behind.shown_path != str(shown.path):
+        with opened_upload(shown) as scene:
             yield scene
     elif behind.tile_id:
         yield of_tile(collections.of(behind.spec), behind.tile_id)
     else:
-        with opened_upload({"path": behind.upload_path}) as scene:
+        with opened_upload(behind.upload) as scene:
             yield scene
 
 
 @contextmanager
-def opened_upload(value: Mapping[str, Any] | None) -> Iterator[OpenScene]:
+def opened_upload(upload: Upload | None) -> Iterator[OpenScene]:
     """An uploaded file as a scene, as `opened`.
 
     Raises:
         PictureError: there is no picture, or the file is none.
     """
-    path = path_of(value)
-    with DECODING.of(check_pixels(path)):
-        strip_metadata(path)
+    path = given(upload).path
+    with given(upload).open() as file:
+        check_pixels(file)
     try:
         with open_scene(path, untrusted=True) as scene:
             yield OpenScene(scene)
     except PictureError as error:
-        raise PictureError(str(error).replace(path, "the upload")) from error
+        raise PictureError(str(error).replace(str(path), "the upload")) from error
 
 
 def of_tile(state: AppState, tile_id: str) -> OpenScene:
@@ -147,24 +146,23 @@ def of_tile(state: AppState, tile_id: str) -> OpenScene:
     return OpenScene(open_scene(picture, georeference=georeference_of_corners(corners, *picture.size)))
 
 
-def _checked(value: Mapping[str, Any] | None) -> Any:
+def _checked(upload: Upload | None) -> Any:
     """Empty the box if the upload is no scene; show a raster, which browsers cannot, as PNG."""
-    if value is None or not value.get("path"):
+    if upload is None:
         return None, None
-    path = str(value["path"])
     try:
-        with opened_upload(value) as upload:
-            scene = upload.scene
-            preview = scene.thumbnail(LARGE_PX) if path.lower().endswith(_NOT_SHOWN) else None
+        with opened_upload(upload) as opened_one:
+            scene = opened_one.scene
+            preview = scene.thumbnail(LARGE_PX) if upload.path.suffix.lower() in _NOT_SHOWN else None
             if scene.place_note:
                 gr.Info(scene.place_note)
     except PictureError as error:
         gr.Warning(sentence(error))
         return None, None
     if preview is None:
-        return gr.skip(), Behind(path, upload_path=path)
+        return gr.skip(), Behind(str(upload.path), upload=upload)
     shown = _kept(shrunk(preview, LARGE_PX))
-    return shown, Behind(shown, upload_path=path)
+    return shown, Behind(shown, upload=upload)
 
 
 def _kept(picture: Image.Image) -> str:

@@ -26,7 +26,10 @@ class Settings:
         base_map: online map to offer, or empty.
         host: address to listen on.
         port: port to listen on.
+        hosts: names under which the server may be asked, with commas between them, or * for all; empty for localhost
+            and IP addresses where only people of this machine use it, and for all elsewhere.
         max_upload_mb: largest file that may be sent.
+        max_uploads_mb: all files that are kept for visitors, together; beyond it the oldest go.
         max_pixels: most pixels of a picture that is decoded whole; rasters are read by windows.
         max_text: most characters of a text.
         requests_per_minute: of one client; 0 for no limit.
@@ -42,7 +45,9 @@ class Settings:
     base_map: str = ""
     host: str = "127.0.0.1"
     port: int = 7860
+    hosts: str = ""
     max_upload_mb: int = 64
+    max_uploads_mb: int = 512
     max_pixels: int = 100_000_000
     max_text: int = 10_000
     requests_per_minute: int = 240
@@ -81,6 +86,7 @@ PORTS = (1, 65_535)
 _RANGES = {
     "port": PORTS,
     "max_upload_mb": (1, 4_096),
+    "max_uploads_mb": (16, 1_048_576),
     "max_pixels": (4_096, 175_000_000),
     "max_text": (200, 100_000),
     "trust_proxy": (0, 8),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from threading import Condition, Event, Lock
 from typing import Generic, TypeVar
 
+from app.calls import CURRENT
 from app.encoder_queue import STOP
 from lrsclip import LRSCLIP
 from lrsclip.errors import TileSourceError
@@ -152,7 +153,8 @@ class Stops:
         with self._lock:
             if session in self._flags:
                 self._flags.pop(session).set()
-            flag = self._flags[session] = Event()
+            call = CURRENT.get()
+            flag = self._flags[session] = Event() if call is None else call.gone  # set too if its caller leaves
             if len(self._flags) > _MOST_FLAGS:  # of programs that never say goodbye; far more than can be at work
                 self._flags.popitem(last=False)
         STOP.set(flag)

@@ -13,6 +13,7 @@ from PIL import Image
 from app.events import INTERNAL, for_page
 from app.pictures import thumbnail, tile_picture
 from app.state import AppState, Collections
+from lrsclip.errors import TileSourceError
 
 TILES = 6
 _LOOKED_THROUGH = 512  # tiles of a collection, to choose those from
@@ -29,6 +30,16 @@ class Shown:
 
     spec: str
     tile_ids: tuple[str, ...]
+
+    def clicked(self, event: gr.SelectData) -> str:
+        """The tile that was clicked.
+
+        Raises:
+            TileSourceError: the strip has none of that number, as after a click while other tiles were on their way.
+        """
+        if event.index >= len(self.tile_ids):
+            raise TileSourceError("no tile stands there; click one of those shown")
+        return self.tile_ids[event.index]
 
 
 def spread(state: AppState) -> Shown:
@@ -87,7 +98,7 @@ class TileStrip:
         """
 
         def take(shown: Shown, event: gr.SelectData) -> Any:
-            return given(collections.of(shown.spec), shown.tile_ids[int(event.index)])
+            return given(collections.of(shown.spec), shown.clicked(event))
 
         self.gallery.select(for_page(take), self.shown, target, show_progress="hidden", **INTERNAL)
 

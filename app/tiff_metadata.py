@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
-from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,13 +75,17 @@ class _Directory:
     others: tuple[int, ...]
 
 
-def strip_tiff(path: Path) -> None:
-    """Keep of a TIFF its pixels and its place; all else in the file becomes zeros.
+def copy_stripped_tiff(path: Path, copy: Path) -> bool:
+    """Write a copy of a TIFF with its pixels and its place; all else in the file becomes zeros.
 
     A file that is not understood stays as it is; whatever is to read it then says that it cannot, or can all the same.
 
     Args:
-        path: the file.
+        path: the file, which is only read.
+        copy: where the copy is to lie.
+
+    Returns:
+        Whether there is one: not of a file that has nothing to leave out, or is not understood.
 
     Raises:
         PictureError: it holds more pictures than an image with its overviews, or more parts of them than anyone needs.
@@ -93,22 +96,22 @@ def strip_tiff(path: Path) -> None:
             tiff = _Tiff(old, size)
             directories = list(tiff.directories())
         except _NotUnderstoodError:
-            return
+            return False
         lists = [(0, tiff.head_bytes), *((d.offset, d.offset + len(d.tags)) for d in directories)]
         kept = _merged(np.concatenate([np.array(lists, np.int64), *(d.kept for d in directories)]))
         if kept[-1, 1] >= size and not any(d.tells for d in directories):
-            return
-        draft = path.with_name(f".{uuid4().hex}.part")
+            return False
         try:
-            with draft.open("wb") as new:
+            with copy.open("xb") as new:
                 for first, end in kept.tolist():
                     _copy(old, new, first, end)
                 for directory in directories:
                     new.seek(directory.offset)
                     new.write(directory.tags)
-            draft.replace(path)
-        finally:
-            draft.unlink(missing_ok=True)
+        except BaseException:
+            copy.unlink(missing_ok=True)
+            raise
+    return True
 
 
 class _Tiff:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import os
 import struct
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -42,7 +42,7 @@ _STRETCH_PERCENTILES = (2.0, 98.0)
 _STRETCH_SAMPLE = 1_000_000
 
 
-def read_picture(path: str | os.PathLike[str] | io.BytesIO, *, name: str | None = None) -> Image.Image:
+def read_picture(path: str | os.PathLike[str] | BinaryIO, *, name: str | None = None) -> Image.Image:
     """Read a JPEG, PNG, WebP or TIFF file as an upright RGB picture without metadata.
 
     Transparent parts become black, as missing data is in most rasters. One band of more than 8 bits is stretched
@@ -50,7 +50,7 @@ def read_picture(path: str | os.PathLike[str] | io.BytesIO, *, name: str | None 
     is taken.
 
     Args:
-        path: the file, or its content.
+        path: where the file lies, or the open file.
         name: what to call the file in an error; its path if not given.
 
     Returns:

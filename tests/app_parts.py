@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,8 @@ import lrsclip
 from app.localise import Answer, Finding, Ground, Question, regions_of
 from app.pages import build, serve
 from app.search import Found, Query, search
+from app.server.upload_folder import Upload, own_folder
+from app.server.upload_route import take_in
 from app.state import AppState
 from lrsclip.index import build_index
 from lrsclip.localize import CellMap, GeoReference, Heatmap, ScoredWindow
@@ -88,6 +91,13 @@ def running(state: AppState, *, guests: bool = True) -> Iterator[str]:
         yield serve(demo, host="127.0.0.1", port=None, block=False)
     finally:
         demo.close(verbose=False)
+
+
+def as_sent(file: Path) -> Upload:
+    """A file as an event gets it that was uploaded; the file itself stays as it is."""
+    draft = own_folder().incoming() / file.name
+    shutil.copyfile(file, draft)
+    return own_folder().admit(str(take_in(draft, own_folder())), file.name)
 
 
 WIDE, HIGH = 360, 240  # px of the scene of `made_heatmap`

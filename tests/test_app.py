@@ -30,7 +30,7 @@ from lrsclip.classify import class_prototypes, classify
 from lrsclip.errors import PictureError, TextError, TileSourceError
 from lrsclip.localize import WindowMemory, localize
 from lrsclip.tiles import open_source
-from tests.app_parts import KINDS, NASTY, PER_KIND, draw_tile, find, make_state, write_geotiff
+from tests.app_parts import KINDS, NASTY, PER_KIND, as_sent, draw_tile, find, make_state, write_geotiff
 
 
 @pytest.fixture(scope="module")
@@ -198,7 +198,7 @@ def test_uploads_come_upright_and_without_metadata(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112], exif[0x010F] = 6, "SECRET CAMERA"
     Image.new("RGB", (40, 20)).save(path, exif=exif)
-    picture = uploaded({"path": str(path)})
+    picture = uploaded(as_sent(path))
     assert picture.size == (20, 40)
     for copy in (picture, shrunk(Image.open(path), 500)):
         copy.save(tmp_path / "out.jpg", exif=copy.info.get("exif", b""))
@@ -210,7 +210,7 @@ def test_uploads_that_are_no_pictures_are_named_so(tmp_path: Path, content: byte
     path = tmp_path / "fake.png"
     path.write_bytes(content)
     with pytest.raises(PictureError, match="cannot read the upload"):
-        uploaded({"path": str(path)})
+        uploaded(as_sent(path))
     with pytest.raises(PictureError, match="upload one"):
         uploaded(None)
 

@@ -18,11 +18,12 @@ from playwright.sync_api import Browser, Page, expect
 from app.classify import MAX_PICTURES, Row, judge_many
 from app.classify_words import NO_FIT, csv_text, table, verdict
 from app.label_sets import LABEL_SETS, OWN, set_of
+from app.server.upload_folder import Upload
 from app.state import AppState
 from lrsclip.classify import ClassScore
 from lrsclip.errors import PictureError
 from lrsclip.label_fit import MANIFEST_KEY, Calibration, Judged
-from tests.app_parts import draw_tile, make_state
+from tests.app_parts import as_sent, draw_tile, make_state
 from tests.browsing import needs_chromium, visit
 from train.readers import class_words
 
@@ -49,8 +50,8 @@ def files(tmp_path: Path) -> list[Path]:
     return [tmp_path / name for name in names]
 
 
-def uploads(files: list[Path]) -> list[dict[str, str]]:
-    return [{"path": str(path), "orig_name": path.name} for path in files]
+def uploads(files: list[Path]) -> list[Upload]:
+    return [as_sent(path) for path in files]
 
 
 def judged(fit: float | None = 0.9, *labels: str) -> Judged:

@@ -45,6 +45,7 @@ from tests.app_parts import (
     TRUTH,
     WIDE,
     answer_of,
+    as_sent,
     draw_tile,
     ground_with,
     made_heatmap,
@@ -348,16 +349,17 @@ def test_json_has_null_where_there_is_no_data_and_a_place_where_there_is_one() -
 
 def test_an_upload_keeps_its_place_and_errors_do_not_tell_where_it_lies(state: AppState, tmp_path: Path) -> None:
     path = write_geotiff(tmp_path / "scene.tif", draw_tile("field", 1, 200))
-    behind = Behind("/shown.png", upload_path=str(path))
-    with opened(Collections(state), {"path": "/shown.png"}, behind) as found:
+    draw_tile("field", 1, 90).save(tmp_path / "shown.png")
+    shown = as_sent(tmp_path / "shown.png")
+    with opened(Collections(state), shown, Behind(str(shown.path), as_sent(path))) as found:
         assert found.scene.georeference is not None
-    with opened(Collections(state), {"path": str(path)}, Behind("/other.png", upload_path="/gone")) as found:
+    with opened(Collections(state), as_sent(path), Behind("/other.png", shown)) as found:
         assert found.scene.width_px == 200, "what the box shows counts, not what it showed before"
     for content in (b"II*\0damaged", b"no picture"):
         (tmp_path / "bad.tif").write_bytes(content)
-        with pytest.raises(PictureError) as caught, opened_upload({"path": str(tmp_path / "bad.tif")}):
+        with pytest.raises(PictureError) as caught, opened_upload(bad := as_sent(tmp_path / "bad.tif")):
             pass
-        assert str(tmp_path) not in str(caught.value)
+        assert str(bad.path.parent) not in str(caught.value)
     with pytest.raises(PictureError, match="upload one"), opened_upload(None):
         pass
 

@@ -28,7 +28,7 @@ from lrsclip.errors import TextError, TileSourceError
 from lrsclip.index import Hit, IndexArgumentError
 from lrsclip.match import BEST, MANIFEST_KEY
 from lrsclip.tiles import Tile
-from tests.app_parts import NASTY, draw_tile, landscape_state, make_state, running
+from tests.app_parts import NASTY, as_sent, draw_tile, landscape_state, make_state, running
 
 SURE = {"weights": [0.0, 0.0, 0.0, 0.0], "bias": 9.0, "false_alarm_rate": 0.13, "miss_rate": 0.092}
 
@@ -223,7 +223,7 @@ def test_a_footprint_on_the_date_line_is_in_two_parts() -> None:
 )
 def test_descriptions_are_read_from_a_csv(tmp_path: Path, content: str, expected: list[str]) -> None:
     (tmp_path / "q.csv").write_text(content, encoding="utf-8")
-    assert read_queries(tmp_path / "q.csv") == expected
+    assert read_queries(as_sent(tmp_path / "q.csv")) == expected
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ def test_descriptions_are_read_from_a_csv(tmp_path: Path, content: str, expected
 def test_a_csv_that_is_none_is_refused_in_words(tmp_path: Path, content: bytes, says: str) -> None:
     (tmp_path / "q.csv").write_bytes(content)
     with pytest.raises(TextError, match=says):
-        read_queries(tmp_path / "q.csv")
+        read_queries(as_sent(tmp_path / "q.csv"))
 
 
 def test_a_description_that_cannot_be_read_does_not_stop_the_others(state: AppState) -> None:
@@ -309,7 +309,7 @@ def test_the_endpoint_takes_all_that_the_page_takes(client: Client, placed: AppS
     ("wrong", "says"),
     [
         ({"bbox": [1, 2, 3]}, "give .west"),
-        ({"bbox": {"west": 1}}, "give .west"),
+        ({"bbox": {"west": 1}}, "bbox is an object; give a list"),
         ({"exclude_weight": 7}, "choose 0 to 1"),
         ({"min_score_cos": 3}, "a cosine lies"),
         ({"like": "nowhere"}, "no tile"),

@@ -21,12 +21,12 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from app import pictures
-from app.pictures import strip_metadata, uploaded
+from app.pictures import copy_without_metadata, uploaded
 from app.scenes import opened_upload
 from app.state import Budget
 from lrsclip.errors import PictureError
 from lrsclip.tiles import read_picture
-from tests.app_parts import draw_tile
+from tests.app_parts import as_sent, draw_tile
 
 SECRET = b"SECRET CAMERA"
 
@@ -57,16 +57,19 @@ def written(path: Path) -> Path:
 def test_an_upload_is_read_as_before_and_keeps_no_secret(name: str, scene: bool, tmp_path: Path) -> None:
     path = written(tmp_path / name)
     before = np.asarray(read_picture(path), np.int16)
+    content = path.read_bytes()
+    upload = as_sent(path)
     if scene:
-        with opened_upload({"path": str(path)}) as opened:
+        with opened_upload(upload) as opened:
             assert (opened.scene.height_px, opened.scene.width_px) == before.shape[:2]
     else:
-        assert uploaded({"path": str(path)}).size == before.shape[1::-1]
-    assert SECRET not in path.read_bytes()
-    after = np.asarray(read_picture(path), np.int16)
+        assert uploaded(upload).size == before.shape[1::-1]
+    assert SECRET not in upload.path.read_bytes()
+    after = np.asarray(read_picture(upload.path), np.int16)
     assert after.shape == before.shape, "it stands as upright as it did"
     assert abs(after - before).mean() < (2 if name == "a.jpg" else 1e-9)
-    assert [entry.name for entry in tmp_path.iterdir()] == [name]
+    assert path.read_bytes() == content, "what is stripped is a copy"
+    assert [entry.name for entry in upload.path.parent.iterdir()] == [name]
 
 
 def hidden(path: Path) -> Path:
@@ -91,9 +94,9 @@ def hidden(path: Path) -> Path:
 def test_no_secret_is_left_where_few_look(name: str, tmp_path: Path) -> None:
     path = hidden(tmp_path / name)
     before = np.asarray(read_picture(path), np.int16)
-    strip_metadata(str(path))
-    assert SECRET not in path.read_bytes()
-    assert abs(np.asarray(read_picture(path), np.int16) - before).mean() < 2
+    assert copy_without_metadata(path, copy := tmp_path / "copy")
+    assert SECRET not in copy.read_bytes() and SECRET in path.read_bytes()
+    assert abs(np.asarray(read_picture(copy), np.int16) - before).mean() < 2
 
 
 KINDS: dict[str, dict[str, Any]] = {
@@ -119,13 +122,11 @@ def test_a_tiff_keeps_its_pixels_and_its_place_and_no_secret(kind: str, tmp_path
         file.write(SECRET)
     before = seen(path)
     assert path.read_bytes().count(SECRET) == 32
-    strip_metadata(str(path))
-    assert SECRET not in path.read_bytes()
-    assert seen(path) == before
-    content = path.stat().st_ino
-    strip_metadata(str(path))
-    assert path.stat().st_ino == content, "once is enough"
-    assert [entry.name for entry in tmp_path.iterdir()] == ["a.tif"]
+    assert copy_without_metadata(path, copy := tmp_path / "copy.tif")
+    assert SECRET not in copy.read_bytes() and path.read_bytes().count(SECRET) == 32
+    assert seen(copy) == before
+    assert not copy_without_metadata(copy, tmp_path / "again.tif"), "once is enough"
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a.tif", "copy.tif"]
 
 
 def seen(path: Path) -> tuple[object, ...]:
@@ -147,10 +148,11 @@ def test_what_a_camera_wrote_into_a_tiff_goes_wherever_it_lies(tmp_path: Path) -
     path.write_bytes(content + camera)
     with Image.open(path) as opened:
         assert opened.getexif().get_ifd(0x8769)[0x9003] == SECRET.decode()
-    assert uploaded({"path": str(path)}).size == plain.size
-    assert SECRET not in path.read_bytes()
-    np.testing.assert_array_equal(np.asarray(read_picture(path)), before)
-    with Image.open(path) as opened:
+    upload = as_sent(path)
+    assert uploaded(upload).size == plain.size
+    assert SECRET not in upload.path.read_bytes()
+    np.testing.assert_array_equal(np.asarray(read_picture(upload.path)), before)
+    with Image.open(upload.path) as opened:
         assert not opened.getexif().get_ifd(0x8769) and opened.getexif()[0x0112] == 6
 
 
@@ -165,11 +167,13 @@ def test_a_damaged_tiff_ends_in_words_or_stays(data: st.DataObject, big: bool) -
         lists = [*range(16), *range(first, min(first + 300, len(content)))]
         for _ in range(data.draw(st.integers(1, 4))):
             content[data.draw(st.sampled_from(lists))] = data.draw(st.integers(0, 255))
-        path.write_bytes(content[: data.draw(st.sampled_from([len(content), len(content) - 9, 40, 7, 4]))])
+        path.write_bytes(damaged := content[: data.draw(st.sampled_from([len(content), len(content) - 9, 40, 7, 4]))])
+        copy, there = Path(folder) / "copy.tif", False
         with suppress(PictureError):
-            strip_metadata(str(path))
-        assert [entry.name for entry in Path(folder).iterdir()] == ["a.tif"]
-        assert path.stat().st_size <= len(content)
+            there = copy_without_metadata(path, copy)
+        assert copy.exists() == there, "nothing half-written"
+        assert path.read_bytes() == damaged
+        assert not there or copy.stat().st_size <= len(content)
 
 
 def test_a_tiff_that_leads_back_to_itself_is_read_once_and_one_of_endless_parts_is_refused(tmp_path: Path) -> None:
@@ -185,18 +189,19 @@ def test_a_tiff_that_leads_back_to_itself_is_read_once_and_one_of_endless_parts_
         (tmp_path / "a.tif").write_bytes(bytes(content) + bytes(4 * count))
         return tmp_path / "a.tif"
 
-    strip_metadata(str(written_with(100, 3)))
-    with pytest.raises(PictureError, match="more than 100 pictures"):
-        strip_metadata(str(written_with(100, 101)))
-    with pytest.raises(PictureError, match="far too many parts"):
-        strip_metadata(str(written_with(2**20, 5)))
+    copy_without_metadata(written_with(100, 3), tmp_path / "copy.tif")
+    for count, lists, says in ((100, 101, "more than 100 pictures"), (2**20, 5, "far too many parts")):
+        upload = as_sent(written_with(count, lists))
+        assert upload.path.read_bytes() == b"", "nothing of what is refused stays"
+        with pytest.raises(PictureError, match=says):
+            uploaded(upload)
 
 
 def test_large_uploads_are_decoded_one_after_the_other_and_kept_small(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Image.new("RGB", (6000, 2100), (90, 120, 60)).save(tmp_path / "large.png")
-    budget, at_work, most = Budget(20_000_000), [], []
+    budget, at_work, most, upload = Budget(20_000_000), [], [], as_sent(tmp_path / "large.png")
 
     def read(*given: Any, **options: Any) -> Image.Image:
         at_work.append(1)
@@ -208,7 +213,7 @@ def test_large_uploads_are_decoded_one_after_the_other_and_kept_small(
     monkeypatch.setattr(pictures, "DECODING", budget)
     monkeypatch.setattr(pictures, "read_picture", read)
     with ThreadPoolExecutor(4) as pool:
-        sizes = list(pool.map(lambda _: uploaded({"path": str(tmp_path / "large.png")}).size, range(4)))
+        sizes = list(pool.map(lambda _: uploaded(upload).size, range(4)))
     assert sizes == [(3000, 1050)] * 4
     assert most == [1] * 4
     with budget.of(10**9):  # more than there is: alone, and not never
@@ -220,6 +225,5 @@ def test_what_holds_nothing_of_the_kind_is_not_written_anew(tmp_path: Path) -> N
     draw_tile("road", 1).convert("P").save(tmp_path / "clear.png", transparency=3)
     (tmp_path / "fake.png").write_bytes(b"no picture")
     for path in sorted(tmp_path.iterdir()):
-        content = path.read_bytes()
-        strip_metadata(str(path))
-        assert path.read_bytes() == content
+        assert not copy_without_metadata(path, tmp_path / "copy")
+        assert as_sent(path).path.read_bytes() == path.read_bytes()

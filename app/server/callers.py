@@ -1,0 +1,100 @@
+"""Who still waits for an answer: work ends when its caller has gone, and what nobody fetches is dropped."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from app.calls import CURRENT, Call
+from app.encoder_queue import STOP
+
+
+@dataclass
+class Outcome:
+    """What became of a request, as far as its caller is to blame."""
+
+    refused: bool = False
+
+
+OUTCOME: ContextVar[Outcome | None] = ContextVar("outcome", default=None)
+"""Of the request that a task answers; None outside one."""
+
+
+def mark_refused() -> None:
+    """Note that the request at hand was answered with what its caller has to change."""
+    if (outcome := OUTCOME.get()) is not None:
+        outcome.refused = True
+
+
+class Callers:
+    """The calls that run, and the streams on which their callers wait."""
+
+    def __init__(self) -> None:
+        self._calls: set[Call] = set()
+        self._streams: Counter[str] = Counter()
+        self._alone_since: dict[str, float] = {}
+        self._lock = threading.Lock()
+        self.last_end_s = time.monotonic()
+
+    @contextmanager
+    def calling(self, call: Call) -> Iterator[Call]:
+        """Count a call as long as it runs; all that it asks of the model stops when its caller has gone."""
+        with self._lock:
+            self._calls.add(call)
+        tokens = CURRENT.set(call), STOP.set(call.gone)
+        try:
+            yield call
+        except BaseException:
+            call.gone.set()  # a task that is canceled leaves its thread behind
+            raise
+        finally:
+            CURRENT.reset(tokens[0])
+            STOP.reset(tokens[1])
+            with self._lock:
+                self._calls.discard(call)
+                self.last_end_s = time.monotonic()
+
+    def running(self) -> list[Call]:
+        """The calls at work."""
+        with self._lock:
+            return list(self._calls)
+
+    def left(self, session: str | None = None, event_id: str | None = None) -> None:
+        """Tell the work of a session, or one call, that nobody waits for it."""
+        for call in self.running():
+            if (session is not None and call.session == session) or (
+                event_id is not None and call.event_id == event_id
+            ):
+                call.gone.set()
+
+    @contextmanager
+    def listening(self, session: str) -> Iterator[None]:
+        """Count a stream on which a session waits for answers, as long as it is open."""
+        with self._lock:
+            self._streams[session] += 1
+            self._alone_since.pop(session, None)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._streams[session] -= 1
+                if self._streams[session] <= 0:
+                    del self._streams[session]
+
+    def unheard(self, sessions: list[str], patience_s: float) -> list[str]:
+        """Those of some sessions that have had no stream for a while, as far as was seen here.
+
+        Args:
+            sessions: all that have calls or answers waiting.
+            patience_s: how long one may have none, since a program may ask first and listen later.
+        """
+        now_s = time.monotonic()
+        with self._lock:
+            alone = [session for session in sessions if session not in self._streams]
+            self._alone_since = {session: self._alone_since.get(session, now_s) for session in alone}
+            return [session for session in alone if now_s - self._alone_since[session] >= patience_s]

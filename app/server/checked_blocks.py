@@ -1,0 +1,97 @@
+"""A Gradio app in which each call passes one gate, whoever sent it: the page, a program, or a language model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+from gradio.block_function import BlockFunction
+from gradio.events import EventData
+from gradio.state_holder import SessionState
+from starlette.types import ASGIApp
+
+from app import calls
+from app.calls import Call
+from app.events import UNEXPECTED, sentence
+from app.server.callers import Callers, mark_refused
+from app.server.upload_folder import Upload, UploadFolder
+from app.server.values import check_function, checked_click, checked_values
+from app.state import AppState
+from lrsclip.errors import LRSCLIPError
+
+
+class CheckedBlocks(gr.Blocks):
+    """Blocks that check what is sent before Gradio reads it, answer each call, and log each once.
+
+    Attributes:
+        callers: who waits for an answer.
+        front_door: makes what stands before all of Gradio once it serves.
+
+    Args:
+        folder: where visitors' files lie.
+        first: what the server begins with.
+        guests: whether strangers use it.
+        settings: as of `gr.Blocks`.
+    """
+
+    def __init__(self, folder: UploadFolder, first: AppState, guests: bool, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.folder, self.first, self.guests, self.callers = folder, first, guests, Callers()
+        self.front_door: Callable[[ASGIApp], ASGIApp] | None = None
+
+    def get_block_name(self) -> str:
+        """As of Blocks: the page has no part of another name."""
+        return "blocks"
+
+    def check_functions(self) -> None:
+        """Make sure that the values of every function can be checked; to be called once all are there.
+
+        Raises:
+            RuntimeError: those of one cannot.
+        """
+        for function in self.fns.values():
+            check_function(function)
+
+    async def process_api(  # type: ignore[override]  # all that Gradio gives beside the first three it names
+        self, block_fn: BlockFunction | int, inputs: list[Any], state: SessionState | None = None, **options: Any
+    ) -> dict[str, Any]:
+        """Answer a call, or say in a sentence why not."""
+        function = self.fns[block_fn] if isinstance(block_fn, int) else block_fn
+        call = Call(_event_of(function), options.get("event_id"), options.get("session_hash"))
+        with self.callers.calling(call):
+            try:
+                with calls.told(call.event):
+                    sent = options.pop("event_data", None)
+                    click = EventData(None, checked_click(function, getattr(sent, "_data", None)))
+                    answer = await super().process_api(function, inputs, state, event_data=click, **options)
+            except LRSCLIPError as error:  # of the gate; what a function raises it tells itself
+                mark_refused()
+                said = str(error) if call.event.startswith("api.") else sentence(error)
+                raise gr.Error(said, print_exception=False) from error
+            except gr.Error:
+                mark_refused()
+                raise
+            except Exception as error:
+                if not calls.is_on():
+                    raise gr.Error(UNEXPECTED) from error  # with its trace, on a machine of one's own
+                raise gr.Error(UNEXPECTED, print_exception=False) from error
+        return dict(answer)
+
+    async def preprocess_data(
+        self, block_fn: BlockFunction, inputs: list[Any], state: SessionState | None, explicit_call: bool = False
+    ) -> list[Any]:
+        """Check the values; files go past Gradio, which would open or move them, as what the gate made of them."""
+        values = checked_values(block_fn, inputs, state, self.folder)
+        bare = [None if _holds_files(value) else value for value in values]
+        ready: list[Any] = await super().preprocess_data(block_fn, bare, state, explicit_call)
+        return [value if _holds_files(value) else done for value, done in zip(values, ready, strict=True)]
+
+
+def _holds_files(value: Any) -> bool:
+    return isinstance(value, Upload) or (isinstance(value, tuple) and all(isinstance(one, Upload) for one in value))
+
+
+def _event_of(function: BlockFunction) -> str:
+    public = function.api_visibility == "public" and isinstance(function.api_name, str)
+    return f"api.{function.api_name}" if public else f"page.{calls.name_of(function.fn)}"

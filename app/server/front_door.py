@@ -1,0 +1,326 @@
+"""What stands before Gradio: closed doors, foreign names, too much, and bodies that are no calls are answered here.
+
+Plain ASGI, so streams stay streams. Every request that ends here has one line in the log, without a word of what was
+sent; whatever Gradio raises becomes one line too, and an answer.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app import calls
+from app.server.callers import OUTCOME, Callers, Outcome
+from app.server.checked_blocks import CheckedBlocks
+from app.server.hosts import is_own_page, may_be_asked
+from app.server.rate_limit import Buckets, client_of, header_of
+from app.server.request_body import BodyError, read_call
+from app.server.routes import Door, door_of
+from app.server.upload_folder import UploadFolder
+from lrsclip.errors import PictureError
+
+_MIB = 2**20
+_JSON_BYTES = 8 * _MIB  # of a call: texts, settings, and what a page hands back to the server
+_FORM_BYTES = _MIB  # around the files that are sent
+_FILES = 8  # of one upload
+_BYTES_A_REQUEST = 4 * _MIB  # an upload counts as so many requests as it has of these, since it is kept for hours
+_MOST_STREAMS = 256  # open at once, of one client: a class behind one address has two or three each
+_REFUSED_STATUS = 422
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a client may ask.
+
+    Attributes:
+        per_minute: requests; 0 for no limit.
+        max_upload_bytes: of a file.
+        proxies: how many of the operator's stand before the server and add to X-Forwarded-For.
+        hosts: names under which the server may be asked; see `app.server.hosts`.
+    """
+
+    per_minute: int
+    max_upload_bytes: int
+    proxies: int = 0
+    hosts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the app has, for requests to be held against.
+
+    Attributes:
+        functions: numbers of its functions.
+        names: names of those that programs may call.
+        folder: whose files are served.
+        callers: who waits for an answer.
+        session_of: an event's session; "" for an event that is not known.
+    """
+
+    functions: Collection[int]
+    names: Collection[str]
+    folder: UploadFolder
+    callers: Callers
+    session_of: Callable[[str], str] = field(default=lambda _event: "")
+
+    @classmethod
+    def of(cls, demo: CheckedBlocks) -> Known:
+        """What an app has, once all its functions are there."""
+        queue = demo._queue
+
+        def session_of(event_id: str) -> str:
+            if (event := queue.event_ids_to_events.get(event_id)) is not None:
+                return str(event.session_hash)
+            waiting = queue.pending_event_ids_session.items()
+            return next((session for session, events in list(waiting) if event_id in events), "")
+
+        public = (function for function in demo.fns.values() if function.api_visibility == "public")
+        names = frozenset(str(function.api_name) for function in public if isinstance(function.api_name, str))
+        return cls(frozenset(demo.fns), names, demo.folder, demo.callers, session_of)
+
+
+class _Refused(Exception):
+    """A request is answered here."""
+
+    def __init__(self, status: int, sentence: str, wait_s: float = 0.0) -> None:
+        super().__init__(sentence)
+        self.status, self.wait_s = status, wait_s
+
+
+class FrontDoor:
+    """ASGI middleware before all of Gradio, its own middleware too.
+
+    Args:
+        app: what it stands before.
+        limits: what a client may ask.
+        known: what the app has.
+    """
+
+    def __init__(self, app: ASGIApp, *, limits: Limits, known: Known) -> None:
+        self._app, self._limits, self._known = app, limits, known
+        self._buckets = Buckets(limits.per_minute)
+        self._streams: dict[str, int] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or answer it here."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":  # a WebSocket, which no page here opens
+            calls.tell("request", "refused", code=404)
+            await send({"type": "websocket.close", "code": 1000})
+            return
+        reply = _Reply(send)
+        try:
+            door, receive = await self._admitted(scope, receive)
+            await self._pass_on(door, scope, receive, reply)
+        except _Refused as refused:
+            calls.tell("request", "refused", code=refused.status)
+            await reply.refuse(refused)
+        except Exception as error:
+            await self._mishap(error, scope, reply)
+
+    async def _mishap(self, error: Exception, scope: Scope, reply: _Reply) -> None:
+        """End the answer to a request at which Gradio failed, with a line in the log and no trace.
+
+        A stream that was begun fails where its session is gone or its caller left, which is no fault.
+        """
+        if reply.begun:
+            calls.tell("request", "stopped", error=type(error).__name__)
+        else:
+            calls.tell("request", "failed", error=type(error).__name__, at=calls.place_of(error))
+        named = str(scope["path"]).startswith("/gradio_api/call/v2/")  # Gradio raises what is the caller's own there
+        await reply.refuse(
+            _Refused(422, "the values do not fit the parameters; see Use via API at the foot of the page")
+            if named
+            else _Refused(500, "the server failed at this; that is a fault of ours, and it is in the log")
+        )
+
+    async def _admitted(self, scope: Scope, receive: Receive) -> tuple[Door, Receive]:
+        """The door that a request may go through, and its body as it may be read."""
+        host = header_of(scope, b"host")
+        if not may_be_asked(host, self._limits.hosts):
+            raise _Refused(421, "this server is not asked under that name; its operator can allow it: LRSCLIP_HOSTS")
+        doors, match = door_of(str(scope["path"]))
+        if not doors or match is None:
+            raise _Refused(404, "there is nothing here")
+        method = str(scope["method"])
+        door = next((door for door in doors if method in door.methods or method == "OPTIONS"), None)
+        if door is None:
+            raise _Refused(405, "this is not asked for in that way")
+        if method not in ("GET", "HEAD", "OPTIONS") and not is_own_page(
+            header_of(scope, b"origin"), host, self._limits.hosts
+        ):
+            raise _Refused(403, "a page of another server may not ask this one")
+        groups = match.groupdict()
+        self._charge(scope, door)
+        if groups.get("file") is not None:
+            self._check_file(groups["file"])
+        if (
+            (name := groups.get("name")) is not None
+            and name not in self._known.names
+            and not (door.body == "join" and name == "predict")
+        ):
+            raise _Refused(404, "there is no function of that name")
+        if method == "OPTIONS" or not door.body:
+            return door, receive
+        return door, await self._body(door, name if name != "predict" else None, scope, receive)
+
+    def _charge(self, scope: Scope, door: Door) -> None:
+        said = header_of(scope, b"content-length")
+        most, cost = self._most_bytes(door), door.cost
+        if said and not (said.isascii() and said.isdigit() and len(said) < 16):
+            raise _Refused(400, "the length of the body is no number")
+        if said and int(said) > most:
+            raise _Refused(413, f"this is over the limit of {most // _MIB} MB; send less at once")
+        if door.body == "upload":
+            cost = max(cost, (int(said) if said else most) / _BYTES_A_REQUEST)
+        if wait_s := self._buckets.wait_s(client_of(scope, self._limits.proxies), cost):
+            raise _Refused(429, "too many requests; wait a moment and try again", wait_s)
+
+    def _most_bytes(self, door: Door) -> int:
+        return _FILES * self._limits.max_upload_bytes + _FORM_BYTES if door.body == "upload" else _JSON_BYTES
+
+    def _check_file(self, path: str) -> None:
+        try:
+            self._known.folder.admit(path)
+        except PictureError as error:
+            raise _Refused(404, str(error)) from error
+
+    async def _body(self, door: Door, name: str | None, scope: Scope, receive: Receive) -> Receive:
+        most = self._most_bytes(door)
+        if door.body in ("upload", "mcp"):
+            return _measured(receive, most)
+        kind = header_of(scope, b"content-type").partition(";")[0].strip().lower()
+        if kind != "application/json":  # what a foreign page can send without asking first is none
+            raise _Refused(415, "the body of a call is JSON; send it with Content-Type: application/json")
+        try:
+            clean = read_call(await _whole(receive, most), door.body, self._known.functions, name)
+        except BodyError as error:
+            raise _Refused(error.status, str(error)) from error
+        headers = [(key, value) for key, value in scope["headers"] if key.lower() not in _ABOUT_BODY]
+        scope["headers"] = [*headers, (b"content-length", str(len(clean)).encode())]
+        return _replayed(clean, receive)
+
+    async def _pass_on(self, door: Door, scope: Scope, receive: Receive, reply: _Reply) -> None:
+        outcome = Outcome()
+        token = OUTCOME.set(outcome)
+        reply.outcome = outcome
+        client = client_of(scope, self._limits.proxies)
+        session = self._session(door, scope) if door.stream else ""
+        if door.stream and not session and "event" in door.pattern.groupindex:
+            raise _Refused(404, "no call of that name waits for an answer")
+        if door.stream:
+            if self._streams.get(client, 0) >= _MOST_STREAMS:
+                raise _Refused(429, "too many streams are open; close a page and try again", 5.0)
+            self._streams[client] = self._streams.get(client, 0) + 1
+        try:
+            with self._known.callers.listening(session) if session else nullcontext():
+                await self._app(scope, receive, reply)
+        finally:
+            OUTCOME.reset(token)
+            if door.stream:
+                self._streams[client] -= 1
+                if self._streams[client] <= 0:
+                    del self._streams[client]
+
+    def _session(self, door: Door, scope: Scope) -> str:
+        """Whose answers a stream waits for; "" for one that waits for none."""
+        if (match := door.pattern.fullmatch(str(scope["path"]))) is None:
+            return ""
+        if "event" in match.groupdict():
+            return str(self._known.session_of(match["event"]))
+        if str(scope["path"]).endswith("/queue/data"):
+            return (parse_qs(scope["query_string"].decode("latin-1")).get("session_hash") or [""])[0]
+        return ""
+
+
+class _Reply:
+    """The way back to a client, which knows whether an answer was begun, and whose fault a bad one is."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.begun = self.ended = self._dropping = False
+        self.outcome = Outcome()
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start" and _is_bare_failure(message):
+            self._dropping = True  # Starlette raises the error right after; then it is answered in words
+        if self._dropping:
+            return
+        if message["type"] == "http.response.start":
+            self.begun = True
+            if message["status"] == 500 and self.outcome.refused:  # Gradio has one status for all that is wrong
+                message = {**message, "status": _REFUSED_STATUS}
+        elif message["type"] == "http.response.body" and not message.get("more_body", False):
+            self.ended = True
+        await self._send(message)
+
+    async def refuse(self, refused: _Refused) -> None:
+        """Answer with a sentence; of an answer that was begun, only the end is sent."""
+        if self.begun:
+            if not self.ended:
+                await self({"type": "http.response.body", "body": b"", "more_body": False})
+            return
+        self._dropping = False
+        body = json.dumps({"detail": str(refused), "error": str(refused)}).encode()
+        headers: list[Any] = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        if refused.wait_s:
+            headers.append((b"retry-after", str(max(1, round(refused.wait_s))).encode()))
+        await self({"type": "http.response.start", "status": refused.status, "headers": headers})
+        await self({"type": "http.response.body", "body": body})
+
+
+def _is_bare_failure(start: Message) -> bool:
+    kinds = [value for key, value in start.get("headers", []) if key.lower() == b"content-type"]
+    return start["status"] == 500 and bool(kinds) and kinds[0].startswith(b"text/plain")
+
+
+_ABOUT_BODY = (b"content-length", b"transfer-encoding")
+
+
+async def _whole(receive: Receive, most: int) -> bytes:
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise _Refused(400, "the connection was closed before the body was there")
+        body += message.get("body", b"")
+        if len(body) > most:
+            raise _Refused(413, f"this is over the limit of {most // _MIB} MB; send less at once")
+        if not message.get("more_body", False):
+            return bytes(body)
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    sent = False
+
+    async def again() -> Message:
+        nonlocal sent
+        if sent:
+            return await receive()  # tells when the client leaves
+        sent = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again
+
+
+def _measured(receive: Receive, most: int) -> Receive:
+    got = 0
+
+    async def counted() -> Message:
+        nonlocal got
+        message = await receive()
+        got += len(message.get("body", b""))
+        if got > most:
+            # As if the client had hung up: what is read of it so far is dropped by whoever reads.
+            return {"type": "http.disconnect"}
+        return message
+
+    return counted

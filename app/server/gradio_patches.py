@@ -1,0 +1,92 @@
+"""What is changed inside Gradio, all in one place. Made against Gradio 6.31; each change looks for what it replaces.
+
+A Gradio that has it under another name ends the start with an error that names this file, and nothing is served
+without the change.
+"""
+
+from __future__ import annotations
+
+import logging
+from copy import copy
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+from gradio import queueing, routes
+from gradio.components import State
+from gradio.state_holder import SessionState
+
+from app.server.checked_blocks import CheckedBlocks
+
+
+@lru_cache(maxsize=1)
+def patch_gradio() -> None:
+    """Make the changes, once a process.
+
+    Raises:
+        RuntimeError: this Gradio is built otherwise.
+    """
+    _stand_before_all()
+    _keep_no_values()
+    _count_nothing()
+    # It warns of each damaged form, and the warning shows what stands in it.
+    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
+
+
+def _stand_before_all() -> None:
+    """Let an app have something that stands before its own middleware, which answers and fails on its own."""
+    build = _there(routes.App, "build_middleware_stack")
+
+    def build_behind(self: Any) -> Any:
+        stack, before = build(self), getattr(self.blocks, "front_door", None)
+        return stack if before is None else before(stack)
+
+    routes.App.build_middleware_stack = build_behind  # type: ignore[method-assign]
+
+
+def _keep_no_values() -> None:
+    """Let a session not keep a copy of all that was sent and shown, which only Gradio's deep links would read.
+
+    A map has a megabyte, and 400 sessions are kept; and making the copies took a session 60 ms.
+    """
+    for name in ("_update_value_in_config", "_update_config"):
+        _there(SessionState, name)
+        setattr(SessionState, name, lambda *_: None)
+    _there(SessionState, "__init__")
+
+    def begin(self: Any, blocks: Any) -> None:
+        self.blocks_config = copy(blocks.default_config)
+        self.config_values, self.state_data, self._state_ttl = {}, {}, {}
+        self.is_closed, self.STATE_TTL_WHEN_CLOSED = False, 3600
+
+    def put(self: Any, key: int, value: Any) -> None:
+        if isinstance(self.blocks_config.blocks.get(key), State):
+            self._state_ttl[key] = (self.blocks_config.blocks[key].time_to_live, datetime.now())
+            self.state_data[key] = value
+        else:
+            self.blocks_config.blocks[key] = value
+
+    SessionState.__init__, SessionState.__setitem__ = begin, put  # type: ignore[method-assign]
+
+
+def _count_nothing() -> None:
+    """Work out no figures for Gradio's monitoring page, which is closed: it did so after every event."""
+    _there(queueing.Queue, "compute_analytics_summary")
+    queueing.Queue.compute_analytics_summary = lambda *_: {"functions": {}}  # type: ignore[method-assign]
+
+
+def tell_when_callers_leave(demo: CheckedBlocks) -> None:
+    """Let the work of a session stop once the queue hears that its stream is closed."""
+    clean = _there(demo._queue, "clean_events")
+
+    async def clean_and_tell(*, session_hash: str | None = None, event_id: str | None = None) -> None:
+        demo.callers.left(session_hash, event_id)
+        await clean(session_hash=session_hash, event_id=event_id)
+
+    demo._queue.clean_events = clean_and_tell  # type: ignore[method-assign]
+
+
+def _there(owner: Any, name: str) -> Any:
+    if not hasattr(owner, name):
+        raise RuntimeError(f"{owner} has no {name}; app/server/gradio_patches.py must be brought up to date")
+    return getattr(owner, name)

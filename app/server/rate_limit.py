@@ -1,0 +1,75 @@
+"""How much one client may ask: a bucket of requests for each, and who a client is behind the operator's proxies."""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from threading import Lock
+
+from starlette.types import Scope
+
+_MOST_CLIENTS = 10_000
+_LONGEST_NAME = 64
+_NETWORK_BITS = 64  # of an IPv6 address: whoever has one has all that begin like it
+
+
+class Buckets:
+    """A token bucket for each client: a minute's worth of requests at once, then as many a minute.
+
+    Args:
+        per_minute: requests; 0 for no limit.
+        clock: seconds, for tests.
+    """
+
+    def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._per_minute, self._clock = per_minute, clock
+        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()  # requests left, and when that was
+        self._lock = Lock()
+
+    def wait_s(self, client: str, cost: float = 1.0) -> float:
+        """0 if the client may go on; otherwise how long it has to wait."""
+        if not self._per_minute:
+            return 0.0
+        now, cost = self._clock(), min(cost, self._per_minute)
+        with self._lock:
+            left, then = self._left.pop(client, (float(self._per_minute), now))
+            left = min(self._per_minute, left + (now - then) * self._per_minute / 60)
+            allowed = left >= cost
+            self._left[client] = (left - cost if allowed else left, now)
+            while len(self._left) > _MOST_CLIENTS:
+                self._left.popitem(last=False)  # whoever has been quiet longest has the fullest bucket
+        return 0.0 if allowed else (cost - left) * 60 / self._per_minute
+
+    def __len__(self) -> int:
+        """Clients that are remembered."""
+        return len(self._left)
+
+
+def client_of(scope: Scope, proxies: int) -> str:
+    """Who asks: the address of the connection, or what the outermost of our own proxies saw."""
+    direct = _network(str((scope.get("client") or ("unknown",))[0]))
+    if not proxies:
+        return direct
+    told = [part.strip() for part in header_of(scope, b"x-forwarded-for").split(",") if part.strip()]
+    return _network(told[-proxies]) if len(told) >= proxies else direct
+
+
+def _network(address: str) -> str:
+    """An address as it counts: of IPv6 the network, as one client has more addresses there than could be counted."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return address[:_LONGEST_NAME]
+    if isinstance(found, ipaddress.IPv4Address):
+        return str(found)
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    return str(ipaddress.ip_network((int(found), _NETWORK_BITS), strict=False))
+
+
+def header_of(scope: Scope, name: bytes) -> str:
+    """All values of a header, with commas between them."""
+    values: list[tuple[bytes, bytes]] = scope["headers"]
+    return ",".join(value.decode("latin-1") for key, value in values if key.lower() == name)

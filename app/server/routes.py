@@ -1,0 +1,74 @@
+"""The doors that are open, and what each costs a client: all that Gradio has beside them is closed.
+
+Gradio brings some sixty routes, for recording, editing, monitoring and proxying too. The page and its programs need
+these; a door that a later Gradio adds stays shut until somebody opens it here.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+API = "/gradio_api"
+Body = Literal["", "join", "call", "named_call", "cancel", "upload", "mcp"]
+_GET, _POST = frozenset({"GET", "HEAD"}), frozenset({"POST"})
+_SESSION = r"[A-Za-z0-9_-]{1,64}"
+_NAME = r"[A-Za-z_][A-Za-z0-9_]{0,63}"
+_FILE = r"[A-Za-z0-9_@+-][A-Za-z0-9_@.+-]*"  # no name begins with a dot
+
+
+@dataclass(frozen=True)
+class Door:
+    """A route that is open.
+
+    Attributes:
+        pattern: of the whole path; its groups `session`, `event`, `name` and `file` are checked further.
+        methods: HTTP methods; OPTIONS is answered everywhere.
+        cost: requests that one counts as.
+        body: what kind of body it takes.
+        stream: whether the answer lasts as long as its caller listens.
+    """
+
+    pattern: re.Pattern[str]
+    methods: frozenset[str]
+    cost: float
+    body: Body = ""
+    stream: bool = False
+
+
+def _door(path: str, methods: frozenset[str], cost: float, body: Body = "", *, stream: bool = False) -> Door:
+    return Door(re.compile(path, re.ASCII), methods, cost, body, stream)
+
+
+# What happens at each key that is pressed, and the hundred small files of a page, count little.
+_LITTLE = 0.02
+DOORS: tuple[Door, ...] = (
+    _door("/", _GET, 1),
+    _door("/config/?", _GET, 1),
+    _door("/health", _GET, 0.1),
+    _door("/(theme.css|favicon.ico|robots.txt|manifest.json)", _GET, _LITTLE),
+    _door(rf"/(static|assets|svelte)(/{_FILE})+", _GET, _LITTLE),
+    _door(rf"{API}/(info|startup-events|app_id)/?", _GET, 1),
+    _door(rf"{API}/theme.css", _GET, _LITTLE),
+    _door(rf"{API}/file=(?P<file>.{{1,4096}})", _GET, _LITTLE),
+    _door(rf"{API}/heartbeat/(?P<session>{_SESSION})", _GET, 0.1, stream=True),
+    _door(rf"{API}/queue/data", _GET, 0.1, stream=True),
+    _door(rf"{API}/call/(v2/)?{_NAME}/(?P<event>[0-9a-f-]{{1,64}})", _GET, 0.1, stream=True),
+    _door(rf"{API}/upload_progress", _GET, 0.1, stream=True),
+    _door(rf"{API}/queue/join", _POST, 1, "join"),
+    _door(rf"{API}/run/(?P<name>{_NAME})/?", _POST, 0.1, "join"),
+    _door(rf"{API}/api/(?P<name>{_NAME})/?", _POST, 1, "join"),
+    _door(rf"{API}/call/v2/(?P<name>{_NAME})/?", _POST, 1, "named_call"),
+    _door(rf"{API}/call/(?P<name>{_NAME})/?", _POST, 1, "call"),
+    _door(rf"{API}/cancel", _POST, 0.1, "cancel"),
+    _door(rf"{API}/upload", _POST, 1, "upload"),
+    _door(rf"{API}/mcp(/(sse|schema|messages)?)?/?", _GET, 0.1, stream=True),
+    _door(rf"{API}/mcp(/(messages)?)?/?", frozenset({"POST", "DELETE"}), 1, "mcp"),
+)
+
+
+def door_of(path: str) -> tuple[tuple[Door, ...], re.Match[str] | None]:
+    """The doors at a path, one for each set of methods, and what its pattern holds; none for a path that is closed."""
+    found = [(door, match) for door in DOORS if (match := door.pattern.fullmatch(path))]
+    return tuple(door for door, _ in found), found[0][1] if found else None

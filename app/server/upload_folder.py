@@ -1,0 +1,229 @@
+"""The folder that visitors' files come into and that files are served from: this process's own, with one door.
+
+Gradio checks a file only where the sender marks it as one, and its usual folder is shared by every Gradio app of a
+machine. Here a path counts only if it names a regular file in this process's folder, without links on the way; what
+does not is answered with one message, whether something lies there or not.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import secrets
+import shutil
+import stat
+import tempfile
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from threading import Lock
+from typing import Any, BinaryIO
+
+from filelock import FileLock, Timeout
+
+from lrsclip.errors import LRSCLIPError, PictureError
+
+GRADIO_FOLDER = "GRADIO_TEMP_DIR"
+"""Environment variable: where Gradio keeps files; ours stands inside it."""
+NO_SUCH_UPLOAD = "this server holds no such upload, and fetches no web addresses; send the file itself"
+_PREFIX, _LOCK, _INCOMING = "lrsclip-", ".lock", ".incoming"
+_LONGEST_PATH, _MOST_PARTS, _LONGEST_NAME = 4096, 4, 200
+_MOST_REFUSALS = 1000
+_NOFOLLOW, _NONBLOCK = getattr(os, "O_NOFOLLOW", 0), getattr(os, "O_NONBLOCK", 0)
+
+
+class UploadFolderError(LRSCLIPError):
+    """The folder for uploads cannot be made."""
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A file that came through the gate.
+
+    Attributes:
+        path: where it lies, in the server's own folder.
+        name: what its sender calls it; for display alone.
+        refusal: why nothing of it was kept; empty for a file that was.
+    """
+
+    path: Path
+    name: str
+    refusal: str = ""
+
+    def open(self) -> BinaryIO:
+        """Open the file for reading; whoever reads uses this handle and not the path.
+
+        Raises:
+            PictureError: it was refused when it came in, is gone, or is no regular file any more.
+        """
+        if self.refusal:
+            raise PictureError(self.refusal)
+        try:
+            before = os.lstat(self.path)
+            if not stat.S_ISREG(before.st_mode):  # before it is opened: opening a device may do something
+                raise PictureError(NO_SUCH_UPLOAD)
+            file = os.fdopen(os.open(self.path, os.O_RDONLY | _NOFOLLOW | _NONBLOCK | getattr(os, "O_BINARY", 0)), "rb")
+        except OSError as error:
+            raise PictureError(NO_SUCH_UPLOAD) from error
+        after = os.fstat(file.fileno())
+        if not stat.S_ISREG(after.st_mode) or not os.path.samestat(before, after):
+            file.close()
+            raise PictureError(NO_SUCH_UPLOAD)
+        return file
+
+
+@dataclass(frozen=True)
+class UploadFolder:
+    """A folder of one server, under names that nobody can guess.
+
+    Attributes:
+        root: its path, without links in it.
+    """
+
+    root: Path
+    _refusals: dict[Path, str] = field(default_factory=dict, repr=False, compare=False)
+    _lock: Lock = field(default_factory=Lock, repr=False, compare=False)
+
+    def admit(self, path: Any, name: Any = None) -> Upload:
+        """Let a stranger's path through, if it names a file of this folder.
+
+        Only the text is looked at until it is known to lie inside, so that nothing else is ever touched.
+
+        Args:
+            path: what was sent.
+            name: what the sender calls the file.
+
+        Raises:
+            PictureError: it is anything else; the message is the same in every case.
+        """
+        parts = self._parts(path)
+        if parts is None:
+            raise PictureError(NO_SUCH_UPLOAD)
+        at = self.root
+        try:
+            for part in parts[:-1]:
+                at = at / part
+                if not stat.S_ISDIR(os.lstat(at).st_mode):
+                    raise PictureError(NO_SUCH_UPLOAD)
+            at = at / parts[-1]
+            if not stat.S_ISREG(os.lstat(at).st_mode):
+                raise PictureError(NO_SUCH_UPLOAD)
+        except OSError as error:
+            raise PictureError(NO_SUCH_UPLOAD) from error
+        shown = name if isinstance(name, str) and name.strip() else parts[-1]
+        with self._lock:
+            return Upload(at, shown[-_LONGEST_NAME:], self._refusals.get(at, ""))
+
+    def _parts(self, path: Any) -> tuple[str, ...] | None:
+        """The names below the root of a path that is written just as this server writes its own; None for any other."""
+        start = f"{self.root}{os.sep}"
+        if not isinstance(path, str) or len(path) > _LONGEST_PATH or not path.startswith(start) or "\0" in path:
+            return None
+        parts = tuple(path.removeprefix(start).split(os.sep))
+        hidden = any(not part or part.startswith(".") for part in parts)  # "", "." and ".." too
+        return None if hidden or len(parts) > _MOST_PARTS else parts
+
+    def new_place(self, name: str) -> Path:
+        """A path for a new file, in a folder of its own that is there already.
+
+        Raises:
+            OSError: the disk is full or may not be written to.
+        """
+        folder = self.root / secrets.token_hex(32)
+        folder.mkdir(mode=0o700)
+        return folder / (name.lstrip(".")[-_LONGEST_NAME:] or "file")
+
+    def refuse(self, place: Path, sentence: str) -> None:
+        """Keep nothing of a file, and the reason, which whoever asks for the file then hears.
+
+        Raises:
+            OSError: the disk is full or may not be written to.
+        """
+        place.write_bytes(b"")
+        with self._lock:
+            self._refusals[place] = sentence
+            while len(self._refusals) > _MOST_REFUSALS:
+                del self._refusals[next(iter(self._refusals))]
+
+    def incoming(self) -> Path:
+        """A new folder for what is still on its way; nothing in it can be asked for.
+
+        Raises:
+            OSError: the disk is full or may not be written to.
+        """
+        folder = self.root / _INCOMING / secrets.token_hex(16)
+        folder.mkdir(parents=True, mode=0o700)
+        return folder
+
+    def trim(self, most_bytes: int, most_age_s: float) -> None:
+        """Remove what is too old, and then what is oldest until no more than `most_bytes` are left."""
+        with self._lock:
+            files = _files_by_age(self.root)
+            total, now_s = sum(size for _, size, _ in files), time.time()
+            for changed_s, size, path in files:
+                if total <= most_bytes and now_s - changed_s <= most_age_s:
+                    break
+                path.unlink(missing_ok=True)
+                with suppress(OSError):  # another file lies there still
+                    path.parent.rmdir()
+                total -= size
+
+
+def _files_by_age(root: Path) -> list[tuple[float, int, Path]]:
+    """(time of change, bytes, path) of every file that can be asked for, the oldest first."""
+    files = []
+    for folder, below, names in os.walk(root):
+        below[:] = [name for name in below if not name.startswith(".")]
+        for name in names:
+            path = Path(folder, name)
+            with suppress(OSError):  # removed meanwhile
+                facts = path.lstat()
+                if not name.startswith("."):
+                    files.append((facts.st_mtime, facts.st_size, path))
+    return sorted(files)
+
+
+@lru_cache(maxsize=1)
+def own_folder() -> UploadFolder:
+    """The folder of this process, made when it is first asked for, which Gradio uses from then on too.
+
+    Folders that killed servers left are removed: each living one holds a lock in its own.
+
+    Raises:
+        UploadFolderError: it cannot be made.
+    """
+    base = Path(os.environ.get(GRADIO_FOLDER) or Path(tempfile.gettempdir(), "gradio"))
+    try:
+        base.mkdir(parents=True, exist_ok=True)
+        base = base.resolve(strict=True)
+        _remove_abandoned(base)
+        root = base / f"{_PREFIX}{secrets.token_hex(16)}"
+        root.mkdir(mode=0o700)
+        lock = FileLock(root / _LOCK)
+        lock.acquire(blocking=False)
+    except (OSError, Timeout) as error:
+        raise UploadFolderError(
+            f"cannot make a folder for uploads in {base} ({error}); set {GRADIO_FOLDER} to a folder of yours"
+        ) from error
+    atexit.register(_remove, root, lock, os.getpid())
+    os.environ[GRADIO_FOLDER] = str(root)
+    return UploadFolder(root)
+
+
+def _remove(root: Path, lock: FileLock, owner: int) -> None:
+    if os.getpid() == owner:  # a forked child ends too, and the folder is not its own
+        shutil.rmtree(root, ignore_errors=True)
+        lock.release()
+
+
+def _remove_abandoned(base: Path) -> None:
+    for folder in base.glob(f"{_PREFIX}*"):
+        if folder.is_symlink() or not (folder / _LOCK).is_file():
+            continue
+        lock = FileLock(folder / _LOCK)
+        with suppress(OSError, Timeout):  # of another user, or of a living server
+            lock.acquire(blocking=False)
+            shutil.rmtree(folder, ignore_errors=True)
+            lock.release()

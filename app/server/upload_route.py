@@ -1,0 +1,102 @@
+"""POST /gradio_api/upload: files come in under a name that nobody can guess, without what their camera wrote.
+
+It stands in the place of Gradio's own, which names a folder after the file's content (whoever has a file could find out
+whether somebody else sent it) and keeps all that is sent for hours. A picture is stripped on its way in: what lies in
+the folder is the copy, and no later event writes there.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import anyio
+from gradio.route_utils import upload_fn
+from gradio.routes import file_upload_statuses
+from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from app import calls
+from app.pictures import DECODING, check_pixels, copy_without_metadata
+from app.server.routes import API
+from app.server.upload_folder import UploadFolder
+from lrsclip.errors import PictureError
+
+_OLDEST_S = 6 * 3600
+"""Seconds after which a file that was sent, or made for a visitor, goes."""
+_MOST_FILES = 32
+
+
+def upload_route(folder: UploadFolder, max_file_bytes: int, max_total_bytes: int) -> Route:
+    """The route, to stand before Gradio's.
+
+    Args:
+        folder: where files are kept.
+        max_file_bytes: of one file.
+        max_total_bytes: of all files in the folder; beyond it the oldest go.
+    """
+
+    async def upload(request: Request) -> Response:
+        with calls.told("request.upload"):
+            try:
+                kept = await _received(request, folder, max_file_bytes)
+            except HTTPException as error:
+                return PlainTextResponse(error.detail, status_code=error.status_code)
+        await anyio.to_thread.run_sync(folder.trim, max_total_bytes, _OLDEST_S)
+        return JSONResponse([str(path) for path in kept])
+
+    return Route(f"{API}/upload", upload, methods=["POST"])
+
+
+async def _received(request: Request, folder: UploadFolder, max_file_bytes: int) -> list[Path]:
+    upload_id = request.query_params.get("upload_id", "")[:64] or None
+    draft = folder.incoming()
+    try:
+        files, _, _ = await upload_fn(
+            request, draft, max_file_bytes, upload_id, force_move=False,
+            upload_progress=file_upload_statuses if upload_id else None,
+        )  # fmt: skip
+        if len(files) > _MOST_FILES:
+            raise HTTPException(413, f"{len(files)} files at once; send at most {_MOST_FILES}")
+        return await anyio.to_thread.run_sync(lambda: [take_in(Path(file), folder) for file in files])
+    except MultiPartException as error:
+        raise HTTPException(413 if "maximum allowed size" in error.message else 400, error.message) from error
+    except HTTPException:
+        raise
+    except ClientDisconnect as error:
+        raise HTTPException(400, "the connection was closed before the file was there") from error
+    except (KeyError, TypeError, ValueError, AttributeError, LookupError) as error:  # of Gradio's parser
+        raise HTTPException(400, "the upload is no form with files in it") from error
+    except OSError as error:
+        raise HTTPException(507, "the server has no room for the file; try again later") from error
+    finally:
+        if upload_id:
+            file_upload_statuses.set_done(upload_id)
+        await anyio.to_thread.run_sync(lambda: shutil.rmtree(draft, ignore_errors=True))
+
+
+def take_in(file: Path, folder: UploadFolder) -> Path:
+    """Bring a file to its last place, a picture without metadata; one that is refused leaves its reason alone.
+
+    Args:
+        file: as it came; it is moved, or gone afterwards.
+        folder: where it is to lie.
+
+    Raises:
+        OSError: the disk is full or may not be written to.
+    """
+    place = folder.new_place(file.name)
+    try:
+        with DECODING.of(check_pixels(file)):
+            if not copy_without_metadata(file, place):
+                os.replace(file, place)
+    except PictureError as error:
+        folder.refuse(place, str(error))
+    except BaseException:
+        shutil.rmtree(place.parent, ignore_errors=True)
+        raise
+    return place
