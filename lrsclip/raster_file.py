@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -202,22 +204,18 @@ def _with_options(work: Callable[[], T], options: dict[str, Any]) -> T:
     if threading.current_thread() is not threading.main_thread():
         return inside()
     # rasterio sets what is set in the main thread for the whole process: whoever reads rasters of the network in
-    # another thread of it would find that switched off.
-    done: list[T] = []
-    failed: list[BaseException] = []
+    # another thread of it would find that switched off. One thread for good, since PROJ opens its database anew in
+    # every thread, which takes longer than most reads.
+    return _apart().submit(inside).result()
 
-    def caught() -> None:
-        try:
-            done.append(inside())
-        except BaseException as error:  # raised again, where it is waited for
-            failed.append(error)
 
-    thread = threading.Thread(target=caught, name="raster", daemon=True)
-    thread.start()
-    thread.join()
-    if failed:
-        raise failed[0]
-    return done[0]
+@lru_cache(maxsize=1)
+def _apart() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, "raster")
+
+
+if hasattr(os, "register_at_fork"):  # a process that is forked off has none of the threads
+    os.register_at_fork(after_in_child=_apart.cache_clear)
 
 
 def _refused(path: Path, untrusted: bool) -> PictureError:
