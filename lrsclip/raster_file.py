@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -37,6 +38,7 @@ _SIGNATURES = {
 }
 _FOR_STRANGERS = frozenset({"GTiff", "JPEG", "PNG", "WEBP"})
 _HEAD_BYTES = 1024
+_MOST_XML_BYTES = 64 * 2**20
 
 _CACHE_BYTES = 64 * 2**20  # of decoded blocks, in the whole process; by default GDAL takes a twentieth of the memory
 # A second wall: nothing that is let in asks for these. GDAL has no switch for all of its network, so no file of
@@ -145,6 +147,8 @@ def check_sidecars(path: Path) -> None:
     for name in (*_worlds(path), *_descriptions(path), *_texts(path)):
         if os.path.lexists(name):
             _check_plain(Path(name), path)
+    if os.path.lexists(f"{path}.aux.xml"):
+        _check_description(Path(f"{path}.aux.xml"), path)
     for aux in (name for name in _descriptions(path) if name.lower().endswith(".aux")):
         if os.path.lexists(aux) and _head(Path(aux)).startswith(b"EHFA_HEADER_TAG"):
             raise PictureError(
@@ -257,6 +261,17 @@ def _check_plain(beside: Path, path: Path) -> None:
     except (OSError, RuntimeError):  # RuntimeError: links that run in a circle, before Python 3.13
         reason = "is no regular file that can be read"
     raise PictureError(f"{beside} beside {path.name} {reason}; move it away, or put the file itself there")
+
+
+def _check_description(beside: Path, path: Path) -> None:
+    """Refuse what GDAL wrote of a raster if it names a grid, which PROJ opens as soon as the system is looked at."""
+    with open_plain(beside) as file:
+        content = file.read(_MOST_XML_BYTES + 1)
+    if len(content) > _MOST_XML_BYTES or names_other_files(html.unescape(content.decode("utf-8", "replace"))):
+        raise PictureError(
+            f"{beside} beside {path.name} is huge, or has a coordinate system that needs a file of shifts, which is "
+            "not read; move it away, or set a system without"
+        )
 
 
 def _worlds(path: Path) -> Iterator[str]:

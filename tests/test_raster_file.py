@@ -314,12 +314,16 @@ def test_a_grid_that_a_coordinate_system_names_is_not_opened(tmp_path: Path, sec
     path = tmp_path / "a.tif"
     Image.new("L", (64, 64), OWN).save(path)
     pam = "<PAMDataset><SRS>{}</SRS><GeoTransform>10, 0.1, 0, 50, 0, -0.1</GeoTransform></PAMDataset>"
-    Path(f"{path}.aux.xml").write_text(pam.format(wkt.replace('"', "&quot;")))
-    scene = open_scene(path)
-    assert scene.georeference is None
-    assert "file of shifts" in scene.place_note
-    source = GeoTiffTiles(str(path))
-    assert source.tile(source.tile_ids()[0]).footprint_lonlat is None
+    for quote in ("&quot;", "&#34;"):
+        Path(f"{path}.aux.xml").write_text(pam.format(wkt.replace('"', quote).replace("J4_G", "J4&#95;G")))
+        with pytest.raises(PictureError, match="file of shifts"):
+            open_scene(path)
+        with pytest.raises(TileSourceError, match="file of shifts"):
+            GeoTiffTiles(str(path))
+    Path(f"{path}.aux.xml").unlink()
+    (tmp_path / "a.tfw").write_text("0.1\n0\n0\n-0.1\n10\n50\n")
+    (tmp_path / "a.prj").write_text(wkt)
+    assert open_scene(path).georeference is None
 
 
 def test_the_network_is_off_in_there_and_on_for_others(tmp_path: Path, loopback: Loopback) -> None:
