@@ -12,11 +12,10 @@ import zipfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from PIL import Image
-
 import lrsclip
 from app.collection import INDEX, MARK, SHIPPED, SPEC, TILES, Mark
 from lrsclip.atlas.tiles import AtlasTiles, recipe
+from lrsclip.decode import opened
 from lrsclip.index import build_index, default_cache_dir
 
 MOST_BYTES = 8_000_000
@@ -59,7 +58,7 @@ def _made() -> int:
 
 def _smaller(path: Path) -> bytes:
     buffer = io.BytesIO()
-    with Image.open(path) as picture:
+    with opened(path) as picture:
         picture.convert("RGB").save(buffer, "JPEG", quality=_QUALITY, optimize=True, progressive=True)
     return buffer.getvalue()
 

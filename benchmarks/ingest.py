@@ -17,6 +17,7 @@ from open_clip.transform import image_transform
 from PIL import Image
 
 import lrsclip
+from lrsclip.decode import FORMATS
 from lrsclip.index import build_index
 from lrsclip.tiles import FolderTiles
 from train.provenance import provenance
@@ -62,7 +63,8 @@ def plain_loop(bundle: lrsclip.LRSCLIP, files: list[Path]) -> float:
     preprocess = image_transform(bundle.image_px, is_train=False, mean=mean, std=std)
     started = time.perf_counter()
     for start in range(0, len(files), BATCH):
-        batch = torch.stack([preprocess(Image.open(file).convert("RGB")) for file in files[start : start + BATCH]])
+        pictures = [Image.open(file, formats=FORMATS).convert("RGB") for file in files[start : start + BATCH]]
+        batch = torch.stack([preprocess(picture) for picture in pictures])
         torch.nn.functional.normalize(bundle.model.encode_image(batch.float()), dim=-1)
     return time.perf_counter() - started
 

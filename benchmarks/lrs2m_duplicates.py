@@ -33,7 +33,7 @@ Change = Callable[[Image.Image, random.Random], Image.Image]
 def _encoded(picture: Image.Image, quality: int) -> Image.Image:
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=quality)
-    return Image.open(buffer).convert("RGB")
+    return Image.open(buffer, formats=("JPEG",)).convert("RGB")
 
 
 def _resized(picture: Image.Image, side_px: int) -> Image.Image:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from lrsclip.errors import PictureError
+from lrsclip.plain_file import open_plain
 
 # Only these decoders may run on what lies in the folder, whatever a file's name says.
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF")
@@ -60,7 +63,7 @@ def read_picture(path: str | os.PathLike[str] | BinaryIO, *, name: str | None = 
         PictureError: the file is missing, broken, or over Pillow's limit on pixels.
     """
     try:
-        with Image.open(path, formats=FORMATS) as stored:
+        with opened(path) as stored:
             stored.load()
             picture = as_rgb(upright(stored))
     except DECODE_FAULTS as error:
@@ -68,6 +71,21 @@ def read_picture(path: str | os.PathLike[str] | BinaryIO, *, name: str | None = 
     # Position, camera and profile must not travel on with a picture that may be shown or saved elsewhere.
     picture.info.clear()
     return picture
+
+
+@contextmanager
+def opened(path: str | os.PathLike[str] | BinaryIO) -> Iterator[Image.Image]:
+    """Open a picture file without reading its pixels, by none but the decoders that are meant to be.
+
+    Args:
+        path: where the file lies, or the open file.
+
+    Raises:
+        OSError: it is gone, no regular file, or no JPEG, PNG, WebP or TIFF picture; and others of `DECODE_FAULTS`.
+    """
+    source = open_plain(path) if isinstance(path, str | os.PathLike) else nullcontext(path)
+    with source as content, Image.open(content, formats=FORMATS) as stored:
+        yield stored
 
 
 def orientation(picture: Image.Image) -> int:

@@ -126,7 +126,7 @@ def test_what_is_no_raster_is_refused(tmp_path: Path, content: bytes) -> None:
             open_scene(path, untrusted=untrusted)
 
 
-def test_a_stranger_cannot_name_other_files(tmp_path: Path) -> None:
+def test_nobody_can_name_other_files(tmp_path: Path) -> None:
     pixels = noise(64, 80, 3)
     secret = write_raster(tmp_path / "secret.tif", pixels)
     template = (
@@ -135,12 +135,9 @@ def test_a_stranger_cannot_name_other_files(tmp_path: Path) -> None:
     )
     path = tmp_path / "a.tif"  # the name does not matter
     path.write_text(template.format(secret))
-    np.testing.assert_array_equal(whole(open_scene(path))[:, :, 0], pixels[:, :, 0])
-    with pytest.raises(PictureError, match="save it as one of these"):
-        open_scene(path, untrusted=True)
-    path.write_text(template.format("/vsicurl/http://127.0.0.1:9/a.tif"))
-    with pytest.raises(PictureError, match="not on this machine"):
-        open_scene(path)
+    for untrusted in (False, True):
+        with pytest.raises(PictureError, match=r"a virtual raster.* gdal_translate mosaic\.vrt mosaic\.tif"):
+            open_scene(path, untrusted=untrusted)
 
 
 def test_a_stranger_gets_nothing_from_beside_his_file(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lrsclip.errors import DataError
+from lrsclip.plain_file import leads_inside
 
 log = logging.getLogger(__name__)
 PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp"}
@@ -83,7 +84,8 @@ def read_karpathy(annotations: Path, pictures: Path, source: str) -> list[Record
         raise DataError(f"{annotations} is not JSON ({error}); fetch it again") from error
     except (KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{annotations} is not of the layout images[].filename, split, sentences[].raw") from error
-    present = {p for p in pictures.rglob("*") if p.is_file()}
+    root = pictures.resolve()
+    present = {p for p in pictures.rglob("*") if p.is_file() and (not p.is_symlink() or leads_inside(p, root))}
     for record in records:
         if record.path not in present:
             raise DataError(f"{record.path} is named in {annotations.name} but is not there; is the download complete?")
@@ -119,6 +121,9 @@ def read_class_folders(root: Path, source: str, labels: Mapping[str, str] | None
         files = sorted(p for p in folder.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES)
         if not files:
             raise DataError(f"{folder} holds no picture; remove the folder or fill it")
+        for file in files:
+            if not leads_inside(file, root.resolve()):
+                raise DataError(f"{file} is no regular file of {root}; put the picture itself there, or remove it")
         label = (labels or {}).get(folder.name) or folder_words(folder.name)
         records += [Record(source, file, hashed_split(f"{folder.name}/{file.name}"), (), label) for file in files]
     if not records:

@@ -17,8 +17,12 @@ from rasterio._err import CPLE_BaseError  # what GDAL itself raises; published u
 from rasterio.crs import CRS
 from rasterio.errors import CRSError, RasterioError
 
+from lrsclip.plain_file import open_plain
+from lrsclip.raster_file import names_other_files
+
 Degrees = NDArray[np.float64]
 
+_MOST_PRJ_BYTES = 2**16
 _POINTS_PER_SIDE = 21  # a straight side in metres bends in degrees
 _MERCATOR_END_DEG = 85.06  # where web maps end
 _SLACK_DEG = 1e-6  # a raster of the whole Earth may miss 180 degrees by a rounding
@@ -125,6 +129,8 @@ def georeference_of(data: rasterio.DatasetReader, *, sidecar_crs: bool = False) 
             return None, "The raster's pixels have no size on the ground; set its geotransform anew."
         a, b, c, d, e, f = (float(part) for part in data.transform[:6])
         found = GeoReference(crs.to_wkt(version="WKT2_2019"), (a, b, c, d, e, f))
+        if names_other_files(found.crs_wkt):
+            return None, "The raster's coordinate system needs a file of shifts, which is not read; set one without."
         longitudes, latitudes = found.lonlat(*_outline(data.width, data.height))
     except (RasterioError, CRSError, CPLE_BaseError, ProjError):  # a local grid, as of drones and of plans
         return None, "The raster's coordinate system is a local one: its place on Earth cannot be told."
@@ -161,7 +167,9 @@ def _outline(width_px: int, height_px: int) -> tuple[Degrees, Degrees]:
 def _crs_beside(path: Path) -> CRS | None:
     """The coordinate system in the .prj file beside a picture; GDAL reads the world file but not this."""
     try:
-        return CRS.from_wkt(path.with_suffix(".prj").read_text(encoding="utf-8"), morph_from_esri_dialect=True)
+        with open_plain(path.with_suffix(".prj")) as file:
+            text = file.read(_MOST_PRJ_BYTES).decode()
+        return None if names_other_files(text) else CRS.from_wkt(text, morph_from_esri_dialect=True)
     except (OSError, ValueError):  # ValueError: no text, or no coordinate system
         return None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +15,14 @@ from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 from rasterio.enums import Interleaving
 
-from lrsclip.decode import DECODE_FAULTS, FORMATS, as_rgb, orientation, unreadable, upright
+from lrsclip.decode import DECODE_FAULTS, as_rgb, opened, orientation, unreadable, upright
 from lrsclip.errors import PictureError, TileSourceError
 from lrsclip.localize.georeference import GeoReference, georeference_of
-from lrsclip.localize.scene_kinds import (
-    RASTER_FAULTS,
-    Box,
-    PictureScene,
-    Place,
-    RasterScene,
-    Scene,
-    damaged,
-    environment,
-)
+from lrsclip.localize.scene_kinds import Box, PictureScene, Place, RasterScene, Scene
 from lrsclip.localize.windows import check_scene_size
+from lrsclip.plain_file import open_plain
 from lrsclip.raster import look_at, stretch_ends, stretched
+from lrsclip.raster_file import RASTER_FAULTS, check_sidecars, damaged, driver_of, open_raster
 
 __all__ = ["MAX_PICTURE_PX", "MAX_SCENE_PX", "Box", "Scene", "open_scene"]
 
@@ -38,15 +32,7 @@ _MAX_BLOCK_BYTES = 512 * 2**20  # of what must be decoded at once, however small
 _SAMPLE_PX = 1024  # side of the decimated array that the stretch is taken from
 _STRIP_PX = 512  # rows of an array stretched at once
 _REMOTE = re.compile(r"/vsi|[a-z][a-z0-9+.-]+:/", re.IGNORECASE)  # Path makes one slash of two
-_SIGNATURES = {
-    b"\xff\xd8\xff": "JPEG",
-    b"\x89PNG\r\n": "PNG",
-    b"RIFF": "WEBP",
-    b"II*\0": "GTiff",
-    b"MM\0*": "GTiff",
-    b"II+\0": "GTiff",
-    b"MM\0+": "GTiff",
-}
+_ONLY_RASTERS = ("GTiff", "JP2OpenJPEG")  # what is read by windows even without bands chosen
 _ORIENTATION_TAG = 0x0112
 
 
@@ -61,13 +47,13 @@ def open_scene(
 
     Args:
         scene: a picture of any mode, which must stay as it is while the scene is in use; an array of (H, W), (H, W, 1),
-            (H, W, 3) or (H, W, 4), whose fourth band is alpha, of uint8, uint16 or floats; the path of a picture or a
-            raster on this machine; or a scene, which is handed back. More than 8 bits are stretched. NaN and alpha 0
-            mean no data.
+            (H, W, 3) or (H, W, 4), whose fourth band is alpha, of uint8, uint16 or floats; the path of a TIFF, JPEG
+            2000, JPEG, PNG or WebP file on this machine, told by its content; or a scene, which is handed back. More
+            than 8 bits are stretched. NaN and alpha 0 mean no data.
         bands: numbers (from 1) of a raster's bands for red, green and blue, or of one for grey.
         georeference: where a picture in memory lies; files say that themselves.
-        untrusted: a stranger sent the file: only TIFF, JPEG, PNG and WebP are opened, whatever its name says, and
-            nothing that lies beside it is read.
+        untrusted: a stranger sent the file: only TIFF, JPEG, PNG and WebP are opened, and nothing that lies beside it
+            is read.
 
     Raises:
         PictureError: it is none of these, not there, damaged, under 16 px on a side, or over the limit on pixels; or a
@@ -89,47 +75,43 @@ def open_scene(
 
 
 def _from_path(path: Path, bands: tuple[int, ...] | None, untrusted: bool) -> Scene:
-    driver = _driver(path)
-    if driver is None and untrusted:
-        raise PictureError(f"{path.name} is no TIFF, JPEG, PNG or WebP picture; save it as one of these")
-    if driver in (None, "GTiff") or bands is not None:
-        return _from_raster(path, driver, bands, untrusted)
-    return _from_picture_file(path, None if untrusted else driver)
+    driver = driver_of(path, untrusted=untrusted)
+    if driver in (None, *_ONLY_RASTERS) or bands is not None:
+        return _from_raster(path, driver, bands, untrusted)  # of no driver: it says what is wrong
+    return _from_picture_file(path, (None, "") if untrusted else None)
 
 
 def _from_raster(path: Path, driver: str | None, bands: tuple[int, ...] | None, untrusted: bool) -> Scene:
-    with environment(untrusted):
-        try:
-            data = rasterio.open(path, driver=driver, sharing=False)
-        except RASTER_FAULTS as error:
-            raise damaged(path, error) from error
-        try:
-            if any(_REMOTE.match(part) for part in data.files):
-                raise PictureError(f"{path} is made of files that are not on this machine; download them first")
-            _check_size(str(path), data.width, data.height, MAX_SCENE_PX)
-            place = georeference_of(data, sidecar_crs=not untrusted)
-            if place[0] is None and bands is None and driver == "GTiff" and _tiff_orientation(path) != 1:
-                data.close()
-                return _from_picture_file(path, None, place)  # GDAL would leave it lying on its side
-            _check_blocks(path, data)
-            return RasterScene(path, data, look_at(data, bands), place, untrusted)
-        except RASTER_FAULTS as error:
-            data.close()
-            raise damaged(path, error) from error
-        except TileSourceError as error:
-            data.close()
-            raise PictureError(str(error)) from error
-        except PictureError:
-            data.close()
-            raise
-
-
-def _from_picture_file(path: Path, driver: str | None, place: Place = (None, "")) -> Scene:
-    """A file that Pillow decodes whole; `driver` reads the place from a world file, None leaves it as given."""
+    file = open_raster(path, untrusted=untrusted)
     try:
-        with Image.open(path, formats=FORMATS) as stored:
-            if driver is not None:
-                place = _place_beside(path, driver, orientation(stored) != 1)
+        place = file.use(lambda data: _place_of(path, data, untrusted))
+        if place[0] is None and bands is None and driver == "GTiff" and _tiff_orientation(path) != 1:
+            file.close()
+            return _from_picture_file(path, place)  # GDAL would leave it lying on its side
+        file.use(lambda data: _check_blocks(path, data))
+        return RasterScene(file, file.use(lambda data: look_at(data, bands)), place, untrusted)
+    except RASTER_FAULTS as error:
+        file.close()
+        raise damaged(path, error) from error
+    except TileSourceError as error:
+        file.close()
+        raise PictureError(str(error)) from error
+    except PictureError:
+        file.close()
+        raise
+
+
+def _place_of(path: Path, data: rasterio.DatasetReader, untrusted: bool) -> Place:
+    _check_size(str(path), data.width, data.height, MAX_SCENE_PX)
+    return georeference_of(data, sidecar_crs=not untrusted)
+
+
+def _from_picture_file(path: Path, place: Place | None) -> Scene:
+    """A file that Pillow decodes whole; None has the place read from a world file beside it."""
+    try:
+        with opened(path) as stored:
+            if place is None:
+                place = _place_beside(path, orientation(stored) != 1)
             return _from_picture(stored, str(path), place)
     except PictureError:
         raise
@@ -213,21 +195,10 @@ def _local_file(scene: str | os.PathLike[str]) -> Path:
     return path
 
 
-def _driver(path: Path) -> str | None:
-    """Which of the formats for strangers a file is, by its first bytes, since names lie."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(12)
-    except OSError as error:
-        raise damaged(path, error) from error
-    found = next((driver for signature, driver in _SIGNATURES.items() if head.startswith(signature)), None)
-    return None if found == "WEBP" and head[8:] != b"WEBP" else found
-
-
 def _tiff_orientation(path: Path) -> int:
     """How a TIFF lies, 1 (upright) to 8; read here since GDAL does not tell."""
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             head = file.read(8)
             tags = ImageFileDirectory_v2(head + (file.read(8) if 43 in head[2:4] else b""))
             file.seek(tags.next)
@@ -237,12 +208,16 @@ def _tiff_orientation(path: Path) -> int:
         return 1
 
 
-def _place_beside(path: Path, driver: str, turned: bool) -> Place:
+def _place_beside(path: Path, turned: bool) -> Place:
     """The place of a picture from the world file beside it."""
     try:
-        with environment(untrusted=False), rasterio.open(path, driver=driver, sharing=False) as data:
-            found, note = georeference_of(data, sidecar_crs=True)
-    except RASTER_FAULTS:  # Pillow says what is wrong with the file, if anything
+        check_sidecars(path)
+    except PictureError as error:
+        return None, f"The place beside the picture is not read: {error}."
+    try:
+        with closing(open_raster(path)) as file:
+            found, note = file.use(lambda data: georeference_of(data, sidecar_crs=True))
+    except (PictureError, *RASTER_FAULTS):  # Pillow says what is wrong with the file, if anything
         return None, ""
     if found is not None and turned:
         return None, "The picture's camera tag turns it, so that its world file does not fit; save it upright."

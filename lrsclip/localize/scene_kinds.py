@@ -4,31 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import operator
-import threading
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
-import rasterio
 from numpy.typing import NDArray
 from PIL import Image
-from rasterio._err import CPLE_BaseError  # what GDAL itself raises; published under no other name
-from rasterio.errors import RasterioError
+from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from lrsclip.errors import PictureError
 from lrsclip.localize.georeference import GeoReference
 from lrsclip.localize.memory import scene_sha256
 from lrsclip.raster import Look, data_mask, may_have_gaps, read_rgb, resized
+from lrsclip.raster_file import RASTER_FAULTS, RasterFile, damaged
+
+T = TypeVar("T")
 
 Box = tuple[int, int, int, int]
 Place = tuple[GeoReference | None, str]
 
-RASTER_FAULTS = (RasterioError, CPLE_BaseError, OSError, MemoryError)
-_CACHE_BYTES = 64 * 2**20  # of decoded blocks, in the whole process; by default GDAL takes a twentieth of the memory
 _REDUCING_GAP = 1.1  # whole-number reduction first: three times as fast, and antialiased as well
 _MASK_PX = 256  # side of the decimated mask that a share is counted on
 
@@ -167,11 +166,11 @@ class PictureScene(Scene):
 class RasterScene(Scene):
     """A raster that stays on disk."""
 
-    def __init__(self, path: Path, data: rasterio.DatasetReader, look: Look, place: Place, untrusted: bool) -> None:
-        super().__init__(str(path), (data.width, data.height), may_have_gaps(data, look), place)
-        self._path, self._data, self._look, self._untrusted = path, data, look, untrusted
-        self._beside = [Path(name) for name in data.files if Path(name) != path]
-        self._lock = threading.Lock()  # a rasterio data set may be read by one thread at a time
+    def __init__(self, file: RasterFile, look: Look, place: Place, untrusted: bool) -> None:
+        size_px, gaps, files = file.use(lambda data: ((data.width, data.height), may_have_gaps(data, look), data.files))
+        super().__init__(str(file.path), size_px, gaps, place)
+        self._file, self._look, self._untrusted = file, look, untrusted
+        self._beside = [Path(name) for name in files if Path(name) != file.path]
 
     @property
     def lasting(self) -> bool:
@@ -180,52 +179,39 @@ class RasterScene(Scene):
 
     @cached_property
     def sha256(self) -> str:
-        """Hash of the file and the bands; of files beside it (masks, parts of a virtual raster) size and time count."""
+        """Hash of the file and the bands; of files beside it, as masks, size and time count."""
         try:
-            with self._path.open("rb") as file:
+            with self._file.path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256")
             digest.update(f":bands={self._look.bands}".encode())
             for path in sorted(self._beside):
                 facts = path.stat()
                 digest.update(f":{path.name}:{facts.st_size}:{facts.st_mtime_ns}".encode())
         except OSError as error:
-            raise damaged(self._path, error) from error
+            raise damaged(self._file.path, error) from error
         return digest.hexdigest()
 
     def close(self) -> None:
         """Close the file once nobody reads it."""
-        with self._lock:
-            super().close()
-            self._data.close()
+        super().close()
+        self._file.close()
 
     def _read(self, box: Box, size_px: tuple[int, int] | None) -> NDArray[np.uint8]:
-        with self._lock, environment(self._untrusted):
-            self._checked(box)  # another thread may have closed it meanwhile
-            try:
-                return read_rgb(self._data, self._look, _window(box), size_px)[0]
-            except RASTER_FAULTS as error:
-                raise damaged(self._path, error) from error
+        return self._use(box, lambda data: read_rgb(data, self._look, _window(box), size_px)[0])
 
     def _share(self, box: Box) -> float:
         size_px = min(box[2] - box[0], _MASK_PX), min(box[3] - box[1], _MASK_PX)
-        with self._lock, environment(self._untrusted):
-            self._checked(box)
-            try:
-                return float(data_mask(self._data, self._look, _window(box), size_px).mean())
-            except RASTER_FAULTS as error:
-                raise damaged(self._path, error) from error
+        return self._use(box, lambda data: float(data_mask(data, self._look, _window(box), size_px).mean()))
 
+    def _use(self, box: Box, work: Callable[[DatasetReader], T]) -> T:
+        def checked(data: DatasetReader) -> T:
+            self._checked(box)  # another thread may have closed it meanwhile
+            return work(data)
 
-def environment(untrusted: bool) -> rasterio.Env:
-    """GDAL with a small cache and, for a stranger's file, with no eye for what lies beside it."""
-    alone = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_PAM_ENABLED": False} if untrusted else {}
-    return rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES, **alone)
-
-
-def damaged(path: Path, error: BaseException) -> PictureError:
-    """What rasterio or the system says of a file, as an error that names it and the mend."""
-    reason = " ".join(str(error).split()) or type(error).__name__
-    return PictureError(f"cannot read {path}: {reason}; replace the file, or give another one")
+        try:
+            return self._file.use(checked)
+        except RASTER_FAULTS as error:
+            raise damaged(self._file.path, error) from error
 
 
 def _window(box: Box) -> Window:

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from lrsclip.decode import opened
 from lrsclip.errors import DataError
 from lrsclip.localize.cells import CellMap, mean_over_windows
 from lrsclip.localize.parts import Encoders
@@ -172,7 +173,7 @@ def _window(scene: Image.Image, box_px: tuple[int, int, int, int], protocol: Sel
         crop = Image.fromarray(cv2.resize(np.asarray(crop), side, interpolation=cv2.INTER_CUBIC).astype(np.uint8))
     if protocol.crop_jpeg:
         bgr = np.ascontiguousarray(np.asarray(crop)[:, :, ::-1])  # OpenCV's order of colours
-        with Image.open(io.BytesIO(_jpeg(bgr))) as stored:
+        with opened(io.BytesIO(_jpeg(bgr))) as stored:
             crop = stored.convert("RGB")
     return crop
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from collections import Counter
 from pathlib import Path
 
 from PIL import Image
 
-from lrsclip.decode import DECODE_FAULTS, FORMATS, read_picture, unreadable, upright_size
+from lrsclip.decode import DECODE_FAULTS, opened, read_picture, unreadable, upright_size
 from lrsclip.errors import PictureError, TileSourceError
+from lrsclip.plain_file import leads_inside
 from lrsclip.tiles.facts import place_in_exif, place_in_name, read_captions
 from lrsclip.tiles.source import Tile
 
@@ -69,7 +69,7 @@ class FolderTiles:
         """
         path = self._path(tile_id)
         try:
-            with Image.open(path, formats=FORMATS) as picture:
+            with opened(path) as picture:
                 width_px, height_px = upright_size(picture)
                 place = place_in_name(path) or place_in_exif(picture)
         except DECODE_FAULTS as error:
@@ -116,7 +116,7 @@ class FolderTiles:
     def _path(self, tile_id: str) -> Path:
         path = self._listed(tile_id)
         # The file may have been swapped for a link since the listing.
-        if not _leads_inside(path, self.root):
+        if not leads_inside(path, self.root):
             raise PictureError(f"cannot read {tile_id}: it is gone or leads out of the folder; put the picture back")
         return path
 
@@ -130,7 +130,7 @@ def _scan(root: Path) -> dict[str, Path]:
             path = Path(folder, name)
             if name.startswith(".") or path.suffix.lower() not in _SUFFIXES:
                 continue
-            if _leads_inside(path, root):
+            if leads_inside(path, root):
                 found.append((_tile_id(path, root), path))
             elif path.is_symlink():
                 links_out += 1
@@ -139,15 +139,6 @@ def _scan(root: Path) -> dict[str, Path]:
         raise TileSourceError(f"no pictures under {root}{hint}; put JPEG, PNG, WebP or TIFF files there")
     found.sort(key=lambda pair: (_natural_key(pair[0]), pair[0]))
     return dict(found)
-
-
-def _leads_inside(path: Path, root: Path) -> bool:
-    """Whether the path is a regular file (a pipe would block its reader for ever) that really lies under root."""
-    try:
-        real = path.resolve(strict=True)
-        return real.is_relative_to(root) and stat.S_ISREG(real.stat().st_mode)
-    except (OSError, RuntimeError):  # RuntimeError: links that run in a circle, before Python 3.13
-        return False
 
 
 def _cannot_list(error: OSError) -> None:

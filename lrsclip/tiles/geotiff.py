@@ -7,19 +7,20 @@ import math
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import rasterio
 from PIL import Image
-from rasterio._err import CPLE_BaseError  # what GDAL itself raises; published under no other name
-from rasterio.errors import CRSError, RasterioError
+from rasterio.errors import CRSError
 from rasterio.transform import xy
 from rasterio.warp import transform
 from rasterio.windows import Window
 
 from lrsclip.errors import PictureError, TileSourceError
 from lrsclip.raster import Look, look_at, read_rgb, starts
+from lrsclip.raster_file import RASTER_FAULTS, RasterFile, names_other_files, open_raster
 from lrsclip.tiles.source import Tile, unwrapped
 
 _OPEN_RASTERS = 8
@@ -36,7 +37,7 @@ class _Raster:
 
 
 class GeoTiffTiles:
-    """Tiles of one or many rasters.
+    """Tiles of one or many rasters: TIFF, JPEG 2000, JPEG, PNG and WebP files by their content.
 
     A tile's id is the raster's file name, with the column and row of its upper left pixel. Windows at the right and
     lower edge are moved inwards so that all have one size; a raster smaller than a tile is one tile. Tiles without any
@@ -79,8 +80,8 @@ class GeoTiffTiles:
             for y in starts(raster.height, tile_px, overlap_px)
             for x in starts(raster.width, tile_px, overlap_px)
         }
-        self._lock = threading.Lock()  # a rasterio data set may be read by one thread at a time
-        self._held: OrderedDict[Path, rasterio.DatasetReader] = OrderedDict()
+        self._lock = threading.Lock()  # none may be closed while it is read
+        self._held: OrderedDict[Path, RasterFile] = OrderedDict()
 
     @classmethod
     def from_spec(cls, address: str, options: Mapping[str, str]) -> GeoTiffTiles:
@@ -129,8 +130,7 @@ class GeoTiffTiles:
         raster, x, y = self._listed(tile_id)
         wide, high = min(self.tile_px, raster.width), min(self.tile_px, raster.height)
         with self._lock, _naming(tile_id):
-            data = self._open(raster.path)
-            outline = _outline(data, x, y, wide, high)
+            outline = self._open(raster.path).use(lambda data: _outline(data, x, y, wide, high))
         return Tile(tile_id, wide, high, _side_m(outline), outline, attribution=None)
 
     def picture(self, tile_id: str) -> Image.Image:
@@ -143,8 +143,7 @@ class GeoTiffTiles:
         raster, x, y = self._listed(tile_id)
         window = Window(x, y, min(self.tile_px, raster.width), min(self.tile_px, raster.height))
         with self._lock, _naming(tile_id):
-            data = self._open(raster.path)
-            rgb, there = read_rgb(data, raster.look, window)
+            rgb, there = self._open(raster.path).use(lambda data: read_rgb(data, raster.look, window))
         if not there.any():
             raise PictureError(f"{tile_id} holds no data: it lies outside what the raster shows")
         return Image.fromarray(rgb)
@@ -156,12 +155,12 @@ class GeoTiffTiles:
             )
         return self._corners[tile_id]
 
-    def _open(self, path: Path) -> rasterio.DatasetReader:
+    def _open(self, path: Path) -> RasterFile:
         """The raster, opened or held open; the one that was read longest ago is closed for it."""
         if path not in self._held:
             if len(self._held) == _OPEN_RASTERS:
                 self._held.popitem(last=False)[1].close()
-            self._held[path] = rasterio.open(path)
+            self._held[path] = open_raster(path)
         self._held.move_to_end(path)
         return self._held[path]
 
@@ -176,7 +175,7 @@ class _naming:
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, RasterioError | OSError):
+        if isinstance(error, RASTER_FAULTS):
             reason = " ".join(str(error).split())
             raise PictureError(f"cannot read {self._tile_id}: {reason}; replace the raster or leave it out") from error
 
@@ -184,9 +183,11 @@ class _naming:
 def _look_at(path: Path, name: str, wanted: tuple[int, ...] | None) -> _Raster:
     """Size, bands and stretch of a raster, from its head and one decimated read."""
     try:
-        with rasterio.open(path) as data:
-            return _Raster(path, name, data.width, data.height, look_at(data, wanted))
-    except (RasterioError, OSError) as error:
+        with closing(open_raster(path)) as file:
+            return file.use(lambda data: _Raster(path, name, data.width, data.height, look_at(data, wanted)))
+    except PictureError as error:
+        raise TileSourceError(f"{path} cannot be read as a raster: {error}; or leave it out of the pattern") from error
+    except RASTER_FAULTS as error:
         raise TileSourceError(f"{path} cannot be read as a raster ({error}); leave it out of the pattern") from error
 
 
@@ -197,8 +198,10 @@ def _outline(
         return None
     rows, columns = [y, y, y + high, y + high], [x, x + wide, x + wide, x]
     try:
+        if names_other_files(data.crs.to_wkt()):
+            return None
         longitudes, latitudes = transform(data.crs, "EPSG:4326", *xy(data.transform, rows, columns, offset="ul"))
-    except (RasterioError, CRSError, CPLE_BaseError):  # a local grid, as of drones: its place on Earth is not known
+    except (*RASTER_FAULTS, CRSError):  # a local grid, as of drones: its place on Earth is not known
         return None
     outline = tuple((float(lon), float(lat)) for lon, lat in zip(longitudes, latitudes, strict=True))
     return outline if all(math.isfinite(v) for point in outline for v in point) else None

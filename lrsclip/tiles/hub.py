@@ -24,7 +24,7 @@ from huggingface_hub import HfFileSystem
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from PIL import Image
 
-from lrsclip.decode import DECODE_FAULTS, FORMATS, read_picture, upright_size
+from lrsclip.decode import DECODE_FAULTS, opened, read_picture, upright_size
 from lrsclip.errors import PictureError, TileSourceError
 from lrsclip.tiles.source import Tile
 
@@ -141,7 +141,7 @@ class HubTiles:
         """
         row = self._row(tile_id)
         try:
-            with Image.open(io.BytesIO(_bytes(row[self.image], tile_id)), formats=FORMATS) as picture:
+            with opened(io.BytesIO(_bytes(row[self.image], tile_id))) as picture:
                 width, height = upright_size(picture)
         except DECODE_FAULTS as error:
             if isinstance(error, PictureError):

@@ -22,7 +22,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
 
-from lrsclip.decode import DECODE_FAULTS, FORMATS, read_picture
+from lrsclip.decode import DECODE_FAULTS, opened, read_picture
 from lrsclip.errors import Cancelled, FetchError, PictureError, TileSourceError
 from lrsclip.files import write_atomically
 from lrsclip.tiles.source import Tile
@@ -187,7 +187,7 @@ class PlaceTiles:
         across_m = 2 * math.pi * _EARTH_M / 2**zoom * math.cos(math.radians((north + south) / 2))
         width, height = 256, 256
         try:
-            with Image.open(self._file(tile_id), formats=FORMATS) as kept:
+            with opened(self._file(tile_id)) as kept:
                 width, height = kept.size
         except (FileNotFoundError, *DECODE_FAULTS):
             pass
@@ -369,7 +369,7 @@ def _pause_s(state: RetryCallState) -> float:
 def _checked(content: bytes, name: str) -> bytes:
     """The bytes, if they are a picture of a tile's size, whatever the server calls them."""
     try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
+        with opened(io.BytesIO(content)) as picture:
             if max(picture.size) > _MOST_PX:
                 raise PictureError(f"{name} is {picture.width} x {picture.height} px; a tile has {_MOST_PX} at most")
             picture.load()

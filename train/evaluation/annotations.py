@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
-from lrsclip.decode import DECODE_FAULTS, FORMATS
+from lrsclip.decode import DECODE_FAULTS, opened
 from lrsclip.errors import DataError
 from lrsclip.metrics.selo import Mask, Polygon, region_mask, target_circle
 from train.readers import PICTURE_SUFFIXES
@@ -69,7 +68,7 @@ class Grounding:
         if self.corners is not None:
             return region_mask([self.corners * (width_px, height_px)], width_px, height_px)
         try:
-            with Image.open(str(self.mask), formats=FORMATS) as stored:
+            with opened(str(self.mask)) as stored:
                 inside: Mask = np.asarray(stored.convert("L")) > MASK_LEVEL
         except DECODE_FAULTS as error:
             raise DataError(f"{self.mask} cannot be read ({error}); fetch it again") from error

@@ -12,8 +12,8 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from PIL import Image
 
+from lrsclip.decode import opened
 from lrsclip.errors import PictureError
 from train.lrs2m.pictures import open_ref, read_bytes
 from train.lrs2m.record import SourceRecord
@@ -150,7 +150,7 @@ def _turned(content: bytes) -> bool:
     if b"Exif" not in content[:4096]:
         return False
     try:
-        with Image.open(io.BytesIO(content)) as picture:
+        with opened(io.BytesIO(content)) as picture:
             return picture.getexif().get(0x0112, 1) not in (0, 1)
     except (OSError, SyntaxError, ValueError) as error:
         raise PictureError(f"the picture cannot be read ({error}); fetch it again") from error

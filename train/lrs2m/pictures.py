@@ -8,7 +8,6 @@ import threading
 from bisect import bisect_right
 from functools import lru_cache
 from itertools import accumulate
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -17,6 +16,7 @@ from PIL import Image
 
 from lrsclip.decode import read_picture
 from lrsclip.errors import PictureError
+from lrsclip.plain_file import open_plain
 from train.lrs2m.record import PictureRef
 
 _MOST_GROUP_BYTES = 2 * 2**30  # of a row group's pictures, unpacked: it is read whole
@@ -49,8 +49,9 @@ def read_bytes(ref: PictureRef) -> bytes:
         return _cell(ref, ref.row)
     try:
         if ref.offset is None:
-            return Path(ref.path).read_bytes()
-        with open(ref.path, "rb") as file:
+            with open_plain(ref.path) as file:
+                return file.read()
+        with open_plain(ref.path) as file:
             file.seek(ref.offset)
             content = file.read(-1 if ref.size is None else ref.size)
     except (OSError, ValueError) as error:

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
-from PIL import Image
 from pydantic import AfterValidator, ValidationInfo
 
-from lrsclip.decode import DECODE_FAULTS, FORMATS, unreadable, upright_size
+from lrsclip.decode import DECODE_FAULTS, opened, unreadable, upright_size
 from lrsclip.errors import DataError
+from lrsclip.plain_file import leads_inside
 from train.lrs2m.faults import Faults
 from train.lrs2m.record import SourceRecord, Split
 from train.lrs2m.sources.base import as_split
@@ -85,11 +85,13 @@ def matching_files(root: Path, pattern: str, name: str) -> list[Path]:
 
 
 def picture_files(folder: Path, faults: Faults) -> list[Path]:
-    """The pictures right in a folder, in order; names that are no text are faults."""
+    """The pictures right in a folder, in order; names that are no text and links that lead out of it are faults."""
     found = []
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file():
-            if is_text(str(path)):
+            if path.is_symlink() and not leads_inside(path, folder.resolve()):
+                faults.add("link out of the folder", f"{str(path)!r} leads out of its folder; put the picture there")
+            elif is_text(str(path)):
                 found.append(path)
             else:
                 faults.add("name is no text", f"{str(path)!r} has a name that is not UTF-8; rename it")
@@ -109,8 +111,8 @@ def below(folder: Path, name: object) -> Path | None:
     if not isinstance(name, str) or not name or not is_text(name):
         return None
     pure = PurePosixPath(name)
-    inside = not pure.is_absolute() and ".." not in pure.parts
-    return folder / name if inside and os.path.isfile(folder / name) else None  # isfile: False for names too long, too
+    inside = not pure.is_absolute() and ".." not in pure.parts and os.path.isfile(folder / name)  # False if too long
+    return folder / name if inside and leads_inside(folder / name, folder.resolve()) else None
 
 
 def picture_in(folder: Path, name: object, where: str, faults: Faults) -> Path | None:
@@ -125,7 +127,7 @@ def picture_in(folder: Path, name: object, where: str, faults: Faults) -> Path |
 def header_size(picture: Path, faults: Faults) -> tuple[int, int] | None:
     """Width and height of the upright picture, from its header alone; None (and a fault) where it is unreadable."""
     try:
-        with Image.open(picture, formats=FORMATS) as stored:
+        with opened(picture) as stored:
             return upright_size(stored)
     except DECODE_FAULTS as error:
         faults.add("picture unreadable", str(unreadable(str(picture), error)))

@@ -8,10 +8,9 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 from pydantic import Field, field_validator
 
-from lrsclip.decode import DECODE_FAULTS, FORMATS, unreadable, upright
+from lrsclip.decode import DECODE_FAULTS, opened, unreadable, upright
 from train.lrs2m.faults import Faults
 from train.lrs2m.record import Facts, Share, SourceRecord, Split
 from train.lrs2m.sources.base import Source
@@ -155,7 +154,7 @@ def _code(key: str) -> int:
 
 def _codes(mask: Path, coloured: bool) -> Codes:
     """What a mask holds, one number for each pixel: its value, or its colour as red, green, blue in 24 bits."""
-    with Image.open(mask, formats=FORMATS) as stored:
+    with opened(mask) as stored:
         stored.load()
         turned = upright(stored)
         if coloured:
