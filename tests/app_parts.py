@@ -97,7 +97,9 @@ def as_sent(file: Path) -> Upload:
     """A file as an event gets it that was uploaded; the file itself stays as it is."""
     draft = own_folder().incoming() / file.name
     shutil.copyfile(file, draft)
-    return own_folder().admit(str(take_in(draft, own_folder())), file.name)
+    kept = take_in(draft, own_folder())
+    shutil.rmtree(draft.parent)
+    return own_folder().admit(str(kept), file.name)
 
 
 WIDE, HIGH = 360, 240  # px of the scene of `made_heatmap`

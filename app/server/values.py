@@ -108,9 +108,9 @@ def _check_of(block: Block) -> Callable[[Any, str, Any, UploadFolder], Any] | No
     return next((check for kind, check in _CHECKS if isinstance(block, kind)), None)
 
 
-def _text(_block: Any, name: str, value: Any, _folder: UploadFolder) -> str | None:
+def _text(_block: Any, name: str, value: Any, _folder: UploadFolder) -> str:
     if value is None:
-        return None
+        return ""
     if not isinstance(value, str):
         raise CallError(f"{name} is {_kind(value)}; give a text")
     if len(value) > LONGEST_TEXT:
@@ -134,17 +134,15 @@ def _number(block: Any, name: str, value: Any, _folder: UploadFolder) -> float |
     return value
 
 
-def _switch(_block: Any, name: str, value: Any, _folder: UploadFolder) -> bool | None:
+def _switch(_block: Any, name: str, value: Any, _folder: UploadFolder) -> bool:
     if value is None or isinstance(value, bool):
-        return value
+        return bool(value)
     if value in (0, 1) and isinstance(value, int | float):
         return bool(value)
     raise CallError(f"{name} is {_kind(value)}; give true or false")
 
 
-def _choice(block: Any, name: str, value: Any, _folder: UploadFolder) -> str | int | float | None:
-    if value is None:
-        return None
+def _choice(block: Any, name: str, value: Any, _folder: UploadFolder) -> str | int | float:
     choices = [choice for _, choice in block.choices]
     if isinstance(value, str | int | float) and value in choices:
         return value

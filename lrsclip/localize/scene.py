@@ -29,6 +29,8 @@ __all__ = ["MAX_PICTURE_PX", "MAX_SCENE_PX", "Box", "Scene", "open_scene"]
 MAX_SCENE_PX = 1_000_000_000  # for rasters, which are read by windows
 MAX_PICTURE_PX = 175_000_000  # for what is decoded whole: 700 MB in Pillow, which itself refuses from 178,956,970 on
 _MAX_BLOCK_BYTES = 512 * 2**20  # of what must be decoded at once, however small the window
+_MAX_STRANGERS_BLOCK_BYTES = 16 * 2**20  # four fit into GDAL's cache: so none is decoded again for each window
+_MAX_WHOLE_PX = 40_000_000  # of a stranger's raster in larger blocks, which is decoded once
 _SAMPLE_PX = 1024  # side of the decimated array that the stretch is taken from
 _STRIP_PX = 512  # rows of an array stretched at once
 _REMOTE = re.compile(r"/vsi|[a-z][a-z0-9+.-]+:/", re.IGNORECASE)  # Path makes one slash of two
@@ -88,7 +90,9 @@ def _from_raster(path: Path, driver: str | None, bands: tuple[int, ...] | None, 
         if place[0] is None and bands is None and driver == "GTiff" and _tiff_orientation(path) != 1:
             file.close()
             return _from_picture_file(path, place)  # GDAL would leave it lying on its side
-        file.use(lambda data: _check_blocks(path, data))
+        if file.use(lambda data: _needs_whole(path, data, bands, untrusted)):
+            file.close()
+            return _from_picture_file(path, place)
         return RasterScene(file, file.use(lambda data: look_at(data, bands)), place, untrusted)
     except RASTER_FAULTS as error:
         file.close()
@@ -239,12 +243,24 @@ def _limit(limit_px: int) -> str:
     )
 
 
-def _check_blocks(path: Path, data: rasterio.DatasetReader) -> None:
-    """Refuse rasters of which no window can be read without decoding nearly all."""
+def _needs_whole(path: Path, data: rasterio.DatasetReader, bands: tuple[int, ...] | None, untrusted: bool) -> bool:
+    """Whether a raster has to be decoded whole, because each window of it would decode nearly all of it again.
+
+    Raises:
+        PictureError: it would have to be, and is too large or of a kind that only GDAL reads.
+    """
     together = data.count if data.interleaving == Interleaving.pixel else 1
-    for (high, wide), kind in zip(data.block_shapes, data.dtypes, strict=True):
-        if high * wide * together * np.dtype(kind.replace("complex_int16", "int32")).itemsize > _MAX_BLOCK_BYTES:
-            raise PictureError(
-                f"{path} is stored in blocks of {wide} x {high} px, too large to read by windows; save it tiled, "
-                "as by gdal_translate -co TILED=YES"
-            )
+    blocks = zip(data.block_shapes, data.dtypes, strict=True)
+    block_bytes, (high, wide) = max(
+        (shape[0] * shape[1] * together * np.dtype(kind.replace("complex_int16", "int32")).itemsize, shape)
+        for shape, kind in blocks
+    )
+    if block_bytes <= (_MAX_STRANGERS_BLOCK_BYTES if untrusted else _MAX_BLOCK_BYTES):
+        return False
+    plain = data.count in (1, 3, 4) and set(data.dtypes) == {"uint8"} and bands is None
+    if untrusted and plain and data.width * data.height <= _MAX_WHOLE_PX:
+        return True
+    raise PictureError(
+        f"{path} is stored in blocks of {wide} x {high} px, too large to read by windows; save it tiled, as by "
+        "gdal_translate -co TILED=YES"
+    )
