@@ -44,8 +44,8 @@ def build(state: AppState, *, guests: bool = True, base: BaseMap | None = None) 
     Raises:
         UploadFolderError: there is no place for what visitors send.
     """
-    patch_gradio()
     folder = own_folder()  # before any component, which notes where files are kept
+    patch_gradio(folder.drafts)
     share = lent_model if on_zero_gpu() else SharedModel.of
     shared = share(state.bundle, in_force().max_text)
     state = replace(state, bundle=shared)

@@ -10,6 +10,8 @@ import logging
 from copy import copy
 from datetime import datetime
 from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from gradio import queueing, routes
@@ -20,8 +22,11 @@ from app.server.checked_blocks import CheckedBlocks
 
 
 @lru_cache(maxsize=1)
-def patch_gradio() -> None:
+def patch_gradio(drafts: Path) -> None:
     """Make the changes, once a process.
+
+    Args:
+        drafts: where files may lie that are on their way.
 
     Raises:
         RuntimeError: this Gradio is built otherwise.
@@ -29,8 +34,11 @@ def patch_gradio() -> None:
     _stand_before_all()
     _keep_no_values()
     _count_nothing()
-    # It warns of each damaged form, and the warning shows what stands in it.
-    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)
+    if find_spec("mcp") is not None:
+        _keep_drafts_of_models(drafts)
+    # They warn of each damaged form and each unknown tool, and the warning shows what was sent.
+    for name in ("python_multipart", "mcp"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def _stand_before_all() -> None:
@@ -67,6 +75,14 @@ def _keep_no_values() -> None:
             self.blocks_config.blocks[key] = value
 
     SessionState.__init__, SessionState.__setitem__ = begin, put  # type: ignore[method-assign]
+
+
+def _keep_drafts_of_models(drafts: Path) -> None:
+    """Let pictures that language models send as data lie where they go in time, and not in a folder of all."""
+    from gradio import mcp
+
+    _there(mcp, "DEFAULT_TEMP_DIR")
+    mcp.DEFAULT_TEMP_DIR = str(drafts)
 
 
 def _count_nothing() -> None:

@@ -147,13 +147,18 @@ class UploadFolder:
             while len(self._refusals) > _MOST_REFUSALS:
                 del self._refusals[next(iter(self._refusals))]
 
+    @property
+    def drafts(self) -> Path:
+        """Where files lie that are on their way; nothing in it can be asked for."""
+        return self.root / _INCOMING
+
     def incoming(self) -> Path:
         """A new folder for what is still on its way; nothing in it can be asked for.
 
         Raises:
             OSError: the disk is full or may not be written to.
         """
-        folder = self.root / _INCOMING / secrets.token_hex(16)
+        folder = self.drafts / secrets.token_hex(16)
         folder.mkdir(parents=True, mode=0o700)
         return folder
 
@@ -172,15 +177,14 @@ class UploadFolder:
 
 
 def _files_by_age(root: Path) -> list[tuple[float, int, Path]]:
-    """(time of change, bytes, path) of every file that can be asked for, the oldest first."""
+    """(time of change, bytes, path) of every file of visitors, the oldest first; also of what is on its way."""
     files = []
-    for folder, below, names in os.walk(root):
-        below[:] = [name for name in below if not name.startswith(".")]
+    for folder, _, names in os.walk(root):
         for name in names:
             path = Path(folder, name)
             with suppress(OSError):  # removed meanwhile
                 facts = path.lstat()
-                if not name.startswith("."):
+                if name != _LOCK:
                     files.append((facts.st_mtime, facts.st_size, path))
     return sorted(files)
 
