@@ -14,7 +14,10 @@ from PIL import Image
 from lrsclip.errors import PictureError
 from lrsclip.localize import scene as scenes
 from lrsclip.localize.scene import open_scene
+from lrsclip.localize.scene_kinds import PictureScene
 from tests.scene_parts import noise, smooth, whole, write_raster
+
+ROWS_PER_STRIP = 278  # a TIFF tag
 
 
 @pytest.mark.parametrize(
@@ -89,6 +92,26 @@ def test_too_many_pixels_are_refused_before_they_are_read(tmp_path: Path) -> Non
         (tmp_path / "a.png").write_bytes(stored)
         with pytest.raises(PictureError, match="limit of 175,000,000 pixels for pictures"):
             open_scene(tmp_path / "a.png")
+
+
+def test_a_stranger_s_raster_in_one_block_is_decoded_once_or_not_at_all(tmp_path: Path) -> None:
+    """Each window of it would decode all of it again: 400 megapixels of one strip took 66 s."""
+    large, small = tmp_path / "large.tif", tmp_path / "small.tif"
+    Image.new("L", (8000, 8000)).save(large, compression="tiff_adobe_deflate", tiffinfo={ROWS_PER_STRIP: 8000})
+    with pytest.raises(PictureError, match=r"blocks of 61 MB.*save it tiled"):
+        open_scene(large, untrusted=True)
+    assert open_scene(large).width_px == 8000, "one's own machine may take its time"
+    pixels = np.tile(noise(128, 160, 3), (20, 20, 1))
+    Image.fromarray(pixels).save(small, compression="tiff_adobe_deflate", tiffinfo={ROWS_PER_STRIP: 2560})
+    with rasterio.open(small, "r+") as data:
+        data.crs, data.transform = "EPSG:32710", rasterio.Affine(1, 0, 500_000, 0, -1, 4_588_000)
+    scene = open_scene(small, untrusted=True)
+    assert isinstance(scene, PictureScene) and scene.georeference is not None
+    np.testing.assert_array_equal(scene.read((5, 7, 105, 67)), pixels[7:67, 5:105])
+    deep = np.tile(noise(128, 160), (30, 30)).astype(np.uint16) * 9
+    Image.fromarray(deep).save(small, compression="tiff_adobe_deflate", tiffinfo={ROWS_PER_STRIP: 3840})
+    with pytest.raises(PictureError, match="save it tiled"):
+        open_scene(small, untrusted=True)
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp"])

@@ -123,8 +123,8 @@ def _number(block: Any, name: str, value: Any, _folder: UploadFolder) -> float |
     low, high = getattr(block, "minimum", None), getattr(block, "maximum", None)
     low, high = -_LARGEST if low is None else low, _LARGEST if high is None else high
     accepted = f"a number from {low:g} to {high:g}" if high < _LARGEST else "a number"
-    if value is None:
-        return None
+    if value is None:  # an emptied box; a slider has no such state, and counts as it was at first
+        return block.value if isinstance(block, gr.Slider) else None
     if isinstance(value, str) and _NUMERAL.fullmatch(value.strip()):
         value = float(value)
     if isinstance(value, bool) or not isinstance(value, int | float):

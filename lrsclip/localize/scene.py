@@ -23,6 +23,7 @@ from lrsclip.localize.windows import check_scene_size
 from lrsclip.plain_file import open_plain
 from lrsclip.raster import look_at, stretch_ends, stretched
 from lrsclip.raster_file import RASTER_FAULTS, check_sidecars, damaged, driver_of, open_raster
+from lrsclip.tiff_tags import largest_block_bytes
 
 __all__ = ["MAX_PICTURE_PX", "MAX_SCENE_PX", "Box", "Scene", "open_scene"]
 
@@ -251,16 +252,18 @@ def _needs_whole(path: Path, data: rasterio.DatasetReader, bands: tuple[int, ...
     """
     together = data.count if data.interleaving == Interleaving.pixel else 1
     blocks = zip(data.block_shapes, data.dtypes, strict=True)
-    block_bytes, (high, wide) = max(
-        (shape[0] * shape[1] * together * np.dtype(kind.replace("complex_int16", "int32")).itemsize, shape)
+    block_bytes = max(
+        shape[0] * shape[1] * together * np.dtype(kind.replace("complex_int16", "int32")).itemsize
         for shape, kind in blocks
     )
+    if untrusted:  # who sends a file on purpose may have hidden it where GDAL does not tell
+        block_bytes = max(block_bytes, largest_block_bytes(path))
     if block_bytes <= (_MAX_STRANGERS_BLOCK_BYTES if untrusted else _MAX_BLOCK_BYTES):
         return False
     plain = data.count in (1, 3, 4) and set(data.dtypes) == {"uint8"} and bands is None
     if untrusted and plain and data.width * data.height <= _MAX_WHOLE_PX:
         return True
     raise PictureError(
-        f"{path} is stored in blocks of {wide} x {high} px, too large to read by windows; save it tiled, as by "
-        "gdal_translate -co TILED=YES"
+        f"{path} is stored in blocks of {block_bytes / 2**20:,.0f} MB, too large to read by windows; save it tiled, "
+        "as by gdal_translate -co TILED=YES"
     )
