@@ -25,6 +25,7 @@ from lrsclip import LRSCLIPError
 from lrsclip.calibration import land_use_references
 from lrsclip.index import TileIndex, build_index, default_cache_dir
 from lrsclip.match import MANIFEST_KEY
+from lrsclip.numbers import whole_argument
 from lrsclip.tiles import Preparable, TileSource, open_source
 from lrsclip.web import ALLOW_PRIVATE
 
@@ -154,7 +155,7 @@ def _parser(settings: Settings) -> argparse.ArgumentParser:
         "--index", type=Path, metavar="DIR", help="where the tiles' index is kept (default: the user's cache)"
     )
     parser.add_argument("--host", default=settings.host, help="address to listen on (default: this machine only)")
-    parser.add_argument("--port", type=int, default=settings.port, help="port to listen on (default: 7860)")
+    parser.add_argument("--port", type=whole_argument, default=settings.port, help="port to listen on (default: 7860)")
     parser.add_argument(
         "--allow-private",
         action="store_true",

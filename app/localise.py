@@ -23,6 +23,7 @@ from lrsclip.localize.colours import Palette
 from lrsclip.localize.export import regions_geojson
 from lrsclip.localize.parts import METHODS
 from lrsclip.localize.regions import Regions, find_regions
+from lrsclip.numbers import clipped, decimal_of
 
 GRID_SIDE = 64  # API callers get the map at this resolution at most
 _MOST_SCALES = 8
@@ -196,12 +197,14 @@ def threshold_of(value: float | str | None) -> float | None:
     """
     if value is None or value == "automatic" or (isinstance(value, str) and not value.strip()):
         return None
+    read = decimal_of(value.strip()) if isinstance(value, str) else value
     try:
-        threshold_cos = float(value)
+        threshold_cos = math.nan if read is None else float(read)
     except (TypeError, ValueError, OverflowError):
         threshold_cos = math.nan
     if not abs(threshold_cos) <= 2:  # a difference of two cosines, at most; NaN is none
-        raise PictureError(f"the threshold is {value}; give a cosine from -1 to 1, or none for an automatic one")
+        said = clipped(str(value))
+        raise PictureError(f"the threshold is {said}; give a cosine from -1 to 1, or none for an automatic one")
     return threshold_cos
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from lrsclip.errors import LRSCLIPError
+from lrsclip.numbers import whole_of
 
 PREFIX = "LRSCLIP_"
 
@@ -89,10 +90,9 @@ _RANGES = {
 
 
 def _whole(name: str, text: str) -> int:
-    try:
-        return int(text)
-    except ValueError as error:
-        raise SettingError(f"{name} is {text!r}; give a whole number") from error
+    if (value := whole_of(text)) is None:
+        raise SettingError(f"{name} is {text!r}; give a whole number")
+    return value
 
 
 def _switch(name: str, text: str) -> bool:

@@ -31,7 +31,8 @@ from lrsclip.atlas.telling import statements
 from lrsclip.atlas.truth import TileTruth, truth_of
 from lrsclip.atlas.words import caption, sentences
 from lrsclip.errors import Cancelled, PictureError, TileSourceError
-from lrsclip.tiles.source import Tile
+from lrsclip.numbers import clipped
+from lrsclip.tiles.source import Tile, check_count, decimal_option, whole_option
 from lrsclip.user_cache import user_cache
 
 # Tiles and indexes that were made under another value are made anew. Raise it with every change of a pixel or a word,
@@ -45,6 +46,7 @@ GROUNDING_SEED = 20
 _TWINS = 3  # false sentences of each kind of claim
 _BLOCK = 4  # tiles along the side of what is rendered at once
 _KEPT_TILES = 16_384
+_MOST_SEED = 2**32 - 1  # chance is seeded with 32 bits: more would come round to the same worlds
 _WEST_M, _NORTH_M = 497_000.0, 4_588_000.0
 # UTM 10 south at those metres is the South Pacific near 48.9 S, 123 W: farther from land than nearly anywhere.
 _CRS = "EPSG:32710"
@@ -84,6 +86,8 @@ class AtlasTiles:
     """
 
     def __init__(self, seed: int = DEFAULT_SEED, tiles: int = 1024, px_m: float = 1.0) -> None:
+        if not 0 <= seed <= _MOST_SEED:
+            raise TileSourceError(f"atlas: seed is {seed}; choose 0 to {_MOST_SEED:,}")
         if not 1 <= tiles <= 4_000_000:
             raise TileSourceError(f"atlas: tiles is {tiles}; choose 1 to 4,000,000")
         if not 0.25 <= px_m <= 2:
@@ -106,25 +110,29 @@ class AtlasTiles:
         self._texts_of_block = lru_cache(maxsize=256)(self._read_texts)
 
     @classmethod
-    def from_spec(cls, address: str, options: Mapping[str, str]) -> AtlasTiles:
+    def from_spec(cls, address: str, options: Mapping[str, str], most_tiles: int | None = None) -> AtlasTiles:
         """Open `atlas` or `atlas:?seed=3&tiles=4096`.
 
+        Args:
+            address: what stands before the question mark, which must be nothing.
+            options: seed, tiles and px_m as texts.
+            most_tiles: more are refused before any is listed.
+
         Raises:
-            TileSourceError: an option is unknown or no number.
+            TileSourceError: an option is unknown, no number or out of range.
         """
         if address:
             raise TileSourceError(
-                f"atlas takes no address ({address!r}); options stand behind a question mark: atlas:?seed=3"
+                f"atlas takes no address ({clipped(address)}); options stand behind a question mark: atlas:?seed=3"
             )
         unknown = sorted(set(options) - {"seed", "tiles", "px_m"})
         if unknown:
-            raise TileSourceError(f"atlas has no option {unknown[0]!r}; it has seed, tiles and px_m")
-        try:
-            return cls(
-                int(options.get("seed", DEFAULT_SEED)), int(options.get("tiles", 1024)), float(options.get("px_m", 1))
-            )
-        except ValueError as error:
-            raise TileSourceError(f"atlas: {error}; seed and tiles are whole numbers, px_m a number") from error
+            raise TileSourceError(f"atlas has no option {clipped(unknown[0])}; it has seed, tiles and px_m")
+        seed = whole_option("atlas", options, "seed", DEFAULT_SEED)
+        tiles = whole_option("atlas", options, "tiles", 1024)
+        px_m = decimal_option("atlas", options, "px_m", 1.0)
+        check_count("atlas", tiles, most_tiles)
+        return cls(seed, tiles, float(f"{px_m:g}"))  # as `spec` writes it, so that what is opened again is the same
 
     @property
     def spec(self) -> str:

@@ -23,6 +23,7 @@ from lrsclip.index.build import build_index, default_cache_dir
 from lrsclip.index.disk import read_manifest
 from lrsclip.index.index import TileIndex
 from lrsclip.index.within import SearchFilter
+from lrsclip.numbers import decimal_argument, whole_argument
 from lrsclip.tiles import Preparable, TileSource, open_source
 
 _SPEC_HELP = "folder of pictures, geotiff:PATTERN, place:LAT,LON,2km@17, hub:OWNER/NAME, or atlas"
@@ -70,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument("spec", metavar="SPEC", help=_SPEC_HELP)
     build.add_argument("--checkpoint", default="tiny", help="the model (default: %(default)s)")
     build.add_argument("--out", type=Path, metavar="DIR", help="folder of the index (default: in the user's cache)")
-    build.add_argument("--batch-size", type=int, default=64, metavar="N", help="default: %(default)s")
+    build.add_argument("--batch-size", type=whole_argument, default=64, metavar="N", help="default: %(default)s")
     build.add_argument("--rebuild", action="store_true", help="begin anew, of SPEC alone, whatever lies in the folder")
     for name, what in (("add", "take another source's tiles in"), ("remove", "drop a source's tiles")):
         change = commands.add_parser(name, help=what)
@@ -80,9 +81,13 @@ def _parser() -> argparse.ArgumentParser:
     search = commands.add_parser("search", help="find the tiles that fit a text")
     search.add_argument("dir", type=Path, metavar="DIR", help="folder of the index")
     search.add_argument("text", metavar="TEXT")
-    search.add_argument("-k", type=int, default=5, help="number of hits (default: %(default)s)")
+    search.add_argument("-k", type=whole_argument, default=5, help="number of hits (default: %(default)s)")
     search.add_argument(
-        "--bbox", type=float, nargs=4, metavar=("W", "S", "E", "N"), help="only tiles whose middle lies there, degrees"
+        "--bbox",
+        type=decimal_argument,
+        nargs=4,
+        metavar=("W", "S", "E", "N"),
+        help="only tiles whose middle lies there, degrees",
     )
     search.add_argument("--source", action="append", metavar="SPEC", help="only this source's tiles; may be repeated")
     search.add_argument("--hide-duplicates", action="store_true", help="leave out tiles that look like a better hit")
