@@ -15,13 +15,15 @@ from PIL import Image
 from app.base_map import BaseMap
 from app.pictures import LARGE_PX
 from app.scenes import OpenScene
+from app.settings import in_force
 from app.state import AppState
 from lrsclip.clauses import split_clauses
 from lrsclip.errors import PictureError, TextError
-from lrsclip.localize import Heatmap, Method, localize_all
+from lrsclip.localize import Allowance, Heatmap, Method, localize_all
 from lrsclip.localize.colours import Palette
 from lrsclip.localize.export import regions_geojson
 from lrsclip.localize.parts import METHODS
+from lrsclip.localize.parts import scales_of as window_sizes
 from lrsclip.localize.regions import Regions, find_regions
 from lrsclip.numbers import clipped, decimal_of
 
@@ -106,11 +108,18 @@ def ask(
 
     Raises:
         TextError: the sentence is empty.
-        PictureError: the scene is too small, holds no data, or the window sizes do not fit it.
+        PictureError: the scene is too small or too large, holds no data, or the window sizes do not fit it or are so
+            small that there would be too many windows.
         Cancelled: `stop` was set; what was done is kept for the next time.
     """
     if not question.text.strip():
         raise TextError("the sentence is empty; write what to look for in the scene")
+    scene, limits = opened.scene, in_force()
+    scales_px = window_sizes(question.method, scene.width_px, scene.height_px, question.scales_px)
+    # Before anything is read: who has asked may leave, and the work would go on without them.
+    Allowance(limits.max_windows, limits.max_scene_px).check(
+        question.method, scene.width_px, scene.height_px, scales_px
+    )
     clauses = _readable_clauses(state, question.text) if question.by_clause else ()
     texts = [question.text, *([question.compare] if question.compare.strip() else [])]
     maps = localize_all(

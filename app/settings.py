@@ -30,6 +30,8 @@ class Settings:
         max_upload_mb: largest file that may be sent.
         max_pixels: most pixels of a picture that is decoded whole; rasters are read by windows.
         max_text: most characters of a text.
+        max_windows: windows of a scene that one question may have encoded; some 25 ms each on two cores.
+        max_scene_px: most pixels of a scene that is localised, also of a raster.
         requests_per_minute: of one client; 0 for no limit.
         trust_proxy: how many proxies of the operator's stand before the server and add to X-Forwarded-For, which then
             says who the client is; 0 does not believe it.
@@ -46,6 +48,8 @@ class Settings:
     max_upload_mb: int = 64
     max_pixels: int = 100_000_000
     max_text: int = 10_000
+    max_windows: int = 1_000
+    max_scene_px: int = 200_000_000
     requests_per_minute: int = 240
     trust_proxy: int = 0
     log: bool = False
@@ -84,6 +88,8 @@ _RANGES = {
     "max_upload_mb": (1, 4_096),
     "max_pixels": (4_096, 175_000_000),
     "max_text": (200, 100_000),
+    "max_windows": (10, 100_000),
+    "max_scene_px": (4_096, 1_000_000_000),
     "trust_proxy": (0, 8),
     "requests_per_minute": (0, 1_000_000),
 }
