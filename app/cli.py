@@ -28,6 +28,7 @@ from lrsclip.match import MANIFEST_KEY
 from lrsclip.numbers import whole_argument
 from lrsclip.tiles import Preparable, TileSource, open_source
 from lrsclip.web import ALLOW_PRIVATE
+from lrsclip.workers import interrupted_by_term
 
 DEFAULT_TILES = "atlas"
 _OWN_HOSTS = ("127.0.0.1", "localhost", "::1")  # then whoever sees the page owns the machine
@@ -58,7 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.mcp and find_spec("mcp") is None:
         return _fail("--mcp needs a package that is not here: pip install 'gradio[mcp]'")
     try:
-        state = open_state(args.tiles or None, args.checkpoint, args.index)
+        with interrupted_by_term():
+            state = open_state(args.tiles or None, args.checkpoint, args.index)
         base = BaseMap.of(args.base_map) if args.base_map else None
         demo = build(state, guests=not only_own(args.host, args.share == "yes", settings), base=base)
         serve(demo, host=args.host, port=args.port, share=args.share == "yes", mcp=args.mcp)
@@ -67,6 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         return _fail(f"cannot listen on {args.host}:{args.port} ({error}); choose another --port or --host")
     except KeyboardInterrupt:
+        print("stopped; what was made so far is kept", file=sys.stderr)
         return EXIT_STOPPED
     return 0
 

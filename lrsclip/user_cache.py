@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Final
 
 from platformdirs import user_cache_path
+
+MEND: Final = "free space there, or set LRSCLIP_CACHE to a folder that can be written to"
+"""What helps where the cache cannot be written to."""
 
 
 def user_cache() -> Path:

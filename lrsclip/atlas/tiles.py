@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import math
-import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -33,7 +33,8 @@ from lrsclip.atlas.words import caption, sentences
 from lrsclip.errors import Cancelled, PictureError, TileSourceError
 from lrsclip.numbers import clipped
 from lrsclip.tiles.source import Tile, check_count, decimal_option, whole_option
-from lrsclip.user_cache import user_cache
+from lrsclip.user_cache import MEND, user_cache
+from lrsclip.workers import end_now, process_pool
 
 # Tiles and indexes that were made under another value are made anew. Raise it with every change of a pixel or a word,
 # and then run `python -m assets.make_collection`; tests/atlas/test_recipe.py tells when that was forgotten.
@@ -236,6 +237,8 @@ class AtlasTiles:
     def prepare(self, progress: Callable[[int, int], None] | None = None, stop: threading.Event | None = None) -> None:
         """Draw and describe every tile that is not kept yet, with all cores; what is done is kept if it is stopped.
 
+        Blocks that are half drawn by then are given up: whoever presses Ctrl-C does not want to wait for them.
+
         Args:
             progress: called with tiles done and tiles in all.
             stop: set it to end early.
@@ -251,33 +254,39 @@ class AtlasTiles:
         done = len(blocks) - len(missing)
         if not missing:
             return
+        pool = process_pool(max(1, min(len(missing), os.cpu_count() or 1)))
         try:
             self._folder().mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise TileSourceError(
-                f"cannot write to {self._folder()} ({error}); set LRSCLIP_CACHE to a folder of yours"
-            ) from error
-        workers = max(1, min(len(missing), os.cpu_count() or 1))
-        setting = (self.seed, self.count, self.px_m)
-        # Spawned, because a fork of a process with torch's threads can hang.
-        with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-            waiting = {pool.submit(_keep_block, setting, r, c) for r, c in missing}
-            while waiting:
-                finished, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
-                try:
-                    for job in finished:
-                        job.result()
-                except BrokenProcessPool as error:
-                    raise TileSourceError(
-                        "a process that drew the atlas ended early: memory may be short; and a script that draws must "
-                        'keep what it does behind `if __name__ == "__main__":`, because it is read once more by each'
-                    ) from error
-                done += len(finished)
+            for finished in self._draw(pool, missing, stop):
+                done += finished
                 if progress is not None:
                     progress(min(len(self), round(done / len(blocks) * len(self))), len(self))
-                if stop is not None and stop.is_set():
-                    pool.shutdown(wait=True, cancel_futures=True)
-                    raise Cancelled("drawing the atlas was stopped; what is drawn is kept")
+        except OSError as error:
+            raise TileSourceError(f"cannot write to {self._folder()} ({error}); {MEND}") from error
+        except BrokenProcessPool as error:
+            raise TileSourceError(
+                "a process that drew the atlas ended early: memory may be short; and a script that draws must "
+                'keep what it does behind `if __name__ == "__main__":`, because it is read once more by each'
+            ) from error
+        finally:
+            drew = end_now(pool)
+            for pid in drew:
+                for part in self._folder().glob(f".*.{pid}.part"):  # what it was writing as it ended
+                    part.unlink(missing_ok=True)
+
+    def _draw(
+        self, pool: ProcessPoolExecutor, missing: list[tuple[int, int]], stop: threading.Event | None
+    ) -> Iterator[int]:
+        """Draw blocks, telling twice a second and with each how many more are done."""
+        setting = (self.seed, self.count, self.px_m)
+        waiting = {pool.submit(_keep_block, setting, row, column) for row, column in missing}
+        while waiting:
+            if stop is not None and stop.is_set():
+                raise Cancelled("drawing the atlas was stopped; what is drawn is kept")
+            finished, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
+            for job in finished:
+                job.result()
+            yield len(finished)
 
     def keep_block(self, row: int, column: int) -> None:
         """Draw and describe one block of tiles and keep it: the texts last, as the sign that it is whole."""
@@ -287,13 +296,12 @@ class AtlasTiles:
             for tile_column in range(column * _BLOCK, min((column + 1) * _BLOCK, self.side)):
                 name = _name(tile_row, tile_column)
                 left, top = tile_column % _BLOCK * TILE_PX, tile_row % _BLOCK * TILE_PX
-                part = folder / f".{name}.{os.getpid()}.part"
-                block.crop((left, top, left + TILE_PX, top + TILE_PX)).save(part, "JPEG", quality=90)
-                part.replace(folder / f"{name}.jpg")
+                tile = block.crop((left, top, left + TILE_PX, top + TILE_PX))
+                with _draft(folder / f"{name}.jpg", name) as part:
+                    tile.save(part, "JPEG", quality=90)
                 texts[name] = asdict(self._written(tile_row, tile_column))
-        part = folder / f".block-{row}-{column}.{os.getpid()}.part"
-        part.write_text(json.dumps(texts), encoding="utf-8")
-        part.replace(self._block_file(row, column))
+        with _draft(self._block_file(row, column), f"block-{row}-{column}") as part:
+            part.write_text(json.dumps(texts), encoding="utf-8")
 
     def _written(self, row: int, column: int) -> AtlasText:
         """Texts of any tile of the square, listed or not: a block is kept as a whole, whoever asks for a part of it."""
@@ -330,6 +338,17 @@ class AtlasTiles:
             raise TileSourceError(f"the atlas has no tile {tile_id!r}; ids look like {self._ids[0]!r}")
         row, column = tile_id[1:].split("c")
         return int(row), int(column)
+
+
+@contextmanager
+def _draft(file: Path, name: str) -> Iterator[Path]:
+    """Where to write a file, which takes its place when it is whole; of one that cannot be written nothing stays."""
+    part = file.with_name(f".{name}.{os.getpid()}.part")
+    try:
+        yield part
+        part.replace(file)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _name(row: int, column: int) -> str:

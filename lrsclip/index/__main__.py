@@ -7,13 +7,11 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 
 from tqdm import tqdm
 
@@ -25,6 +23,7 @@ from lrsclip.index.index import TileIndex
 from lrsclip.index.within import SearchFilter
 from lrsclip.numbers import decimal_argument, whole_argument
 from lrsclip.tiles import Preparable, TileSource, open_source
+from lrsclip.workers import interrupted_by_term, stop_on_signals
 
 _SPEC_HELP = "folder of pictures, geotiff:PATTERN, place:LAT,LON,2km@17, hub:OWNER/NAME, or atlas"
 _EXIT_ERROR = 2
@@ -42,16 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     asked = _parser().parse_args(argv)
     try:
-        if asked.command == "build":
-            _build(asked)
-        elif asked.command == "add":
-            _add(asked.dir, asked.spec, asked.checkpoint)
-        elif asked.command == "remove":
-            _remove(asked.dir, asked.spec, asked.checkpoint)
-        elif asked.command == "search":
-            _search(asked)
-        else:
-            _info(asked.dir)
+        with interrupted_by_term():
+            _run(asked)
     except Cancelled as stopped:
         print(stopped, file=sys.stderr)
         return _EXIT_STOPPED
@@ -62,6 +53,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return _EXIT_ERROR
     return 0
+
+
+def _run(asked: argparse.Namespace) -> None:
+    if asked.command == "build":
+        _build(asked)
+    elif asked.command == "add":
+        _add(asked.dir, asked.spec, asked.checkpoint)
+    elif asked.command == "remove":
+        _remove(asked.dir, asked.spec, asked.checkpoint)
+    elif asked.command == "search":
+        _search(asked)
+    else:
+        _info(asked.dir)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -101,7 +105,7 @@ def _build(asked: argparse.Namespace) -> None:
     source = open_source(asked.spec)
     bundle = lrsclip.load(asked.checkpoint)
     directory = asked.out if asked.out is not None else default_cache_dir(source, bundle)
-    with _stop_on_interrupt() as stop:
+    with stop_on_signals() as stop:
         _prepare(source, stop)
         with _bar(source, "indexing") as show:
             index = build_index(
@@ -118,7 +122,7 @@ def _build(asked: argparse.Namespace) -> None:
 
 def _add(directory: Path, spec: str, checkpoint: str | None) -> None:
     source, bundle, index = open_source(spec), *_opened(directory, checkpoint)
-    with _stop_on_interrupt() as stop:
+    with stop_on_signals() as stop:
         _prepare(source, stop)
         with _bar(source, "indexing") as show:
             index.add(source, bundle, directory=directory, progress=show, stop=stop)
@@ -202,22 +206,6 @@ def _info(directory: Path) -> None:
     print(f"skipped   {len(manifest.skipped)}")
     for skipped in manifest.skipped:
         print(f"          {skipped.reason}")
-
-
-@contextmanager
-def _stop_on_interrupt() -> Iterator[threading.Event]:
-    """Turn the first Ctrl-C into a request to stop in good order; a second one interrupts at once."""
-    stop = threading.Event()
-
-    def ask(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    before = signal.signal(signal.SIGINT, ask)
-    try:
-        yield stop
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 if __name__ == "__main__":
