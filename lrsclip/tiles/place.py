@@ -28,7 +28,7 @@ from lrsclip.files import write_atomically
 from lrsclip.numbers import clipped, decimal_of
 from lrsclip.tiles.source import Tile, check_count, decimal_option, whole_option
 from lrsclip.tiles.web_map import DEFAULT_SERVICE, MOST_ZOOM, provider_of
-from lrsclip.user_cache import user_cache
+from lrsclip.user_cache import MEND, user_cache
 from lrsclip.web import fetch
 
 DEFAULT_LIMIT = 2500
@@ -339,7 +339,7 @@ class PlaceTiles:
             self._failed[tile_id] = f"{name} cannot be fetched: {error}; open the place again to try once more"
             raise _RefusedError(self._failed[tile_id]) from error
         except OSError as error:
-            raise TileSourceError(f"cannot write to {user_cache()} ({error}); set LRSCLIP_CACHE") from error
+            raise TileSourceError(f"cannot write to {user_cache()} ({error}); {MEND}") from error
 
     def _wait_for_turn(self, stop: threading.Event | None) -> None:
         with self._lock:
