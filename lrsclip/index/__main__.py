@@ -102,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _build(asked: argparse.Namespace) -> None:
-    source = open_source(asked.spec)
+    source = _listed(asked.spec)
     bundle = lrsclip.load(asked.checkpoint)
     directory = asked.out if asked.out is not None else default_cache_dir(source, bundle)
     with stop_on_signals() as stop:
@@ -121,7 +121,7 @@ def _build(asked: argparse.Namespace) -> None:
 
 
 def _add(directory: Path, spec: str, checkpoint: str | None) -> None:
-    source, bundle, index = open_source(spec), *_opened(directory, checkpoint)
+    source, bundle, index = _listed(spec), *_opened(directory, checkpoint)
     with stop_on_signals() as stop:
         _prepare(source, stop)
         with _bar(source, "indexing") as show:
@@ -161,6 +161,14 @@ def _tell(index: TileIndex, directory: Path) -> None:
     print(f"{len(index)} tiles indexed, {len(index.manifest.skipped)} skipped: {directory}")
 
 
+def _listed(spec: str) -> TileSource:
+    """Open a source; what is found so far is shown, because many files take a while."""
+    with tqdm(desc="listing", unit="tile", delay=0.3) as bar:
+        source = open_source(spec, progress=lambda found: bar.update(found - bar.n))
+    print("loading the model", file=sys.stderr)
+    return source
+
+
 def _prepare(source: TileSource, stop: threading.Event) -> None:
     """Have tiles drawn or fetched, after telling how many."""
     if isinstance(source, Preparable):
@@ -172,7 +180,7 @@ def _prepare(source: TileSource, stop: threading.Event) -> None:
 
 @contextmanager
 def _bar(source: TileSource, what: str) -> Iterator[Callable[[int, int], None]]:
-    with tqdm(desc=what, unit="tile", total=len(source), delay=0.5) as bar:
+    with tqdm(desc=what, unit="tile", total=len(source)) as bar:
 
         def show(done: int, total: int) -> None:
             bar.total = total

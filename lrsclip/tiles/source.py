@@ -151,7 +151,7 @@ class Preparable(Planned, Protocol):
         ...
 
 
-def open_source(spec: str, *, guest: bool = False) -> TileSource:
+def open_source(spec: str, *, guest: bool = False, progress: Callable[[int], None] | None = None) -> TileSource:
     """Open the tile source at an address.
 
     Args:
@@ -160,6 +160,7 @@ def open_source(spec: str, *, guest: bool = False) -> TileSource:
             "hub:owner/name:split" for a data set; "geotiff:scenes/*.tif?tile_px=512" for rasters; or the path of a
             folder, or "folder:PATH". A leading ~ stands for the home folder.
         guest: a stranger typed it: no files of this machine, no access token, no more than GUEST_TILES tiles.
+        progress: called with the pictures found so far, where listing them takes a while.
 
     Returns:
         The source, with its tiles listed.
@@ -181,14 +182,14 @@ def open_source(spec: str, *, guest: bool = False) -> TileSource:
         rest, _, options = rest.partition("?")
         return _kinds()[name](rest, _options(options, address), None)
     if kind is None:
-        return FolderTiles(address)
+        return FolderTiles(address, progress)
     if kind.group(1).lower() == "folder":
         path = address[kind.end() :]
         if not path:
             raise TileSourceError(f"no path after folder:; {_ACCEPTED}")
-        return FolderTiles(path)
+        return FolderTiles(path, progress)
     if _is_folder(address):  # a real folder whose name holds a colon
-        return FolderTiles(address)
+        return FolderTiles(address, progress)
     raise TileSourceError(f"no tile source of kind {kind.group(1)!r} ({address}); {_ACCEPTED}")
 
 
