@@ -6,6 +6,9 @@ import sys
 
 if __name__ == "__main__":
     # In here, because the processes that draw the atlas read this file too and need neither torch nor Gradio.
-    from app.cli import main
+    try:
+        from app.cli import main
 
-    sys.exit(main())
+        sys.exit(main())
+    except KeyboardInterrupt:  # while torch is imported, or Gradio
+        sys.exit(130)

@@ -6,6 +6,7 @@ import math
 import re
 
 from lrsclip.index import IndexArgumentError, SearchFilter
+from lrsclip.numbers import decimal_of
 
 Box = tuple[float, float, float, float]
 _LONGEST = 200
@@ -21,13 +22,13 @@ def area_of(text: str) -> Box | None:
     parts = [part for part in _BETWEEN.split(text[:_LONGEST].strip()) if part]
     if not parts:
         return None
-    try:
-        west, south, east, north = (float(part) for part in parts)
-    except ValueError as error:
+    numbers = [value for part in parts if (value := decimal_of(part)) is not None]
+    if len(parts) != 4 or len(numbers) != 4 or len(text.strip()) > _LONGEST:
         raise IndexArgumentError(
             f"the area {text[:_LONGEST]!r} is no box; write west, south, east, north in degrees, "
             "such as -95.4, 29.7, -95.3, 29.8"
-        ) from error
+        )
+    west, south, east, north = numbers
     return checked((west, south, east, north))
 
 

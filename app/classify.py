@@ -18,6 +18,9 @@ from lrsclip.label_fit import Judged, judge
 
 MAX_LABELS = 500
 MAX_TEMPLATES = 20
+MAX_PROMPTS = 3000
+"""Class names times templates; some 2 ms each on two cores, and far more where they fill the model's context."""
+MAX_PROMPT_CHARACTERS = 300_000
 MAX_PICTURES = 32
 _BATCH, _BATCH_PX = 16, 16_000_000  # pictures decoded at once, so that 32 large ones do not fill the memory
 
@@ -44,12 +47,20 @@ def prototypes_of(state: AppState, labels: str, templates: str) -> Prototypes:
     """Prototypes of what two boxes hold, one a line; kept between pictures.
 
     Raises:
-        TextError: no or too many names or templates, a name twice, or a template without {}.
+        TextError: no or too many names or templates, or too many together, a name twice, or a template without {}.
     """
     names, phrasings = lines_of(labels), lines_of(templates)
     for what, given, most in (("class names", names, MAX_LABELS), ("templates", phrasings, MAX_TEMPLATES)):
         if len(given) > most:
             raise TextError(f"{len(given)} {what}; give at most {most}")
+    prompts = len(names) * len(phrasings)
+    letters = sum(map(len, names)) * len(phrasings) + sum(map(len, phrasings)) * len(names)
+    if prompts > MAX_PROMPTS or letters > MAX_PROMPT_CHARACTERS:
+        raise TextError(
+            f"{len(names):,} class names with {len(phrasings)} templates make {prompts:,} texts of {letters:,} "
+            f"characters; {MAX_PROMPTS:,} texts and {MAX_PROMPT_CHARACTERS:,} characters can be read, so give fewer or "
+            "shorter ones"
+        )
     return _PROTOTYPES.get(
         (state.bundle.sha256, names, phrasings), lambda: class_prototypes(state.bundle, names, phrasings)
     )

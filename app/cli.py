@@ -23,10 +23,14 @@ from app.settings import PORTS, SettingError, Settings, use
 from app.state import AppState
 from lrsclip import LRSCLIPError
 from lrsclip.calibration import land_use_references
+from lrsclip.errors import TileSourceError
 from lrsclip.index import TileIndex, build_index, default_cache_dir
 from lrsclip.match import MANIFEST_KEY
+from lrsclip.numbers import whole_argument
 from lrsclip.tiles import Preparable, TileSource, open_source
+from lrsclip.user_cache import MEND, user_cache
 from lrsclip.web import ALLOW_PRIVATE
+from lrsclip.workers import interrupted_by_term
 
 DEFAULT_TILES = "atlas"
 _OWN_HOSTS = ("127.0.0.1", "localhost", "::1")  # then whoever sees the page owns the machine
@@ -57,7 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.mcp and find_spec("mcp") is None:
         return _fail("--mcp needs a package that is not here: pip install 'gradio[mcp]'")
     try:
-        state = open_state(args.tiles or None, args.checkpoint, args.index)
+        with interrupted_by_term():
+            state = _opened(args)
         base = BaseMap.of(args.base_map) if args.base_map else None
         demo = build(state, guests=not only_own(args.host, args.share == "yes", settings), base=base)
         serve(demo, host=args.host, port=args.port, share=args.share == "yes", mcp=args.mcp)
@@ -66,6 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         return _fail(f"cannot listen on {args.host}:{args.port} ({error}); choose another --port or --host")
     except KeyboardInterrupt:
+        print("stopped; what was made so far is kept", file=sys.stderr)
         return EXIT_STOPPED
     return 0
 
@@ -89,6 +95,13 @@ def few_arenas() -> None:
             ctypes.CDLL(None).mallopt(_M_ARENA_MAX, _ARENAS)
 
 
+def _opened(args: argparse.Namespace) -> AppState:
+    try:
+        return open_state(args.tiles or None, args.checkpoint, args.index)
+    except OSError as error:  # what no part of it has put into words; a full disk, as a rule
+        raise TileSourceError(f"cannot use {user_cache()} ({error}); {MEND}") from error
+
+
 def open_state(tiles: str | None, checkpoint: str, index_dir: Path | None = None) -> AppState:
     """Load a checkpoint and open tiles, whose index is read from the cache or built there.
 
@@ -100,7 +113,9 @@ def open_state(tiles: str | None, checkpoint: str, index_dir: Path | None = None
     Raises:
         LRSCLIPError: the checkpoint, the tiles or the index cannot be used.
     """
-    source = open_source(DEFAULT_TILES if tiles is None else tiles)
+    with tqdm(desc="listing", unit="tile", leave=False, delay=0.3) as bar:
+        spec = DEFAULT_TILES if tiles is None else tiles
+        source = open_source(spec, progress=lambda found: bar.update(found - bar.n))
     bundle = lrsclip.load(checkpoint)
     if MANIFEST_KEY in bundle.manifest:
         land_use_references(bundle)  # now, and not while the first visitor waits
@@ -154,7 +169,7 @@ def _parser(settings: Settings) -> argparse.ArgumentParser:
         "--index", type=Path, metavar="DIR", help="where the tiles' index is kept (default: the user's cache)"
     )
     parser.add_argument("--host", default=settings.host, help="address to listen on (default: this machine only)")
-    parser.add_argument("--port", type=int, default=settings.port, help="port to listen on (default: 7860)")
+    parser.add_argument("--port", type=whole_argument, default=settings.port, help="port to listen on (default: 7860)")
     parser.add_argument(
         "--allow-private",
         action="store_true",

@@ -11,15 +11,18 @@ import os
 import shutil
 import zipfile
 import zlib
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from lrsclip import LRSCLIP
 from lrsclip.atlas.tiles import AtlasTiles, recipe
+from lrsclip.errors import TileSourceError
 from lrsclip.files import write_atomically
 from lrsclip.index import default_cache_dir
 from lrsclip.tiles import TileSource
+from lrsclip.user_cache import MEND, is_full, user_cache
 
 SHIPPED = Path(__file__).resolve().parent.parent / "assets" / "collections" / "atlas.zip"
 SPEC = "atlas"
@@ -65,7 +68,10 @@ def unpack(source: TileSource, bundle: LRSCLIP, path: Path = SHIPPED) -> bool:
         path: of the collection.
 
     Returns:
-        Whether anything was put there. If that fails nothing is, and the tiles are drawn as if there were no such file.
+        Whether anything was put there. If the file is damaged nothing is, and the tiles are drawn as ever.
+
+    Raises:
+        TileSourceError: the disk is full or read-only, on which tiles could not be drawn either.
     """
     if not isinstance(source, AtlasTiles) or source.spec != SPEC:
         return False
@@ -73,12 +79,22 @@ def unpack(source: TileSource, bundle: LRSCLIP, path: Path = SHIPPED) -> bool:
     if mark is None or (mark.spec, mark.recipe) != (SPEC, recipe()):
         return False
     done = False
-    with suppress(OSError, zipfile.BadZipFile, zlib.error), zipfile.ZipFile(path) as packed:
+    with suppress(OSError, zipfile.BadZipFile, zlib.error), _told_if_full(), zipfile.ZipFile(path) as packed:
         tiles = source.kept_file(source.tile_ids()[0]).parent
         done |= _put(packed, TILES, tiles) or _fill(packed, TILES, tiles)
         if (mark.model_sha256, mark.image_px) == (bundle.sha256, bundle.image_px):
             done |= _put(packed, INDEX, default_cache_dir(source, bundle))
     return done
+
+
+@contextmanager
+def _told_if_full() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if is_full(error):
+            raise TileSourceError(f"cannot write to {user_cache()} ({error}); {MEND}") from error
+        raise
 
 
 def _put(packed: zipfile.ZipFile, part: str, folder: Path) -> bool:

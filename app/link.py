@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 from app.area import Box, area_of, written
 from app.search import MAX_HITS, START_EXCLUDE_WEIGHT, START_HITS, START_PICTURE_WEIGHT, Query
 from lrsclip.errors import LRSCLIPError
+from lrsclip.numbers import decimal_of
 
 TABS = ("search", "classify", "localise", "learn", "places")
 LONGEST_TEXT = 4000  # characters; four times what the model reads, and short enough for an address
@@ -77,11 +78,8 @@ def read_parameters(given: Mapping[str, str]) -> Link | None:
     def number(name: str, low: float, high: float, usual: float) -> float:
         if name not in given:
             return usual
-        try:
-            value = float(given[name])
-        except ValueError:
-            value = math.nan
-        if low <= value <= high:
+        value = decimal_of(given[name])
+        if value is not None and low <= value <= high:
             return value
         faults.append(f"{name} is {given[name][:40]!r}, not a number from {low:g} to {high:g}")
         return usual

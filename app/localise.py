@@ -15,14 +15,17 @@ from PIL import Image
 from app.base_map import BaseMap
 from app.pictures import LARGE_PX
 from app.scenes import OpenScene
+from app.settings import in_force
 from app.state import AppState
 from lrsclip.clauses import split_clauses
 from lrsclip.errors import PictureError, TextError
-from lrsclip.localize import Heatmap, Method, localize_all
+from lrsclip.localize import Allowance, Heatmap, Method, localize_all
 from lrsclip.localize.colours import Palette
 from lrsclip.localize.export import regions_geojson
 from lrsclip.localize.parts import METHODS
+from lrsclip.localize.parts import scales_of as window_sizes
 from lrsclip.localize.regions import Regions, find_regions
+from lrsclip.numbers import clipped, decimal_of
 
 GRID_SIDE = 64  # API callers get the map at this resolution at most
 _MOST_SCALES = 8
@@ -105,11 +108,18 @@ def ask(
 
     Raises:
         TextError: the sentence is empty.
-        PictureError: the scene is too small, holds no data, or the window sizes do not fit it.
+        PictureError: the scene is too small or too large, holds no data, or the window sizes do not fit it or are so
+            small that there would be too many windows.
         Cancelled: `stop` was set; what was done is kept for the next time.
     """
     if not question.text.strip():
         raise TextError("the sentence is empty; write what to look for in the scene")
+    scene, limits = opened.scene, in_force()
+    scales_px = window_sizes(question.method, scene.width_px, scene.height_px, question.scales_px)
+    # Before anything is read: who has asked may leave, and the work would go on without them.
+    Allowance(limits.max_windows, limits.max_scene_px).check(
+        question.method, scene.width_px, scene.height_px, scales_px
+    )
     clauses = _readable_clauses(state, question.text) if question.by_clause else ()
     texts = [question.text, *([question.compare] if question.compare.strip() else [])]
     maps = localize_all(
@@ -196,12 +206,14 @@ def threshold_of(value: float | str | None) -> float | None:
     """
     if value is None or value == "automatic" or (isinstance(value, str) and not value.strip()):
         return None
+    read = decimal_of(value.strip()) if isinstance(value, str) else value
     try:
-        threshold_cos = float(value)
+        threshold_cos = math.nan if read is None else float(read)
     except (TypeError, ValueError, OverflowError):
         threshold_cos = math.nan
     if not abs(threshold_cos) <= 2:  # a difference of two cosines, at most; NaN is none
-        raise PictureError(f"the threshold is {value}; give a cosine from -1 to 1, or none for an automatic one")
+        said = clipped(str(value))
+        raise PictureError(f"the threshold is {said}; give a cosine from -1 to 1, or none for an automatic one")
     return threshold_cos
 
 

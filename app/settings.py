@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from lrsclip.errors import LRSCLIPError
+from lrsclip.numbers import whole_of
 
 PREFIX = "LRSCLIP_"
 
@@ -32,6 +33,8 @@ class Settings:
         max_uploads_mb: all files that are kept for visitors, together; beyond it the oldest go.
         max_pixels: most pixels of a picture that is decoded whole; rasters are read by windows.
         max_text: most characters of a text.
+        max_windows: windows of a scene that one question may have encoded; some 25 ms each on two cores.
+        max_scene_px: most pixels of a scene that is localised, also of a raster.
         requests_per_minute: of one client; 0 for no limit.
         trust_proxy: how many proxies of the operator's stand before the server and add to X-Forwarded-For, which then
             says who the client is; 0 does not believe it.
@@ -50,6 +53,8 @@ class Settings:
     max_uploads_mb: int = 512
     max_pixels: int = 100_000_000
     max_text: int = 10_000
+    max_windows: int = 1_000
+    max_scene_px: int = 200_000_000
     requests_per_minute: int = 240
     trust_proxy: int = 0
     log: bool = False
@@ -89,16 +94,17 @@ _RANGES = {
     "max_uploads_mb": (16, 1_048_576),
     "max_pixels": (4_096, 175_000_000),
     "max_text": (200, 100_000),
+    "max_windows": (10, 100_000),
+    "max_scene_px": (4_096, 1_000_000_000),
     "trust_proxy": (0, 8),
     "requests_per_minute": (0, 1_000_000),
 }
 
 
 def _whole(name: str, text: str) -> int:
-    try:
-        return int(text)
-    except ValueError as error:
-        raise SettingError(f"{name} is {text!r}; give a whole number") from error
+    if (value := whole_of(text)) is None:
+        raise SettingError(f"{name} is {text!r}; give a whole number")
+    return value
 
 
 def _switch(name: str, text: str) -> bool:

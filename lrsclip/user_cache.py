@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
+from typing import Final
 
 from platformdirs import user_cache_path
+
+MEND: Final = "free space there, or set LRSCLIP_CACHE to a folder that can be written to"
+"""What helps where the cache cannot be written to."""
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+
+
+def is_full(error: OSError) -> bool:
+    """Whether nothing at all can be written any more: the disk or a quota is full, or the disk is read-only."""
+    return error.errno in _FULL
 
 
 def user_cache() -> Path:

@@ -7,7 +7,6 @@ differently the second time gains nothing); sizes and times have limits.
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import socket
 import ssl
@@ -22,7 +21,9 @@ from urllib.parse import quote, urljoin, urlsplit
 
 import httpcore
 
+from lrsclip.addresses import is_public
 from lrsclip.errors import AddressError, FetchError
+from lrsclip.numbers import whole_of
 
 ALLOW_PRIVATE = "LRSCLIP_ALLOW_PRIVATE"
 """Environment variable: 1 lets addresses of this machine and its private network through."""
@@ -95,8 +96,8 @@ def _get(url: str, most_bytes: int) -> Fetched | str:
             body += part
             if len(body) > most_bytes:
                 raise FetchError(f"{_host(url)} sent more than {most_bytes:,} bytes")
-        wait = headers.get(b"retry-after", "")
-        return Fetched(response.status, bytes(body), float(wait) if wait.isdecimal() else None)
+        wait = whole_of(headers.get(b"retry-after", ""))
+        return Fetched(response.status, bytes(body), float(wait) if wait is not None and wait >= 0 else None)
 
 
 def _check_form(url: str) -> None:
@@ -117,21 +118,6 @@ def _check_form(url: str) -> None:
 
 def _host(url: str) -> str:
     return urlsplit(url).hostname or url
-
-
-def is_public(address: str) -> bool:
-    """Whether an IP address is one of the open internet."""
-    ip = ipaddress.ip_address(address.split("%")[0])
-    if isinstance(ip, ipaddress.IPv6Address):
-        inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
-        if inner is not None:
-            return is_public(str(inner))
-        if ip in _NAT64:  # leads to whatever IPv4 address its last four bytes name
-            return is_public(str(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)))
-    return ip.is_global and not ip.is_multicast
-
-
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 class _Timed(httpcore.NetworkStream):

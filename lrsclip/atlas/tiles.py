@@ -6,16 +6,14 @@ missing with all cores. A region of any size can be asked for; beyond `_KEPT_TIL
 
 from __future__ import annotations
 
-import ast
 import json
 import math
-import multiprocessing
 import os
 import threading
-import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -33,9 +31,14 @@ from lrsclip.atlas.telling import statements
 from lrsclip.atlas.truth import TileTruth, truth_of
 from lrsclip.atlas.words import caption, sentences
 from lrsclip.errors import Cancelled, PictureError, TileSourceError
-from lrsclip.tiles.source import Tile
-from lrsclip.user_cache import user_cache
+from lrsclip.numbers import clipped
+from lrsclip.tiles.source import Tile, check_count, decimal_option, whole_option
+from lrsclip.user_cache import MEND, user_cache
+from lrsclip.workers import end_now, process_pool
 
+# Tiles and indexes that were made under another value are made anew. Raise it with every change of a pixel or a word,
+# and then run `python -m assets.make_collection`; tests/atlas/test_recipe.py tells when that was forgotten.
+RECIPE = "7d62e75e"
 TILE_PX = 192
 DEFAULT_SEED = 11
 """The world of the demo, the most varied of the first twenty; never trained on."""
@@ -44,10 +47,10 @@ GROUNDING_SEED = 20
 _TWINS = 3  # false sentences of each kind of claim
 _BLOCK = 4  # tiles along the side of what is rendered at once
 _KEPT_TILES = 16_384
+_MOST_SEED = 2**32 - 1  # chance is seeded with 32 bits: more would come round to the same worlds
 _WEST_M, _NORTH_M = 497_000.0, 4_588_000.0
 # UTM 10 south at those metres is the South Pacific near 48.9 S, 123 W: farther from land than nearly anywhere.
 _CRS = "EPSG:32710"
-_NOT_IN_TILES = ("__init__.py", "__main__.py", "scenes.py")
 _ATTRIBUTION = "LRSCLIP atlas, a rendered landscape"
 
 
@@ -84,6 +87,8 @@ class AtlasTiles:
     """
 
     def __init__(self, seed: int = DEFAULT_SEED, tiles: int = 1024, px_m: float = 1.0) -> None:
+        if not 0 <= seed <= _MOST_SEED:
+            raise TileSourceError(f"atlas: seed is {seed}; choose 0 to {_MOST_SEED:,}")
         if not 1 <= tiles <= 4_000_000:
             raise TileSourceError(f"atlas: tiles is {tiles}; choose 1 to 4,000,000")
         if not 0.25 <= px_m <= 2:
@@ -106,25 +111,29 @@ class AtlasTiles:
         self._texts_of_block = lru_cache(maxsize=256)(self._read_texts)
 
     @classmethod
-    def from_spec(cls, address: str, options: Mapping[str, str]) -> AtlasTiles:
+    def from_spec(cls, address: str, options: Mapping[str, str], most_tiles: int | None = None) -> AtlasTiles:
         """Open `atlas` or `atlas:?seed=3&tiles=4096`.
 
+        Args:
+            address: what stands before the question mark, which must be nothing.
+            options: seed, tiles and px_m as texts.
+            most_tiles: more are refused before any is listed.
+
         Raises:
-            TileSourceError: an option is unknown or no number.
+            TileSourceError: an option is unknown, no number or out of range.
         """
         if address:
             raise TileSourceError(
-                f"atlas takes no address ({address!r}); options stand behind a question mark: atlas:?seed=3"
+                f"atlas takes no address ({clipped(address)}); options stand behind a question mark: atlas:?seed=3"
             )
         unknown = sorted(set(options) - {"seed", "tiles", "px_m"})
         if unknown:
-            raise TileSourceError(f"atlas has no option {unknown[0]!r}; it has seed, tiles and px_m")
-        try:
-            return cls(
-                int(options.get("seed", DEFAULT_SEED)), int(options.get("tiles", 1024)), float(options.get("px_m", 1))
-            )
-        except ValueError as error:
-            raise TileSourceError(f"atlas: {error}; seed and tiles are whole numbers, px_m a number") from error
+            raise TileSourceError(f"atlas has no option {clipped(unknown[0])}; it has seed, tiles and px_m")
+        seed = whole_option("atlas", options, "seed", DEFAULT_SEED)
+        tiles = whole_option("atlas", options, "tiles", 1024)
+        px_m = decimal_option("atlas", options, "px_m", 1.0)
+        check_count("atlas", tiles, most_tiles)
+        return cls(seed, tiles, float(f"{px_m:g}"))  # as `spec` writes it, so that what is opened again is the same
 
     @property
     def spec(self) -> str:
@@ -228,6 +237,8 @@ class AtlasTiles:
     def prepare(self, progress: Callable[[int, int], None] | None = None, stop: threading.Event | None = None) -> None:
         """Draw and describe every tile that is not kept yet, with all cores; what is done is kept if it is stopped.
 
+        Blocks that are half drawn by then are given up: whoever presses Ctrl-C does not want to wait for them.
+
         Args:
             progress: called with tiles done and tiles in all.
             stop: set it to end early.
@@ -243,33 +254,39 @@ class AtlasTiles:
         done = len(blocks) - len(missing)
         if not missing:
             return
+        pool = process_pool(max(1, min(len(missing), os.cpu_count() or 1)))
         try:
             self._folder().mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise TileSourceError(
-                f"cannot write to {self._folder()} ({error}); set LRSCLIP_CACHE to a folder of yours"
-            ) from error
-        workers = max(1, min(len(missing), os.cpu_count() or 1))
-        setting = (self.seed, self.count, self.px_m)
-        # Spawned, because a fork of a process with torch's threads can hang.
-        with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-            waiting = {pool.submit(_keep_block, setting, r, c) for r, c in missing}
-            while waiting:
-                finished, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
-                try:
-                    for job in finished:
-                        job.result()
-                except BrokenProcessPool as error:
-                    raise TileSourceError(
-                        "a process that drew the atlas ended early: memory may be short; and a script that draws must "
-                        'keep what it does behind `if __name__ == "__main__":`, because it is read once more by each'
-                    ) from error
-                done += len(finished)
+            for finished in self._draw(pool, missing, stop):
+                done += finished
                 if progress is not None:
                     progress(min(len(self), round(done / len(blocks) * len(self))), len(self))
-                if stop is not None and stop.is_set():
-                    pool.shutdown(wait=True, cancel_futures=True)
-                    raise Cancelled("drawing the atlas was stopped; what is drawn is kept")
+        except OSError as error:
+            raise TileSourceError(f"cannot write to {self._folder()} ({error}); {MEND}") from error
+        except BrokenProcessPool as error:
+            raise TileSourceError(
+                "a process that drew the atlas ended early: memory may be short; and a script that draws must "
+                'keep what it does behind `if __name__ == "__main__":`, because it is read once more by each'
+            ) from error
+        finally:
+            drew = end_now(pool)
+            for pid in drew:
+                for part in self._folder().glob(f".*.{pid}.part"):  # what it was writing as it ended
+                    part.unlink(missing_ok=True)
+
+    def _draw(
+        self, pool: ProcessPoolExecutor, missing: list[tuple[int, int]], stop: threading.Event | None
+    ) -> Iterator[int]:
+        """Draw blocks, telling twice a second and with each how many more are done."""
+        setting = (self.seed, self.count, self.px_m)
+        waiting = {pool.submit(_keep_block, setting, row, column) for row, column in missing}
+        while waiting:
+            if stop is not None and stop.is_set():
+                raise Cancelled("drawing the atlas was stopped; what is drawn is kept")
+            finished, waiting = wait(waiting, timeout=0.5, return_when=FIRST_COMPLETED)
+            for job in finished:
+                job.result()
+            yield len(finished)
 
     def keep_block(self, row: int, column: int) -> None:
         """Draw and describe one block of tiles and keep it: the texts last, as the sign that it is whole."""
@@ -279,13 +296,12 @@ class AtlasTiles:
             for tile_column in range(column * _BLOCK, min((column + 1) * _BLOCK, self.side)):
                 name = _name(tile_row, tile_column)
                 left, top = tile_column % _BLOCK * TILE_PX, tile_row % _BLOCK * TILE_PX
-                part = folder / f".{name}.{os.getpid()}.part"
-                block.crop((left, top, left + TILE_PX, top + TILE_PX)).save(part, "JPEG", quality=90)
-                part.replace(folder / f"{name}.jpg")
+                tile = block.crop((left, top, left + TILE_PX, top + TILE_PX))
+                with _draft(folder / f"{name}.jpg", name) as part:
+                    tile.save(part, "JPEG", quality=90)
                 texts[name] = asdict(self._written(tile_row, tile_column))
-        part = folder / f".block-{row}-{column}.{os.getpid()}.part"
-        part.write_text(json.dumps(texts), encoding="utf-8")
-        part.replace(self._block_file(row, column))
+        with _draft(self._block_file(row, column), f"block-{row}-{column}") as part:
+            part.write_text(json.dumps(texts), encoding="utf-8")
 
     def _written(self, row: int, column: int) -> AtlasText:
         """Texts of any tile of the square, listed or not: a block is kept as a whole, whoever asks for a part of it."""
@@ -324,6 +340,17 @@ class AtlasTiles:
         return int(row), int(column)
 
 
+@contextmanager
+def _draft(file: Path, name: str) -> Iterator[Path]:
+    """Where to write a file, which takes its place when it is whole; of one that cannot be written nothing stays."""
+    part = file.with_name(f".{name}.{os.getpid()}.part")
+    try:
+        yield part
+        part.replace(file)
+    finally:
+        part.unlink(missing_ok=True)
+
+
 def _name(row: int, column: int) -> str:
     return f"r{row:03d}c{column:03d}"
 
@@ -337,19 +364,6 @@ def _opened(seed: int, tiles: int, px_m: float) -> AtlasTiles:
     return AtlasTiles(seed, tiles, px_m)
 
 
-@lru_cache(maxsize=1)
 def recipe() -> str:
-    """Short text that changes with the program that draws and describes, though not with its comments and layout."""
-    parts = sorted(path for path in Path(__file__).parent.glob("*.py") if path.name not in _NOT_IN_TILES)
-    code = "".join(_written_out(ast.parse(path.read_bytes())) for path in parts)
-    return f"{zlib.crc32(code.encode()):08x}"
-
-
-def _written_out(node: object) -> str:
-    """A syntax tree as text that is the same under every Python, as `ast.dump` is not: what is empty is left out."""
-    if isinstance(node, ast.AST):
-        fields = [(name, value) for name, value in ast.iter_fields(node) if value is not None and value != []]
-        return f"{type(node).__name__}({','.join(f'{name}={_written_out(value)}' for name, value in fields)})"
-    if isinstance(node, list):
-        return f"[{','.join(map(_written_out, node))}]"
-    return repr(node)
+    """Short text that stands for what the program draws and says."""
+    return RECIPE

@@ -7,13 +7,11 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 
 from tqdm import tqdm
 
@@ -23,7 +21,9 @@ from lrsclip.index.build import build_index, default_cache_dir
 from lrsclip.index.disk import read_manifest
 from lrsclip.index.index import TileIndex
 from lrsclip.index.within import SearchFilter
+from lrsclip.numbers import decimal_argument, whole_argument
 from lrsclip.tiles import Preparable, TileSource, open_source
+from lrsclip.workers import interrupted_by_term, stop_on_signals
 
 _SPEC_HELP = "folder of pictures, geotiff:PATTERN, place:LAT,LON,2km@17, hub:OWNER/NAME, or atlas"
 _EXIT_ERROR = 2
@@ -41,16 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     asked = _parser().parse_args(argv)
     try:
-        if asked.command == "build":
-            _build(asked)
-        elif asked.command == "add":
-            _add(asked.dir, asked.spec, asked.checkpoint)
-        elif asked.command == "remove":
-            _remove(asked.dir, asked.spec, asked.checkpoint)
-        elif asked.command == "search":
-            _search(asked)
-        else:
-            _info(asked.dir)
+        with interrupted_by_term():
+            _run(asked)
     except Cancelled as stopped:
         print(stopped, file=sys.stderr)
         return _EXIT_STOPPED
@@ -63,6 +55,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _run(asked: argparse.Namespace) -> None:
+    if asked.command == "build":
+        _build(asked)
+    elif asked.command == "add":
+        _add(asked.dir, asked.spec, asked.checkpoint)
+    elif asked.command == "remove":
+        _remove(asked.dir, asked.spec, asked.checkpoint)
+    elif asked.command == "search":
+        _search(asked)
+    else:
+        _info(asked.dir)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m lrsclip.index", description="Index tiles and search them.")
     commands = parser.add_subparsers(dest="command", required=True)
@@ -70,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument("spec", metavar="SPEC", help=_SPEC_HELP)
     build.add_argument("--checkpoint", default="tiny", help="the model (default: %(default)s)")
     build.add_argument("--out", type=Path, metavar="DIR", help="folder of the index (default: in the user's cache)")
-    build.add_argument("--batch-size", type=int, default=64, metavar="N", help="default: %(default)s")
+    build.add_argument("--batch-size", type=whole_argument, default=64, metavar="N", help="default: %(default)s")
     build.add_argument("--rebuild", action="store_true", help="begin anew, of SPEC alone, whatever lies in the folder")
     for name, what in (("add", "take another source's tiles in"), ("remove", "drop a source's tiles")):
         change = commands.add_parser(name, help=what)
@@ -80,9 +85,13 @@ def _parser() -> argparse.ArgumentParser:
     search = commands.add_parser("search", help="find the tiles that fit a text")
     search.add_argument("dir", type=Path, metavar="DIR", help="folder of the index")
     search.add_argument("text", metavar="TEXT")
-    search.add_argument("-k", type=int, default=5, help="number of hits (default: %(default)s)")
+    search.add_argument("-k", type=whole_argument, default=5, help="number of hits (default: %(default)s)")
     search.add_argument(
-        "--bbox", type=float, nargs=4, metavar=("W", "S", "E", "N"), help="only tiles whose middle lies there, degrees"
+        "--bbox",
+        type=decimal_argument,
+        nargs=4,
+        metavar=("W", "S", "E", "N"),
+        help="only tiles whose middle lies there, degrees",
     )
     search.add_argument("--source", action="append", metavar="SPEC", help="only this source's tiles; may be repeated")
     search.add_argument("--hide-duplicates", action="store_true", help="leave out tiles that look like a better hit")
@@ -93,10 +102,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _build(asked: argparse.Namespace) -> None:
-    source = open_source(asked.spec)
+    source = _listed(asked.spec)
     bundle = lrsclip.load(asked.checkpoint)
     directory = asked.out if asked.out is not None else default_cache_dir(source, bundle)
-    with _stop_on_interrupt() as stop:
+    with stop_on_signals() as stop:
         _prepare(source, stop)
         with _bar(source, "indexing") as show:
             index = build_index(
@@ -112,8 +121,8 @@ def _build(asked: argparse.Namespace) -> None:
 
 
 def _add(directory: Path, spec: str, checkpoint: str | None) -> None:
-    source, bundle, index = open_source(spec), *_opened(directory, checkpoint)
-    with _stop_on_interrupt() as stop:
+    source, bundle, index = _listed(spec), *_opened(directory, checkpoint)
+    with stop_on_signals() as stop:
         _prepare(source, stop)
         with _bar(source, "indexing") as show:
             index.add(source, bundle, directory=directory, progress=show, stop=stop)
@@ -152,6 +161,14 @@ def _tell(index: TileIndex, directory: Path) -> None:
     print(f"{len(index)} tiles indexed, {len(index.manifest.skipped)} skipped: {directory}")
 
 
+def _listed(spec: str) -> TileSource:
+    """Open a source; what is found so far is shown, because many files take a while."""
+    with tqdm(desc="listing", unit="tile", delay=0.3) as bar:
+        source = open_source(spec, progress=lambda found: bar.update(found - bar.n))
+    print("loading the model", file=sys.stderr)
+    return source
+
+
 def _prepare(source: TileSource, stop: threading.Event) -> None:
     """Have tiles drawn or fetched, after telling how many."""
     if isinstance(source, Preparable):
@@ -163,7 +180,7 @@ def _prepare(source: TileSource, stop: threading.Event) -> None:
 
 @contextmanager
 def _bar(source: TileSource, what: str) -> Iterator[Callable[[int, int], None]]:
-    with tqdm(desc=what, unit="tile", total=len(source), delay=0.5) as bar:
+    with tqdm(desc=what, unit="tile", total=len(source)) as bar:
 
         def show(done: int, total: int) -> None:
             bar.total = total
@@ -197,22 +214,6 @@ def _info(directory: Path) -> None:
     print(f"skipped   {len(manifest.skipped)}")
     for skipped in manifest.skipped:
         print(f"          {skipped.reason}")
-
-
-@contextmanager
-def _stop_on_interrupt() -> Iterator[threading.Event]:
-    """Turn the first Ctrl-C into a request to stop in good order; a second one interrupts at once."""
-    stop = threading.Event()
-
-    def ask(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    before = signal.signal(signal.SIGINT, ask)
-    try:
-        yield stop
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 if __name__ == "__main__":

@@ -79,7 +79,7 @@ def build_index(
     # Looked at without the lock first: a finished index may lie in a folder that cannot be written to.
     unfinished = existing is None or parts.exists() or litter(directory, existing[0])
     retry = os.access(directory, os.W_OK)
-    if existing is not None and not unfinished and is_current(existing[1], source, retry=retry):
+    if existing is not None and not unfinished and is_current(existing[1], source, retry=retry, pace=pace):
         pace.report(len(source), len(source))
         return TileIndex(existing[1], existing[0])
     if isinstance(source, Preparable):

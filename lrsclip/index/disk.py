@@ -241,7 +241,8 @@ def writing_to(directory: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise IndexDamagedError(
-            f"cannot write the index to {directory} ({error}); free space, allow writing, or choose another folder"
+            f"cannot write the index to {directory} ({error}); free space, allow writing, or choose another folder "
+            "(LRSCLIP_CACHE says where the cache is)"
         ) from error
 
 

@@ -17,6 +17,7 @@ from lrsclip.index.parts import Encoded, PartStore
 from lrsclip.tiles.source import TileSource
 
 Progress = Callable[[int, int], None]
+_TOLD_EVERY = 1000
 
 
 @dataclass(frozen=True)
@@ -48,15 +49,16 @@ class Pace:
             self.progress(done, total)
 
 
-def is_current(data: IndexData, source: TileSource, *, retry: bool = True) -> bool:
+def is_current(data: IndexData, source: TileSource, *, retry: bool = True, pace: Pace | None = None) -> bool:
     """Whether an index holds exactly the source's readable tiles, in their order and in their present state.
 
     Args:
         data: the index's.
         source: the tiles.
         retry: whether skipped tiles whose state the source cannot tell count as changed: they may be readable by now.
+        pace: whom to tell that it goes on.
     """
-    listed = _listing(source)
+    listed = _listing(source, pace)
     bad = {one.tile_id: one.fingerprint for one in data.skipped if one.source_spec == source.spec}
     good = [(row.tile.tile_id, row.fingerprint) for row in data.rows if row.source_spec == source.spec]
     return (
@@ -91,7 +93,7 @@ def refresh(
         Cancelled: stop was set before the end.
         TileSourceError: no picture can be read, or ids clash with another source's.
     """
-    listed = _listing(source)
+    listed = _listing(source, pace)
     _refuse_clashes(data, source, listed)
     shelf = _Shelf(source.spec, listed, bundle.embed_dim)
     if data is not None:
@@ -206,9 +208,13 @@ def without(data: IndexData, source_spec: str) -> IndexData:
     )
 
 
-def _listing(source: TileSource) -> dict[str, str | None]:
+def _listing(source: TileSource, pace: Pace | None) -> dict[str, str | None]:
     tile_ids = source.tile_ids()
-    listed = {tile_id: fingerprint_of(source, tile_id) for tile_id in tile_ids}
+    listed: dict[str, str | None] = {}
+    for number, tile_id in enumerate(tile_ids, 1):
+        listed[tile_id] = fingerprint_of(source, tile_id)
+        if pace is not None and number % _TOLD_EVERY == 0:
+            pace.report(0, len(tile_ids))  # nothing is done yet, but whoever waits sees that it goes on
     if len(listed) != len(tile_ids):
         raise TileSourceError(f"{source.spec} lists {len(tile_ids) - len(listed)} tile ids twice; ids must be unique")
     return listed

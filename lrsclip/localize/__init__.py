@@ -1,5 +1,6 @@
 """Semantic localisation: a heat-map of where in a scene a sentence is true."""
 
+from lrsclip.localize.allowance import Allowance
 from lrsclip.localize.cells import CellMap, mean_over_windows
 from lrsclip.localize.engine import Heatmap, ScoredWindow, embed_scene, localize, localize_all
 from lrsclip.localize.export import write_geojson, write_geotiff, write_png
@@ -12,6 +13,7 @@ from lrsclip.localize.scene import Scene, open_scene
 from lrsclip.localize.windows import automatic_scales, window_boxes
 
 __all__ = [
+    "Allowance",
     "CellMap",
     "DenseEncoders",
     "EmbeddedScene",

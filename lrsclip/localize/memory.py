@@ -22,7 +22,7 @@ from PIL import Image
 
 from lrsclip.files import write_atomically
 from lrsclip.localize.windows import Boxes
-from lrsclip.user_cache import user_cache
+from lrsclip.user_cache import MEND, user_cache
 
 log = logging.getLogger(__name__)
 Floats = npt.NDArray[np.float32]
@@ -154,7 +154,7 @@ class WindowMemory:
                 if size > self._max_disk_bytes:
                     path.unlink(missing_ok=True)
         except OSError as error:  # a full or read-only disk costs time later, not the answer now
-            log.warning("cannot keep a scene's embeddings in %s (%s)", self.folder, error)
+            log.warning("cannot keep a scene's embeddings in %s (%s); %s", self.folder, error, MEND)
 
 
 def scene_sha256(scene: Image.Image) -> str:

@@ -33,7 +33,7 @@ DENSE_PX = 64
 """The smallest windows are so large on the map: 4 x 4 cells of 16 px, which the pool reads as 7 x 7. At 72 px Rmi is
 0.002 (mosaics) and 0.012 (atlas) higher, but then the method is not surely ten times as fast as windows."""
 _DENSE_SHARES = (0.75, 1.5)  # of the smallest usual window: 192 and 384 px; the best of nine choices on two benchmarks
-_MOST_ENLARGED = 2.0
+MOST_ENLARGED = 2.0
 _BLOCK_PX = 1792  # of the map's picture: a scene of 4096 px is one block; a block needs some 400 MB while it is made
 _MARGIN_PX = 48  # looked at around a block, because the trunk sees beyond a cell
 _CROP_SHARES = (2.5, 5.0)  # sides of a ViT's crops in windows: two sizes, and a tenth of the number of windows
@@ -140,7 +140,7 @@ def _cut_out(bundle: Encoders, scene: Scene, boxes_px: Boxes) -> Callable[[], Fl
 
 def _blocks(bundle: DenseEncoders, scene: Scene, scales_px: tuple[int, ...]) -> Iterator[Part]:
     """One part for each block of the map: the windows that begin in it."""
-    ratio = min(_MOST_ENLARGED, DENSE_PX / min(scales_px))
+    ratio = min(MOST_ENLARGED, DENSE_PX / min(scales_px))
     boxes_px = _with_data(scene, window_boxes(scene.width_px, scene.height_px, scales_px))
     across, down = (_equal(length * ratio) for length in (scene.width_px, scene.height_px))
     reach_px = round(max(scales_px) * ratio) + _MARGIN_PX  # how far a block's windows go beyond it

@@ -64,6 +64,11 @@ def check_scales(width_px: int, height_px: int, scales_px: Sequence[int]) -> Non
         )
 
 
+def windows_at_most(width_px: int, height_px: int, scales_px: Sequence[int]) -> int:
+    """How many windows a scene has, counting those twice that come out twice; lays none of them out."""
+    return sum(2 * -(-width_px // size_px) * -(-height_px // size_px) for size_px in scales_px)
+
+
 def window_boxes(width_px: int, height_px: int, scales_px: Sequence[int]) -> Boxes:
     """All windows of a scene.
 
@@ -80,7 +85,7 @@ def window_boxes(width_px: int, height_px: int, scales_px: Sequence[int]) -> Box
         PictureError: the scene is too small, a size does not fit it, or there would be more than `MAX_WINDOWS` windows.
     """
     check_scales(width_px, height_px, scales_px)
-    expected = sum(2 * -(-width_px // size_px) * -(-height_px // size_px) for size_px in scales_px)
+    expected = windows_at_most(width_px, height_px, scales_px)
     if expected > MAX_WINDOWS:
         raise PictureError(
             f"the scene needs {expected} windows, more than {MAX_WINDOWS}; give larger windows or a smaller scene"

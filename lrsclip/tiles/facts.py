@@ -16,7 +16,7 @@ from lrsclip.decode import DECODE_FAULTS
 log = logging.getLogger(__name__)
 LonLat = tuple[float, float]
 # Decimals are asked for, so that a mere number with an underscore is no place.
-_NAMED = re.compile(r"(-?\d{1,3}\.\d+)_(-?\d{1,2}\.\d+)")
+_NAMED = re.compile(r"(-?[0-9]{1,3}\.[0-9]{1,20})_(-?[0-9]{1,2}\.[0-9]{1,20})")
 _MOST_BYTES = 256 * 2**20
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 from PIL import Image
@@ -16,6 +18,7 @@ from lrsclip.tiles.facts import place_in_exif, place_in_name, read_captions
 from lrsclip.tiles.source import Tile
 
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"})
+_TOLD_EVERY = 500
 _DIGITS = re.compile(r"(\d+)")
 
 
@@ -29,12 +32,13 @@ class FolderTiles:
 
     Args:
         folder: path of the folder; a leading ~ stands for the home folder.
+        progress: called with the pictures found so far, at least once a folder.
 
     Raises:
         TileSourceError: there is no such folder, it cannot be read, or it holds no picture.
     """
 
-    def __init__(self, folder: str | os.PathLike[str]) -> None:
+    def __init__(self, folder: str | os.PathLike[str], progress: Callable[[int], None] | None = None) -> None:
         try:
             self.root = Path(folder).expanduser().resolve(strict=True)
         except (OSError, ValueError, RuntimeError) as error:
@@ -43,7 +47,7 @@ class FolderTiles:
             ) from error
         if not self.root.is_dir():
             raise TileSourceError(f"{self.root} is a file; give the folder that holds it")
-        self._paths = _scan(self.root)
+        self._paths = _scan(self.root, progress)
         self._captions = read_captions(self.root)
         self._names = Counter(path.name for path in self._paths.values())
 
@@ -121,17 +125,22 @@ class FolderTiles:
         return path
 
 
-def _scan(root: Path) -> dict[str, Path]:
+def _scan(root: Path, progress: Callable[[int], None] | None) -> dict[str, Path]:
     found: list[tuple[str, Path]] = []
     links_out = 0
     for folder, subfolders, names in os.walk(root, onerror=_cannot_list):
+        if progress is not None:
+            progress(len(found))
         subfolders[:] = [name for name in subfolders if not name.startswith(".")]
         for name in names:
             path = Path(folder, name)
             if name.startswith(".") or path.suffix.lower() not in _SUFFIXES:
                 continue
-            if leads_inside(path, root):
+            # A file that is no link lies where it was found, and asking that of each takes most of the time.
+            if _is_plain(path) or leads_inside(path, root):
                 found.append((_tile_id(path, root), path))
+                if progress is not None and len(found) % _TOLD_EVERY == 0:
+                    progress(len(found))
             elif path.is_symlink():
                 links_out += 1
     if not found:
@@ -139,6 +148,13 @@ def _scan(root: Path) -> dict[str, Path]:
         raise TileSourceError(f"no pictures under {root}{hint}; put JPEG, PNG, WebP or TIFF files there")
     found.sort(key=lambda pair: (_natural_key(pair[0]), pair[0]))
     return dict(found)
+
+
+def _is_plain(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except OSError:
+        return False
 
 
 def _cannot_list(error: OSError) -> None:

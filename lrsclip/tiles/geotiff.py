@@ -19,9 +19,10 @@ from rasterio.warp import transform
 from rasterio.windows import Window
 
 from lrsclip.errors import PictureError, TileSourceError
+from lrsclip.numbers import clipped, whole_of
 from lrsclip.raster import Look, look_at, read_rgb, starts
 from lrsclip.raster_file import RASTER_FAULTS, RasterFile, names_other_files, open_raster
-from lrsclip.tiles.source import Tile, unwrapped
+from lrsclip.tiles.source import Tile, unwrapped, whole_option
 
 _OPEN_RASTERS = 8
 _OPTIONS = frozenset({"tile_px", "overlap_px", "bands"})
@@ -84,8 +85,8 @@ class GeoTiffTiles:
         self._held: OrderedDict[Path, RasterFile] = OrderedDict()
 
     @classmethod
-    def from_spec(cls, address: str, options: Mapping[str, str]) -> GeoTiffTiles:
-        """Open `geotiff:GLOB?tile_px=512&overlap_px=64&bands=4,3,2`.
+    def from_spec(cls, address: str, options: Mapping[str, str], most_tiles: int | None = None) -> GeoTiffTiles:
+        """Open `geotiff:GLOB?tile_px=512&overlap_px=64&bands=4,3,2`; visitors cannot, so `most_tiles` says nothing.
 
         Raises:
             TileSourceError: as the class, or an option is unknown or no number.
@@ -95,11 +96,16 @@ class GeoTiffTiles:
         unknown = sorted(set(options) - _OPTIONS)
         if unknown:
             raise TileSourceError(f"geotiff has no option {unknown[0]!r}; it has {', '.join(sorted(_OPTIONS))}")
-        try:
-            bands = tuple(int(part) for part in options["bands"].split(",")) if "bands" in options else None
-            return cls(address, int(options.get("tile_px", 512)), int(options.get("overlap_px", 0)), bands)
-        except ValueError as error:
-            raise TileSourceError(f"geotiff: {error}; options are whole numbers, bands some with commas") from error
+        bands: tuple[int, ...] | None = None
+        if "bands" in options:
+            read = [whole_of(part.strip()) for part in options["bands"].split(",")]
+            bands = tuple(part for part in read if part is not None)
+            if len(bands) < len(read):
+                raise TileSourceError(
+                    f"geotiff: bands is {clipped(options['bands'])}; give whole numbers with commas, as in bands=4,3,2"
+                )
+        tile_px = whole_option("geotiff", options, "tile_px", 512)
+        return cls(address, tile_px, whole_option("geotiff", options, "overlap_px", 0), bands)
 
     @property
     def spec(self) -> str:

@@ -20,15 +20,17 @@ from urllib.parse import urlencode
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from huggingface_hub import HfFileSystem
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from huggingface_hub import HfApi, HfFileSystem
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RevisionNotFoundError
 from PIL import Image
 
 from lrsclip.decode import DECODE_FAULTS, opened, read_picture, upright_size
 from lrsclip.errors import PictureError, TileSourceError
-from lrsclip.tiles.source import Tile
+from lrsclip.numbers import clipped, whole_of
+from lrsclip.tiles.source import Tile, check_count
 
-_ADDRESS = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+?)(?::(?P<split>[\w.-]+))?")
+_NAME = r"[A-Za-z0-9_.-]{1,96}"
+_ADDRESS = re.compile(rf"(?P<repo>{_NAME}/{_NAME}?)(?::(?P<split>[\w.-]{{1,96}}))?")
 _CONVERTED = "refs/convert/parquet"  # where the Hub keeps what it converted by itself
 _CAPTIONS = ("caption", "captions", "text", "description", "sentences", "raw")
 _IMAGES = ("image", "img", "picture", "tile", "jpg", "png", "webp")
@@ -41,6 +43,10 @@ _FAULTS: tuple[type[BaseException], ...] = (
     ValueError,
 )
 _KEPT_GROUPS = 4
+_MOST_ROWS = 10_000_000  # what a machine can list; a Parquet may claim any number
+_MOST_FILES, _MOST_GUEST_FILES = 10_000, 64
+_MOST_GUEST_LISTED = 5000  # entries of the repository that are looked through for a stranger
+_MOST_FOOTER_BYTES, _MOST_CONTAINED, _FOOTER_END_BYTES = 16 * 2**20, 500_000, 8
 _MOST_GROUP_BYTES = 512 * 2**20  # of a row group, unpacked: it is read whole, and strangers name data sets
 
 
@@ -56,9 +62,11 @@ class HubTiles:
         image: name of the image column.
         caption: name of the caption column.
         token: whether HF_TOKEN, if set, is used.
+        most_tiles: more are refused as soon as the files' footers have told of so many, and the data set may have
+            fewer files; None for whom the machine belongs to.
 
     Raises:
-        TileSourceError: no such data set, no Parquet in it, no such split, or no column of pictures.
+        TileSourceError: no such data set, no Parquet in it, no such split, no column of pictures, or it is too large.
     """
 
     def __init__(
@@ -68,19 +76,20 @@ class HubTiles:
         image: str | None = None,
         caption: str | None = None,
         token: bool = True,
+        most_tiles: int | None = None,
     ) -> None:
-        self.repo, self.split = repo, split
+        self.repo, self.split, self._most_tiles = repo, split, most_tiles
         self._asked = {"image": image, "caption": caption}
         # What the environment says now: the library's own constant is as old as its import.
-        self._hub = HfFileSystem(
-            endpoint=os.environ.get("HF_ENDPOINT") or None, token=None if token else False, skip_instance_cache=True
-        )
+        endpoint = os.environ.get("HF_ENDPOINT") or None
+        self._hub = HfFileSystem(endpoint=endpoint, token=None if token else False, skip_instance_cache=True)
+        self._api = HfApi(endpoint=endpoint, token=None if token else False)
         self._lock = threading.Lock()
         self._opened = lru_cache(maxsize=16)(self._open)
         self._group = lru_cache(maxsize=_KEPT_GROUPS)(self._read_group)
         try:
             self._files = self._split_files(split)
-            rows = [self._opened(path).metadata.num_rows for path in self._files]
+            rows = self._rows()
             self.image, self.caption = self._columns(self._opened(self._files[0]).schema_arrow)
         except _FAULTS as error:
             raise TileSourceError(
@@ -96,20 +105,27 @@ class HubTiles:
         self._number = {name: number for number, name in enumerate(self._names)}
 
     @classmethod
-    def from_spec(cls, address: str, options: Mapping[str, str]) -> HubTiles:
+    def from_spec(cls, address: str, options: Mapping[str, str], most_tiles: int | None = None) -> HubTiles:
         """Open `hub:owner/name` or `hub:owner/name:split`, with options `image` and `caption`.
+
+        Args:
+            address: the data set.
+            options: as texts.
+            most_tiles: more are refused before any is listed.
 
         Raises:
             TileSourceError: the address or an option is none.
         """
         match = _ADDRESS.fullmatch(address)
         if match is None:
-            raise TileSourceError(f"{address!r} is no data set; write hub:owner/name or hub:owner/name:split")
+            raise TileSourceError(f"{clipped(address)} is no data set; write hub:owner/name or hub:owner/name:split")
         unknown = sorted(set(options) - {"image", "caption", "token"})
         if unknown:
-            raise TileSourceError(f"hub has no option {unknown[0]!r}; it has image and caption, names of columns")
+            raise TileSourceError(
+                f"hub has no option {clipped(unknown[0])}; it has image and caption, names of columns"
+            )
         token = options.get("token") != "no"
-        return cls(match["repo"], match["split"], options.get("image"), options.get("caption"), token)
+        return cls(match["repo"], match["split"], options.get("image"), options.get("caption"), token, most_tiles)
 
     @property
     def spec(self) -> str:
@@ -168,10 +184,10 @@ class HubTiles:
     def _split_files(self, split: str | None) -> list[str]:
         """Paths of the Parquet files, in order; those that the Hub converted where the data set has none of its own."""
         root = f"datasets/{self.repo}"
-        found = self._parquet(root)
+        found = self._parquet()
         if not found:
-            with suppress(FileNotFoundError):  # not every data set was converted
-                found = self._parquet(f"{root}@{_CONVERTED.replace('/', '%2F')}")
+            with suppress(RevisionNotFoundError):  # not every data set was converted
+                found = self._parquet(_CONVERTED)
         if not found:
             raise TileSourceError(
                 f"the data set {self.repo} has no Parquet files; save its pictures to a folder instead"
@@ -186,11 +202,56 @@ class HubTiles:
             raise TileSourceError(f"the data set {self.repo} has no split {split!r}; its files are {names}, ...")
         return chosen
 
-    def _parquet(self, root: str) -> list[str]:
-        return sorted(path for path in self._hub.find(root) if path.endswith(".parquet"))
+    def _rows(self) -> list[int]:
+        """Rows of each file as its footer tells; the first that are too many end the reading."""
+        files = _MOST_FILES if self._most_tiles is None else _MOST_GUEST_FILES
+        if len(self._files) > files:
+            raise TileSourceError(
+                f"the data set {self.repo} has {len(self._files):,} files, more than the {files:,} that are opened "
+                "here; name a split (hub:owner/name:split)"
+            )
+        rows: list[int] = []
+        for path in self._files:
+            rows.append(self._opened(path).metadata.num_rows)
+            check_count(f"the data set {self.repo}", sum(rows), self._most_tiles)
+            if rows[-1] < 0 or sum(rows) > _MOST_ROWS:
+                raise TileSourceError(
+                    f"the data set {self.repo} says that it has {sum(rows):,} rows; {_MOST_ROWS:,} can be listed"
+                )
+        return rows
+
+    def _parquet(self, revision: str | None = None) -> list[str]:
+        """Paths of the Parquet files of a revision; the listing comes page by page and is given up if it is long."""
+        at = f"@{revision.replace('/', '%2F')}" if revision else ""
+        found = []
+        for number, entry in enumerate(
+            self._api.list_repo_tree(self.repo, recursive=True, revision=revision, repo_type="dataset")
+        ):
+            if self._most_tiles is not None and number >= _MOST_GUEST_LISTED:
+                raise TileSourceError(
+                    f"the data set {self.repo} has more than {_MOST_GUEST_LISTED:,} files, too many to be looked "
+                    "through for visitors; choose another one"
+                )
+            if entry.path.endswith(".parquet"):
+                found.append(f"datasets/{self.repo}{at}/{entry.path}")
+        return sorted(found)
 
     def _open(self, path: str) -> pq.ParquetFile:
-        return pq.ParquetFile(self._hub.open(path, "rb", block_size=2**20))
+        file = self._hub.open(path, "rb", block_size=2**20)
+        # A footer is read whole, and says itself how long it is.
+        if file.size >= _FOOTER_END_BYTES:
+            file.seek(file.size - _FOOTER_END_BYTES)
+            end = file.read(_FOOTER_END_BYTES)
+            size = int.from_bytes(end[:4], "little")
+            if end.endswith(b"PAR1") and size > _MOST_FOOTER_BYTES:
+                raise TileSourceError(
+                    f"{path.rsplit('/', 1)[-1]} of {self.repo} has a footer of {size / 2**20:,.0f} MB, more than the "
+                    f"{_MOST_FOOTER_BYTES // 2**20} MB that are read; write the Parquet with fewer row groups"
+                )
+            file.seek(0)
+        return pq.ParquetFile(
+            file, thrift_string_size_limit=_MOST_FOOTER_BYTES, thrift_container_size_limit=_MOST_CONTAINED
+        )
 
     def _columns(self, schema: pa.Schema) -> tuple[str, str | None]:
         """Names of the image and the caption column."""
@@ -214,21 +275,25 @@ class HubTiles:
     def _row(self, tile_id: str) -> dict[str, Any]:
         name, _, row = tile_id.rpartition("/")
         number = self._number.get(name, -1)
-        if number < 0 or not row.isdigit() or int(row) >= self._starts[number + 1] - self._starts[number]:
+        if number < 0 or (at := whole_of(row)) is None or not 0 <= at < self._starts[number + 1] - self._starts[number]:
             raise TileSourceError(f"the data set {self.repo} has no tile {tile_id!r}; ids look like {self._names[0]}/0")
         with self._lock:  # one reader of a file at a time; a row group serves many tiles
             try:
                 metadata = self._opened(self._files[number]).metadata
                 sizes = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
                 starts = [0, *accumulate(sizes)]
-                group = bisect_right(starts, int(row)) - 1
+                group = bisect_right(starts, at) - 1
+                if group >= len(sizes):
+                    raise ValueError("its footer tells of more rows than its row groups hold")
                 table = self._group(number, group)
             except _FAULTS as error:
                 raise TileSourceError(
                     f"the Hub does not hand out {tile_id} of {self.repo} ({_sentence(error)})"
                 ) from error
-        one: dict[str, Any] = table.slice(int(row) - starts[group], 1).to_pylist()[0]
-        return one
+        found: list[dict[str, Any]] = table.slice(at - starts[group], 1).to_pylist()
+        if not found:
+            raise TileSourceError(f"{tile_id} of {self.repo} is not there: its row group holds fewer rows than it says")
+        return found[0]
 
     def _read_group(self, number: int, group: int) -> pa.Table:
         columns = [self.image, *([self.caption] if self.caption else [])]

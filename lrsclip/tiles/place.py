@@ -25,15 +25,18 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_aft
 from lrsclip.decode import DECODE_FAULTS, opened, read_picture
 from lrsclip.errors import Cancelled, FetchError, PictureError, TileSourceError
 from lrsclip.files import write_atomically
-from lrsclip.tiles.source import Tile
+from lrsclip.numbers import clipped, decimal_of
+from lrsclip.tiles.source import Tile, check_count, decimal_option, whole_option
 from lrsclip.tiles.web_map import DEFAULT_SERVICE, MOST_ZOOM, provider_of
-from lrsclip.user_cache import user_cache
+from lrsclip.user_cache import MEND, user_cache
 from lrsclip.web import fetch
 
 DEFAULT_LIMIT = 2500
 FORM = "place:37.76,-122.45,2km@17, or place:37.75,-122.46,37.77,-122.44@17 (south, west, north, east)"
-_AROUND = re.compile(r"([-+.\d]+),\s*([-+.\d]+),\s*([.\d]+)\s*(km|m)@(\d+)")
-_BOX = re.compile(r"([-+.\d]+),\s*([-+.\d]+),\s*([-+.\d]+),\s*([-+.\d]+)@(\d+)")
+_NUMBER = r"([-+.0-9]{1,32})"
+_AROUND = re.compile(rf"{_NUMBER},\s*{_NUMBER},\s*{_NUMBER}\s*(km|m)@([0-9]{{1,2}})")
+_BOX = re.compile(rf"{_NUMBER},\s*{_NUMBER},\s*{_NUMBER},\s*{_NUMBER}@([0-9]{{1,2}})")
+_MOST_LIMIT = 10**12
 _EARTH_M = 6_378_137.0
 _MOST_LATITUDE = 85.0511
 _MOST_BYTES, _MOST_PX = 4_000_000, 1024
@@ -75,27 +78,36 @@ class Place(BaseModel):
         text = text.strip()
         around, frame = _AROUND.fullmatch(text), _BOX.fullmatch(text)
         if around is None and frame is None:
-            raise TileSourceError(f"{text!r} is no place; write {FORM}")
+            raise TileSourceError(f"{clipped(text)} is no place; write {FORM}")
+        found = around or frame
+        assert found is not None
+        numbers = [value for n in range(1, 4 if around else 5) if (value := decimal_of(found[n])) is not None]
+        zoom = int(found[5])
+        if len(numbers) < (3 if around else 4):
+            raise TileSourceError(f"{clipped(text)} is no place; write {FORM}")
         try:
             if around is not None:
-                lat, lon, radius, zoom = float(around[1]), float(around[2]), float(around[3]), int(around[5])
+                lat, lon, radius = numbers
                 up = math.degrees(radius * (1000 if around[4] == "km" else 1) / _EARTH_M)
                 aside = up / max(0.01, math.cos(math.radians(min(abs(lat), 89.0))))
                 place = cls(south=lat - up, west=lon - aside, north=lat + up, east=lon + aside, zoom=zoom)
             else:
-                assert frame is not None
-                south, west, north, east = (float(frame[n]) for n in range(1, 5))
-                place = cls(south=south, west=west, north=north, east=east, zoom=int(frame[5]))
+                south, west, north, east = numbers
+                place = cls(south=south, west=west, north=north, east=east, zoom=zoom)
         except ValidationError as error:
             fault = error.errors()[0]
             raise TileSourceError(
-                f"the place {text!r} lies off the map: {fault['loc'][0]} {fault['msg'].lower()}; write {FORM}"
+                f"the place {clipped(text)} lies off the map: {fault['loc'][0]} {fault['msg'].lower()}; write {FORM}"
             ) from error
-        except ValueError as error:
-            raise TileSourceError(f"{text!r} is no place ({error}); write {FORM}") from error
         if place.south > place.north or place.west > place.east:
-            raise TileSourceError(f"the corners of {text!r} are swapped; write south, west, north, east")
+            raise TileSourceError(f"the corners of {clipped(text)} are swapped; write south, west, north, east")
         return place
+
+    @property
+    def count(self) -> int:
+        """Tiles of the web map that the box touches."""
+        columns, rows = self.columns_rows()
+        return len(columns) * len(rows)
 
     def columns_rows(self) -> tuple[range, range]:
         """Columns and rows of the web map's tiles that the box touches."""
@@ -120,38 +132,46 @@ class PlaceTiles:
     def __init__(
         self, place: Place, service: str = DEFAULT_SERVICE, limit: int = DEFAULT_LIMIT, per_second: float = 8.0
     ) -> None:
+        if not 1 <= limit <= _MOST_LIMIT:
+            raise TileSourceError(f"place: limit is {limit}; choose 1 to {_MOST_LIMIT:,} tiles")
         if not 0.1 <= per_second <= 50:
             raise TileSourceError(f"place: per_second is {per_second:g}; choose 0.1 to 50 requests a second")
         self.place, self.service, self.limit, self.per_second = place, service, limit, per_second
         self._provider = provider_of(service, place.zoom)
-        columns, rows = place.columns_rows()
-        count = len(columns) * len(rows)
+        count = place.count
         if count > limit:
             raise TileSourceError(
                 f"the place has {count:,} tiles at zoom {place.zoom}, more than the limit of {limit:,}; choose a "
                 f"smaller place or zoom, or raise the limit (?limit={count})"
             )
+        columns, rows = place.columns_rows()
         self._ids = [f"{place.zoom}/{x}/{y}" for y in rows for x in columns]
         self._known = set(self._ids)
         self._failed: dict[str, str] = {}
         self._lock, self._next_s = threading.Lock(), 0.0
 
     @classmethod
-    def from_spec(cls, address: str, options: Mapping[str, str]) -> PlaceTiles:
+    def from_spec(cls, address: str, options: Mapping[str, str], most_tiles: int | None = None) -> PlaceTiles:
         """Open `place:37.76,-122.45,2km@17`, with options `service`, `limit` and `per_second`.
 
+        Args:
+            address: the place.
+            options: as texts.
+            most_tiles: more are refused before any is listed, whatever `limit` says.
+
         Raises:
-            TileSourceError: the address is no place, or an option is unknown or no number.
+            TileSourceError: the address is no place, or an option is unknown, no number or out of range.
         """
         unknown = sorted(set(options) - {"service", "limit", "per_second"})
         if unknown:
             hint = "; write an & inside the service's address as %26" if "{" in options.get("service", "") else ""
-            raise TileSourceError(f"place has no option {unknown[0]!r}; it has service, limit and per_second{hint}")
-        try:
-            limit, per_second = int(options.get("limit", DEFAULT_LIMIT)), float(options.get("per_second", 8))
-        except ValueError as error:
-            raise TileSourceError(f"place: {error}; limit and per_second are numbers") from error
-        return cls(Place.parse(address), options.get("service", DEFAULT_SERVICE), limit, per_second)
+            known = "service, limit and per_second"
+            raise TileSourceError(f"place has no option {clipped(unknown[0])}; it has {known}{hint}")
+        limit = whole_option("place", options, "limit", DEFAULT_LIMIT)
+        per_second = decimal_option("place", options, "per_second", 8.0)
+        place = Place.parse(address)
+        check_count("place", place.count, most_tiles)
+        return cls(place, options.get("service", DEFAULT_SERVICE), limit, per_second)
 
     @property
     def spec(self) -> str:
@@ -319,7 +339,7 @@ class PlaceTiles:
             self._failed[tile_id] = f"{name} cannot be fetched: {error}; open the place again to try once more"
             raise _RefusedError(self._failed[tile_id]) from error
         except OSError as error:
-            raise TileSourceError(f"cannot write to {user_cache()} ({error}); set LRSCLIP_CACHE") from error
+            raise TileSourceError(f"cannot write to {user_cache()} ({error}); {MEND}") from error
 
     def _wait_for_turn(self, stop: threading.Event | None) -> None:
         with self._lock:

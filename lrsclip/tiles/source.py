@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl
 from PIL import Image
 
 from lrsclip.errors import TileSourceError
+from lrsclip.numbers import clipped, decimal_of, whole_of
 
 # Two letters at least, so that the drive in C:\tiles is not taken for a kind of source.
 _KIND = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+):")
@@ -21,6 +22,8 @@ GUEST_KINDS, GUEST_OPTIONS = (
     frozenset({"seed", "tiles", "px_m", "service", "image", "caption"}),
 )
 GUEST_TILES = 4096
+_LONGEST_GUEST = 2000  # characters of an address
+_MOST_OPTIONS = 16
 _ROUND = 360 - 1e-9  # degrees; a small tile on the date line comes near it
 _ACCEPTED = (
     "give atlas, atlas:?seed=3, place:LAT,LON,2km@17, hub:owner/name, geotiff:PATTERN, or the path of a folder of "
@@ -148,7 +151,7 @@ class Preparable(Planned, Protocol):
         ...
 
 
-def open_source(spec: str, *, guest: bool = False) -> TileSource:
+def open_source(spec: str, *, guest: bool = False, progress: Callable[[int], None] | None = None) -> TileSource:
     """Open the tile source at an address.
 
     Args:
@@ -157,6 +160,7 @@ def open_source(spec: str, *, guest: bool = False) -> TileSource:
             "hub:owner/name:split" for a data set; "geotiff:scenes/*.tif?tile_px=512" for rasters; or the path of a
             folder, or "folder:PATH". A leading ~ stands for the home folder.
         guest: a stranger typed it: no files of this machine, no access token, no more than GUEST_TILES tiles.
+        progress: called with the pictures found so far, where listing them takes a while.
 
     Returns:
         The source, with its tiles listed.
@@ -176,16 +180,16 @@ def open_source(spec: str, *, guest: bool = False) -> TileSource:
     if address == "atlas" or (kind is not None and kind.group(1) in ("atlas", "geotiff", "hub", "place")):
         name, _, rest = address.partition(":")
         rest, _, options = rest.partition("?")
-        return _kinds()[name](rest, _options(options, address))
+        return _kinds()[name](rest, _options(options, address), None)
     if kind is None:
-        return FolderTiles(address)
+        return FolderTiles(address, progress)
     if kind.group(1).lower() == "folder":
         path = address[kind.end() :]
         if not path:
             raise TileSourceError(f"no path after folder:; {_ACCEPTED}")
-        return FolderTiles(path)
+        return FolderTiles(path, progress)
     if _is_folder(address):  # a real folder whose name holds a colon
-        return FolderTiles(address)
+        return FolderTiles(address, progress)
     raise TileSourceError(f"no tile source of kind {kind.group(1)!r} ({address}); {_ACCEPTED}")
 
 
@@ -195,27 +199,67 @@ def is_for_guests(spec: str) -> bool:
 
 
 def _for_guest(address: str) -> TileSource:
+    if len(address) > _LONGEST_GUEST:
+        raise TileSourceError(f"the address {clipped(address)} is too long; give {_LONGEST_GUEST:,} characters at most")
     kind, _, rest = address.partition(":")
     rest, _, text = rest.partition("?")
     options = _options(text, address)
     if kind not in GUEST_KINDS or not set(options) <= GUEST_OPTIONS:
         allowed = "atlas, place:LAT,LON,2km@17 or hub:owner/name"
-        raise TileSourceError(f"{address!r} is not open to visitors of this page; give {allowed}")
-    tiles = options.get("tiles", "")
-    if tiles.isdigit() and int(tiles) > GUEST_TILES:
-        raise TileSourceError(f"{address!r} has more than {GUEST_TILES:,} tiles, the limit for visitors of this page")
+        raise TileSourceError(f"{clipped(address, 200)} is not open to visitors of this page; give {allowed}")
     if kind == "hub":
         options["token"] = "no"
-    source = _kinds()[kind](rest, options)
-    if len(source) > GUEST_TILES:
+    return _kinds()[kind](rest, options, GUEST_TILES)
+
+
+def check_count(what: str, count: int, most_tiles: int | None) -> None:
+    """Refuse more tiles than may be opened; to be asked before any of them is listed.
+
+    Args:
+        what: the kind of source, for the message.
+        count: tiles that it would list.
+        most_tiles: how many may be; None for any number.
+
+    Raises:
+        TileSourceError: there are too many.
+    """
+    if most_tiles is not None and count > most_tiles:
         raise TileSourceError(
-            f"{address!r} has {len(source):,} tiles; visitors of this page may open {GUEST_TILES:,} at most"
+            f"{what}: {count:,} tiles are more than visitors of this page may open; ask for {most_tiles:,} at most"
         )
-    return source
 
 
-def _kinds() -> dict[str, Callable[[str, dict[str, str]], TileSource]]:
-    """What opens each kind of address; imported here, so that opening a folder needs none of it."""
+def whole_option(kind: str, options: Mapping[str, str], name: str, usual: int) -> int:
+    """An option of an address that is a whole number.
+
+    Raises:
+        TileSourceError: it is none.
+    """
+    if name not in options:
+        return usual
+    if (value := whole_of(options[name])) is None:
+        raise TileSourceError(f"{kind}: {name} is {clipped(options[name])}; give a whole number in plain digits")
+    return value
+
+
+def decimal_option(kind: str, options: Mapping[str, str], name: str, usual: float) -> float:
+    """An option of an address that is a number.
+
+    Raises:
+        TileSourceError: it is none.
+    """
+    if name not in options:
+        return usual
+    if (value := decimal_of(options[name])) is None:
+        raise TileSourceError(f"{kind}: {name} is {clipped(options[name])}; give a number in plain digits, such as 0.5")
+    return value
+
+
+def _kinds() -> dict[str, Callable[[str, dict[str, str], int | None], TileSource]]:
+    """What opens each kind of address, with its options and the most tiles that it may list.
+
+    Imported here, so that opening a folder needs none of it.
+    """
     from lrsclip.atlas.tiles import AtlasTiles
     from lrsclip.tiles.geotiff import GeoTiffTiles
     from lrsclip.tiles.hub import HubTiles
@@ -230,12 +274,18 @@ def _kinds() -> dict[str, Callable[[str, dict[str, str]], TileSource]]:
 
 
 def _options(text: str, address: str) -> dict[str, str]:
-    """`a=1&b=2` as a mapping."""
+    """`a=1&b=2` as a mapping; a name twice is refused, because one could be checked and the other used."""
     try:
-        pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text))
+        pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text), max_num_fields=_MOST_OPTIONS)
     except ValueError as error:
-        raise TileSourceError(f"the options of {address} read like ?seed=3&tiles=4096 ({error})") from error
-    return dict(pairs)
+        raise TileSourceError(
+            f"the options of {clipped(address, 200)} read like ?seed=3&tiles=4096 ({clipped(str(error))})"
+        ) from error
+    options = dict(pairs)
+    if len(options) < len(pairs):
+        twice = next(name for name in options if sum(name == other for other, _ in pairs) > 1)
+        raise TileSourceError(f"the option {clipped(twice)} of {clipped(address, 200)} is given twice; give it once")
+    return options
 
 
 def _is_folder(address: str) -> bool:

@@ -111,7 +111,7 @@ def test_many_threads_read_the_same_pixels(tmp_path: Path) -> None:
         ("geotiff:{}/a.tif?tile_px=8", "32 to 8192"),
         ("geotiff:{}/a.tif?overlap_px=600", "less than tile_px"),
         ("geotiff:{}/a.tif?size=8", "no option 'size'"),
-        ("geotiff:{}/a.tif?tile_px=x", "whole numbers"),
+        ("geotiff:{}/a.tif?tile_px=x", "whole number"),
         ("geotiff:{}/note.txt", "cannot be read as a raster"),
     ],
 )

@@ -127,7 +127,7 @@ def test_fetching_stops_when_told_and_goes_on_later(server: TileServer) -> None:
         ("place:37.76,-122.45,1km@17?service=MapBox", "needs a key"),
         ("place:37.76,-122.45,1km@17?service=http://a.b/{z}/{x}", "lacks one of"),
         ("place:37.76,-122.45,1km@17?service=file:///etc/{z}/{x}/{y}", "must begin with http"),
-        ("place:37.76,-122.45,1km@17?limit=many", "are numbers"),
+        ("place:37.76,-122.45,1km@17?limit=many", "whole number"),
         ("place:37.76,-122.45,1km@17?colour=red", "has no option"),
         ("place:37.76,-122.45,1km@17?service=https://a.b/t?x={x}&y={y}&z={z}", "write an & .* as %26"),
     ],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import partial
@@ -12,6 +11,7 @@ from typing import Any, Literal
 from tqdm import tqdm
 
 from lrsclip.errors import TrainingError
+from lrsclip.workers import end_now, process_pool
 from train.lrs2m.run import Run
 
 log = logging.getLogger(__name__)
@@ -38,9 +38,11 @@ class Engine:
     def __enter__(self) -> Engine:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """Let the processes end; what they have not begun is left out."""
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Let the processes end; what they have not begun is left out, and on Ctrl-C also what they are at."""
         if self._pool is not None:
+            if kind is KeyboardInterrupt:
+                end_now(self._pool)
             self._pool.shutdown(wait=True, cancel_futures=True)
             self._pool = None
 
@@ -69,8 +71,7 @@ class Engine:
 
     def _processes(self) -> ProcessPoolExecutor:
         if self._pool is None:
-            context = multiprocessing.get_context("spawn")  # threads of torch and FAISS do not survive a fork
-            self._pool = ProcessPoolExecutor(self.workers, mp_context=context)
+            self._pool = process_pool(self.workers)
         return self._pool
 
 
