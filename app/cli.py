@@ -63,9 +63,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with interrupted_by_term():
             state = _opened(args)
-        base = BaseMap.of(args.base_map) if args.base_map else None
-        demo = build(state, guests=not only_own(args.host, args.share == "yes", settings), base=base)
-        serve(demo, host=args.host, port=args.port, share=args.share == "yes", mcp=args.mcp)
+            base = BaseMap.of(args.base_map) if args.base_map else None
+            demo = build(state, guests=not only_own(args.host, args.share == "yes", settings), base=base)
+            serve(demo, host=args.host, port=args.port, share=args.share == "yes", mcp=args.mcp)
     except LRSCLIPError as error:
         return _fail(str(error))
     except OSError as error:

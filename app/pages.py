@@ -12,6 +12,7 @@ from app import api, page_classify, page_learn, page_localise, page_places, page
 from app.base_map import BaseMap
 from app.fetching import refuse_addresses
 from app.server.checked_blocks import CheckedBlocks
+from app.server.ending import stay
 from app.server.front_door import FrontDoor, Known, Limits
 from app.server.gradio_patches import patch_gradio, tell_when_callers_leave
 from app.server.health import health_route
@@ -95,6 +96,7 @@ def serve(
 
     Raises:
         OSError: the port is taken.
+        KeyboardInterrupt: Ctrl-C ended it.
     """
     settings = in_force()
     refuse_addresses()
@@ -111,7 +113,7 @@ def serve(
         server_name=host,
         server_port=port,
         share=share,
-        prevent_thread_lock=not block,
+        prevent_thread_lock=True,
         quiet=not block,
         ssr_mode=False,
         show_error=False,
@@ -129,6 +131,8 @@ def serve(
         css="\n".join(part.read_text(encoding="utf-8") for part in sorted((_HERE / "styles").glob("*.css"))),
         head=_head(),
     )
+    if block:
+        stay(demo)
     return str(url)
 
 

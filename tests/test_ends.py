@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
+import httpx
 import pytest
+
+from tests.app_parts import write_tiles
 
 ROOT = Path(__file__).resolve().parents[1]
 SPEC = "atlas:?seed=77&tiles=4096"
@@ -92,6 +97,39 @@ def test_a_killed_server_leaves_no_worker_behind(drawing: subprocess.Popen[str])
     drawing.kill()
     drawing.wait()
     assert until(lambda: not of_group(drawing.pid), 15), of_group(drawing.pid)
+
+
+def answer(url: str) -> httpx.Response | None:
+    """What an address says, if anybody listens there."""
+    with suppress(httpx.HTTPError):
+        return httpx.get(url, timeout=30)
+    return None
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_server_that_draws_for_a_visitor_ends_at_once(how: signal.Signals, tmp_path: Path) -> None:
+    write_tiles(tmp_path / "tiles")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    server = start(["app.py", "--port", str(port), "--tiles", str(tmp_path / "tiles")], tmp_path / "cache")
+    try:
+        assert until(lambda: answer(f"{url}/health") is not None, PATIENCE_S)
+        functions = httpx.get(f"{url}/config", timeout=30).json()["dependencies"]
+        number = next(one["id"] for one in functions if one["api_name"] == "opened")
+        call = {"fn_index": number, "data": [SPEC, None], "session_hash": "me"}
+        assert httpx.post(f"{url}/gradio_api/queue/join", json=call, timeout=30).status_code == 200
+        assert until(lambda: bool(list((tmp_path / "cache").glob("atlas-*/block-*.json"))), PATIENCE_S)
+        started = time.monotonic()
+        os.killpg(server.pid, how) if how is signal.SIGINT else server.terminate()
+        output, _ = server.communicate(timeout=60)
+        assert time.monotonic() - started < 15  # 2 s when nothing else is going on
+        assert server.returncode == 130 and "Traceback" not in output and "kept" in output.splitlines()[-1], output
+        assert until(lambda: not of_group(server.pid), 10)
+    finally:
+        for left in of_group(server.pid):
+            os.kill(left, signal.SIGKILL)
 
 
 POOL = """

@@ -72,6 +72,11 @@ class Callers:
             ):
                 call.gone.set()
 
+    def end_all(self) -> None:
+        """Tell all work that nobody will hear of it, because the server ends."""
+        for call in self.running():
+            call.gone.set()
+
     @contextmanager
     def listening(self, session: str) -> Iterator[None]:
         """Count a stream on which a session waits for answers, as long as it is open."""

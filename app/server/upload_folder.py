@@ -216,6 +216,12 @@ def own_folder() -> UploadFolder:
     return UploadFolder(root)
 
 
+def forget_own_folder() -> None:
+    """Remove this process's folder, if it has one: to be called where Python does not end in good order."""
+    if own_folder.cache_info().currsize:
+        shutil.rmtree(own_folder().root, ignore_errors=True)
+
+
 def _remove(root: Path, lock: FileLock, owner: int) -> None:
     if os.getpid() == owner:  # a forked child ends too, and the folder is not its own
         shutil.rmtree(root, ignore_errors=True)

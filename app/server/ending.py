@@ -1,0 +1,45 @@
+"""How a server ends: work is told to stop, and whatever does not listen cannot hold the process."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+
+from gradio.tunneling import CURRENT_TUNNELS
+
+from app.server.checked_blocks import CheckedBlocks
+from app.server.upload_folder import forget_own_folder
+
+END_S = 2.0
+"""Seconds after Ctrl-C in which the process ends, one way or the other."""
+_LOOK_S = 0.2
+_STOPPED = 130  # what a shell expects after Ctrl-C
+
+
+def stay(demo: CheckedBlocks) -> None:
+    """Stay here as long as a server runs; at Ctrl-C end it and all that it is at.
+
+    Raises:
+        KeyboardInterrupt: that was it.
+    """
+    try:
+        while demo.is_running:
+            time.sleep(_LOOK_S)
+    except KeyboardInterrupt:
+        # A thread that decodes a picture hears nothing, and a pool that draws is waited for when Python ends.
+        last = threading.Timer(END_S, _end_hard)
+        last.daemon = True
+        last.start()
+        demo.callers.end_all()
+        for tunnel in CURRENT_TUNNELS:
+            tunnel.kill()  # type: ignore[no-untyped-call]
+        demo.close(verbose=False)
+        raise
+
+
+def _end_hard() -> None:
+    forget_own_folder()
+    print("stopped; what was made so far is kept", file=sys.stderr, flush=True)
+    os._exit(_STOPPED)
