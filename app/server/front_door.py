@@ -6,6 +6,7 @@ sent; whatever Gradio raises becomes one line too, and an answer.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Collection
 from contextlib import nullcontext
@@ -30,6 +31,7 @@ _JSON_BYTES = 8 * _MIB  # of a call: texts, settings, and what a page hands back
 _FORM_BYTES = _MIB  # around the files that are sent
 _FILES = 8  # of one upload
 _BYTES_A_REQUEST = 4 * _MIB  # an upload counts as so many requests as it has of these, since it is kept for hours
+_BODY_S, _IDLE_S = 30.0, 60.0  # in which a call's body must be there; for which an upload may pause
 _MOST_STREAMS = 256  # open at once, of one client: a class behind one address has two or three each
 _REFUSED_STATUS = 422
 
@@ -201,9 +203,12 @@ class FrontDoor:
         if kind != "application/json":  # what a foreign page can send without asking first is none
             raise _Refused(415, "the body of a call is JSON; send it with Content-Type: application/json")
         try:
-            clean = read_call(await _whole(receive, most), door.body, self._known.functions, name)
+            body = await asyncio.wait_for(_whole(receive, most), _BODY_S)
+            clean = read_call(body, door.body, self._known.functions, name)
         except BodyError as error:
             raise _Refused(error.status, str(error)) from error
+        except TimeoutError as error:
+            raise _Refused(408, f"the body was not there after {_BODY_S:.0f} s; send the call again") from error
         headers = [(key, value) for key, value in scope["headers"] if key.lower() not in _ABOUT_BODY]
         scope["headers"] = [*headers, (b"content-length", str(len(clean)).encode())]
         return _replayed(clean, receive)
@@ -312,15 +317,22 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
 
 
 def _measured(receive: Receive, most: int) -> Receive:
-    got = 0
+    """The body of a request as it comes, as long as it comes and is no longer than it may be.
+
+    Else it is as if the client had hung up: what is read of it so far is dropped by whoever reads.
+    """
+    got, ended = 0, False
 
     async def counted() -> Message:
-        nonlocal got
-        message = await receive()
-        got += len(message.get("body", b""))
-        if got > most:
-            # As if the client had hung up: what is read of it so far is dropped by whoever reads.
+        nonlocal got, ended
+        if ended:
+            return await receive()  # tells when the client leaves
+        try:
+            message = await asyncio.wait_for(receive(), _IDLE_S)
+        except TimeoutError:
             return {"type": "http.disconnect"}
-        return message
+        got += len(message.get("body", b""))
+        ended = not message.get("more_body", False)
+        return message if got <= most else {"type": "http.disconnect"}
 
     return counted

@@ -240,6 +240,14 @@ def test_any_json_ends_as_a_call_or_in_words(value: Any) -> None:
             assert str(error) and 400 <= error.status < 500
 
 
+def test_a_body_that_never_comes_is_not_waited_for(open_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.server.front_door._BODY_S", 0.3)
+    monkeypatch.setattr("app.server.front_door._IDLE_S", 0.3)
+    head = b"POST /gradio_api/%s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: %s\r\nContent-Length: 99\r\n\r\nhalf"
+    assert b" 408 " in raw(open_url, head % (b"queue/join", b"application/json"))
+    assert b" 400 " in raw(open_url, head % (b"upload", b"multipart/form-data; boundary=e"))
+
+
 # values
 
 
