@@ -19,7 +19,7 @@ from lrsclip.label_fit import Judged, judge
 MAX_LABELS = 500
 MAX_TEMPLATES = 20
 MAX_PROMPTS = 3000
-"""Class names times templates; some 2 ms each on two cores, and far more where they fill the model's context."""
+"""Class names times templates; short ones take 2 ms each on two cores, and more where they fill the model's context."""
 MAX_PROMPT_CHARACTERS = 300_000
 MAX_PICTURES = 32
 _BATCH, _BATCH_PX = 16, 16_000_000  # pictures decoded at once, so that 32 large ones do not fill the memory

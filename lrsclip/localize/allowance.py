@@ -9,8 +9,8 @@ from lrsclip.errors import PictureError
 from lrsclip.localize.parts import DENSE_PX, MOST_ENLARGED, Method
 from lrsclip.localize.windows import windows_at_most
 
-# Measured with the tiny checkpoint, in seconds of one core: 0.18 a window that is encoded (in a busy hour; a third of
-# it in a quiet one), 0.0024 a window that is pooled, and 4.2 for a million px of the map.
+# Measured with the tiny checkpoint on a machine that did other work too, in seconds of one core: 0.18 a window that is
+# encoded, 0.0024 a window that is pooled, 4.2 for a million px of the map. The two factors are below those ratios.
 _POOLED_A_WINDOW, _MAPPED_PX_A_WINDOW = 15, 24_000
 
 
