@@ -24,7 +24,7 @@ from lrsclip.index import default_cache_dir
 from lrsclip.tiles import TileSource
 from lrsclip.user_cache import MEND, is_full, user_cache
 
-SHIPPED = Path(__file__).resolve().parent.parent / "assets" / "collections" / "atlas.zip"
+SHIPPED = Path(__file__).resolve().parent / "shipped" / "atlas.zip"
 SPEC = "atlas"
 MARK, TILES, INDEX = "collection.json", "tiles/", "index/"
 

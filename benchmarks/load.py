@@ -132,7 +132,7 @@ def health(port: int) -> dict[str, Any] | None:
 
 def run(port: int, pid: int, args: argparse.Namespace) -> tuple[Told, list[float]]:
     """Let the users live, and look at the memory now and then; gives their reports and MB."""
-    listed = json.loads((ROOT / "assets/checkpoints/tiny/manifest.json").read_text())["name"]
+    listed = json.loads((ROOT / "lrsclip/checkpoints/tiny/manifest.json").read_text())["name"]
     assert (health(port) or {})["model"]["name"] == listed
     examples = tomllib.loads((ROOT / "app/examples.toml").read_text(encoding="utf-8"))["example"]
     texts, told = [" ".join(one["text"].split()) for one in examples], Told()

@@ -16,7 +16,7 @@ from lrsclip.model import seeded_model
 from lrsclip.precision import pick_device, pick_dtype
 from lrsclip.published import read_published
 
-EMBEDDED = Path(__file__).resolve().parent.parent / "assets" / "checkpoints"
+EMBEDDED = Path(__file__).resolve().parent / "checkpoints"
 
 
 def load(

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def test_the_collection_is_of_this_program_and_these_weights() -> None:
-    weights = json.loads((ROOT / "assets/checkpoints/tiny/manifest.json").read_text(encoding="utf-8"))["sha256"]
+    weights = json.loads((ROOT / "lrsclip/checkpoints/tiny/manifest.json").read_text(encoding="utf-8"))["sha256"]
     mark = read_mark()
     assert mark is not None
     assert (mark.spec, mark.recipe, mark.model_sha256) == (SPEC, recipe(), weights), (

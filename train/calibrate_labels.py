@@ -1,4 +1,4 @@
-"""Calibrate labels: `python -m train.calibrate_labels --checkpoint assets/checkpoints/tiny --data ../shared/data`.
+"""Calibrate labels: `python -m train.calibrate_labels --checkpoint lrsclip/checkpoints/tiny --data ../shared/data`.
 
 Fitted on validation pictures of RSICD-30, UCM, RESISC45 and EuroSAT (all of them data that the model was trained on a
 part of); measured on their test pictures, and on all of RSSCN7, of which nothing took part in anything. Two numbers

@@ -1,4 +1,4 @@
-"""The model card of a checkpoint, written from its manifest: `python -m train.card assets/checkpoints/tiny`.
+"""The model card of a checkpoint, written from its manifest: `python -m train.card lrsclip/checkpoints/tiny`.
 
 Every figure in it stands in the manifest, where `train.evaluate --record` put it, so card and checkpoint cannot differ.
 """
