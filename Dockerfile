@@ -7,18 +7,14 @@ WORKDIR /srv/lrsclip
 # rasterio's wheels look for the system's expat, which slim images do not have.
 RUN apt-get update && apt-get install -y --no-install-recommends libexpat1 && rm -rf /var/lib/apt/lists/*
 
-# Only what serving needs, and PyTorch without CUDA: the rest of requirements.txt is for training and tests.
+# PyTorch without CUDA, and then what serving needs.
 COPY requirements.txt .
-RUN sed -e '/^# Training/,$d' -e 's/^faiss-gpu.*/faiss-cpu/' -e '/^faiss-cpu ;/d' -e '/^torch\b/d' -e '/^torchvision\b/d' \
-        requirements.txt > serving.txt \
-    && pip install --no-cache-dir --index-url https://download.pytorch.org/whl/cpu torch torchvision \
-    && pip install --no-cache-dir -r serving.txt
+RUN pip install --no-cache-dir --index-url https://download.pytorch.org/whl/cpu torch torchvision \
+    && pip install --no-cache-dir -r requirements.txt
 
-COPY app.py pyproject.toml LICENSE ./
+COPY app.py LICENSE ./
 COPY app app
 COPY lrsclip lrsclip
-COPY assets/checkpoints assets/checkpoints
-COPY assets/collections assets/collections
 
 # Few memory arenas, as app.cli asks for too.
 ENV LRSCLIP_HOST=0.0.0.0 LRSCLIP_PORT=7860 LRSCLIP_LOG=1 LRSCLIP_CACHE=/cache HF_HOME=/cache/huggingface GRADIO_TEMP_DIR=/tmp/gradio \

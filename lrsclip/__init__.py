@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lrsclip.loading import embedded_names, load, random_model
     from lrsclip.tokens import TokenReport
 
-__version__ = "0.1.0"  # as in pyproject.toml: where the project runs from its folder, nothing is installed to ask
+__version__ = "0.2.0"  # read by pyproject.toml; where the project runs from its folder, nothing is installed to ask
 __all__ = ["LRSCLIP", "LRSCLIPError", "TokenReport", "embedded_names", "load", "random_model"]
 _ROOM = {
     "LRSCLIP": "bundle",

@@ -18,7 +18,6 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
-import lrsclip
 from app import calls, cli, settings
 from app.events import for_page, for_programs
 from app.pictures import check_pixels, uploaded
@@ -134,10 +133,6 @@ def test_health_tells_model_index_and_versions(url: str, state: AppState) -> Non
     assert told["uptime_s"] >= 0
     assert ask(url, "HEAD", "/health")[0] == 200
     assert str(Path(state.source.spec.removeprefix("folder:"))) not in body.decode()
-
-
-def test_the_version_is_the_project_s() -> None:
-    assert f'\nversion = "{lrsclip.__version__}"\n' in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 
 
 # limits

@@ -1,4 +1,4 @@
-"""Calibrate "probably present": `python -m train.calibrate --checkpoint lrsclip/checkpoints/tiny --data ../shared/data`.
+"""Calibrate "probably present": `python -m train.calibrate --checkpoint CHECKPOINT --data ../shared/data`.
 
 Scenes are composed of RSICD's validation pictures, two to four a side and of three sizes; of each it is asked for
 classes, captions and composed paragraphs that are there and that are not. A logistic regression weighs the evidence

@@ -1,0 +1,70 @@
+"""Name what pictures show: `lrsclip classify *.jpg --label airport --label harbor`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import lrsclip
+from lrsclip.classify import DEFAULT_TEMPLATES, class_prototypes
+from lrsclip.commands.parts import EXIT_ERROR, run
+from lrsclip.decode import read_picture
+from lrsclip.errors import PictureError, TextError
+from lrsclip.label_fit import judge
+from lrsclip.numbers import whole_argument
+
+_START_BEST = 3
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        argv: the arguments, those of the process by default.
+
+    Returns:
+        Exit status: 0 done, 2 an error or a picture that cannot be read (one line on stderr), 130 stopped with Ctrl-C.
+    """
+    asked = _parser().parse_args(argv)
+    return run(lambda: _classify(asked))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="lrsclip classify", description="Name what pictures show.")
+    parser.add_argument("pictures", type=Path, nargs="+", metavar="PICTURE")
+    parser.add_argument("--label", action="append", default=[], metavar="NAME", help="a class name; to be repeated")
+    parser.add_argument("--labels", type=Path, metavar="FILE", help="class names, one a line")
+    parser.add_argument("--template", action="append", metavar="TEXT", help="a phrasing with {} for the name")
+    parser.add_argument("-k", type=whole_argument, default=_START_BEST, help="labels shown (default: %(default)s)")
+    parser.add_argument("--checkpoint", default="tiny", help="the model (default: %(default)s)")
+    return parser
+
+
+def _classify(asked: argparse.Namespace) -> int:
+    labels = [*asked.label, *(_lines(asked.labels) if asked.labels is not None else [])]
+    bundle = lrsclip.load(asked.checkpoint)
+    prototypes = class_prototypes(bundle, labels, asked.template or DEFAULT_TEMPLATES)
+    status = 0
+    for path in asked.pictures:
+        try:
+            judged = judge(bundle, [read_picture(path)], prototypes)[0]
+        except PictureError as error:  # one bad file does not lose the others
+            print(f"error: {error}", file=sys.stderr)
+            status = EXIT_ERROR
+            continue
+        best = ", ".join(f"{score.label} {score.probability:.0%}" for score in judged.scores[: max(1, asked.k)])
+        print(f"{path}\t{best}{'' if judged.fits is not False else '  (none of the labels fits well)'}")
+    return status
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise TextError(f"cannot read the labels in {path} ({error}); give a text file in UTF-8") from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())
