@@ -19,6 +19,9 @@ from app.server.upload_folder import Upload, UploadFolder
 from app.server.values import check_function, checked_click, checked_values
 from app.state import AppState
 from lrsclip.errors import LRSCLIPError
+from lrsclip.user_cache import is_full
+
+_NO_ROOM = "The disk of this server is full; whoever runs it has to make room."
 
 
 class CheckedBlocks(gr.Blocks):
@@ -69,10 +72,13 @@ class CheckedBlocks(gr.Blocks):
                 mark_refused()
                 said = str(error) if call.event.startswith("api.") else sentence(error)
                 raise gr.Error(said, print_exception=False) from error
-            except gr.Error:
-                mark_refused()
+            except gr.Error as error:
+                if error.message != UNEXPECTED:
+                    mark_refused()
                 raise
             except Exception as error:
+                if _is_of_full_disk(error):
+                    raise gr.Error(_NO_ROOM, print_exception=False) from error
                 if not calls.is_on():
                     raise gr.Error(UNEXPECTED) from error  # with its trace, on a machine of one's own
                 raise gr.Error(UNEXPECTED, print_exception=False) from error
@@ -86,6 +92,11 @@ class CheckedBlocks(gr.Blocks):
         bare = [None if _holds_files(value) else value for value in values]
         ready: list[Any] = await super().preprocess_data(block_fn, bare, state, explicit_call)
         return [value if _holds_files(value) else done for value, done in zip(values, ready, strict=True)]
+
+
+def _is_of_full_disk(error: BaseException | None) -> bool:
+    """Whether a full disk is behind an error, which Gradio puts into one of its own."""
+    return error is not None and ((isinstance(error, OSError) and is_full(error)) or _is_of_full_disk(error.__cause__))
 
 
 def _holds_files(value: Any) -> bool:

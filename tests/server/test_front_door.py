@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import http.client
 import json
 import logging
@@ -304,6 +305,16 @@ def test_nobody_else_writes_into_the_log(open_url: str, lines: list[str], capfd:
     assert all(json.loads(line)["event"] == "request" or "upload" in line for line in lines)
     printed = "".join(capfd.readouterr())
     assert "forged" not in "".join(lines) and "forged" not in printed and "Traceback" not in printed
+
+
+def test_a_full_disk_is_said(open_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("gradio.components.JSON.postprocess", full)
+    client = Client(open_url, verbose=False)
+    with pytest.raises(Exception, match="disk of this server is full"):
+        client.predict("a road", 3, api_name="/search")
 
 
 def test_a_call_is_one_line_whether_it_is_right_or_wrong(open_url: str, lines: list[str]) -> None:
