@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 import traceback
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -59,6 +60,9 @@ def log_to_stderr() -> None:
         handler.setFormatter(logging.Formatter("%(message)s"))
         log.addHandler(handler)
     log.setLevel(logging.INFO)
+    # Others write what they were sent: MCP's sessions into the root logger, libraries as warnings.
+    logging.getLogger().setLevel(logging.CRITICAL)
+    warnings.simplefilter("ignore")
 
 
 def is_on() -> bool:

@@ -127,7 +127,7 @@ def wire(
     )  # fmt: skip
     page.open.click(
         for_page(opened), [page.address, page.mine], [page.plan, page.chosen, page.mine],
-        show_progress_on=page.plan, concurrency_id="places", concurrency_limit=2, **INTERNAL,
+        show_progress_on=page.plan, concurrency_id="places", concurrency_limit=4, **INTERNAL,
     )  # fmt: skip
     page.stop.click(stop, None, None, **QUICK)
     of_strips = [part for one in strips for part in (one.gallery, one.shown)]

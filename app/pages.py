@@ -103,12 +103,13 @@ def serve(
     log_instead()
     one, all_files = settings.max_upload_mb * _MIB, settings.max_uploads_mb * _MIB
     hosts = hosts_of(settings.hosts) or ((ANY,) if demo.guests else ())
-    limits = Limits(settings.requests_per_minute, one, settings.trust_proxy, hosts)
+    limits = Limits(settings.requests_per_minute, one, settings.trust_proxy, hosts, all_files)
 
     def front_door(inner: ASGIApp) -> FrontDoor:
         return FrontDoor(inner, limits=limits, known=Known.of(demo))
 
     demo.front_door = front_door
+    demo.folder.keep_own()
     _, url, _ = demo.launch(
         server_name=host,
         server_port=port,

@@ -18,6 +18,7 @@ from app.state import AppState, Budget, Recent
 from app.tiff_metadata import copy_stripped_tiff
 from lrsclip.decode import DECODE_FAULTS, FORMATS
 from lrsclip.errors import PictureError, TileSourceError
+from lrsclip.tiff_tags import compressions
 from lrsclip.tiles import read_picture
 
 THUMB_PX = 360
@@ -29,6 +30,10 @@ _HARMLESS = frozenset(
     "progressive progression adobe adobe_transform background loop duration timestamp".split()
 )
 _HARMLESS_PARTS = ("APP0", "APP2", "APP14")  # of a JPEG: JFIF, colour profile, Adobe's colours
+_SCAN, _MOST_SCANS, _READ_AT_ONCE = b"\xff\xda", 100, 2**20  # a progressive JPEG has ten; each goes over all pixels
+_COMPRESSIONS = frozenset({1, 5, 7, 8, 32773, 32946, 34887, 34925, 50000, 50001})  # no fax: libtiff tells of each row
+_OLD_JPEG = 6
+_LOSSLESS_PX = 4_000_000  # of a WebP that is written anew; a larger one would take minutes
 _TIFF_BEGINS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _ENDS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
 _QUALITY = 95  # of a JPEG that has to be written anew
@@ -107,11 +112,41 @@ def copy_without_metadata(path: Path, copy: Path) -> bool:
         return False
     upright.info = {name: value for name, value in upright.info.items() if name in _HARMLESS}
     try:
-        upright.save(copy, kind, quality=_QUALITY, subsampling=0, lossless=True)
+        small = upright.width * upright.height <= _LOSSLESS_PX
+        upright.save(copy, kind, quality=_QUALITY, subsampling=0, lossless=small, method=2)
     except BaseException:
         copy.unlink(missing_ok=True)
         raise
     return True
+
+
+def check_work(path: Path) -> None:
+    """Refuse a file that would take far longer to decode than its pixels tell, or is of a kind that no map has.
+
+    Raises:
+        PictureError: it is a JPEG of very many scans, or a TIFF compressed as faxes are.
+    """
+    with path.open("rb") as file:
+        begin = file.read(4)
+        if begin in _TIFF_BEGINS:
+            check_tiff(path)
+        elif begin[:2] == b"\xff\xd8":
+            file.seek(0)
+            scans = sum(part.count(_SCAN) for part in iter(lambda: file.read(_READ_AT_ONCE), b""))
+            if scans > _MOST_SCANS:
+                raise PictureError(f"the upload is a JPEG of {scans:,} scans; save it anew, and send that")
+
+
+def check_tiff(path: Path) -> None:
+    """The part of `check_work` for TIFFs.
+
+    Raises:
+        PictureError: as `check_work`.
+    """
+    if (strange := compressions(path) - _COMPRESSIONS) and strange != {_OLD_JPEG}:
+        raise PictureError(
+            f"the upload is a TIFF of compression {min(strange)}; save it with deflate or LZW, and send that"
+        )
 
 
 def _tells(picture: ImageFile.ImageFile, path: Path) -> bool:

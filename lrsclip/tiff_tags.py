@@ -183,6 +183,23 @@ class TiffTags:
         return Directory(offset, begin, number, entries, following)
 
 
+def compressions(path: Path) -> set[int]:
+    """Numbers of the ways in which the pictures of a TIFF are compressed; none for a file that is no whole TIFF.
+
+    Args:
+        path: the file.
+
+    Raises:
+        PictureError: it has more parts than any image.
+    """
+    with open_plain(path) as file:
+        try:
+            tiff = TiffTags(file)
+            return {tiff.largest(directory, _COMPRESSION, _PLAIN) for directory in tiff.directories()}
+        except NotUnderstoodError:
+            return set()
+
+
 def largest_block_bytes(path: Path) -> int:
     """Bytes of pixels that have to be decoded at once, at most, for any one pixel of a TIFF, its overviews and masks.
 

@@ -250,9 +250,9 @@ def test_large_uploads_count_as_many_requests() -> None:
 
 def test_what_is_too_large_is_refused_whether_it_says_so_or_not() -> None:
     guard = door_of(0, 2**20)
-    assert answers_of(guard, "/gradio_api/queue/join", [], content_length=str(9 * 2**20))[0]["status"] == 413
-    assert answers_of(guard, "/gradio_api/queue/join", [b"x" * 2**20] * 9)[0]["status"] == 413
-    assert answers_of(guard, "/gradio_api/queue/join", [b" " * 2**20] * 7 + [JOINED]) == [{"type": "http.request"}]
+    assert answers_of(guard, "/gradio_api/queue/join", [], content_length=str(3 * 2**20))[0]["status"] == 413
+    assert answers_of(guard, "/gradio_api/queue/join", [b"x" * 2**20] * 3)[0]["status"] == 413
+    assert answers_of(guard, "/gradio_api/queue/join", [b" " * 2**20, JOINED]) == [{"type": "http.request"}]
     assert answers_of(guard, "/gradio_api/upload", [b"x" * 2**20] * 10) == [{"type": "http.disconnect"}]
     assert answers_of(guard, "/gradio_api/upload", [b"x" * 2**20] * 9) == [{"type": "http.request"}]
 

@@ -37,6 +37,7 @@ class Callers:
     def __init__(self) -> None:
         self._calls: set[Call] = set()
         self._streams: Counter[str] = Counter()
+        self._pages: Counter[str] = Counter()
         self._alone_since: dict[str, float] = {}
         self._lock = threading.Lock()
         self.last_end_s = time.monotonic()
@@ -90,6 +91,23 @@ class Callers:
                 self._streams[session] -= 1
                 if self._streams[session] <= 0:
                     del self._streams[session]
+
+    @contextmanager
+    def open_page(self, session: str) -> Iterator[None]:
+        """Count a page as long as its heartbeat lasts."""
+        with self._lock:
+            self._pages[session] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._pages[session] -= 1
+                if self._pages[session] <= 0:
+                    del self._pages[session]
+
+    def is_there(self, session: str) -> bool:
+        """Whether a session has a page or a stream open."""
+        return session in self._pages or session in self._streams
 
     def unheard(self, sessions: list[str], patience_s: float) -> list[str]:
         """Those of some sessions that have had no stream for a while, as far as was seen here.

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Collection
-from contextlib import nullcontext
-from dataclasses import dataclass, field
+import re
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -21,13 +22,18 @@ from app.server.callers import OUTCOME, Callers, Outcome
 from app.server.checked_blocks import CheckedBlocks
 from app.server.hosts import is_own_page, may_be_asked
 from app.server.rate_limit import Buckets, client_of, header_of
-from app.server.request_body import BodyError, read_call
+from app.server.request_body import BodyError, check_json, read_call
 from app.server.routes import Door, door_of
 from app.server.upload_folder import UploadFolder
 from lrsclip.errors import PictureError
 
 _MIB = 2**20
-_JSON_BYTES = 8 * _MIB  # of a call: texts, settings, and what a page hands back to the server
+_JSON_BYTES = 2 * _MIB  # of a call: texts, settings, and what a page hands back to the server
+_BODIES_BYTES = 64 * _MIB  # of all calls that are on their way
+_MOST_CALLS = 64  # of one client that wait or run: half of the queue, so that others find a place
+_LONGEST_PATH, _LONGEST_QUERY = 4_300, 16_384
+_RANGE = re.compile(r"bytes=(\d{1,15}-\d{0,15}|-\d{1,15})", re.ASCII)
+_FORWARDED_HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(:\d{1,5})?", re.ASCII)
 _FORM_BYTES = _MIB  # around the files that are sent
 _FILES = 8  # of one upload
 _BYTES_A_REQUEST = 4 * _MIB  # an upload counts as so many requests as it has of these, since it is kept for hours
@@ -43,6 +49,7 @@ class Limits:
     Attributes:
         per_minute: requests; 0 for no limit.
         max_upload_bytes: of a file.
+        uploads_bytes: of all files that are on their way or kept.
         proxies: how many of the operator's stand before the server and add to X-Forwarded-For.
         hosts: names under which the server may be asked; see `app.server.hosts`.
     """
@@ -51,6 +58,12 @@ class Limits:
     max_upload_bytes: int
     proxies: int = 0
     hosts: tuple[str, ...] = ()
+    uploads_bytes: int = 512 * _MIB
+
+    @property
+    def upload_bytes(self) -> int:
+        """Of one upload, which may hold several files: half of all at most."""
+        return max(self.max_upload_bytes, min(_FILES * self.max_upload_bytes, self.uploads_bytes // 2)) + _FORM_BYTES
 
 
 @dataclass(frozen=True)
@@ -63,6 +76,7 @@ class Known:
         folder: whose files are served.
         callers: who waits for an answer.
         session_of: an event's session; "" for an event that is not known.
+        waiting: the requests whose events wait or run.
     """
 
     functions: Collection[int]
@@ -70,6 +84,7 @@ class Known:
     folder: UploadFolder
     callers: Callers
     session_of: Callable[[str], str] = field(default=lambda _event: "")
+    waiting: Callable[[], list[Scope]] = field(default=list)
 
     @classmethod
     def of(cls, demo: CheckedBlocks) -> Known:
@@ -82,9 +97,14 @@ class Known:
             waiting = queue.pending_event_ids_session.items()
             return next((session for session, events in list(waiting) if event_id in events), "")
 
+        def waiting() -> list[Scope]:
+            lines = [event for lane in list(queue.event_queue_per_concurrency_id.values()) for event in lane.queue]
+            running = [event for job in queue.active_jobs if job for event in job]
+            return [event.request.scope for event in (*lines, *running)]
+
         public = (function for function in demo.fns.values() if function.api_visibility == "public")
         names = frozenset(str(function.api_name) for function in public if isinstance(function.api_name, str))
-        return cls(frozenset(demo.fns), names, demo.folder, demo.callers, session_of)
+        return cls(frozenset(demo.fns), names, demo.folder, demo.callers, session_of, waiting)
 
 
 class _Refused(Exception):
@@ -108,6 +128,7 @@ class FrontDoor:
         self._app, self._limits, self._known = app, limits, known
         self._buckets = Buckets(limits.per_minute)
         self._streams: dict[str, int] = {}
+        self._arriving = {"call": 0, "upload": 0}  # bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer it here."""
@@ -120,8 +141,15 @@ class FrontDoor:
             return
         reply = _Reply(send)
         try:
-            door, receive = await self._admitted(scope, receive)
-            await self._pass_on(door, scope, receive, reply)
+            door = self._door(scope)
+            with self._room_for(door, scope):
+                receive = await self._readable(door, scope, receive)
+                if door.body != "upload":
+                    self._check_share(door, scope)
+                else:
+                    await self._pass_on(door, scope, receive, reply)
+            if door.body != "upload":
+                await self._pass_on(door, scope, receive, reply)
         except _Refused as refused:
             calls.tell("request", "refused", code=refused.status)
             await reply.refuse(refused)
@@ -133,22 +161,36 @@ class FrontDoor:
 
         A stream that was begun fails where its session is gone or its caller left, which is no fault.
         """
+        named = str(scope["path"]).startswith("/gradio_api/call/v2/")  # Gradio raises what is the caller's own there
         if reply.begun:
             calls.tell("request", "stopped", error=type(error).__name__)
+        elif named:
+            calls.tell("request", "refused", code=422)
         else:
             calls.tell("request", "failed", error=type(error).__name__, at=calls.place_of(error))
-        named = str(scope["path"]).startswith("/gradio_api/call/v2/")  # Gradio raises what is the caller's own there
         await reply.refuse(
             _Refused(422, "the values do not fit the parameters; see Use via API at the foot of the page")
             if named
             else _Refused(500, "the server failed at this; that is a fault of ours, and it is in the log")
         )
 
-    async def _admitted(self, scope: Scope, receive: Receive) -> tuple[Door, Receive]:
-        """The door that a request may go through, and its body as it may be read."""
+    def _check_share(self, door: Door, scope: Scope) -> None:
+        """Leave places in the queue for others."""
+        if door.body not in ("join", "call", "named_call") or not self._limits.per_minute:
+            return
+        client, proxies = client_of(scope, self._limits.proxies), self._limits.proxies
+        own = sum(client_of(other, proxies) == client for other in self._known.waiting())
+        if own >= _MOST_CALLS:
+            raise _Refused(429, f"{own} calls of yours wait or run already; wait for one of them", 5.0)
+
+    def _door(self, scope: Scope) -> Door:
+        """The door that a request may go through."""
         host = header_of(scope, b"host")
         if not may_be_asked(host, self._limits.hosts):
             raise _Refused(421, "this server is not asked under that name; its operator can allow it: LRSCLIP_HOSTS")
+        if len(str(scope["path"])) > _LONGEST_PATH or len(scope.get("query_string", b"")) > _LONGEST_QUERY:
+            raise _Refused(414, "this address is too long")
+        scope["headers"] = [one for one in scope["headers"] if self._is_harmless(*one)]
         doors, match = door_of(str(scope["path"]))
         if not doors or match is None:
             raise _Refused(404, "there is nothing here")
@@ -156,9 +198,7 @@ class FrontDoor:
         door = next((door for door in doors if method in door.methods or method == "OPTIONS"), None)
         if door is None:
             raise _Refused(405, "this is not asked for in that way")
-        if method not in ("GET", "HEAD", "OPTIONS") and not is_own_page(
-            header_of(scope, b"origin"), host, self._limits.hosts
-        ):
+        if not is_own_page(header_of(scope, b"origin"), host, self._limits.hosts):
             raise _Refused(403, "a page of another server may not ask this one")
         groups = match.groupdict()
         self._charge(scope, door)
@@ -170,9 +210,26 @@ class FrontDoor:
             and not (door.body == "join" and name == "predict")
         ):
             raise _Refused(404, "there is no function of that name")
-        if method == "OPTIONS" or not door.body:
-            return door, receive
-        return door, await self._body(door, name if name != "predict" else None, scope, receive)
+        return replace(door, body="") if method == "OPTIONS" else door
+
+    async def _readable(self, door: Door, scope: Scope, receive: Receive) -> Receive:
+        """The body of a request as it may be read."""
+        if not door.body:
+            return receive
+        match = door.pattern.fullmatch(str(scope["path"]))
+        name = match.groupdict().get("name") if match is not None else None
+        return await self._body(door, name if name != "predict" else None, scope, receive)
+
+    def _is_harmless(self, name: bytes, value: bytes) -> bool:
+        """Whether a header may reach Gradio, which believes some and fails at others."""
+        key, text = name.lower(), value.decode("latin-1")
+        if key == b"range":
+            return _RANGE.fullmatch(text.strip()) is not None
+        if key == b"x-forwarded-host":
+            return bool(self._limits.proxies) and _FORWARDED_HOST.fullmatch(text.strip()) is not None
+        if key == b"x-forwarded-proto":
+            return text.strip() in ("http", "https")
+        return True
 
     def _charge(self, scope: Scope, door: Door) -> None:
         said = header_of(scope, b"content-length")
@@ -183,22 +240,26 @@ class FrontDoor:
             raise _Refused(413, f"this is over the limit of {most // _MIB} MB; send less at once")
         if door.body == "upload":
             cost = max(cost, (int(said) if said else most) / _BYTES_A_REQUEST)
+        elif said:
+            cost += int(said) / _MIB
         if wait_s := self._buckets.wait_s(client_of(scope, self._limits.proxies), cost):
             raise _Refused(429, "too many requests; wait a moment and try again", wait_s)
 
     def _most_bytes(self, door: Door) -> int:
-        return _FILES * self._limits.max_upload_bytes + _FORM_BYTES if door.body == "upload" else _JSON_BYTES
+        return self._limits.upload_bytes if door.body == "upload" else _JSON_BYTES
 
     def _check_file(self, path: str) -> None:
         try:
-            self._known.folder.admit(path)
+            self._known.folder.touch(self._known.folder.admit(path))
         except PictureError as error:
             raise _Refused(404, str(error)) from error
 
     async def _body(self, door: Door, name: str | None, scope: Scope, receive: Receive) -> Receive:
         most = self._most_bytes(door)
-        if door.body in ("upload", "mcp"):
+        if door.body == "upload":
             return _measured(receive, most)
+        if door.body == "mcp":
+            return _replayed(await self._checked_mcp(receive, most), receive)
         kind = header_of(scope, b"content-type").partition(";")[0].strip().lower()
         if kind != "application/json":  # what a foreign page can send without asking first is none
             raise _Refused(415, "the body of a call is JSON; send it with Content-Type: application/json")
@@ -213,6 +274,35 @@ class FrontDoor:
         scope["headers"] = [*headers, (b"content-length", str(len(clean)).encode())]
         return _replayed(clean, receive)
 
+    async def _checked_mcp(self, receive: Receive, most: int) -> bytes:
+        try:
+            body = await asyncio.wait_for(_whole(receive, most), _BODY_S)
+            if body:
+                check_json(body)
+        except BodyError as error:
+            raise _Refused(error.status, str(error)) from error
+        except TimeoutError as error:
+            raise _Refused(408, f"the body was not there after {_BODY_S:.0f} s; send the call again") from error
+        return body
+
+    @contextmanager
+    def _room_for(self, door: Door, scope: Scope) -> Iterator[None]:
+        """Keep room for a body on its way, so that what is sent halfway cannot fill memory or disk."""
+        if not door.body:
+            yield
+            return
+        kind = "upload" if door.body == "upload" else "call"
+        said, most = header_of(scope, b"content-length"), self._most_bytes(door)
+        share = min(int(said), most) if said.isdigit() else most
+        bound = self._limits.uploads_bytes if kind == "upload" else _BODIES_BYTES
+        if self._arriving[kind] and self._arriving[kind] + share > bound:
+            raise _Refused(429, "too much is on its way to this server; try again in a moment", 5.0)
+        self._arriving[kind] += share
+        try:
+            yield
+        finally:
+            self._arriving[kind] -= share
+
     async def _pass_on(self, door: Door, scope: Scope, receive: Receive, reply: _Reply) -> None:
         outcome = Outcome()
         token = OUTCOME.set(outcome)
@@ -225,8 +315,12 @@ class FrontDoor:
             if self._streams.get(client, 0) >= _MOST_STREAMS:
                 raise _Refused(429, "too many streams are open; close a page and try again", 5.0)
             self._streams[client] = self._streams.get(client, 0) + 1
+        page = door.pattern.fullmatch(str(scope["path"]))
+        heartbeat = page.groupdict().get("session") if page is not None else None
+        callers = self._known.callers
+        here = callers.open_page(heartbeat) if heartbeat else callers.listening(session) if session else nullcontext()
         try:
-            with self._known.callers.listening(session) if session else nullcontext():
+            with here:
                 await self._app(scope, receive, reply)
         finally:
             OUTCOME.reset(token)

@@ -16,7 +16,7 @@ from typing import Any
 
 from gradio import queueing, routes
 from gradio.components import State
-from gradio.state_holder import SessionState
+from gradio.state_holder import SessionState, StateHolder
 
 from app.server.checked_blocks import CheckedBlocks
 
@@ -33,6 +33,7 @@ def patch_gradio(drafts: Path) -> None:
     """
     _stand_before_all()
     _keep_no_values()
+    _keep_open_sessions()
     _count_nothing()
     if find_spec("mcp") is not None:
         _keep_drafts_of_models(drafts)
@@ -75,6 +76,24 @@ def _keep_no_values() -> None:
             self.blocks_config.blocks[key] = value
 
     SessionState.__init__, SessionState.__setitem__ = begin, put  # type: ignore[method-assign]
+
+
+def _keep_open_sessions() -> None:
+    """Let the session go that nobody has open, and not the one that was used longest ago: made-up ones cost nothing."""
+    _there(StateHolder, "update")
+
+    def update(self: Any, session: str) -> None:
+        with self.lock:
+            if session in self.session_data:
+                self.session_data.move_to_end(session)
+            if len(self.session_data) > self.capacity:
+                callers = getattr(self.blocks, "callers", None)
+                idle = (one for one in self.session_data if one != session and not (callers and callers.is_there(one)))
+                gone = next(idle, None) or next(iter(self.session_data))
+                del self.session_data[gone]
+                self.time_last_used.pop(gone, None)
+
+    StateHolder.update = update  # type: ignore[method-assign, assignment]
 
 
 def _keep_drafts_of_models(drafts: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from app.server.routes import Body
 
-_DEEPEST, _MOST_PARTS, _LONGEST_NUMERAL = 24, 100_000, 400
+_DEEPEST, _MOST_PARTS, _LONGEST_NUMERAL = 24, 20_000, 300
 _SESSION = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _EVENT = re.compile(r"[0-9a-f-]{1,64}", re.ASCII)
 
@@ -55,7 +55,23 @@ def read_call(body: bytes, kind: Body, functions: Collection[int], name: str | N
     return _written({field: value for field, value in call.items() if value is not None})
 
 
+def check_json(body: bytes) -> None:
+    """Make sure that a body is JSON that takes little to read.
+
+    Raises:
+        BodyError: it is not.
+    """
+    if sum(map(body.count, (b",", b"[", b"{"))) > _MOST_PARTS:  # counted first, because reading them takes seconds
+        raise BodyError(f"the body has more than {_MOST_PARTS:,} parts", 400)
+    try:
+        _cleaned(json.loads(body, parse_int=_whole), 0, [_MOST_PARTS])
+    except (ValueError, RecursionError) as error:
+        raise error if isinstance(error, BodyError) else BodyError("the body is no JSON in UTF-8", 400) from error
+
+
 def _parsed(body: bytes) -> dict[str, Any]:
+    if sum(map(body.count, (b",", b"[", b"{"))) > _MOST_PARTS:
+        raise BodyError(f"the body has more than {_MOST_PARTS:,} parts", 400)
     try:
         sent = json.loads(body, parse_constant=_no_number, parse_int=_whole, parse_float=_decimal)
         clean = _cleaned(sent, 0, [_MOST_PARTS])

@@ -15,7 +15,7 @@ Body = Literal["", "join", "call", "named_call", "cancel", "upload", "mcp"]
 _GET, _POST = frozenset({"GET", "HEAD"}), frozenset({"POST"})
 _SESSION = r"[A-Za-z0-9_-]{1,64}"
 _NAME = r"[A-Za-z_][A-Za-z0-9_]{0,63}"
-_FILE = r"[A-Za-z0-9_@+-][A-Za-z0-9_@.+-]*"  # no name begins with a dot
+_FILE = r"[A-Za-z0-9_@+-][A-Za-z0-9_@.+-]{0,127}"  # no name begins with a dot
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ DOORS: tuple[Door, ...] = (
     _door("/config/?", _GET, 1),
     _door("/health", _GET, 0.1),
     _door("/(theme.css|favicon.ico|robots.txt|manifest.json)", _GET, _LITTLE),
-    _door(rf"/(static|assets|svelte)(/{_FILE})+", _GET, _LITTLE),
+    _door(rf"/(static|assets|svelte)(/{_FILE}){{1,8}}", _GET, _LITTLE),
     _door(rf"{API}/(info|startup-events|app_id)/?", _GET, 1),
     _door(rf"{API}/theme.css", _GET, _LITTLE),
     _door(rf"{API}/file=(?P<file>.{{1,4096}})", _GET, _LITTLE),

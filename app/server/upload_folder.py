@@ -83,6 +83,7 @@ class UploadFolder:
     """
 
     root: Path
+    _own: set[Path] = field(default_factory=set, repr=False, compare=False)
     _refusals: dict[Path, str] = field(default_factory=dict, repr=False, compare=False)
     _lock: Lock = field(default_factory=Lock, repr=False, compare=False)
 
@@ -162,10 +163,20 @@ class UploadFolder:
         folder.mkdir(parents=True, mode=0o700)
         return folder
 
+    def keep_own(self) -> None:
+        """Keep what lies in the folder now as long as the server runs: the pictures that every page begins with."""
+        with self._lock:
+            self._own.update(path for _, _, path in _files_by_age(self.root))
+
+    def touch(self, upload: Upload) -> None:
+        """Note that a file was asked for, so that it is not among the oldest."""
+        with suppress(OSError):  # gone meanwhile
+            os.utime(upload.path)
+
     def trim(self, most_bytes: int, most_age_s: float) -> None:
         """Remove what is too old, and then what is oldest until no more than `most_bytes` are left."""
         with self._lock:
-            files = _files_by_age(self.root)
+            files = [one for one in _files_by_age(self.root) if one[2] not in self._own]
             total, now_s = sum(size for _, size, _ in files), time.time()
             for changed_s, size, path in files:
                 if total <= most_bytes and now_s - changed_s <= most_age_s:

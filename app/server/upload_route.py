@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from functools import cache
 from pathlib import Path
 
 import anyio
@@ -21,7 +22,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from app import calls
-from app.pictures import DECODING, check_pixels, copy_without_metadata
+from app.pictures import DECODING, check_pixels, check_work, copy_without_metadata
 from app.server.routes import API
 from app.server.upload_folder import UploadFolder
 from lrsclip.errors import PictureError
@@ -29,6 +30,7 @@ from lrsclip.errors import PictureError
 _OLDEST_S = 6 * 3600
 """Seconds after which a file that was sent, or made for a visitor, goes."""
 _MOST_FILES = 32
+_AT_ONCE = 4
 
 
 def upload_route(folder: UploadFolder, max_file_bytes: int, max_total_bytes: int) -> Route:
@@ -41,15 +43,22 @@ def upload_route(folder: UploadFolder, max_file_bytes: int, max_total_bytes: int
     """
 
     async def upload(request: Request) -> Response:
-        with calls.told("request.upload"):
-            try:
-                kept = await _received(request, folder, max_file_bytes)
-            except HTTPException as error:
-                return PlainTextResponse(error.detail, status_code=error.status_code)
+        try:
+            kept = await _received(request, folder, max_file_bytes)
+        except HTTPException as error:
+            calls.tell("request.upload", "refused", code=error.status_code)
+            return PlainTextResponse(error.detail, status_code=error.status_code)
+        calls.tell("request.upload", "ok")
         await anyio.to_thread.run_sync(folder.trim, max_total_bytes, _OLDEST_S)
         return JSONResponse([str(path) for path in kept])
 
     return Route(f"{API}/upload", upload, methods=["POST"])
+
+
+@cache
+def _taking_in() -> anyio.CapacityLimiter:
+    """Threads for files that come in: of their own, so that slow ones leave those of events alone."""
+    return anyio.CapacityLimiter(_AT_ONCE)
 
 
 async def _received(request: Request, folder: UploadFolder, max_file_bytes: int) -> list[Path]:
@@ -62,7 +71,11 @@ async def _received(request: Request, folder: UploadFolder, max_file_bytes: int)
         )  # fmt: skip
         if len(files) > _MOST_FILES:
             raise HTTPException(413, f"{len(files)} files at once; send at most {_MOST_FILES}")
-        return await anyio.to_thread.run_sync(lambda: [take_in(Path(file), folder) for file in files])
+        if not files:
+            raise HTTPException(400, "the upload is no form with files in it")
+        return await anyio.to_thread.run_sync(
+            lambda: [take_in(Path(file), folder) for file in files], limiter=_taking_in(), abandon_on_cancel=True
+        )
     except MultiPartException as error:
         raise HTTPException(413 if "maximum allowed size" in error.message else 400, error.message) from error
     except HTTPException:
@@ -91,6 +104,7 @@ def take_in(file: Path, folder: UploadFolder) -> Path:
     """
     place = folder.new_place(file.name)
     try:
+        check_work(file)
         with DECODING.of(check_pixels(file)):
             if not copy_without_metadata(file, place):
                 os.replace(file, place)

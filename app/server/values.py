@@ -7,7 +7,6 @@ promises; a file becomes an `Upload`, and nothing else is ever opened as one.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -129,7 +128,7 @@ def _number(block: Any, name: str, value: Any, _folder: UploadFolder) -> float |
         value = float(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise CallError(f"{name} is {_kind(value)}; give {accepted}")
-    if not math.isfinite(value) or not low <= value <= high:
+    if not low <= value <= high:  # False for what is no number too; an integer may be beyond every float
         raise CallError(f"{name} is {_shown(value)}; give {accepted}")
     return value
 
@@ -208,5 +207,4 @@ def _kind(value: Any) -> str:
 
 
 def _shown(value: float) -> str:
-    text = f"{value:g}" if abs(value) < _LARGEST else "beyond all measure"
-    return text
+    return f"{value:g}" if abs(value) < _LARGEST else "beyond all measure"

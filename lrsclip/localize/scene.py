@@ -31,6 +31,8 @@ MAX_SCENE_PX = 1_000_000_000  # for rasters, which are read by windows
 MAX_PICTURE_PX = 175_000_000  # for what is decoded whole: 700 MB in Pillow, which itself refuses from 178,956,970 on
 _MAX_BLOCK_BYTES = 512 * 2**20  # of what must be decoded at once, however small the window
 _MAX_STRANGERS_BLOCK_BYTES = 16 * 2**20  # four fit into GDAL's cache: so none is decoded again for each window
+_MAX_STRANGERS_BYTES = 4 * 2**30  # of pixels, unpacked
+_MOST_PACKED, _SLACK_BYTES = 2_000, 64 * 2**20  # deflate packs a thousandfold at most; what is nearly empty more
 _MAX_WHOLE_PX = 40_000_000  # of a stranger's raster in larger blocks, which is decoded once
 _SAMPLE_PX = 1024  # side of the decimated array that the stretch is taken from
 _STRIP_PX = 512  # rows of an array stretched at once
@@ -244,6 +246,22 @@ def _limit(limit_px: int) -> str:
     )
 
 
+def _check_total(path: Path, data: rasterio.DatasetReader, together: int) -> None:
+    """Refuse a stranger's raster that takes minutes or gigabytes, however small its file is.
+
+    Raises:
+        PictureError: it holds too much in all, or far more than a file of its size can, with one piece for many.
+    """
+    each_px = together * max(np.dtype(kind.replace("complex_int16", "int32")).itemsize for kind in data.dtypes)
+    total = data.width * data.height * each_px
+    if total > _MAX_STRANGERS_BYTES:
+        raise PictureError(
+            f"{path} holds {total / 2**30:.1f} GB of pixels in {data.count} bands; save the bands that are to be shown"
+        )
+    if total > _SLACK_BYTES + _MOST_PACKED * path.stat().st_size:
+        raise PictureError(f"{path} holds far more pixels than a file of its size can; save it anew")
+
+
 def _needs_whole(path: Path, data: rasterio.DatasetReader, bands: tuple[int, ...] | None, untrusted: bool) -> bool:
     """Whether a raster has to be decoded whole, because each window of it would decode nearly all of it again.
 
@@ -256,7 +274,9 @@ def _needs_whole(path: Path, data: rasterio.DatasetReader, bands: tuple[int, ...
         shape[0] * shape[1] * together * np.dtype(kind.replace("complex_int16", "int32")).itemsize
         for shape, kind in blocks
     )
-    if untrusted:  # who sends a file on purpose may have hidden it where GDAL does not tell
+    if untrusted:
+        _check_total(path, data, together)
+        # Who sends a file on purpose may have hidden it where GDAL does not tell.
         block_bytes = max(block_bytes, largest_block_bytes(path))
     if block_bytes <= (_MAX_STRANGERS_BLOCK_BYTES if untrusted else _MAX_BLOCK_BYTES):
         return False
