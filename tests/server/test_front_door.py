@@ -184,6 +184,20 @@ def test_every_request_counts(url: str) -> None:
     assert ask(url, "GET", "/gradio_api/info")[0] == 429
 
 
+def test_headers_that_gradio_fails_at_or_believes_do_not_reach_it(open_url: str) -> None:
+    picture = json.loads(ask(open_url, "GET", "/config")[1])
+    files = [part for part in json.dumps(picture).split('"') if "/gradio_api/file=" in part]
+    path = urlsplit(files[0]).path
+    for ranged in ("bytes=0-1,2-3", "bytes=0-1-2", "bytes=\xb2-", "bytes=" + "9" * 5000 + "-", "bytes=9-1", "x"):
+        assert ask(open_url, "GET", path, range=ranged)[0] in (200, 206), ranged
+    assert ask(open_url, "GET", path, range="bytes=0-9")[0] == 206
+    for name in ("evil.example", "[::1", "a b"):
+        status, body = ask(open_url, "GET", "/config", x_forwarded_host=name)
+        assert status == 200 and name not in json.loads(body)["root"]
+    for long in ("/static/" + "a" * 5000, "/gradio_api/file=" + "a" * 9000, "/?q=" + "a" * 20_000):
+        assert ask(open_url, "GET", long)[0] in (404, 414)
+
+
 # bodies
 
 
@@ -262,6 +276,7 @@ def test_every_wrong_value_is_named(open_url: str) -> None:
         "k is a list; give a number": ["a road", [3]],
         "k is a truth value; give a number": ["a road", True],
         "k is beyond all measure": ["a road", 10**30],
+        "exclude_weight is beyond all measure": ["a road", 3, "", 10**299],
         "hide_duplicates is a text": ["a road", 3, "", 0.5, "", None, 0.5, None, None, "yes"],
         "bbox is a text; give a list": ["a road", 3, "", 0.5, "", None, 0.5, None, "1,2,3,4", False],
         "number 2 of bbox is a text": ["a road", 3, "", 0.5, "", None, 0.5, None, [1, "x", 3, 4], False],
