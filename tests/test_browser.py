@@ -187,7 +187,7 @@ def test_a_geotiff_is_localised_compared_and_taken_home(page: Page, tmp_path: Pa
     page.get_by_label("Compare with").fill(NASTY)
     page.get_by_label("Regions from cosine").fill("many")
     page.locator("#localise-button").click()
-    expect(page.get_by_text("The threshold is many")).to_be_visible()
+    expect(page.get_by_text("The threshold is 'many'")).to_be_visible()
     page.get_by_label("Regions from cosine").fill("")
     page.locator("#localise-button").click()
     expect(page.locator("#map h3")).to_have_text(["white boats", NASTY])
