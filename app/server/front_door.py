@@ -7,12 +7,10 @@ sent; whatever Gradio raises becomes one line too, and an answer.
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from typing import Any
 from urllib.parse import parse_qs
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -22,6 +20,7 @@ from app.server.callers import OUTCOME, Callers, Outcome
 from app.server.checked_blocks import CheckedBlocks
 from app.server.hosts import is_own_page, may_be_asked
 from app.server.rate_limit import Buckets, client_of, header_of
+from app.server.reply import Refused, Reply
 from app.server.request_body import BodyError, check_json, read_call
 from app.server.routes import Door, door_of
 from app.server.upload_folder import UploadFolder
@@ -39,7 +38,6 @@ _FILES = 8  # of one upload
 _BYTES_A_REQUEST = 4 * _MIB  # an upload counts as so many requests as it has of these, since it is kept for hours
 _BODY_S, _IDLE_S = 30.0, 60.0  # in which a call's body must be there; for which an upload may pause
 _MOST_STREAMS = 256  # open at once, of one client: a class behind one address has two or three each
-_REFUSED_STATUS = 422
 
 
 @dataclass(frozen=True)
@@ -107,14 +105,6 @@ class Known:
         return cls(frozenset(demo.fns), names, demo.folder, demo.callers, session_of, waiting)
 
 
-class _Refused(Exception):
-    """A request is answered here."""
-
-    def __init__(self, status: int, sentence: str, wait_s: float = 0.0) -> None:
-        super().__init__(sentence)
-        self.status, self.wait_s = status, wait_s
-
-
 class FrontDoor:
     """ASGI middleware before all of Gradio, its own middleware too.
 
@@ -139,7 +129,7 @@ class FrontDoor:
             calls.tell("request", "refused", code=404)
             await send({"type": "websocket.close", "code": 1000})
             return
-        reply = _Reply(send)
+        reply = Reply(send)
         try:
             door = self._door(scope)
             with self._room_for(door, scope):
@@ -150,13 +140,13 @@ class FrontDoor:
                     await self._pass_on(door, scope, receive, reply)
             if door.body != "upload":
                 await self._pass_on(door, scope, receive, reply)
-        except _Refused as refused:
+        except Refused as refused:
             calls.tell("request", "refused", code=refused.status)
             await reply.refuse(refused)
         except Exception as error:
             await self._mishap(error, scope, reply)
 
-    async def _mishap(self, error: Exception, scope: Scope, reply: _Reply) -> None:
+    async def _mishap(self, error: Exception, scope: Scope, reply: Reply) -> None:
         """End the answer to a request at which Gradio failed, with a line in the log and no trace.
 
         A stream that was begun fails where its session is gone or its caller left, which is no fault.
@@ -169,9 +159,9 @@ class FrontDoor:
         else:
             calls.tell("request", "failed", error=type(error).__name__, at=calls.place_of(error))
         await reply.refuse(
-            _Refused(422, "the values do not fit the parameters; see Use via API at the foot of the page")
+            Refused(422, "the values do not fit the parameters; see Use via API at the foot of the page")
             if named
-            else _Refused(500, "the server failed at this; that is a fault of ours, and it is in the log")
+            else Refused(500, "the server failed at this; that is a fault of ours, and it is in the log")
         )
 
     def _check_share(self, door: Door, scope: Scope) -> None:
@@ -181,25 +171,25 @@ class FrontDoor:
         client, proxies = client_of(scope, self._limits.proxies), self._limits.proxies
         own = sum(client_of(other, proxies) == client for other in self._known.waiting())
         if own >= _MOST_CALLS:
-            raise _Refused(429, f"{own} calls of yours wait or run already; wait for one of them", 5.0)
+            raise Refused(429, f"{own} calls of yours wait or run already; wait for one of them", 5.0)
 
     def _door(self, scope: Scope) -> Door:
         """The door that a request may go through."""
         host = header_of(scope, b"host")
         if not may_be_asked(host, self._limits.hosts):
-            raise _Refused(421, "this server is not asked under that name; its operator can allow it: LRSCLIP_HOSTS")
+            raise Refused(421, "this server is not asked under that name; its operator can allow it: LRSCLIP_HOSTS")
         if len(str(scope["path"])) > _LONGEST_PATH or len(scope.get("query_string", b"")) > _LONGEST_QUERY:
-            raise _Refused(414, "this address is too long")
+            raise Refused(414, "this address is too long")
         scope["headers"] = [one for one in scope["headers"] if self._is_harmless(*one)]
         doors, match = door_of(str(scope["path"]))
         if not doors or match is None:
-            raise _Refused(404, "there is nothing here")
+            raise Refused(404, "there is nothing here")
         method = str(scope["method"])
         door = next((door for door in doors if method in door.methods or method == "OPTIONS"), None)
         if door is None:
-            raise _Refused(405, "this is not asked for in that way")
+            raise Refused(405, "this is not asked for in that way")
         if not is_own_page(header_of(scope, b"origin"), host, self._limits.hosts):
-            raise _Refused(403, "a page of another server may not ask this one")
+            raise Refused(403, "a page of another server may not ask this one")
         groups = match.groupdict()
         self._charge(scope, door)
         if groups.get("file") is not None:
@@ -209,7 +199,7 @@ class FrontDoor:
             and name not in self._known.names
             and not (door.body == "join" and name == "predict")
         ):
-            raise _Refused(404, "there is no function of that name")
+            raise Refused(404, "there is no function of that name")
         return replace(door, body="") if method == "OPTIONS" else door
 
     async def _readable(self, door: Door, scope: Scope, receive: Receive) -> Receive:
@@ -235,15 +225,15 @@ class FrontDoor:
         said = header_of(scope, b"content-length")
         most, cost = self._most_bytes(door), door.cost
         if said and not (said.isascii() and said.isdigit() and len(said) < 16):
-            raise _Refused(400, "the length of the body is no number")
+            raise Refused(400, "the length of the body is no number")
         if said and int(said) > most:
-            raise _Refused(413, f"this is over the limit of {most // _MIB} MB; send less at once")
+            raise Refused(413, f"this is over the limit of {most // _MIB} MB; send less at once")
         if door.body == "upload":
             cost = max(cost, (int(said) if said else most) / _BYTES_A_REQUEST)
         elif said:
             cost += int(said) / _MIB
         if wait_s := self._buckets.wait_s(client_of(scope, self._limits.proxies), cost):
-            raise _Refused(429, "too many requests; wait a moment and try again", wait_s)
+            raise Refused(429, "too many requests; wait a moment and try again", wait_s)
 
     def _most_bytes(self, door: Door) -> int:
         return self._limits.upload_bytes if door.body == "upload" else _JSON_BYTES
@@ -252,7 +242,7 @@ class FrontDoor:
         try:
             self._known.folder.touch(self._known.folder.admit(path))
         except PictureError as error:
-            raise _Refused(404, str(error)) from error
+            raise Refused(404, str(error)) from error
 
     async def _body(self, door: Door, name: str | None, scope: Scope, receive: Receive) -> Receive:
         most = self._most_bytes(door)
@@ -262,14 +252,14 @@ class FrontDoor:
             return _replayed(await self._checked_mcp(receive, most), receive)
         kind = header_of(scope, b"content-type").partition(";")[0].strip().lower()
         if kind != "application/json":  # what a foreign page can send without asking first is none
-            raise _Refused(415, "the body of a call is JSON; send it with Content-Type: application/json")
+            raise Refused(415, "the body of a call is JSON; send it with Content-Type: application/json")
         try:
             body = await asyncio.wait_for(_whole(receive, most), _BODY_S)
             clean = read_call(body, door.body, self._known.functions, name)
         except BodyError as error:
-            raise _Refused(error.status, str(error)) from error
+            raise Refused(error.status, str(error)) from error
         except TimeoutError as error:
-            raise _Refused(408, f"the body was not there after {_BODY_S:.0f} s; send the call again") from error
+            raise Refused(408, f"the body was not there after {_BODY_S:.0f} s; send the call again") from error
         headers = [(key, value) for key, value in scope["headers"] if key.lower() not in _ABOUT_BODY]
         scope["headers"] = [*headers, (b"content-length", str(len(clean)).encode())]
         return _replayed(clean, receive)
@@ -280,9 +270,9 @@ class FrontDoor:
             if body:
                 check_json(body)
         except BodyError as error:
-            raise _Refused(error.status, str(error)) from error
+            raise Refused(error.status, str(error)) from error
         except TimeoutError as error:
-            raise _Refused(408, f"the body was not there after {_BODY_S:.0f} s; send the call again") from error
+            raise Refused(408, f"the body was not there after {_BODY_S:.0f} s; send the call again") from error
         return body
 
     @contextmanager
@@ -296,24 +286,24 @@ class FrontDoor:
         share = min(int(said), most) if said.isdigit() else most
         bound = self._limits.uploads_bytes if kind == "upload" else _BODIES_BYTES
         if self._arriving[kind] and self._arriving[kind] + share > bound:
-            raise _Refused(429, "too much is on its way to this server; try again in a moment", 5.0)
+            raise Refused(429, "too much is on its way to this server; try again in a moment", 5.0)
         self._arriving[kind] += share
         try:
             yield
         finally:
             self._arriving[kind] -= share
 
-    async def _pass_on(self, door: Door, scope: Scope, receive: Receive, reply: _Reply) -> None:
+    async def _pass_on(self, door: Door, scope: Scope, receive: Receive, reply: Reply) -> None:
         outcome = Outcome()
         token = OUTCOME.set(outcome)
         reply.outcome = outcome
         client = client_of(scope, self._limits.proxies)
         session = self._session(door, scope) if door.stream else ""
         if door.stream and not session and "event" in door.pattern.groupindex:
-            raise _Refused(404, "no call of that name waits for an answer")
+            raise Refused(404, "no call of that name waits for an answer")
         if door.stream:
             if self._streams.get(client, 0) >= _MOST_STREAMS:
-                raise _Refused(429, "too many streams are open; close a page and try again", 5.0)
+                raise Refused(429, "too many streams are open; close a page and try again", 5.0)
             self._streams[client] = self._streams.get(client, 0) + 1
         page = door.pattern.fullmatch(str(scope["path"]))
         heartbeat = page.groupdict().get("session") if page is not None else None
@@ -340,47 +330,6 @@ class FrontDoor:
         return ""
 
 
-class _Reply:
-    """The way back to a client, which knows whether an answer was begun, and whose fault a bad one is."""
-
-    def __init__(self, send: Send) -> None:
-        self._send = send
-        self.begun = self.ended = self._dropping = False
-        self.outcome = Outcome()
-
-    async def __call__(self, message: Message) -> None:
-        if message["type"] == "http.response.start" and _is_bare_failure(message):
-            self._dropping = True  # Starlette raises the error right after; then it is answered in words
-        if self._dropping:
-            return
-        if message["type"] == "http.response.start":
-            self.begun = True
-            if message["status"] == 500 and self.outcome.refused:  # Gradio has one status for all that is wrong
-                message = {**message, "status": _REFUSED_STATUS}
-        elif message["type"] == "http.response.body" and not message.get("more_body", False):
-            self.ended = True
-        await self._send(message)
-
-    async def refuse(self, refused: _Refused) -> None:
-        """Answer with a sentence; of an answer that was begun, only the end is sent."""
-        if self.begun:
-            if not self.ended:
-                await self({"type": "http.response.body", "body": b"", "more_body": False})
-            return
-        self._dropping = False
-        body = json.dumps({"detail": str(refused), "error": str(refused)}).encode()
-        headers: list[Any] = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-        if refused.wait_s:
-            headers.append((b"retry-after", str(max(1, round(refused.wait_s))).encode()))
-        await self({"type": "http.response.start", "status": refused.status, "headers": headers})
-        await self({"type": "http.response.body", "body": body})
-
-
-def _is_bare_failure(start: Message) -> bool:
-    kinds = [value for key, value in start.get("headers", []) if key.lower() == b"content-type"]
-    return start["status"] == 500 and bool(kinds) and kinds[0].startswith(b"text/plain")
-
-
 _ABOUT_BODY = (b"content-length", b"transfer-encoding")
 
 
@@ -389,10 +338,10 @@ async def _whole(receive: Receive, most: int) -> bytes:
     while True:
         message = await receive()
         if message["type"] != "http.request":
-            raise _Refused(400, "the connection was closed before the body was there")
+            raise Refused(400, "the connection was closed before the body was there")
         body += message.get("body", b"")
         if len(body) > most:
-            raise _Refused(413, f"this is over the limit of {most // _MIB} MB; send less at once")
+            raise Refused(413, f"this is over the limit of {most // _MIB} MB; send less at once")
         if not message.get("more_body", False):
             return bytes(body)
 
