@@ -28,6 +28,7 @@ from lrsclip.errors import PictureError
 
 _MIB = 2**20
 _JSON_BYTES = 2 * _MIB  # of a call: texts, settings, and what a page hands back to the server
+_MCP_BYTES = 8 * _MIB  # of a call by a language model, which holds its pictures as text
 _BODIES_BYTES = 64 * _MIB  # of all calls that are on their way
 _MOST_CALLS = 64  # of one client that wait or run: half of the queue, so that others find a place
 _LONGEST_PATH, _LONGEST_QUERY = 4_300, 16_384
@@ -236,7 +237,7 @@ class FrontDoor:
             raise Refused(429, "too many requests; wait a moment and try again", wait_s)
 
     def _most_bytes(self, door: Door) -> int:
-        return self._limits.upload_bytes if door.body == "upload" else _JSON_BYTES
+        return {"upload": self._limits.upload_bytes, "mcp": _MCP_BYTES}.get(door.body, _JSON_BYTES)
 
     def _check_file(self, path: str) -> None:
         try:
