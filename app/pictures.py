@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import base64
 import io
-import os
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import gradio as gr
-from PIL import Image, ImageFile, ImageOps
+from PIL import Image
 
 from app.events import INTERNAL, UPLOAD, sentence
+from app.picture_metadata import is_known, without_metadata
 from app.server.upload_folder import Upload
 from app.settings import in_force
 from app.state import AppState, Budget, Recent
 from app.tiff_metadata import copy_stripped_tiff
-from lrsclip.decode import DECODE_FAULTS, FORMATS
+from lrsclip.decode import DECODE_FAULTS, FORMATS, orientation
 from lrsclip.errors import PictureError, TileSourceError
 from lrsclip.tiff_tags import compressions
 from lrsclip.tiles import read_picture
@@ -24,19 +24,11 @@ from lrsclip.tiles import read_picture
 THUMB_PX = 360
 LARGE_PX = 1600
 _NO_RASTERS = ("JPEG", "PNG", "WEBP")
-# What a picture may say beside its pixels; all else (EXIF, XMP, comments) tells of whoever took it.
-_HARMLESS = frozenset(
-    "jfif jfif_version jfif_unit jfif_density dpi aspect gamma srgb chromaticity icc_profile transparency interlace "
-    "progressive progression adobe adobe_transform background loop duration timestamp".split()
-)
-_HARMLESS_PARTS = ("APP0", "APP2", "APP14")  # of a JPEG: JFIF, colour profile, Adobe's colours
 _SCAN, _MOST_SCANS, _READ_AT_ONCE = b"\xff\xda", 100, 2**20  # a progressive JPEG has ten; each goes over all pixels
 _COMPRESSIONS = frozenset({1, 5, 7, 8, 32773, 32946, 34887, 34925, 50000, 50001})  # no fax: libtiff tells of each row
 _OLD_JPEG = 6
-_LOSSLESS_PX = 4_000_000  # of a WebP that is written anew; a larger one would take minutes
 _TIFF_BEGINS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_ENDS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
-_QUALITY = 95  # of a JPEG that has to be written anew
+_HEAD_BYTES = 12
 _KEPT_PX = 1024  # of the shorter side at least: far more than any model here looks at
 _DECODED_AT_ONCE_PX = 100_000_000  # some 750 MB of memory
 _LOST_GREY = (203, 213, 225)
@@ -85,9 +77,10 @@ def given(upload: Upload | None) -> Upload:
 
 
 def copy_without_metadata(path: Path, copy: Path) -> bool:
-    """Write a copy of an upload, upright and without what its camera said of it, so that none of that stays.
+    """Write a copy of an upload without what its camera said of it, so that none of that stays.
 
-    A TIFF keeps its place, and its pixels as they are. The file itself is only read.
+    The pixels stay as they are stored, and so do a TIFF's place and how a picture is to be turned. The file itself is
+    only read.
 
     Args:
         path: the file.
@@ -98,26 +91,33 @@ def copy_without_metadata(path: Path, copy: Path) -> bool:
 
     Raises:
         PictureError: a TIFF holds too many pictures to be looked through.
+        OSError: the disk is full.
     """
     with path.open("rb") as file:
-        if file.read(4) in _TIFF_BEGINS:
+        head = file.read(_HEAD_BYTES)
+        if head.startswith(_TIFF_BEGINS):
             return copy_stripped_tiff(path, copy)
-    try:
-        with Image.open(path, formats=_NO_RASTERS) as picture:
-            if not _tells(picture, path):
-                return False
-            kind = picture.format if picture.format in ("PNG", "WEBP") else "JPEG"  # also of a phone's several in one
-            upright = ImageOps.exif_transpose(picture)
-    except DECODE_FAULTS:
+        if not is_known(head):
+            return False
+        content = head + file.read()
+    stripped = without_metadata(content, _orientation_of(path))
+    if stripped == content:
         return False
-    upright.info = {name: value for name, value in upright.info.items() if name in _HARMLESS}
     try:
-        small = upright.width * upright.height <= _LOSSLESS_PX
-        upright.save(copy, kind, quality=_QUALITY, subsampling=0, lossless=small, method=2)
+        copy.write_bytes(stripped)
     except BaseException:
         copy.unlink(missing_ok=True)
         raise
     return True
+
+
+def _orientation_of(path: Path) -> int:
+    try:
+        with Image.open(path, formats=_NO_RASTERS) as picture:
+            asked = orientation(picture)
+            return asked if asked in range(1, 9) else 1
+    except DECODE_FAULTS:  # whoever reads it says what is wrong
+        return 1
 
 
 def check_work(path: Path) -> None:
@@ -147,18 +147,6 @@ def check_tiff(path: Path) -> None:
         raise PictureError(
             f"the upload is a TIFF of compression {min(strange)}; save it with deflate or LZW, and send that"
         )
-
-
-def _tells(picture: ImageFile.ImageFile, path: Path) -> bool:
-    """Whether a file holds anything beside its picture."""
-    if picture.format == "PNG":
-        picture.load()  # what stands behind the pixels is read with them
-    parts = {str(name) for name, _ in getattr(picture, "applist", ())}
-    end = _ENDS.get(str(picture.format), b"")
-    with path.open("rb") as file:
-        file.seek(-len(end) or 0, os.SEEK_END)
-        goes_on = file.read() != end
-    return not picture.info.keys() <= _HARMLESS or not parts <= set(_HARMLESS_PARTS) or goes_on
 
 
 def check_pixels(file: Path | BinaryIO, *, whole: bool = False) -> int:
