@@ -38,6 +38,8 @@ class Call:
         event: what it is called in the log.
         event_id: Gradio's name of it; None for a call outside the queue.
         session: whose it is.
+        client: who asks; "" where that is not known.
+        lane: with which other calls it shares a limit on how many run at once.
         gone: set once nobody waits for the answer.
         logged: whether the log has its line.
     """
@@ -45,6 +47,8 @@ class Call:
     event: str
     event_id: str | None = None
     session: str | None = None
+    client: str = ""
+    lane: str = ""
     gone: threading.Event = field(default_factory=threading.Event)
     logged: bool = False
 

@@ -29,6 +29,8 @@ class Lane(TypedDict):
 ENCODING: Lane = {"concurrency_id": "encoder", "concurrency_limit": 16}
 # For events that hold a whole scene while they run, some 100 MB each.
 SCENES: Lane = {"concurrency_id": "scenes", "concurrency_limit": 12}
+# For events that draw or fetch tiles for minutes.
+PLACES: Lane = {"concurrency_id": "places", "concurrency_limit": 4}
 INTERNAL: dict[str, Any] = {"api_visibility": "private"}
 # For what happens as one types or clicks: at once, without a spinner.
 QUICK: dict[str, Any] = {**INTERNAL, "queue": False, "show_progress": "hidden"}

@@ -45,6 +45,9 @@ function lrsclipHits(map, hits, whole, area) {
   const fly = (tile) => {
     const box = frames.get(tile);
     if (!box) return;
+    const { clientWidth, clientHeight } = map.getContainer();
+    wanted = clientWidth && clientHeight ? null : tile; // another tab is open: flown to once the map is seen again
+    if (wanted !== null) return;
     map.invalidateSize();
     frames.forEach((other) => other.setStyle({ color: other === box ? "#ffe14d" : "#ffffff", weight: other === box ? 3 : 1.5 }));
     box.bringToFront();
@@ -73,12 +76,21 @@ function lrsclipHits(map, hits, whole, area) {
   });
   // The frame may get its size only later, and without one no view can be fitted: fit once it has one, then fly.
   new ResizeObserver(() => {
+    const { clientWidth, clientHeight } = map.getContainer();
+    if (!clientWidth || !clientHeight) {
+      map.stop(); // a flight over no area ends nowhere
+      return;
+    }
     map.invalidateSize();
-    if (started || !map.getSize().x) return;
+    if (started) {
+      if (wanted !== null) fly(wanted);
+      return;
+    }
     started = true;
     map.fitBounds(whole, { animate: false });
-    // Whoever is quick has clicked a tile by then: that one is flown to, and not the best.
-    if (wanted !== null || (hits.length && hits[0].label)) setTimeout(() => fly(wanted ?? hits[0].tile), 350);
+    // A tile that was clicked by then is flown to, and not the best.
+    const chosen = () => wanted ?? map.getContainer().dataset.tile ?? hits[0].tile;
+    if (wanted !== null || (hits.length && hits[0].label)) setTimeout(() => fly(chosen()), 350);
   }).observe(map.getContainer());
 }
 

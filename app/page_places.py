@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from app import strip
-from app.events import INTERNAL, QUICK, for_page
+from app.events import INTERNAL, PLACES, QUICK, for_page
 from app.page_search import SearchPage, fresh
 from app.places import SUGGESTIONS, look_up, open_collection
 from app.search import public_address
@@ -127,7 +127,7 @@ def wire(
     )  # fmt: skip
     page.open.click(
         for_page(opened), [page.address, page.mine], [page.plan, page.chosen, page.mine],
-        show_progress_on=page.plan, concurrency_id="places", concurrency_limit=4, **INTERNAL,
+        show_progress_on=page.plan, **PLACES, **INTERNAL,
     )  # fmt: skip
     page.stop.click(stop, None, None, **QUICK)
     of_strips = [part for one in strips for part in (one.gallery, one.shown)]

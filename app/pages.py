@@ -12,6 +12,7 @@ from app import api, page_classify, page_learn, page_localise, page_places, page
 from app.base_map import BaseMap
 from app.fetching import refuse_addresses
 from app.server.checked_blocks import CheckedBlocks
+from app.server.connections import OpenConnections, counted, most_connections
 from app.server.ending import stay
 from app.server.front_door import FrontDoor, Known, Limits
 from app.server.gradio_patches import patch_gradio, tell_when_callers_leave
@@ -30,6 +31,7 @@ from app.words import header
 TITLE = "LRSCLIP: find and pinpoint long descriptions in satellite and aerial pictures"
 QUEUE_SIZE = 128  # events that wait; each holds what it was sent
 _MOST_SESSIONS = 400  # whose state is kept, some 160 kB each; a call of a program is one too
+_MOST_CONNECTIONS_EACH = 512  # of one address: a class behind one has some six for each page
 _MIB = 2**20
 _HERE = Path(__file__).parent
 
@@ -109,6 +111,8 @@ def serve(
         return FrontDoor(inner, limits=limits, known=Known.of(demo))
 
     demo.front_door = front_door
+    each = 0 if settings.trust_proxy or not settings.requests_per_minute else _MOST_CONNECTIONS_EACH
+    demo.connection = counted(OpenConnections(most_connections(), each))
     demo.folder.keep_own()
     _, url, _ = demo.launch(
         server_name=host,

@@ -7,11 +7,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
+from app.collection_cache import index_dir, make_room
+from app.settings import in_force
 from app.state import AppState, Collections
 from lrsclip.errors import LRSCLIPError, TileSourceError
 from lrsclip.index import build_index, default_cache_dir
 from lrsclip.tiles import Planned, Preparable, Tile, TileSource, open_source
 
+_MIB = 2**20
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much is done, and how much there is to do."""
 
@@ -68,19 +71,21 @@ def open_collection(collections: Collections, spec: str, progress: Progress, sto
     """Draw or fetch a collection's tiles, index them, and keep them open.
 
     Raises:
-        TileSourceError: the address is none, or its tiles cannot be had.
+        TileSourceError: the address is none, its tiles cannot be had, or the disk has no room for a visitor's.
         Cancelled: `stop` was set; what was done is kept for the next time.
     """
     source = open_source(spec, guest=collections.guests)
     if source.spec in collections.specs():
         return collections.of(source.spec)
     bundle = collections.first.bundle
+    if collections.guests:
+        make_room(in_force().max_cache_mb * _MIB, collections.opened(), for_another=True)
     if isinstance(source, Preparable):
         source.prepare(lambda done, total: progress("Bringing the tiles", done, total), stop)
     index = build_index(
         source,
         bundle,
-        default_cache_dir(source, bundle),
+        index_dir(source, bundle) if collections.guests else default_cache_dir(source, bundle),
         progress=lambda done, total: progress("Looking at the tiles", done, total),
         stop=stop,
     )
@@ -88,4 +93,6 @@ def open_collection(collections: Collections, spec: str, progress: Progress, sto
         raise TileSourceError(f"{spec} has no tile that can be read")
     state = AppState(bundle, index, source)
     collections.add(state)
+    if collections.guests:
+        make_room(in_force().max_cache_mb * _MIB, collections.opened())
     return state

@@ -30,7 +30,8 @@ class Settings:
         hosts: names under which the server may be asked, with commas between them, or * for all; empty for localhost
             and IP addresses where only people of this machine use it, and for all elsewhere.
         max_upload_mb: largest file that may be sent.
-        max_uploads_mb: all files that are kept for visitors, together; beyond it the oldest go.
+        max_uploads_mb: all files that are kept for visitors, together; beyond it the oldest of whoever holds most go.
+        max_cache_mb: disk for all collections that visitors open; beyond it those that were used longest ago go.
         max_pixels: most pixels of a picture that is decoded whole; rasters are read by windows.
         max_text: most characters of a text.
         max_windows: windows of a scene that one question may have encoded; 25 ms each on two idle cores.
@@ -51,6 +52,7 @@ class Settings:
     hosts: str = ""
     max_upload_mb: int = 64
     max_uploads_mb: int = 512
+    max_cache_mb: int = 4_096
     max_pixels: int = 100_000_000
     max_text: int = 10_000
     max_windows: int = 1_000
@@ -92,6 +94,7 @@ _RANGES = {
     "port": PORTS,
     "max_upload_mb": (1, 4_096),
     "max_uploads_mb": (16, 1_048_576),
+    "max_cache_mb": (64, 1_048_576),
     "max_pixels": (4_096, 175_000_000),
     "max_text": (200, 100_000),
     "max_windows": (10, 100_000),

@@ -89,6 +89,11 @@ class Collections:
             if len(self._open) > _MOST_OPEN:
                 self._open.popitem(last=False)
 
+    def opened(self) -> list[AppState]:
+        """All that are open, the first one first."""
+        with self._lock:
+            return [self.first, *self._open.values()]
+
     def specs(self) -> list[str]:
         """Addresses of all that are open, the first one first."""
         with self._lock:

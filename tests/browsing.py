@@ -47,13 +47,13 @@ def watched(visitor: Page | BrowserContext, *, console: bool = True) -> Iterator
     visitor.on("request", lambda request: asked.append(request.url))
     visitor.on("console", told)
     if isinstance(visitor, Page):
-        visitor.on("pageerror", lambda error: wrong.append(str(error)))
+        visitor.on("pageerror", lambda error: wrong.append(f"{error}\n{error.stack}"))
     else:
-        visitor.on("weberror", lambda error: wrong.append(str(error.error)))
+        visitor.on("weberror", lambda error: wrong.append(f"{error.error}\n{getattr(error.error, 'stack', '')}"))
     yield
     assert asked, "no page was opened"
     assert not [address for address in asked if urlsplit(address).hostname not in ("127.0.0.1", None)]
-    assert not wrong
+    assert not wrong, wrong
 
 
 @contextmanager

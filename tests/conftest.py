@@ -6,6 +6,7 @@ The environment is set here, before any test module imports torch, FAISS or Grad
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import shutil
 import tempfile
@@ -59,3 +60,21 @@ def url(state: AppState) -> Iterator[str]:
 
     with running(state) as address:
         yield address
+
+
+@pytest.fixture
+def lines() -> Iterator[list[str]]:
+    """What is logged of calls."""
+    written: list[str] = []
+
+    class Kept(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            written.append(record.getMessage())
+
+    log = logging.getLogger("app.calls")
+    handler, level = Kept(), log.level
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    yield written
+    log.removeHandler(handler)
+    log.setLevel(level)

@@ -28,7 +28,7 @@ class FewTiles(AtlasTiles):
 
     def prepare(self, progress: Callable[[int, int], None] | None = None, stop: threading.Event | None = None) -> None:
         """Draw the blocks of the lessons alone; the others would take a minute."""
-        self._folder().mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
         for row, column in {(int(name[1:4]) // 4, int(name[5:]) // 4) for name in self.tile_ids()}:
             if not self.kept_file(f"r{4 * row:03d}c{4 * column:03d}").exists():
                 self.keep_block(row, column)

@@ -40,7 +40,12 @@ def written(kind: str, mode: str, turn: int, seed: int, **more: Any) -> bytes:
         "exif": exif,
         "icc_profile": ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes(),
     }
-    how |= {"JPEG": {"comment": SECRET, "xmp": SECRET}, "PNG": {"pnginfo": text}, "WEBP": {"xmp": SECRET}}[kind]
+    of_kind: dict[str, dict[str, Any]] = {
+        "JPEG": {"comment": SECRET, "xmp": SECRET},
+        "PNG": {"pnginfo": text},
+        "WEBP": {"xmp": SECRET},
+    }
+    how |= of_kind[kind]
     picture_of(mode, seed).save(buffer := io.BytesIO(), kind, **how, **more)
     assert SECRET in buffer.getvalue()
     return buffer.getvalue()

@@ -6,7 +6,6 @@ import asyncio
 import http.client
 import io
 import json
-import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +17,7 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
-from app import calls, cli, settings
+from app import cli, settings
 from app.events import for_page, for_programs
 from app.pictures import check_pixels, uploaded
 from app.scenes import opened_upload
@@ -337,23 +336,6 @@ def test_a_program_cannot_name_a_file_or_an_address(url: str, state: AppState, p
 
 
 # logs
-
-
-@pytest.fixture
-def lines() -> Iterator[list[str]]:
-    """What is logged."""
-    written: list[str] = []
-
-    class Kept(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            written.append(record.getMessage())
-
-    handler, level = Kept(), calls.log.level
-    calls.log.addHandler(handler)
-    calls.log.setLevel(logging.INFO)
-    yield written
-    calls.log.removeHandler(handler)
-    calls.log.setLevel(level)
 
 
 def test_a_call_is_one_line_without_what_was_said(client: Client, lines: list[str]) -> None:

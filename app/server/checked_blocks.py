@@ -13,12 +13,13 @@ from starlette.types import ASGIApp
 
 from app import calls
 from app.calls import Call
-from app.events import UNEXPECTED, sentence
+from app.events import PLACES, UNEXPECTED, sentence
 from app.server.callers import Callers, mark_refused
+from app.server.rate_limit import CLIENT
 from app.server.upload_folder import Upload, UploadFolder
 from app.server.values import check_function, checked_click, checked_values
 from app.state import AppState
-from lrsclip.errors import LRSCLIPError
+from lrsclip.errors import Busy, LRSCLIPError
 from lrsclip.user_cache import is_full
 
 _NO_ROOM = "The disk of this server is full; whoever runs it has to make room."
@@ -30,6 +31,7 @@ class CheckedBlocks(gr.Blocks):
     Attributes:
         callers: who waits for an answer.
         front_door: makes what stands before all of Gradio once it serves.
+        connection: the kind of connection that its server has; None for uvicorn's own.
 
     Args:
         folder: where visitors' files lie.
@@ -42,6 +44,7 @@ class CheckedBlocks(gr.Blocks):
         super().__init__(**settings)
         self.folder, self.first, self.guests, self.callers = folder, first, guests, Callers()
         self.front_door: Callable[[ASGIApp], ASGIApp] | None = None
+        self.connection: type[Any] | None = None
 
     def get_block_name(self) -> str:
         """As of Blocks: the page has no part of another name."""
@@ -61,10 +64,17 @@ class CheckedBlocks(gr.Blocks):
     ) -> dict[str, Any]:
         """Answer a call, or say in a sentence why not."""
         function = self.fns[block_fn] if isinstance(block_fn, int) else block_fn
-        call = Call(_event_of(function), options.get("event_id"), options.get("session_hash"))
+        call = Call(
+            _event_of(function),
+            options.get("event_id"),
+            options.get("session_hash"),
+            _client_of(options.get("request")),
+            str(function.concurrency_id),
+        )
         with self.callers.calling(call):
             try:
                 with calls.told(call.event):
+                    self._check_share(call)
                     sent = options.pop("event_data", None)
                     click = EventData(None, checked_click(function, getattr(sent, "_data", None)))
                     answer = await super().process_api(function, inputs, state, event_data=click, **options)
@@ -84,6 +94,18 @@ class CheckedBlocks(gr.Blocks):
                 raise gr.Error(UNEXPECTED, print_exception=False) from error
         return dict(answer)
 
+    def _check_share(self, call: Call) -> None:
+        """Leave room for others in the lane of calls that take minutes.
+
+        Raises:
+            Busy: the client has its share already.
+        """
+        if not self.guests or not call.client or call.lane != PLACES["concurrency_id"]:
+            return
+        own = sum(one.client == call.client and one.lane == call.lane for one in self.callers.running())
+        if own > PLACES["concurrency_limit"] // 2:
+            raise Busy(f"{own - 1} collections are being opened for you already; wait for one of them, or stop it")
+
     async def preprocess_data(
         self, block_fn: BlockFunction, inputs: list[Any], state: SessionState | None, explicit_call: bool = False
     ) -> list[Any]:
@@ -101,6 +123,12 @@ def _is_of_full_disk(error: BaseException | None) -> bool:
 
 def _holds_files(value: Any) -> bool:
     return isinstance(value, Upload) or (isinstance(value, tuple) and all(isinstance(one, Upload) for one in value))
+
+
+def _client_of(request: Any) -> str:
+    """Who sent a request, as the front door noted it; Gradio puts the request into one of its own."""
+    scope = getattr(getattr(request, "request", request), "scope", None) or {}
+    return str(scope.get(CLIENT, ""))
 
 
 def _event_of(function: BlockFunction) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from urllib.parse import parse_qs
 
@@ -19,7 +19,7 @@ from app import calls
 from app.server.callers import OUTCOME, Callers, Outcome
 from app.server.checked_blocks import CheckedBlocks
 from app.server.hosts import is_own_page, may_be_asked
-from app.server.rate_limit import Buckets, client_of, header_of
+from app.server.rate_limit import CLIENT, Buckets, client_of, header_of
 from app.server.reply import Refused, Reply
 from app.server.request_body import BodyError, check_json, read_call
 from app.server.routes import Door, door_of
@@ -131,15 +131,15 @@ class FrontDoor:
             await send({"type": "websocket.close", "code": 1000})
             return
         reply = Reply(send)
+        scope[CLIENT] = client_of(scope, self._limits.proxies)
         try:
             door = self._door(scope)
-            with self._room_for(door, scope):
+            with ExitStack() as room:
+                room.enter_context(self._room_for(door, scope))
                 receive = await self._readable(door, scope, receive)
-                if door.body != "upload":
-                    self._check_share(door, scope)
-                else:
-                    await self._pass_on(door, scope, receive, reply)
-            if door.body != "upload":
+                if door.body != "upload":  # all of the body is here; an upload comes as it is read
+                    room.close()
+                self._check_share(door, scope)
                 await self._pass_on(door, scope, receive, reply)
         except Refused as refused:
             calls.tell("request", "refused", code=refused.status)
@@ -169,8 +169,7 @@ class FrontDoor:
         """Leave places in the queue for others."""
         if door.body not in ("join", "call", "named_call") or not self._limits.per_minute:
             return
-        client, proxies = client_of(scope, self._limits.proxies), self._limits.proxies
-        own = sum(client_of(other, proxies) == client for other in self._known.waiting())
+        own = sum(other.get(CLIENT) == scope[CLIENT] for other in self._known.waiting())
         if own >= _MOST_CALLS:
             raise Refused(429, f"{own} calls of yours wait or run already; wait for one of them", 5.0)
 
@@ -233,7 +232,7 @@ class FrontDoor:
             cost = max(cost, (int(said) if said else most) / _BYTES_A_REQUEST)
         elif said:
             cost += int(said) / _MIB
-        if wait_s := self._buckets.wait_s(client_of(scope, self._limits.proxies), cost):
+        if wait_s := self._buckets.wait_s(scope[CLIENT], cost):
             raise Refused(429, "too many requests; wait a moment and try again", wait_s)
 
     def _most_bytes(self, door: Door) -> int:
@@ -298,7 +297,7 @@ class FrontDoor:
         outcome = Outcome()
         token = OUTCOME.set(outcome)
         reply.outcome = outcome
-        client = client_of(scope, self._limits.proxies)
+        client = scope[CLIENT]
         session = self._session(door, scope) if door.stream else ""
         if door.stream and not session and "event" in door.pattern.groupindex:
             raise Refused(404, "no call of that name waits for an answer")

@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from gradio import queueing, routes
+from gradio import http_server, queueing, routes
 from gradio.components import State
 from gradio.state_holder import SessionState, StateHolder
 
@@ -35,6 +35,7 @@ def patch_gradio(drafts: Path) -> None:
     _keep_no_values()
     _keep_open_sessions()
     _count_nothing()
+    _count_connections()
     if find_spec("mcp") is not None:
         _keep_drafts_of_models(drafts)
     # They warn of each damaged form and each unknown tool, and the warning shows what was sent.
@@ -51,6 +52,19 @@ def _stand_before_all() -> None:
         return stack if before is None else before(stack)
 
     routes.App.build_middleware_stack = build_behind  # type: ignore[method-assign]
+
+
+def _count_connections() -> None:
+    """Let an app say what kind of connection its server has."""
+    begin = _there(http_server.Server, "__init__")
+
+    def begin_counting(self: Any, config: Any, *rest: Any, **more: Any) -> None:
+        blocks = getattr(getattr(config.app, "blocks", None), "connection", None)
+        if blocks is not None:
+            config.http = blocks
+        begin(self, config, *rest, **more)
+
+    http_server.Server.__init__ = begin_counting  # type: ignore[method-assign]
 
 
 def _keep_no_values() -> None:

@@ -10,6 +10,8 @@ from threading import Lock
 
 from starlette.types import Scope
 
+CLIENT = "lrsclip.client"
+"""Key of a request's scope: who asks, once the front door knows."""
 _MOST_CLIENTS = 10_000
 _LONGEST_NAME = 64
 _NETWORK_BITS = 64  # of an IPv6 address: whoever has one has all that begin like it

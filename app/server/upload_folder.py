@@ -14,6 +14,7 @@ import shutil
 import stat
 import tempfile
 import time
+from collections import defaultdict, deque
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -84,6 +85,7 @@ class UploadFolder:
 
     root: Path
     _own: set[Path] = field(default_factory=set, repr=False, compare=False)
+    _senders: dict[Path, str] = field(default_factory=dict, repr=False, compare=False)  # by folder
     _refusals: dict[Path, str] = field(default_factory=dict, repr=False, compare=False)
     _lock: Lock = field(default_factory=Lock, repr=False, compare=False)
 
@@ -126,14 +128,20 @@ class UploadFolder:
         hidden = any(not part or part.startswith(".") for part in parts)  # "", "." and ".." too
         return None if hidden or len(parts) > _MOST_PARTS else parts
 
-    def new_place(self, name: str) -> Path:
+    def new_place(self, name: str, sender: str = "") -> Path:
         """A path for a new file, in a folder of its own that is there already.
+
+        Args:
+            name: of the file.
+            sender: the client that sends it, who has a share of the room.
 
         Raises:
             OSError: the disk is full or may not be written to.
         """
         folder = self.root / secrets.token_hex(32)
         folder.mkdir(mode=0o700)
+        with self._lock:
+            self._senders[folder] = sender
         return folder / (name.lstrip(".")[-_LONGEST_NAME:] or "file")
 
     def refuse(self, place: Path, sentence: str) -> None:
@@ -174,17 +182,31 @@ class UploadFolder:
             os.utime(upload.path)
 
     def trim(self, most_bytes: int, most_age_s: float) -> None:
-        """Remove what is too old, and then what is oldest until no more than `most_bytes` are left."""
+        """Remove what is too old, and then the oldest of whoever holds most, until no more than `most_bytes` are left.
+
+        So one client that sends without end pushes its own files out, and not those of others.
+        """
         with self._lock:
             files = [one for one in _files_by_age(self.root) if one[2] not in self._own]
-            total, now_s = sum(size for _, size, _ in files), time.time()
+            oldest_s = time.time() - most_age_s
+            held: dict[str, deque[tuple[int, Path]]] = defaultdict(deque)
             for changed_s, size, path in files:
-                if total <= most_bytes and now_s - changed_s <= most_age_s:
-                    break
-                path.unlink(missing_ok=True)
-                with suppress(OSError):  # another file lies there still
-                    path.parent.rmdir()
-                total -= size
+                if changed_s < oldest_s:
+                    self._remove(path)
+                else:
+                    held[self._senders.get(path.parent, "")].append((size, path))
+            totals = {sender: sum(size for size, _ in sent) for sender, sent in held.items()}
+            while sum(totals.values()) > most_bytes:
+                sender = max(totals, key=totals.__getitem__)
+                size, path = held[sender].popleft()
+                self._remove(path)
+                totals[sender] -= size
+
+    def _remove(self, path: Path) -> None:
+        path.unlink(missing_ok=True)
+        with suppress(OSError):  # another file lies there still
+            path.parent.rmdir()
+            self._senders.pop(path.parent, None)
 
 
 def _files_by_age(root: Path) -> list[tuple[float, int, Path]]:

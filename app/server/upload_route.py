@@ -23,6 +23,7 @@ from starlette.routing import Route
 
 from app import calls
 from app.pictures import DECODING, check_pixels, check_work, copy_without_metadata
+from app.server.rate_limit import CLIENT
 from app.server.routes import API
 from app.server.upload_folder import UploadFolder
 from lrsclip.errors import PictureError
@@ -39,7 +40,7 @@ def upload_route(folder: UploadFolder, max_file_bytes: int, max_total_bytes: int
     Args:
         folder: where files are kept.
         max_file_bytes: of one file.
-        max_total_bytes: of all files in the folder; beyond it the oldest go.
+        max_total_bytes: of all files in the folder; beyond it the oldest of the client that holds most go.
     """
 
     async def upload(request: Request) -> Response:
@@ -62,6 +63,7 @@ def _taking_in() -> anyio.CapacityLimiter:
 
 
 async def _received(request: Request, folder: UploadFolder, max_file_bytes: int) -> list[Path]:
+    sender = str(request.scope.get(CLIENT, ""))
     upload_id = request.query_params.get("upload_id", "")[:64] or None
     draft = folder.incoming()
     try:
@@ -74,7 +76,9 @@ async def _received(request: Request, folder: UploadFolder, max_file_bytes: int)
         if not files:
             raise HTTPException(400, "the upload is no form with files in it")
         return await anyio.to_thread.run_sync(
-            lambda: [take_in(Path(file), folder) for file in files], limiter=_taking_in(), abandon_on_cancel=True
+            lambda: [take_in(Path(file), folder, sender) for file in files],
+            limiter=_taking_in(),
+            abandon_on_cancel=True,
         )
     except MultiPartException as error:
         raise HTTPException(413 if "maximum allowed size" in error.message else 400, error.message) from error
@@ -92,17 +96,18 @@ async def _received(request: Request, folder: UploadFolder, max_file_bytes: int)
         await anyio.to_thread.run_sync(lambda: shutil.rmtree(draft, ignore_errors=True))
 
 
-def take_in(file: Path, folder: UploadFolder) -> Path:
+def take_in(file: Path, folder: UploadFolder, sender: str = "") -> Path:
     """Bring a file to its last place, a picture without metadata; one that is refused leaves its reason alone.
 
     Args:
         file: as it came; it is moved, or gone afterwards.
         folder: where it is to lie.
+        sender: the client that sent it.
 
     Raises:
         OSError: the disk is full or may not be written to.
     """
-    place = folder.new_place(file.name)
+    place = folder.new_place(file.name, sender)
     try:
         check_work(file)
         with DECODING.of(check_pixels(file)):

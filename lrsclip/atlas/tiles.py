@@ -189,7 +189,7 @@ class AtlasTiles:
 
     def kept_file(self, tile_id: str) -> Path:
         """Where `prepare` keeps a tile's picture."""
-        return self._folder() / f"{tile_id}.jpg"
+        return self.folder / f"{tile_id}.jpg"
 
     def texts(self, tile_id: str) -> AtlasText:
         """Short and long text of a tile."""
@@ -256,13 +256,13 @@ class AtlasTiles:
             return
         pool = process_pool(max(1, min(len(missing), os.cpu_count() or 1)))
         try:
-            self._folder().mkdir(parents=True, exist_ok=True)
+            self.folder.mkdir(parents=True, exist_ok=True)
             for finished in self._draw(pool, missing, stop):
                 done += finished
                 if progress is not None:
                     progress(min(len(self), round(done / len(blocks) * len(self))), len(self))
         except OSError as error:
-            raise TileSourceError(f"cannot write to {self._folder()} ({error}); {MEND}") from error
+            raise TileSourceError(f"cannot write to {self.folder} ({error}); {MEND}") from error
         except BrokenProcessPool as error:
             raise TileSourceError(
                 "a process that drew the atlas ended early: memory may be short; and a script that draws must "
@@ -271,7 +271,7 @@ class AtlasTiles:
         finally:
             drew = end_now(pool)
             for pid in drew:
-                for part in self._folder().glob(f".*.{pid}.part"):  # what it was writing as it ended
+                for part in self.folder.glob(f".*.{pid}.part"):  # what it was writing as it ended
                     part.unlink(missing_ok=True)
 
     def _draw(
@@ -291,7 +291,7 @@ class AtlasTiles:
     def keep_block(self, row: int, column: int) -> None:
         """Draw and describe one block of tiles and keep it: the texts last, as the sign that it is whole."""
         block, texts = self._render_block(row, column), {}
-        folder = self._folder()
+        folder = self.folder
         for tile_row in range(row * _BLOCK, min((row + 1) * _BLOCK, self.side)):
             for tile_column in range(column * _BLOCK, min((column + 1) * _BLOCK, self.side)):
                 name = _name(tile_row, tile_column)
@@ -327,11 +327,13 @@ class AtlasTiles:
         size = _BLOCK * self.tile_m
         return render(self.country, column * size, row * size, size, size, self.px_m)
 
-    def _folder(self) -> Path:
+    @property
+    def folder(self) -> Path:
+        """Where the tiles are kept."""
         return user_cache() / f"atlas-{recipe()}-{self.seed}-{self.side}-{self.px_m:g}"
 
     def _block_file(self, row: int, column: int) -> Path:
-        return self._folder() / f"block-{row}-{column}.json"
+        return self.folder / f"block-{row}-{column}.json"
 
     def _check(self, tile_id: str) -> tuple[int, int]:
         if tile_id not in self._known:

@@ -37,6 +37,7 @@ MOST_ENLARGED = 2.0
 _BLOCK_PX = 1792  # of the map's picture: a scene of 4096 px is one block; a block needs some 400 MB while it is made
 _MARGIN_PX = 48  # looked at around a block, because the trunk sees beyond a cell
 _CROP_SHARES = (2.5, 5.0)  # sides of a ViT's crops in windows: two sizes, and a tenth of the number of windows
+_MOST_CROP_PX = 1024  # of a window's shorter side; cosine with the full one is 0.999 and more
 _LEAST_DATA_SHARE = 0.1  # windows with less data than this are left out
 
 
@@ -132,10 +133,17 @@ def _with_data(scene: Scene, boxes_px: Boxes) -> Boxes:
 
 def _cut_out(bundle: Encoders, scene: Scene, boxes_px: Boxes) -> Callable[[], Floats]:
     def encode() -> Floats:
-        crops = [Image.fromarray(scene.read((x0, y0, x1, y1))) for x0, y0, x1, y1 in boxes_px.tolist()]
-        return bundle.encode_image(crops)
+        return bundle.encode_image([_crop(scene, box) for box in boxes_px.tolist()])
 
     return encode
+
+
+def _crop(scene: Scene, box_px: Sequence[int]) -> Image.Image:
+    """A window as the encoder gets it, which looks at few hundred px and would have a batch of huge ones in memory."""
+    left, top, right, bottom = box_px
+    share = min(1.0, _MOST_CROP_PX / min(right - left, bottom - top))
+    size_px = None if share == 1 else (round((right - left) * share), round((bottom - top) * share))
+    return Image.fromarray(scene.read((left, top, right, bottom), size_px))
 
 
 def _blocks(bundle: DenseEncoders, scene: Scene, scales_px: tuple[int, ...]) -> Iterator[Part]:
@@ -217,8 +225,7 @@ def _patches(crop_px: Sequence[int], side: int) -> Boxes:
 
 def _read_patches(bundle: DenseEncoders, scene: Scene, crops_px: Boxes) -> Callable[[], Floats]:
     def encode() -> Floats:
-        crops = [Image.fromarray(scene.read((x0, y0, x1, y1))) for x0, y0, x1, y1 in crops_px.tolist()]
-        vectors = bundle.encode_patches(crops)
+        vectors = bundle.encode_patches([_crop(scene, box) for box in crops_px.tolist()])
         return vectors.reshape(-1, vectors.shape[-1])
 
     return encode

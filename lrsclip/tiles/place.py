@@ -330,8 +330,11 @@ class PlaceTiles:
             sleep=pause,
             reraise=True,
         )
+        file = self._file(tile_id)
         try:
-            write_atomically(self._made(self._file(tile_id)), again(once))
+            content = again(once)  # before its folder is made: of a service that refuses nothing is left
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(file, content)
         except PictureError as error:
             self._failed[tile_id] = str(error)
             raise
@@ -355,10 +358,6 @@ class PlaceTiles:
         # with all its options filled in, by which services of one family differ
         key = hashlib.sha256(self._provider.build_url().encode()).hexdigest()[:16]
         return user_cache() / "places" / key / f"{tile_id}.tile"
-
-    def _made(self, file: Path) -> Path:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        return file
 
     def _check(self, tile_id: str) -> tuple[int, int, int]:
         if tile_id not in self._known:

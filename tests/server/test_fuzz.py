@@ -4,31 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from app import calls
 from tests.server.fuzz import bombarded, fuzzed_server
-
-
-@pytest.fixture
-def lines() -> Iterator[list[str]]:
-    """What is logged."""
-    written: list[str] = []
-
-    class Kept(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            written.append(record.getMessage())
-
-    handler, level = Kept(), calls.log.level
-    calls.log.addHandler(handler)
-    calls.log.setLevel(logging.INFO)
-    yield written
-    calls.log.removeHandler(handler)
-    calls.log.setLevel(level)
 
 
 def test_every_random_call_is_answered(tmp_path: Path, lines: list[str], capfd: pytest.CaptureFixture[str]) -> None:

@@ -20,6 +20,7 @@ from app.pages import build
 from app.pictures import check_work, uploaded
 from app.server.callers import Callers
 from app.server.front_door import FrontDoor, Known, Limits
+from app.server.rate_limit import CLIENT
 from app.server.upload_folder import UploadFolder, own_folder
 from lrsclip.errors import PictureError
 from lrsclip.localize import open_scene
@@ -68,10 +69,10 @@ def door_with(waiting: list[Any], **limits: Any) -> FrontDoor:
 
 
 def test_one_client_has_half_of_the_queue_at_most() -> None:
-    door = door_with([{"client": MINE, "headers": []}] * 64)
+    door = door_with([{CLIENT: MINE[0]}] * 64)
     assert asked(door, "/gradio_api/call/search", MINE) == 429
     assert asked(door, "/gradio_api/call/search", OTHER) == 0
-    assert asked(door_with([{"client": MINE, "headers": []}] * 63), "/gradio_api/call/search", MINE) == 0
+    assert asked(door_with([{CLIENT: MINE[0]}] * 63), "/gradio_api/call/search", MINE) == 0
 
 
 def test_what_is_half_sent_keeps_its_room_and_no_more() -> None:

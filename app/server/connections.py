@@ -1,0 +1,134 @@
+"""Connections to the server: how many may be open, and how long one may stay silent.
+
+Uvicorn waits for ever for the first word of a connection, and every open one takes a file handle: a thousand that say
+nothing would keep everybody else out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from app import calls
+
+HEAD_S = 15.0
+"""Seconds in which the head of a request must be there."""
+_LEAST_CONNECTIONS, _MOST_CONNECTIONS = 128, 4096
+_KEPT_HANDLES = 256  # for files, and for what the server asks itself
+_BUSY = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\nRetry-After: 5\r\n\r\n"
+_UNHEARD = logging.getLogger("app.server.unheard")
+_UNHEARD.propagate = False
+_UNHEARD.addHandler(logging.NullHandler())
+
+
+@dataclass
+class OpenConnections:
+    """The connections of one server.
+
+    Attributes:
+        most: that may be open.
+        most_each: of one address; 0 for no limit, as behind a proxy, through which all come.
+        head_s: seconds in which the head of a request must be there.
+    """
+
+    most: int
+    most_each: int = 0
+    head_s: float = HEAD_S
+    _each: Counter[str] = field(default_factory=Counter)
+
+    def admit(self, address: str) -> bool:
+        """Count a connection, unless there are too many."""
+        if self._each.total() >= self.most or (self.most_each and self._each[address] >= self.most_each):
+            return False
+        self._each[address] += 1
+        return True
+
+    def release(self, address: str) -> None:
+        """Count a connection that was admitted no more."""
+        self._each[address] -= 1
+        if self._each[address] <= 0:
+            del self._each[address]
+
+    def __len__(self) -> int:
+        return self._each.total()
+
+
+def most_connections() -> int:
+    """How many connections the handles of this process allow; the system's own limit is raised as far as it goes."""
+    try:
+        import resource
+    except ImportError:  # Windows, where sockets are no file handles
+        return _MOST_CONNECTIONS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_CONNECTIONS + _KEPT_HANDLES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        with suppress(ValueError, OSError):  # macOS allows less than it says
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if soft == resource.RLIM_INFINITY:
+        return _MOST_CONNECTIONS
+    return max(_LEAST_CONNECTIONS, min(_MOST_CONNECTIONS, soft - _KEPT_HANDLES))
+
+
+class CountedConnection(H11Protocol):
+    """A connection that is counted, and closed if no request comes over it."""
+
+    open_connections: OpenConnections
+    """Of the server; set by `counted`."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take a connection in, or close it at once."""
+        if calls.is_on():  # uvicorn has words of its own for what is no request
+            self.logger = _UNHEARD
+        super().connection_made(transport)  # type: ignore[arg-type]
+        self._address = self.client[0] if self.client else ""
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._admitted = self.open_connections.admit(self._address)
+        if not self._admitted:
+            calls.tell("request", "refused", code=503)
+            self.transport.write(_BUSY)
+            self.transport.close()
+            return
+        self._wait_for_head()
+
+    def data_received(self, data: bytes) -> None:
+        """Take in what was sent; between requests the clock runs."""
+        if not self._admitted:
+            return
+        super().data_received(data)
+        if self.conn.their_state is h11.IDLE:
+            self._wait_for_head()
+        elif self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no request."""
+        calls.tell("request", "refused", code=400)
+        super().send_400_response(msg)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Count the connection no more."""
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+        if self._admitted:
+            self._admitted = False
+            self.open_connections.release(self._address)
+        super().connection_lost(exc)
+
+    def _wait_for_head(self) -> None:
+        if self._head_timer is None:
+            self._head_timer = self.loop.call_later(self.open_connections.head_s, self.transport.close)
+
+
+def counted(open_connections: OpenConnections) -> type[Any]:
+    """The kind of connection that a server with this count has."""
+    return type("CountedConnection", (CountedConnection,), {"open_connections": open_connections})
