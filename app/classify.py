@@ -10,8 +10,9 @@ from PIL import Image
 
 from app.label_sets import lines_of
 from app.pictures import uploaded
+from app.server.concurrency import Recent
 from app.server.upload_folder import Upload
-from app.state import AppState, Recent
+from app.state import AppState
 from lrsclip.classify import Prototypes, class_prototypes
 from lrsclip.errors import PictureError, TextError
 from lrsclip.label_fit import Judged, judge

@@ -19,7 +19,8 @@ from PIL import Image
 from app.area import Box
 from app.leaflet import frame, whole_document
 from app.pictures import data_url, thumbnail
-from app.state import AppState, Recent
+from app.server.concurrency import Recent
+from app.state import AppState
 from lrsclip.errors import LRSCLIPError
 from lrsclip.index import Hit
 from lrsclip.tiles import Tile, unwrapped

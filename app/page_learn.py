@@ -19,7 +19,8 @@ from app.learn_words import grown_stage, grown_table, lesson_plan, orders_stage,
 from app.lessons import LESSONS, spec_of_landscape, text_of
 from app.meter import meter_of
 from app.pictures import THUMB_PX, shrunk, thumbnail, tile_picture
-from app.state import AppState, Collections, Stops
+from app.server.concurrency import Stops
+from app.state import AppState, Collections
 from app.strip import Shown as Tiles
 from app.strip import TileStrip
 from app.words import empty, token_meter

@@ -17,8 +17,9 @@ from app.localise_examples import STARTS, best_scene
 from app.localise_words import answer_facts
 from app.meter import meter_of
 from app.scenes import Behind, SceneBox, opened, with_tile
+from app.server.concurrency import Stops
 from app.server.upload_folder import Upload
-from app.state import AppState, Collections, Stops
+from app.state import AppState, Collections
 from app.strip import Shown, TileStrip
 from app.words import beside, empty, token_meter
 from lrsclip.errors import PictureError

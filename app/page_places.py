@@ -12,7 +12,8 @@ from app.events import INTERNAL, PLACES, QUICK, for_page
 from app.page_search import SearchPage, fresh
 from app.places import SUGGESTIONS, look_up, open_collection
 from app.search import public_address
-from app.state import FIRST, Collections, Stops
+from app.server.concurrency import Stops
+from app.state import FIRST, Collections
 from app.strip import TileStrip
 from app.words import collection_facts, empty, header, plan_facts
 

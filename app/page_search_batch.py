@@ -11,7 +11,8 @@ from app.batch import MOST_ROWS, as_csv, read_queries, run
 from app.download import download_js
 from app.events import INTERNAL, QUICK, UPLOAD, for_page
 from app.page_search_controls import Controls, query_of
-from app.state import Collections, Stops
+from app.server.concurrency import Stops
+from app.state import Collections
 from app.words_search import batch_table
 from lrsclip.errors import TextError
 

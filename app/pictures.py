@@ -12,9 +12,10 @@ from PIL import Image
 
 from app.events import INTERNAL, UPLOAD, sentence
 from app.picture_metadata import is_known, without_metadata
+from app.server.concurrency import Budget, Recent
 from app.server.upload_folder import Upload
 from app.settings import in_force
-from app.state import AppState, Budget, Recent
+from app.state import AppState
 from app.tiff_metadata import copy_stripped_tiff
 from lrsclip.decode import DECODE_FAULTS, FORMATS, orientation
 from lrsclip.errors import PictureError, TileSourceError

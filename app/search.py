@@ -15,9 +15,10 @@ import numpy.typing as npt
 from PIL import Image
 
 from app.area import Box
+from app.server.concurrency import Recent
 from app.settings import in_force
 from app.shared_model import check_length
-from app.state import AppState, Recent
+from app.state import AppState
 from lrsclip.errors import TextError, TileSourceError
 from lrsclip.index import Hit, SearchFilter
 from lrsclip.match import BEST, MANIFEST_KEY, Match, match_of, middle_of

@@ -23,7 +23,8 @@ from app.label_sets import FIRST_SET, lines_of
 from app.meter import token_report
 from app.pictures import shrunk, thumbnail, tile_picture, uploaded
 from app.search import EXAMPLES, first_tiles
-from app.state import AppState, Recent, Stops
+from app.server.concurrency import Recent, Stops
+from app.state import AppState
 from app.strip import spread
 from lrsclip.checkpoint import write_checkpoint
 from lrsclip.classify import class_prototypes, classify

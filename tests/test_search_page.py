@@ -21,8 +21,9 @@ from app.batch import Row, as_csv, read_queries, run
 from app.csv_file import csv_text
 from app.search import Found, Query, first_tiles, public_address, query_vector, search
 from app.search_files import footprint, found_csv, found_geojson
+from app.server.concurrency import Stops
 from app.shared_model import SharedModel
-from app.state import AppState, Stops
+from app.state import AppState
 from app.words_search import batch_table, hit_facts, like_note, note, shown_tiles, summary
 from lrsclip.errors import TextError, TileSourceError
 from lrsclip.index import Hit, IndexArgumentError

@@ -23,7 +23,7 @@ from PIL.PngImagePlugin import PngInfo
 from app import pictures
 from app.pictures import copy_without_metadata, uploaded
 from app.scenes import opened_upload
-from app.state import Budget
+from app.server.concurrency import Budget
 from lrsclip.errors import PictureError
 from lrsclip.tiles import read_picture
 from tests.app_parts import as_sent, draw_tile

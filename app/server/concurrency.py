@@ -1,0 +1,88 @@
+"""Small tools for what many threads share: results kept, room shared out, work that one can stop."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from threading import Condition, Event, Lock
+from typing import Generic, TypeVar
+
+from app.calls import CURRENT
+from app.encoder_queue import STOP
+
+Value = TypeVar("Value")
+_MOST_FLAGS = 1000
+
+
+class Recent(Generic[Value]):
+    """The last few results of something slow, by key; safe between threads."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._kept: OrderedDict[Hashable, Value] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
+        """What is kept under `key`, made now if it is not there."""
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        value = make()  # outside the lock: it may take seconds, and making it twice does no harm
+        with self._lock:
+            self._kept[key] = value
+            if len(self._kept) > self._size:
+                self._kept.popitem(last=False)
+        return value
+
+
+class Budget:
+    """So much of something at once, shared between threads; whoever asks for more than there is has it alone."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._used = most, 0
+        self._changed = Condition()
+
+    @contextmanager
+    def of(self, share: int) -> Iterator[None]:
+        """Wait until a share is free, and have it as long as the context lasts."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._used or self._used + share <= self._most)
+            self._used += share
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._used -= share
+                self._changed.notify_all()
+
+
+class Stops:
+    """One stop flag per browser session, so that a visitor can only stop his own work."""
+
+    def __init__(self) -> None:
+        self._flags: OrderedDict[str, Event] = OrderedDict()
+        self._lock = Lock()
+
+    def start(self, session: str) -> Event:
+        """A fresh flag for a new piece of work; the session's earlier work, if any is left, is told to stop.
+
+        The flag also counts for what this thread asks of the shared model until its event ends.
+        """
+        with self._lock:
+            if session in self._flags:
+                self._flags.pop(session).set()
+            call = CURRENT.get()
+            flag = self._flags[session] = Event() if call is None else call.gone  # set too if its caller leaves
+            if len(self._flags) > _MOST_FLAGS:  # of programs that never say goodbye; far more than can be at work
+                self._flags.popitem(last=False)
+        STOP.set(flag)
+        return flag
+
+    def stop(self, session: str) -> None:
+        """Tell the session's work to stop; nothing happens if there is none."""
+        with self._lock:
+            flag = self._flags.pop(session, None)
+        if flag is not None:
+            flag.set()
