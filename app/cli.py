@@ -13,14 +13,14 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-import app.spaces  # noqa: F401  (before torch, if a GPU is to be lent)
+import app.server.zero_gpu  # noqa: F401  (before torch, if a GPU is to be lent)
 import lrsclip
-from app import calls
-from app.base_map import BaseMap
-from app.collection import unpack
-from app.pages import build, serve
-from app.settings import PORTS, SettingError, Settings, use
-from app.state import AppState
+from app.build import build, serve
+from app.collections import AppState
+from app.maps.basemap import BaseMap
+from app.server import request_log as calls
+from app.server.settings import PORTS, SettingError, Settings, use
+from app.shipped_collection import unpack
 from lrsclip import LRSCLIPError
 from lrsclip.calibration import land_use_references
 from lrsclip.errors import TileSourceError

@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import lrsclip
-from app.collection import INDEX, MARK, SHIPPED, SPEC, TILES, Mark
+from app.shipped_collection import INDEX, MARK, SHIPPED, SPEC, TILES, Mark
 from lrsclip.atlas.tiles import AtlasTiles, recipe
 from lrsclip.decode import opened
 from lrsclip.index import build_index, default_cache_dir

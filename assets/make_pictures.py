@@ -14,8 +14,8 @@ from tempfile import TemporaryDirectory
 from PIL import Image
 from playwright.sync_api import Page, ViewportSize, expect, sync_playwright
 
+from app.build import build, serve
 from app.cli import open_state
-from app.pages import build, serve
 from lrsclip.atlas.geometry import middle
 from lrsclip.atlas.region import render
 from lrsclip.atlas.scenes import PX_M, SCENE_PX

@@ -134,7 +134,7 @@ def run(port: int, pid: int, args: argparse.Namespace) -> tuple[Told, list[float
     """Let the users live, and look at the memory now and then; gives their reports and MB."""
     listed = json.loads((ROOT / "lrsclip/checkpoints/tiny/manifest.json").read_text())["name"]
     assert (health(port) or {})["model"]["name"] == listed
-    examples = tomllib.loads((ROOT / "app/examples.toml").read_text(encoding="utf-8"))["example"]
+    examples = tomllib.loads((ROOT / "app/search/examples.toml").read_text(encoding="utf-8"))["example"]
     texts, told = [" ".join(one["text"].split()) for one in examples], Told()
     first = User(port, 0, [], texts, told)
     tiles = [hit["tile_id"] for text in texts for hit in first._call("search", {"text": text, "k": 60})["hits"]]

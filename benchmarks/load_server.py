@@ -12,11 +12,11 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image
 
-from app import calls
+from app.build import build, serve
 from app.cli import few_arenas, open_state
-from app.pages import build, serve
-from app.settings import Settings, use
-from app.state import AppState
+from app.collections import AppState
+from app.server import request_log as calls
+from app.server.settings import Settings, use
 from lrsclip.index import TileIndex
 from lrsclip.index.data import IndexData, Row
 from lrsclip.index.disk import new_manifest

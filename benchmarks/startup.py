@@ -25,7 +25,7 @@ import json, time
 marks = [time.perf_counter()]
 def mark(): marks.append(time.perf_counter())
 import app.cli as cli
-import lrsclip, app.pages, gradio, torch, faiss
+import lrsclip, app.build, gradio, torch, faiss
 from lrsclip import bundle, loading
 mark()
 real = lrsclip.load
@@ -36,8 +36,8 @@ def load(name):
 lrsclip.load = load
 state = cli.open_state(None, "tiny")
 mark()
-demo = app.pages.build(state, guests=False)
-url = app.pages.serve(demo, host="127.0.0.1", port=None, block=False)
+demo = app.build.build(state, guests=False)
+url = app.build.serve(demo, host="127.0.0.1", port=None, block=False)
 import urllib.request
 urllib.request.urlopen(url).read()
 mark()

@@ -15,12 +15,12 @@ from PIL import Image, ImageDraw
 from rasterio.transform import Affine
 
 import lrsclip
-from app.localise import Answer, Finding, Ground, Question, regions_of
-from app.pages import build, serve
-from app.search import Found, Query, search
+from app.build import build, serve
+from app.collections import AppState
+from app.localize.service import Answer, Finding, Ground, Question, regions_of
+from app.search.service import Found, Query, search
 from app.server.upload_folder import Upload, own_folder
 from app.server.upload_route import take_in
-from app.state import AppState
 from lrsclip.index import build_index
 from lrsclip.localize import CellMap, GeoReference, Heatmap, ScoredWindow
 from lrsclip.tiles import open_source

@@ -20,7 +20,7 @@ from playwright.sync_api import Browser
 from tests.browsing import chromium
 
 if TYPE_CHECKING:
-    from app.state import AppState
+    from app.collections import AppState
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the same numbers on every machine
@@ -71,7 +71,7 @@ def lines() -> Iterator[list[str]]:
         def emit(self, record: logging.LogRecord) -> None:
             written.append(record.getMessage())
 
-    log = logging.getLogger("app.calls")
+    log = logging.getLogger("app.server.request_log")
     handler, level = Kept(), log.level
     log.addHandler(handler)
     log.setLevel(logging.INFO)

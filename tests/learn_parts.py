@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import lrsclip
-from app.lessons import LESSONS
-from app.state import AppState
+from app.collections import AppState
+from app.learn.lessons import LESSONS
 from lrsclip import LRSCLIP
 from lrsclip.atlas.tiles import AtlasTiles
 from lrsclip.index import build_index

@@ -17,15 +17,16 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 import lrsclip
-from app import cli, words
-from app.classify import judge_one
-from app.label_sets import FIRST_SET, lines_of
-from app.meter import token_report
-from app.pictures import shrunk, thumbnail, tile_picture, uploaded
-from app.search import EXAMPLES, first_tiles
+from app import cli
+from app.classify.label_sets import FIRST_SET, lines_of
+from app.classify.service import judge_one
+from app.collections import AppState
+from app.media.images import shrunk, thumbnail, tile_picture, uploaded
+from app.search.service import EXAMPLES, first_tiles
 from app.server.concurrency import Recent, Stops
-from app.state import AppState
-from app.strip import spread
+from app.ui import html as words
+from app.ui.tile_picker import spread
+from app.ui.token_counter import token_report
 from lrsclip.checkpoint import write_checkpoint
 from lrsclip.classify import class_prototypes, classify
 from lrsclip.errors import PictureError, TextError, TileSourceError

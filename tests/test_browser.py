@@ -11,7 +11,7 @@ import pytest
 import rasterio
 from playwright.sync_api import Browser, FrameLocator, Locator, Page, expect
 
-from app.state import AppState
+from app.collections import AppState
 from tests.app_parts import KINDS, NASTY, PER_KIND, draw_tile, make_state, write_geotiff
 from tests.browsing import needs_chromium, visit
 

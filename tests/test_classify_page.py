@@ -15,11 +15,11 @@ import pytest
 from gradio_client import Client, handle_file
 from playwright.sync_api import Browser, Page, expect
 
-from app.classify import MAX_PICTURES, Row, judge_many
-from app.classify_words import NO_FIT, csv_text, table, verdict
-from app.label_sets import LABEL_SETS, OWN, set_of
+from app.classify.html import NO_FIT, csv_text, table, verdict
+from app.classify.label_sets import LABEL_SETS, OWN, set_of
+from app.classify.service import MAX_PICTURES, Row, judge_many
+from app.collections import AppState
 from app.server.upload_folder import Upload
-from app.state import AppState
 from lrsclip.classify import ClassScore
 from lrsclip.errors import PictureError
 from lrsclip.label_fit import MANIFEST_KEY, Calibration, Judged

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 import lrsclip
-from app.collection import INDEX, SHIPPED, SPEC, TILES, Mark, read_mark, unpack
-from app.pictures import tile_picture
-from app.state import AppState
+from app.collections import AppState
+from app.media.images import tile_picture
+from app.shipped_collection import INDEX, SHIPPED, SPEC, TILES, Mark, read_mark, unpack
 from assets.make_collection import MOST_BYTES
 from lrsclip.atlas.tiles import TILE_PX, AtlasTiles, recipe
 from lrsclip.index import build_index, default_cache_dir

@@ -18,10 +18,10 @@ from PIL import Image
 from torch import Tensor
 
 import lrsclip
-from app.encoder_queue import STOP, EncoderQueue, Spent, Work, one_event
-from app.events import for_page, for_programs
 from app.server.concurrency import Stops
-from app.shared_model import SharedModel
+from app.server.encoder_queue import STOP, EncoderQueue, Spent, Work, one_event
+from app.server.events import for_page, for_programs
+from app.server.queued_model import SharedModel
 from lrsclip.errors import Busy, Cancelled, PictureError, TextError
 from lrsclip.localize import WindowMemory, localize
 from tests.app_parts import draw_tile

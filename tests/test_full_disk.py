@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 import lrsclip
-from app.collection import unpack
+from app.shipped_collection import unpack
 from lrsclip.atlas.tiles import AtlasTiles
 from lrsclip.errors import TileSourceError
 from lrsclip.localize.memory import EmbeddedScene, SceneKey, WindowMemory

@@ -11,9 +11,9 @@ from PIL import Image
 from playwright.sync_api import Browser, expect
 
 import lrsclip
-from app.hits_map import box_of, has_places, hits_document, hits_frame, mosaic_of
-from app.search import first_tiles
-from app.state import AppState
+from app.collections import AppState
+from app.maps.results_map import box_of, has_places, hits_document, hits_frame, mosaic_of
+from app.search.service import first_tiles
 from lrsclip.index import build_index
 from lrsclip.tiles import Tile, open_source
 from tests.app_parts import find, landscape_state, make_state, running

@@ -21,11 +21,11 @@ from playwright.sync_api import Browser, Dialog, Locator, Page, expect
 from playwright.sync_api import TimeoutError as TooLate
 
 import lrsclip
-from app.folium_map import map_document, map_frame
-from app.hits_map import hits_document
-from app.localise import Question
-from app.state import AppState
-from app.words import beside
+from app.collections import AppState
+from app.localize.service import Question
+from app.maps.heatmap_map import map_document, map_frame
+from app.maps.results_map import hits_document
+from app.ui.html import beside
 from lrsclip.index import Hit, build_index
 from lrsclip.tiles import open_source
 from tests.app_parts import TRUTH, answer_of, draw_tile, ground_with, made_heatmap

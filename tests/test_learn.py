@@ -15,7 +15,11 @@ import pytest
 
 import lrsclip
 from app.cli import open_state
-from app.learn import (
+from app.collections import AppState, Collections
+from app.learn.chart import rank_chart
+from app.learn.html import grown_stage, grown_table, lesson_plan, orders_stage, swap_stage
+from app.learn.lessons import LESSONS, spec_of_landscape, text_of
+from app.learn.service import (
     CLIP_TOKENS,
     MOST_STEPS,
     SHUFFLES,
@@ -26,12 +30,8 @@ from app.learn import (
     standings,
     tile_text,
 )
-from app.learn_chart import rank_chart
-from app.learn_sheet import sheet
-from app.learn_swap import CLOSE_COS, Pair, measured_rates, prepared_pair, swap
-from app.learn_words import grown_stage, grown_table, lesson_plan, orders_stage, swap_stage
-from app.lessons import LESSONS, spec_of_landscape, text_of
-from app.state import AppState, Collections
+from app.learn.sheet import sheet
+from app.learn.swap import CLOSE_COS, Pair, measured_rates, prepared_pair, swap
 from lrsclip.atlas.claims import CLAIM_KINDS
 from lrsclip.errors import Cancelled, TextError, TileSourceError
 from lrsclip.tokens import Tokenizer

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.link import LONGEST_TEXT, TABS, Link, LinkError, as_parameters, faults_text, read_parameters
-from app.search import MAX_HITS, Query
+from app.search.link import LONGEST_TEXT, TABS, Link, LinkError, as_parameters, faults_text, read_parameters
+from app.search.service import MAX_HITS, Query
 
 _texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=200)
 _shares = st.integers(0, 20).map(lambda twentieths: twentieths / 20)

@@ -16,9 +16,10 @@ import rasterio
 from playwright.sync_api import Browser, FrameLocator, Page, expect
 from pyproj import Transformer
 
-from app.exports import Downloads
-from app.folium_map import Sheet, map_document, map_frame
-from app.localise import (
+from app.collections import AppState, Collections
+from app.localize.exports import Downloads
+from app.localize.html import answer_facts, presence_text
+from app.localize.service import (
     Answer,
     Ground,
     Question,
@@ -31,11 +32,10 @@ from app.localise import (
     sizes_of,
     threshold_of,
 )
-from app.localise_words import answer_facts, presence_text
-from app.map_ground import EarthGround, map_ground
-from app.map_shapes import area_text, region_shapes, truth_shapes, window_shape
-from app.scenes import Behind, OpenScene, opened, opened_upload
-from app.state import AppState, Collections
+from app.maps.heatmap_map import Sheet, map_document, map_frame
+from app.maps.overlays import area_text, region_shapes, truth_shapes, window_shape
+from app.maps.projection import EarthGround, map_ground
+from app.media.scene_input import Behind, OpenScene, opened, opened_upload
 from lrsclip.errors import PictureError, TextError
 from lrsclip.localize import CellMap, GeoReference, open_scene
 from lrsclip.localize.presence import Presence
@@ -365,7 +365,7 @@ def test_an_upload_keeps_its_place_and_errors_do_not_tell_where_it_lies(state: A
 
 
 def test_files_are_those_of_one_visitor_and_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.exports.get_upload_folder", lambda: str(tmp_path))
+    monkeypatch.setattr("app.localize.exports.get_upload_folder", lambda: str(tmp_path))
     downloads, asked = Downloads(), answer_of(made_heatmap(place("EPSG:26914")), made_heatmap(place("EPSG:26914")))
     first = [Path(path) for path in downloads.write("me", asked, "tiny")]
     assert [path.name for path in first] == [

@@ -13,10 +13,10 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from torch import Tensor
 
-from app.folium_map import map_frame
-from app.localise_examples import STARTS, best_scene
-from app.localise_words import answer_facts, clause_told
-from app.state import AppState
+from app.collections import AppState
+from app.localize.examples import STARTS, best_scene
+from app.localize.html import answer_facts, clause_told
+from app.maps.heatmap_map import map_frame
 from lrsclip import LRSCLIP
 from lrsclip.localize.presence import Presence
 from tests.app_parts import NASTY, answer_of, draw_tile, ground_with, made_heatmap, make_state

@@ -15,8 +15,8 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.types import CallToolResult, TextContent
 from PIL import Image
 
-from app.pages import build, serve
-from app.pictures import data_url
+from app.build import build, serve
+from app.media.images import data_url
 from app.server.upload_folder import own_folder
 from tests.app_parts import draw_tile, make_state
 

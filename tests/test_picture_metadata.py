@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 
-from app.picture_metadata import is_known, without_metadata
+from app.media.picture_scrub import is_known, without_metadata
 from lrsclip.decode import orientation, read_picture
 
 SECRET = b"SECRET CAMERA"

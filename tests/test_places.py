@@ -11,8 +11,8 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 import lrsclip.web as web
-from app.places import SUGGESTIONS, look_up, open_collection
-from app.state import AppState, Collections
+from app.collections import AppState, Collections
+from app.places.service import SUGGESTIONS, look_up, open_collection
 from lrsclip.errors import TileSourceError
 from lrsclip.tiles import open_source
 from tests.app_parts import make_state, running

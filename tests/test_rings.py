@@ -71,7 +71,7 @@ def test_the_tree_keeps_the_rules() -> None:
         ("lrsclip/a.py", '"""Doc."""\ndef f():\n    import train.fit\n', "lrsclip/a.py imports train"),
         (
             "lrsclip/a.py",
-            '"""Doc."""\nimport importlib\nimportlib.import_module("app.pages")\n',
+            '"""Doc."""\nimport importlib\nimportlib.import_module("app.build")\n',
             "lrsclip/a.py imports app",
         ),
         ("train/a.py", '"""Doc."""\nfrom app import pages\n', "train/a.py imports app"),

@@ -13,8 +13,8 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from app.search import EXAMPLES, Query, search
-from app.state import AppState
+from app.collections import AppState
+from app.search.service import EXAMPLES, Query, search
 from tests.app_parts import landscape_state
 from tests.browsing import needs_chromium, watched
 

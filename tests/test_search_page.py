@@ -16,15 +16,15 @@ import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
-from app.area import area_of, written
-from app.batch import Row, as_csv, read_queries, run
-from app.csv_file import csv_text
-from app.search import Found, Query, first_tiles, public_address, query_vector, search
-from app.search_files import footprint, found_csv, found_geojson
+from app.collections import AppState
+from app.search.batch import Row, as_csv, read_queries, run
+from app.search.files import footprint, found_csv, found_geojson
+from app.search.html import batch_table, hit_facts, like_note, note, shown_tiles, summary
+from app.search.service import Found, Query, first_tiles, public_address, query_vector, search
 from app.server.concurrency import Stops
-from app.shared_model import SharedModel
-from app.state import AppState
-from app.words_search import batch_table, hit_facts, like_note, note, shown_tiles, summary
+from app.server.queued_model import SharedModel
+from app.ui.bbox import area_of, written
+from app.ui.csv_export import csv_text
 from lrsclip.errors import TextError, TileSourceError
 from lrsclip.index import Hit, IndexArgumentError
 from lrsclip.match import BEST, MANIFEST_KEY

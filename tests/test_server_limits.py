@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from app import settings
-from app.settings import Settings
+from app.server import settings
+from app.server.settings import Settings
 from tests.app_parts import make_state, running
 
 SEARCH = "/gradio_api/call/search"

@@ -17,16 +17,17 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
-from app import cli, settings
-from app.events import for_page, for_programs
-from app.pictures import check_pixels, uploaded
-from app.scenes import opened_upload
+from app import cli
+from app.collections import AppState
+from app.media.images import check_pixels, uploaded
+from app.media.scene_input import opened_upload
+from app.server import settings
 from app.server.callers import Callers
+from app.server.events import for_page, for_programs
 from app.server.front_door import FrontDoor, Known, Limits
 from app.server.rate_limit import Buckets, client_of
+from app.server.settings import SettingError, Settings
 from app.server.upload_folder import Upload, own_folder
-from app.settings import SettingError, Settings
-from app.state import AppState
 from lrsclip.errors import Busy, PictureError, TextError
 from tests.app_parts import KINDS, PER_KIND, as_sent, make_state, running
 

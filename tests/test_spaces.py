@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from gradio_client import Client
 
-import app.spaces
+import app.server.zero_gpu
 import lrsclip
 from lrsclip.errors import TextError
 from lrsclip.localize import WindowMemory, localize
@@ -42,15 +42,15 @@ def lent(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "spaces", package)
         patch.setenv("SPACES_ZERO_GPU", "1")
-        importlib.reload(app.spaces)
+        importlib.reload(app.server.zero_gpu)
         yield loans
-    importlib.reload(app.spaces)
+    importlib.reload(app.server.zero_gpu)
 
 
 def test_each_call_borrows_a_gpu_and_gives_what_the_model_gives(lent: list[str]) -> None:
     plain = lrsclip.load("tiny")  # which has a trunk, whose map stays between two calls
-    model = app.spaces.lent_model(plain, 100)
-    assert app.spaces.on_zero_gpu() and isinstance(model, lrsclip.LRSCLIP)
+    model = app.server.zero_gpu.lent_model(plain, 100)
+    assert app.server.zero_gpu.on_zero_gpu() and isinstance(model, lrsclip.LRSCLIP)
     np.testing.assert_array_equal(model.encode_text(["a road"]), plain.encode_text(["a road"]))
     scene = draw_tile("road", 1, 200)
     ours = localize(model, scene, "a road", method="dense", memory=WindowMemory())
@@ -70,8 +70,8 @@ def test_the_page_borrows_a_gpu_for_its_searches(lent: list[str], tmp_path: Path
 
 
 def test_elsewhere_nothing_is_decorated() -> None:
-    assert not app.spaces.on_zero_gpu()
+    assert not app.server.zero_gpu.on_zero_gpu()
 
     def function() -> None: ...
 
-    assert app.spaces.with_gpu(function) is function
+    assert app.server.zero_gpu.with_gpu(function) is function

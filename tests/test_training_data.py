@@ -11,7 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from app.label_sets import FIRST_SET
+from app.classify.label_sets import FIRST_SET
 from lrsclip.errors import DataError, TrainingError
 from lrsclip.tokens import Tokenizer
 from train import fit

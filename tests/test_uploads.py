@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from app import pictures
-from app.pictures import copy_without_metadata, uploaded
-from app.scenes import opened_upload
+from app.media import images as pictures
+from app.media.images import copy_without_metadata, uploaded
+from app.media.scene_input import opened_upload
 from app.server.concurrency import Budget
 from lrsclip.errors import PictureError
 from lrsclip.tiles import read_picture

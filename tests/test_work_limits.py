@@ -9,12 +9,12 @@ from typing import Any, cast
 
 import pytest
 
-from app import settings
-from app.classify import MAX_PROMPTS, prototypes_of
-from app.localise import Question, ask
-from app.scenes import OpenScene
-from app.settings import Settings
-from app.state import AppState
+from app.classify.service import MAX_PROMPTS, prototypes_of
+from app.collections import AppState
+from app.localize.service import Question, ask
+from app.media.scene_input import OpenScene
+from app.server import settings
+from app.server.settings import Settings
 from lrsclip.errors import PictureError, TextError
 from lrsclip.localize import Allowance, Method, window_boxes
 from lrsclip.localize.parts import scales_of

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-from app.calls import CURRENT, Call
-from app.encoder_queue import STOP
+from app.server.encoder_queue import STOP
+from app.server.request_log import CURRENT, Call
 
 
 @dataclass

@@ -11,14 +11,14 @@ from gradio.events import EventData
 from gradio.state_holder import SessionState
 from starlette.types import ASGIApp
 
-from app import calls
-from app.calls import Call
-from app.events import PLACES, UNEXPECTED, sentence
+from app.collections import AppState
+from app.server import request_log as calls
 from app.server.callers import Callers, mark_refused
+from app.server.events import PLACES, UNEXPECTED, sentence
 from app.server.rate_limit import CLIENT
+from app.server.request_log import Call
 from app.server.upload_folder import Upload, UploadFolder
 from app.server.values import check_function, checked_click, checked_values
-from app.state import AppState
 from lrsclip.errors import Busy, LRSCLIPError
 from lrsclip.user_cache import is_full
 

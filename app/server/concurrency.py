@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from threading import Condition, Event, Lock
 from typing import Generic, TypeVar
 
-from app.calls import CURRENT
-from app.encoder_queue import STOP
+from app.server.encoder_queue import STOP
+from app.server.request_log import CURRENT
 
 Value = TypeVar("Value")
 _MOST_FLAGS = 1000

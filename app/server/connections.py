@@ -16,7 +16,7 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from app import calls
+from app.server import request_log as calls
 
 HEAD_S = 15.0
 """Seconds in which the head of a request must be there."""

@@ -16,9 +16,9 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 import lrsclip
-from app.encoder_queue import EncoderQueue
 from app.server.checked_blocks import CheckedBlocks
-from app.shared_model import SharedModel
+from app.server.encoder_queue import EncoderQueue
+from app.server.queued_model import SharedModel
 
 _PACKAGES = ("gradio", "torch", "faiss-gpu", "faiss-cpu")
 STILL_S = 15.0

@@ -21,8 +21,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from app import calls
-from app.pictures import DECODING, check_pixels, check_work, copy_without_metadata
+from app.media.images import DECODING, check_pixels, check_work, copy_without_metadata
+from app.server import request_log as calls
 from app.server.rate_limit import CLIENT
 from app.server.routes import API
 from app.server.upload_folder import UploadFolder

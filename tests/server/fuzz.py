@@ -23,11 +23,11 @@ from typing import Any
 
 import httpx
 
-from app import settings
-from app.pages import build, serve
+from app.build import build, serve
+from app.server import settings
 from app.server.checked_blocks import CheckedBlocks
 from app.server.janitor import sweep
-from app.settings import Settings
+from app.server.settings import Settings
 from tests.app_parts import make_state
 from tests.server.strangers import Answer, Stranger
 

@@ -16,15 +16,14 @@ import httpx
 import pytest
 import torch
 
-from app import settings
-from app.encoder_queue import EncoderQueue, Work
-from app.pages import build, serve
-from app.server import health
+from app.build import build, serve
+from app.server import health, settings
 from app.server.callers import Callers
 from app.server.checked_blocks import CheckedBlocks
+from app.server.encoder_queue import EncoderQueue, Work
 from app.server.health import encoder_of, stuck
 from app.server.janitor import sweep
-from app.settings import Settings
+from app.server.settings import Settings
 from tests.app_parts import as_sent, draw_tile, make_state
 
 

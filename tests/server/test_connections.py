@@ -11,7 +11,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from app.pages import build, serve
+from app.build import build, serve
 from app.server.checked_blocks import CheckedBlocks
 from app.server.connections import OpenConnections, most_connections
 from tests.app_parts import make_state

@@ -16,11 +16,11 @@ import gradio as gr
 import matplotlib
 import pytest
 
-from app import settings
-from app.pages import build, serve
+from app.build import build, serve
+from app.server import settings
 from app.server.checked_blocks import CheckedBlocks
+from app.server.settings import Settings
 from app.server.upload_folder import NO_SUCH_UPLOAD, own_folder
-from app.settings import Settings
 from tests.app_parts import as_sent, draw_tile, make_state, write_geotiff
 from tests.server.strangers import Answer, Opened, Stranger, watched_folder
 

@@ -17,11 +17,11 @@ from hypothesis import given
 from hypothesis import settings as example_settings
 from hypothesis import strategies as st
 
-from app import settings
-from app.pages import build, serve
+from app.build import build, serve
+from app.server import settings
 from app.server.hosts import hosts_of, is_own_page, may_be_asked
 from app.server.request_body import BodyError, read_call
-from app.settings import Settings
+from app.server.settings import Settings
 from tests.app_parts import make_state
 
 JSON = {"content-type": "application/json"}

@@ -14,16 +14,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import app.page_places as page_places
+import app.places.page as page_places
 import lrsclip
-from app import settings
-from app.collection_cache import index_dir, make_room
-from app.pages import build, serve
-from app.places import open_collection
+from app.build import build, serve
+from app.collections import AppState, Collections
+from app.places.cache import index_dir, make_room
+from app.places.service import open_collection
+from app.server import settings
 from app.server.checked_blocks import CheckedBlocks
+from app.server.settings import Settings
 from app.server.upload_folder import UploadFolder
-from app.settings import Settings
-from app.state import AppState, Collections
 from lrsclip.errors import LRSCLIPError, TileSourceError
 from lrsclip.localize import open_scene
 from lrsclip.localize.parts import parts_of

@@ -15,9 +15,9 @@ import pytest
 import rasterio
 from PIL import Image
 
-from app import calls
-from app.pages import build
-from app.pictures import check_work, uploaded
+from app.build import build
+from app.media.images import check_work, uploaded
+from app.server import request_log as calls
 from app.server.callers import Callers
 from app.server.front_door import FrontDoor, Known, Limits
 from app.server.rate_limit import CLIENT

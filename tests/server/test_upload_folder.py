@@ -16,7 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app import settings
+from app.server import settings
+from app.server.settings import Settings
 from app.server.upload_folder import (
     GRADIO_FOLDER,
     NO_SUCH_UPLOAD,
@@ -25,7 +26,6 @@ from app.server.upload_folder import (
     UploadFolderError,
     own_folder,
 )
-from app.settings import Settings
 from lrsclip.errors import PictureError
 from tests.app_parts import draw_tile, make_state, running
 

@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from app.places import look_up
-from app.state import AppState, Collections
+from app.collections import AppState, Collections
+from app.places.service import look_up
 from lrsclip.errors import PictureError, TileSourceError
 from lrsclip.tiles import open_source
 

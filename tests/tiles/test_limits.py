@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.area import area_of
-from app.link import read_parameters
-from app.localise import threshold_of
+from app.localize.service import threshold_of
+from app.search.link import read_parameters
+from app.ui.bbox import area_of
 from lrsclip.errors import LRSCLIPError, TileSourceError
 from lrsclip.index.__main__ import main as index_command
 from lrsclip.numbers import decimal_of, whole_of

@@ -1,0 +1,194 @@
+"""The whole page: header, five tabs, the endpoints for programs, and how a server is started with them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import gradio as gr
+from starlette.types import ASGIApp
+
+from app import endpoints as api
+from app.classify import page as page_classify
+from app.collections import AppState, Collections
+from app.learn import page as page_learn
+from app.localize import page as page_localise
+from app.maps.basemap import BaseMap
+from app.places import page as page_places
+from app.search import page as page_search
+from app.server.checked_blocks import CheckedBlocks
+from app.server.connections import OpenConnections, counted, most_connections
+from app.server.ending import stay
+from app.server.fetching import refuse_addresses
+from app.server.front_door import FrontDoor, Known, Limits
+from app.server.gradio_patches import patch_gradio, tell_when_callers_leave
+from app.server.health import health_route
+from app.server.hosts import ANY, hosts_of
+from app.server.janitor import keeping_tidy
+from app.server.queued_model import SharedModel
+from app.server.settings import in_force
+from app.server.traces import log_instead
+from app.server.upload_folder import own_folder
+from app.server.upload_route import upload_route
+from app.server.zero_gpu import lent_model, on_zero_gpu
+from app.ui.html import header
+
+TITLE = "LRSCLIP: find and pinpoint long descriptions in satellite and aerial pictures"
+QUEUE_SIZE = 128  # events that wait; each holds what it was sent
+_MOST_SESSIONS = 400  # whose state is kept, some 160 kB each; a call of a program is one too
+_MOST_CONNECTIONS_EACH = 512  # of one address: a class behind one has some six for each page
+_MIB = 2**20
+_UI = Path(__file__).parent / "ui"
+
+
+def build(state: AppState, *, guests: bool = True, base: BaseMap | None = None) -> CheckedBlocks:
+    """Build the app around a model, an index and its tiles; `serve` starts it.
+
+    Args:
+        state: what to begin with.
+        guests: whether strangers will use it, who may not open this machine's files.
+        base: an online map to offer under scenes whose place is known.
+
+    Raises:
+        UploadFolderError: there is no place for what visitors send.
+    """
+    folder = own_folder()  # before any component, which notes where files are kept
+    patch_gradio(folder.drafts)
+    share = lent_model if on_zero_gpu() else SharedModel.of
+    shared = share(state.bundle, in_force().max_text)
+    state = replace(state, bundle=shared)
+    collections = Collections(state, guests)
+    demo: CheckedBlocks
+    with CheckedBlocks(folder, state, guests, title=TITLE, analytics_enabled=False, fill_width=True) as demo:
+        api.add_endpoints(state)  # first, so that the events below cannot take the endpoints' names
+        head = gr.HTML(header(state))
+        with gr.Tabs(elem_id="tabs") as tabs:
+            with gr.Tab("Search", id="search"):
+                search = page_search.lay_out(state)
+            with gr.Tab("Classify", id="classify"):
+                classify = page_classify.lay_out(state)
+            with gr.Tab("Localise", id="localise"):
+                localise = page_localise.lay_out(state)
+            with gr.Tab("Learn", id="learn"):
+                learn = page_learn.lay_out(state)
+            with gr.Tab("Places", id="places"):
+                places = page_places.lay_out(collections)
+        page_search.wire(collections, demo, search, tabs, classify, localise)
+        page_classify.wire(collections, classify)
+        page_localise.wire(collections, demo, localise, base)
+        page_learn.wire(collections, demo, learn)
+        page_places.wire(collections, demo, places, search, [classify.strip, localise.strip, learn.strip], head)
+    # Nothing past the queue, whose lanes bound what runs at once; what runs at each key never stands in it.
+    demo.queue(max_size=QUEUE_SIZE, default_concurrency_limit=8, api_open=False)
+    demo.check_functions()
+    tell_when_callers_leave(demo)
+    return demo
+
+
+def serve(
+    demo: CheckedBlocks, *, host: str, port: int | None, share: bool = False, block: bool = True, mcp: bool = False
+) -> str:
+    """Start the server, with the limits of the settings in force.
+
+    Args:
+        demo: what `build` returned.
+        host: address to listen on.
+        port: port to listen on; None takes a free one.
+        share: open a public tunnel through Gradio's servers.
+        block: stay here until the server ends.
+        mcp: offer the endpoints to language models too.
+
+    Returns:
+        The address to open.
+
+    Raises:
+        OSError: the port is taken.
+        KeyboardInterrupt: Ctrl-C ended it.
+    """
+    settings = in_force()
+    refuse_addresses()
+    log_instead()
+    one, all_files = settings.max_upload_mb * _MIB, settings.max_uploads_mb * _MIB
+    hosts = hosts_of(settings.hosts) or ((ANY,) if demo.guests else ())
+    limits = Limits(settings.requests_per_minute, one, settings.trust_proxy, hosts, all_files)
+
+    def front_door(inner: ASGIApp) -> FrontDoor:
+        return FrontDoor(inner, limits=limits, known=Known.of(demo))
+
+    demo.front_door = front_door
+    each = 0 if settings.trust_proxy or not settings.requests_per_minute else _MOST_CONNECTIONS_EACH
+    demo.connection = counted(OpenConnections(most_connections(), each))
+    demo.folder.keep_own()
+    _, url, _ = demo.launch(
+        server_name=host,
+        server_port=port,
+        share=share,
+        prevent_thread_lock=True,
+        quiet=not block,
+        ssr_mode=False,
+        show_error=False,
+        footer_links=["api"],
+        run_history=False,
+        max_file_size=one,
+        state_session_capacity=_MOST_SESSIONS,
+        mcp_server=mcp,
+        app_kwargs={
+            "routes": [health_route(demo), upload_route(demo.folder, one, all_files)],  # these come before Gradio's own
+            "lifespan": keeping_tidy(demo, all_files),
+        },
+        favicon_path=_UI / "favicon.svg",
+        theme=theme(),
+        css="\n".join(part.read_text(encoding="utf-8") for part in sorted((_UI / "styles").glob("*.css"))),
+        head=_head(),
+    )
+    if block:
+        stay(demo)
+    return str(url)
+
+
+def _head() -> str:
+    """What must be there before the page is: a style out of reach of `css`, and who clicks early is waited for."""
+    order = (_UI / "click_order.js").read_text(encoding="utf-8")
+    return f"<style>footer .divider {{ display: none; }}</style><script>{order}</script>"
+
+
+def theme() -> gr.themes.Base:
+    """Quiet colours, and only fonts that Gradio itself carries: nothing is fetched from elsewhere."""
+    sans = gr.themes.LocalFont("IBM Plex Sans", weights=(400, 700))
+    return gr.themes.Base(
+        primary_hue="teal",
+        secondary_hue="teal",
+        neutral_hue="slate",
+        radius_size="md",
+        font=[sans, "system-ui", "sans-serif"],
+        font_mono=[gr.themes.LocalFont("IBM Plex Mono", weights=(400,)), "ui-monospace", "monospace"],
+    ).set(
+        body_background_fill="white",
+        body_background_fill_dark="*neutral_950",
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_400",
+        color_accent="*primary_700",
+        block_background_fill="transparent",
+        block_background_fill_dark="transparent",
+        block_border_width="0px",
+        block_padding="0px",
+        block_shadow="none",
+        block_title_text_weight="700",
+        block_title_text_color="*body_text_color",
+        block_label_text_weight="400",
+        input_background_fill="white",
+        input_background_fill_dark="*neutral_900",
+        input_border_width="1px",
+        input_border_color="*neutral_300",
+        input_border_color_dark="*neutral_700",
+        input_border_color_focus="*primary_600",
+        button_large_text_weight="700",
+        button_primary_background_fill="*primary_700",
+        button_primary_background_fill_hover="*primary_800",
+        button_primary_background_fill_dark="*primary_700",
+        button_primary_background_fill_hover_dark="*primary_800",
+        button_primary_text_color="white",
+        button_secondary_background_fill="*neutral_100",
+        button_secondary_background_fill_hover="*neutral_200",
+        slider_color="*primary_600",
+    )

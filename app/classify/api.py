@@ -1,0 +1,70 @@
+"""The endpoints /classify and /classify_many."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from app.classify.label_sets import FIRST_SET
+from app.classify.service import Row, judge_many, judge_one
+from app.collections import AppState
+from app.media.images import upload_box, uploaded
+from app.server.endpoint import publish
+from app.server.events import UPLOAD
+from app.server.upload_folder import Upload
+from lrsclip.classify import DEFAULT_TEMPLATES
+from lrsclip.label_fit import Judged
+
+
+def add_classify(state: AppState) -> None:
+    """Add /classify and /classify_many."""
+
+    def classify(picture: Upload | None, labels: str, templates: str) -> list[dict[str, Any]]:
+        """Score a picture against class names.
+
+        Args:
+            picture: The picture to classify.
+            labels: Class names, one a line.
+            templates: Phrasings with {} where the class name goes, one a line.
+
+        Returns:
+            A list of objects with label, score_cos and probability (calibrated where the checkpoint is), best first.
+        """
+        return _scores(judge_one(state, uploaded(picture), labels, templates))
+
+    def classify_many(pictures: tuple[Upload, ...] | None, labels: str, templates: str) -> list[dict[str, Any]]:
+        """Score up to 32 pictures against class names; a file that is no picture does not lose the others.
+
+        Args:
+            pictures: The pictures to classify.
+            labels: Class names, one a line.
+            templates: Phrasings with {} where the class name goes, one a line.
+
+        Returns:
+            An object for each picture, in order: file, problem (empty if it was read), calibrated, fits (false: no
+            label fits well; null if the checkpoint cannot tell), and scores as /classify returns them.
+        """
+        return [_row(row) for row in judge_many(state, pictures, labels, templates)]
+
+    picture = upload_box(label="picture", visible=False)
+    labels = gr.Textbox(FIRST_SET.text, label="labels", visible=False)
+    templates = gr.Textbox("\n".join(DEFAULT_TEMPLATES), label="templates", visible=False)
+    publish(classify, [picture, labels, templates], **UPLOAD)
+    pictures = gr.File(label="pictures", file_count="multiple", visible=False)
+    publish(classify_many, [pictures, labels, templates], **UPLOAD)
+
+
+def _scores(judged: Judged) -> list[dict[str, Any]]:
+    return [{"label": s.label, "score_cos": s.score_cos, "probability": s.probability} for s in judged.scores]
+
+
+def _row(row: Row) -> dict[str, Any]:
+    judged = row.judged
+    return {
+        "file": row.file,
+        "problem": row.problem,
+        "calibrated": bool(judged and judged.calibration),
+        "fits": judged.fits if judged else None,
+        "scores": _scores(judged) if judged else [],
+    }

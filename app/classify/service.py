@@ -1,0 +1,142 @@
+"""The Classify page's work: typed lists to class names and templates, one picture or several judged against them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+
+from PIL import Image
+
+from app.classify.label_sets import lines_of
+from app.collections import AppState
+from app.media.images import uploaded
+from app.server.concurrency import Recent
+from app.server.upload_folder import Upload
+from lrsclip.classify import Prototypes, class_prototypes
+from lrsclip.errors import PictureError, TextError
+from lrsclip.label_fit import Judged, judge
+
+MAX_LABELS = 500
+MAX_TEMPLATES = 20
+MAX_PROMPTS = 3000
+"""Class names times templates; short ones take 2 ms each on two cores, and more where they fill the model's context."""
+MAX_PROMPT_CHARACTERS = 300_000
+MAX_PICTURES = 32
+_BATCH, _BATCH_PX = 16, 16_000_000  # pictures decoded at once, so that 32 large ones do not fill the memory
+
+
+_PROTOTYPES: Recent[Prototypes] = Recent(16)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One of several pictures: exactly one of `judged` and `problem` is given.
+
+    Attributes:
+        file: the file's name as the visitor knows it.
+        judged: what was said of it.
+        problem: why nothing could be said, as a sentence.
+    """
+
+    file: str
+    judged: Judged | None = None
+    problem: str = ""
+
+
+def prototypes_of(state: AppState, labels: str, templates: str) -> Prototypes:
+    """Prototypes of what two boxes hold, one a line; kept between pictures.
+
+    Raises:
+        TextError: no or too many names or templates, or too many together, a name twice, or a template without {}.
+    """
+    names, phrasings = lines_of(labels), lines_of(templates)
+    for what, given, most in (("class names", names, MAX_LABELS), ("templates", phrasings, MAX_TEMPLATES)):
+        if len(given) > most:
+            raise TextError(f"{len(given)} {what}; give at most {most}")
+    prompts = len(names) * len(phrasings)
+    letters = sum(map(len, names)) * len(phrasings) + sum(map(len, phrasings)) * len(names)
+    if prompts > MAX_PROMPTS or letters > MAX_PROMPT_CHARACTERS:
+        raise TextError(
+            f"{len(names):,} class names with {len(phrasings)} templates make {prompts:,} texts of {letters:,} "
+            f"characters; {MAX_PROMPTS:,} texts and {MAX_PROMPT_CHARACTERS:,} characters can be read, so give fewer or "
+            "shorter ones"
+        )
+    return _PROTOTYPES.get(
+        (state.bundle.sha256, names, phrasings), lambda: class_prototypes(state.bundle, names, phrasings)
+    )
+
+
+def judge_one(state: AppState, picture: Image.Image, labels: str, templates: str) -> Judged:
+    """Judge one picture.
+
+    Args:
+        state: the app's.
+        picture: what to classify.
+        labels: class names, one a line.
+        templates: phrasings with {}, one a line.
+
+    Raises:
+        TextError: see `prototypes_of`.
+        PictureError: the picture cannot be encoded.
+    """
+    return judge(state.bundle, [picture], prototypes_of(state, labels, templates))[0]
+
+
+def judge_many(
+    state: AppState,
+    uploads: Sequence[Upload] | None,
+    labels: str,
+    templates: str,
+) -> tuple[Row, ...]:
+    """Judge several uploads; one that is no picture stands in its row with the reason.
+
+    Args:
+        state: the app's.
+        uploads: the files, as the gate let them through.
+        labels: class names, one a line.
+        templates: phrasings with {}, one a line.
+
+    Returns:
+        One row per upload, in their order.
+
+    Raises:
+        TextError: see `prototypes_of`.
+        PictureError: there are none, or too many.
+    """
+    if not uploads:
+        raise PictureError("there are no pictures yet; upload some")
+    if len(uploads) > MAX_PICTURES:
+        raise PictureError(f"{len(uploads)} pictures; give at most {MAX_PICTURES} at once")
+    prototypes = prototypes_of(state, labels, templates)
+    rows = [Row(_name_of(upload)) for upload in uploads]
+    for numbers, pictures in _batches(uploads, rows):
+        for number, judged in zip(numbers, judge(state.bundle, pictures, prototypes), strict=True):
+            rows[number] = Row(rows[number].file, judged)
+    return tuple(rows)
+
+
+def _batches(uploads: Sequence[Upload], rows: list[Row]) -> Iterator[tuple[list[int], list[Image.Image]]]:
+    """The readable pictures with their numbers, as many at once as memory allows; the others get their reason."""
+    numbers: list[int] = []
+    pictures: list[Image.Image] = []
+    pixels = 0
+    for number, upload in enumerate(uploads):
+        try:
+            picture = uploaded(upload)
+        except PictureError as error:
+            rows[number] = Row(rows[number].file, problem=str(error))
+            continue
+        numbers, pictures = [*numbers, number], [*pictures, picture]
+        pixels += picture.width * picture.height
+        if len(pictures) >= _BATCH or pixels >= _BATCH_PX:
+            yield numbers, pictures
+            numbers, pictures, pixels = [], [], 0
+    if pictures:
+        yield numbers, pictures
+
+
+def _name_of(upload: Upload) -> str:
+    """A file's own name, without whatever folders a browser or a program put before it."""
+    name = PurePath(upload.name.replace("\\", "/")).name
+    return name or "without a name"

@@ -1,0 +1,1 @@
+"""The Learn page: lessons that show why long text matters."""

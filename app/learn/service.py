@@ -1,0 +1,360 @@
+"""The Learn page's work: a description grown part by part or told in other orders, and how well it finds its tile."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.collections import AppState
+from app.media.images import tile_picture
+from lrsclip.atlas.tiles import AtlasTiles
+from lrsclip.clauses import split_clauses
+from lrsclip.errors import Cancelled, TextError, TileSourceError
+from lrsclip.localize import CellMap, embed_scene, mean_over_windows, open_scene
+from lrsclip.localize.parts import scales_of
+from lrsclip.tokens import Tokenizer
+from lrsclip.vectors import unit
+
+CLIP_TOKENS = 77
+"""What CLIP reads of a text unless its positions are stretched."""
+MOST_STEPS = 16
+SHUFFLES = 8
+Part = Literal["sentences", "clauses"]
+Progress = Callable[[int, int], None]
+_BETWEEN = re.compile(r"(?<=[.!?;])\s+|\n\s*")  # sentences
+_WORD, _MARKS = re.compile(r"\w+"), re.compile(r"[.,;:!?]*")
+_ROWS_AT_ONCE = 16_384
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a tile stands among all of its collection for a text.
+
+    Attributes:
+        best: its rank, 1 is the first, if ties are settled in its favour.
+        worst: its rank if they are settled against it; the same unless others score exactly as much.
+        score_cos: its cosine with the text.
+        first_id: the tile that scores highest.
+    """
+
+    best: int
+    worst: int
+    score_cos: float
+    first_id: str
+
+    @property
+    def rank_text(self) -> str:
+        """The rank, or the ranks it shares."""
+        return f"{self.best:,}" if self.best == self.worst else f"{self.best:,} to {self.worst:,}"
+
+
+@dataclass(frozen=True, eq=False)
+class StepMap:
+    """A heat-map over a tile, as `lrsclip.localize.colours` draws it; scores are cosines."""
+
+    cells: CellMap
+    width_px: int
+    height_px: int
+    scales_px: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """What a reader of so many tokens makes of a text.
+
+    Attributes:
+        limit: tokens that are read.
+        kept: the part that is read, in whole words.
+        cut: the rest.
+        tokens: of the part that is read.
+        standing: how well it finds the tile.
+        heat: where in the tile it is true.
+    """
+
+    limit: int
+    kept: str
+    cut: str
+    tokens: int
+    standing: Standing
+    heat: StepMap
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """The text up to one part of it.
+
+    Attributes:
+        before: what earlier steps said.
+        added: the part that is new.
+        tokens: of all that is said so far.
+        wide: as this model reads it.
+        narrow: as it would be read by a CLIP of 77 tokens.
+    """
+
+    before: str
+    added: str
+    tokens: int
+    wide: Reading
+    narrow: Reading
+
+    @property
+    def heard(self) -> tuple[str, str]:
+        """The new part as 77 tokens hold it: what is read, what is cut."""
+        at = min(len(self.added), max(0, len(self.narrow.kept) - len(self.before)))
+        return self.added[:at], self.added[at:]
+
+
+@dataclass(frozen=True, eq=False)
+class Grown:
+    """A description grown part by part."""
+
+    spec: str
+    tile_id: str
+    tiles: int
+    text: str
+    steps: tuple[Step, ...]
+
+    @property
+    def range_cos(self) -> tuple[float, float]:
+        """The lowest and the highest value of all maps, so that they share their colours."""
+        values = [r.heat.cells.values_cos for step in self.steps for r in (step.wide, step.narrow)]
+        return min(float(np.nanmin(v)) for v in values), max(float(np.nanmax(v)) for v in values)
+
+
+@dataclass(frozen=True)
+class Order:
+    """One way to tell the description; a shuffled one has several texts.
+
+    Attributes:
+        name: full, first, shuffled or without_first.
+        texts: what was read.
+        standings: of each text.
+    """
+
+    name: str
+    texts: tuple[str, ...]
+    standings: tuple[Standing, ...]
+
+    @property
+    def mean_rank(self) -> float:
+        """Mean over the texts; of a tie the middle."""
+        return float(np.mean([(s.best + s.worst) / 2 for s in self.standings]))
+
+    @property
+    def mean_cos(self) -> float:
+        """Mean score over the texts."""
+        return float(np.mean([s.score_cos for s in self.standings]))
+
+
+@dataclass(frozen=True)
+class Orders:
+    """A description told in several orders."""
+
+    spec: str
+    tile_id: str
+    tiles: int
+    text: str
+    orders: tuple[Order, ...]
+
+
+def tile_text(state: AppState, tile_id: str) -> str:
+    """What is known of a tile in words: the atlas's description, or the caption of a picture; "" where there is none.
+
+    Raises:
+        TileSourceError: there is no such tile.
+    """
+    tile = state.index.tile(tile_id)
+    if isinstance(state.source, AtlasTiles) and state.index.source_spec(tile_id) == state.source.spec:
+        return state.source.texts(tile_id).long
+    return tile.caption or ""
+
+
+def parts_of(text: str, by: Part = "sentences") -> tuple[str, ...]:
+    """A text cut into sentences or clauses that give the text again when joined, `MOST_STEPS` at most.
+
+    Raises:
+        TextError: there is no such way to cut.
+    """
+    if by not in get_args(Part):
+        raise TextError(f"a description is cut into {' or '.join(get_args(Part))}, not into {by!r}")
+    text = text.strip()
+    ends = [found.start() for found in _BETWEEN.finditer(text)] if by == "sentences" else _clause_ends(text)
+    starts = [0, *ends[: MOST_STEPS - 1]]
+    pieces = [text[a:b] for a, b in zip(starts, [*starts[1:], len(text)], strict=True)]
+    return tuple(piece for piece in pieces if piece.strip()) or (text,)
+
+
+def _clause_ends(text: str) -> list[int]:
+    """Where the clauses end; one whose words do not stand in the text as they are is joined to the next."""
+    found = list(_WORD.finditer(text))
+    words, ends, at = [match.group() for match in found], [], 0
+    for clause in split_clauses(text, MOST_STEPS):
+        if (wanted := _WORD.findall(clause)) and (after := _past(words, at, wanted)) is not None:
+            marks = _MARKS.match(text, found[after - 1].end())
+            at = after
+            ends.append(marks.end() if marks else found[after - 1].end())
+    return ends
+
+
+def _past(words: Sequence[str], at: int, wanted: Sequence[str]) -> int | None:
+    """Where a clause's words end among a text's, from a place on; between two of them a joint ("and") may stand.
+
+    No regular expression: with words that come again it would try every way of leaving some out.
+    """
+    for word in wanted:
+        at += next((skipped for skipped in (0, 1) if words[at + skipped : at + skipped + 1] == [word]), len(words))
+        if at >= len(words):
+            return None
+        at += 1
+    return at
+
+
+def standings(state: AppState, tile_id: str, vectors: NDArray[np.float32]) -> list[Standing]:
+    """Where a tile stands among the collection's tiles for texts.
+
+    Args:
+        state: the collection.
+        tile_id: the tile that the texts speak of.
+        vectors: (N, D) of the texts.
+
+    Raises:
+        TileSourceError: there is no such tile.
+    """
+    data, spec = state.index.data, state.source.spec
+    places = [number for number, row in enumerate(data.rows) if row.source_spec == spec]
+    own = next((n for n, place in enumerate(places) if data.rows[place].tile.tile_id == tile_id), None)
+    if own is None:
+        raise TileSourceError(f"no tile {tile_id!r} in this collection; take one of the tiles shown")
+    queries = vectors.astype(np.float64)
+    scores = np.empty((len(vectors), len(places)), np.float32)
+    for start in range(0, len(places), _ROWS_AT_ONCE):
+        some = unit(data.vectors[places[start : start + _ROWS_AT_ONCE]]).astype(np.float64)
+        # einsum as the index does it: tiles that look the same get the same score to the last bit, so a tie is one
+        scores[:, start : start + _ROWS_AT_ONCE] = np.einsum("cd,qd->qc", some, queries)
+    above, level = (scores > scores[:, [own]]).sum(1), (scores == scores[:, [own]]).sum(1)
+    return [
+        Standing(int(a) + 1, int(a + e), float(row[own]), data.rows[places[int(row.argmax())]].tile.tile_id)
+        for a, e, row in zip(above, level, scores, strict=True)
+    ]
+
+
+def grow(
+    state: AppState,
+    tile_id: str,
+    text: str,
+    by: Part = "sentences",
+    *,
+    progress: Progress | None = None,
+    stop: threading.Event | None = None,
+) -> Grown:
+    """Add a description part by part, and see after each how well it finds the tile: read whole, and read to 77 tokens.
+
+    Raises:
+        TextError: the description is empty.
+        TileSourceError: there is no such tile.
+        PictureError: the tile's picture is gone.
+        Cancelled: `stop` was set.
+    """
+    _check_text(state, text)
+    parts = parts_of(text, by)
+    picture = tile_picture(state, tile_id)
+    with open_scene(picture) as scene:
+        scales = scales_of("dense", scene.width_px, scene.height_px, None)
+        embedded = embed_scene(state.bundle, scene, "dense", scales, stop=stop)
+    limits = state.bundle.context_length, min(CLIP_TOKENS, state.bundle.context_length)
+    befores = ["".join(parts[:number]) for number in range(len(parts))]
+    told = [[Tokenizer(limit).describe(b + added) for limit in limits] for b, added in zip(befores, parts, strict=True)]
+    # all texts at once: they share a batch of the model, and one look at the collection's vectors
+    vectors = state.bundle.encode_text([report.kept for reports in told for report in reports])
+    found = standings(state, tile_id, vectors)
+    steps: list[Step] = []
+    for number, (before, added, reports) in enumerate(zip(befores, parts, told, strict=True)):
+        if stop is not None and stop.is_set():
+            raise Cancelled(f"stopped after {number} of {len(parts)} steps; start again to see them all")
+        both = slice(2 * number, 2 * number + 2)
+        readings = [
+            Reading(
+                report.limit,
+                report.kept,
+                report.cut,
+                state.bundle.tokenizer.count(report.kept),
+                standing,
+                StepMap(
+                    mean_over_windows(embedded.boxes_px, embedded.vectors @ vector, picture.width, picture.height),
+                    picture.width,
+                    picture.height,
+                    scales,
+                ),
+            )
+            for report, standing, vector in zip(reports, found[both], vectors[both], strict=True)
+        ]
+        steps.append(Step(before, added, reports[0].count, *readings))
+        if progress is not None:
+            progress(number + 1, len(parts))
+    return Grown(state.source.spec, tile_id, state.tile_count, text.strip(), tuple(steps))
+
+
+def reorder(
+    state: AppState,
+    tile_id: str,
+    text: str,
+    *,
+    seed: int = 0,
+    progress: Progress | None = None,
+    stop: threading.Event | None = None,
+) -> Orders:
+    """The description in full, its first sentence alone, its sentences shuffled, and without the first one.
+
+    Args:
+        state: the collection.
+        tile_id: the tile that it describes.
+        text: the description, of two sentences or more.
+        seed: of the shuffles.
+        progress: called with texts read and texts in all.
+        stop: set it to end early.
+
+    Raises:
+        TextError: the description is empty or of one sentence.
+        TileSourceError: there is no such tile.
+        Cancelled: `stop` was set.
+    """
+    _check_text(state, text)
+    sentences = [part.strip() for part in parts_of(text)]
+    if len(sentences) < 2:
+        raise TextError("the description is one sentence; write two or more to see what their order does")
+    told = {
+        "full": (" ".join(sentences),),
+        "first": (sentences[0],),
+        "shuffled": _shuffled(sentences, seed),
+        "without_first": (" ".join(sentences[1:]),),
+    }
+    total, done, orders = sum(len(texts) for texts in told.values()), 0, []
+    for name, texts in told.items():
+        if stop is not None and stop.is_set():
+            raise Cancelled(f"stopped after {done} of {total} texts; start again to see them all")
+        orders.append(Order(name, texts, tuple(standings(state, tile_id, state.bundle.encode_text(list(texts))))))
+        done += len(texts)
+        if progress is not None:
+            progress(done, total)
+    return Orders(state.source.spec, tile_id, state.tile_count, text.strip(), tuple(orders))
+
+
+def _shuffled(sentences: Sequence[str], seed: int) -> tuple[str, ...]:
+    """Up to `SHUFFLES` different orders, none of them the given one."""
+    rng = np.random.default_rng(seed)
+    orders = {tuple(rng.permutation(len(sentences)).tolist()): None for _ in range(8 * SHUFFLES)}
+    orders.pop(tuple(range(len(sentences))), None)
+    chosen = list(orders) or [tuple(reversed(range(len(sentences))))]
+    return tuple(" ".join(sentences[n] for n in order) for order in chosen[:SHUFFLES])
+
+
+def _check_text(state: AppState, text: str) -> None:
+    if not text.strip():
+        raise TextError("the description is empty; take a tile that has one, or write what the tile shows")
+    state.bundle.describe_tokens(text)  # refuses what is too long to be taken apart

@@ -1,0 +1,153 @@
+"""One attribute of a description swapped: does the model prefer the truth, here and in tests?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from app.collections import AppState
+from app.learn.service import tile_text
+from lrsclip.atlas.chance import rng_at
+from lrsclip.atlas.claims import CLAIM_KINDS, ClaimKind, falsified
+from lrsclip.atlas.tiles import AtlasTiles
+from lrsclip.errors import TextError
+
+CLOSE_COS = 0.002
+"""Two cosines nearer than this tell nothing: rounding to bfloat16 alone moves one by about 0.001."""
+
+
+@dataclass(frozen=True)
+class Rate:
+    """How often the truth was preferred in tests.
+
+    Attributes:
+        percent: of the pairs; chance is 50.
+        pairs: how many were tried.
+    """
+
+    percent: float
+    pairs: int
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two sentences that differ in one claim, and their cosines with the tile."""
+
+    true_text: str
+    false_text: str
+    true_cos: float
+    false_cos: float
+
+    @property
+    def verdict(self) -> str:
+        """noticed, missed, or close: too near to call."""
+        ahead = self.true_cos - self.false_cos
+        return "close" if abs(ahead) < CLOSE_COS else "noticed" if ahead > 0 else "missed"
+
+
+@dataclass(frozen=True)
+class Swapped:
+    """What the model makes of a swap.
+
+    Attributes:
+        spec: the collection.
+        tile_id: what the sentences speak of.
+        kind: of the claim, as the visitor has it; "" where none is named.
+        alone: the two sentences by themselves.
+        whole: the description with either of them in it; None where the true one is no part of it.
+        rates: how often the truth was preferred in tests, by kind, whole descriptions each; empty if not measured.
+    """
+
+    spec: str
+    tile_id: str
+    kind: str
+    alone: Pair
+    whole: Pair | None
+    rates: Mapping[str, Rate]
+
+
+def prepared_pair(state: AppState, tile_id: str, kind: str) -> tuple[str, str] | None:
+    """A true sentence about a tile of the atlas and the same with one false claim of a kind.
+
+    Returns:
+        The two; None where nothing is known of the tile, or it offers no claim of that kind.
+    """
+    claim, source = kind_of(kind), state.source
+    if not isinstance(source, AtlasTiles) or state.index.source_spec(tile_id) != source.spec:
+        return None
+    truth = source.truth(tile_id)
+    told = source.told(tile_id, truth)
+    changed = falsified(told, truth, claim, rng_at(source.seed, "learn", *(ord(letter) for letter in tile_id)))
+    if changed is None:
+        return None
+    at, statement = changed
+    before = source.described(told[:at], tile_id)
+    pair = (source.described([*told[:at], one], tile_id).removeprefix(before).strip() for one in (told[at], statement))
+    true_text, false_text = pair
+    return true_text, false_text
+
+
+def kind_of(name: str) -> ClaimKind:
+    """The kind of claim of a name.
+
+    Raises:
+        TextError: there is none of that name.
+    """
+    for kind in CLAIM_KINDS:
+        if kind == name:
+            return kind
+    raise TextError(f"there is no kind of claim {name!r}; choose {', '.join(CLAIM_KINDS)}")
+
+
+def swap(
+    state: AppState, tile_id: str, true_text: str, false_text: str, kind: str = "", description: str = ""
+) -> Swapped:
+    """Score a tile against a true and a false sentence, alone and within the whole description.
+
+    Args:
+        state: the collection.
+        tile_id: what they speak of.
+        true_text: the true sentence.
+        false_text: the false one.
+        kind: what is swapped, one of CLAIM_KINDS or "".
+        description: in which the true one may stand; "" for the one that is known of the tile.
+
+    Raises:
+        TextError: a sentence is empty, or both are the same; or no such kind.
+        TileSourceError: there is no such tile.
+    """
+    true_text, false_text = " ".join(true_text.split()), " ".join(false_text.split())
+    if not true_text or not false_text:
+        raise TextError("a sentence is missing; write the true one and the false one")
+    if true_text == false_text:
+        raise TextError("the two sentences are the same; change one thing in the second")
+    whole = " ".join((description.strip() or tile_text(state, tile_id)).split())
+    inside = true_text in whole and true_text != whole
+    texts = [true_text, false_text] + ([whole, whole.replace(true_text, false_text, 1)] if inside else [])
+    scores_cos = (state.bundle.encode_text(texts) @ state.index.vector(tile_id)).tolist()
+    pairs = [Pair(texts[n], texts[n + 1], scores_cos[n], scores_cos[n + 1]) for n in range(0, len(texts), 2)]
+    return Swapped(
+        state.source.spec,
+        tile_id,
+        kind_of(kind) if kind else "",
+        pairs[0],
+        pairs[1] if inside else None,
+        measured_rates(state.bundle.manifest),
+    )
+
+
+def measured_rates(manifest: Mapping[str, Any]) -> dict[str, Rate]:
+    """How often a checkpoint preferred the truth in its evaluation, by kind; {} where its manifest does not say."""
+    rates: dict[str, Rate] = {}
+    for measured in (manifest.get("metrics") or {}).values():
+        for result in measured.get("results", []) if isinstance(measured, dict) else []:
+            if result.get("task") != "grounding" or not str(result.get("protocol")).startswith("cut at "):
+                continue
+            detail = result.get("detail") or {}
+            pairs = json.loads(detail) if isinstance(detail, str) else detail
+            for kind in CLAIM_KINDS:
+                if kind in result["metrics"]:  # of several entries the last one reads the most tokens
+                    rates[kind] = Rate(float(result["metrics"][kind]), int(pairs.get(f"pairs {kind}", 0)))
+    return rates

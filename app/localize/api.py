@@ -1,0 +1,66 @@
+"""The endpoint /localize."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from app.collections import AppState
+from app.localize.service import Question, as_json, ask, method_of, sizes_of, threshold_of
+from app.media.images import upload_box
+from app.media.scene_input import of_tile, opened_upload
+from app.server.endpoint import numbers_box, publish
+from app.server.events import SCENES, UPLOAD
+from app.server.upload_folder import Upload
+
+
+def add_localize(state: AppState) -> None:
+    """Add /localize."""
+
+    def localize(
+        text: str,
+        picture: Upload | None,
+        tile_id: str,
+        method: str = "windows",
+        exclude: str = "",
+        scales_px: list[int] | None = None,
+        threshold: float | None = None,
+    ) -> dict[str, Any]:
+        """Find where in a scene a sentence is true.
+
+        Args:
+            text: What to look for.
+            picture: The scene, a picture or a GeoTIFF; leave it out to use a tile.
+            tile_id: A tile as /search names it, in place of a picture.
+            method: windows, or dense, which is faster.
+            exclude: What it must not be: its cosine is taken off.
+            scales_px: Window sizes in px; leave it out for automatic ones.
+            threshold: Regions are where the map reaches this cosine; leave it out to have it chosen from the map.
+
+        Returns:
+            An object with the scene's size, the method, the window sizes, the best window, the range of the map's mean
+            cosines (min_cos, max_cos), grid_cos, the map sampled to at most 64 values a side (null where there is no
+            data), bounds_lonlat (west, south, east, north; null without a place on Earth), regions (GeoJSON; in pixels
+            x, -y without a place) and presence (probability, present, false_alarm_rate; null if the model cannot tell).
+        """
+        question = Question(
+            text,
+            exclude=exclude or "",
+            method=method_of(method),
+            scales_px=sizes_of(scales_px),
+            threshold_cos=threshold_of(threshold),
+        )
+        if tile_id:
+            return as_json(ask(state, of_tile(state, tile_id), question).findings[0])
+        with opened_upload(picture) as scene:
+            return as_json(ask(state, scene, question).findings[0])
+
+    text = gr.Textbox(label="text", visible=False)
+    picture = upload_box(label="picture", visible=False)
+    tile_id = gr.Textbox("", label="tile_id", visible=False)
+    method = gr.Textbox("windows", label="method", visible=False)
+    exclude = gr.Textbox("", label="exclude", visible=False)
+    scales_px = numbers_box("scales_px")
+    threshold = gr.Number(None, label="threshold", visible=False)
+    publish(localize, [text, picture, tile_id, method, exclude, scales_px, threshold], **UPLOAD, **SCENES)

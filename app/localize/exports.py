@@ -1,0 +1,103 @@
+"""An answer as files to take home: GeoTIFF, regions as GeoJSON, and a picture with its world file.
+
+They are written where Gradio serves files from, each time into a folder whose name nobody can guess, and go when the
+visitor makes new ones, leaves, or too many others came after.
+"""
+
+from __future__ import annotations
+
+import atexit
+import secrets
+import shutil
+import zipfile
+from collections import OrderedDict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Lock
+
+from gradio.utils import get_upload_folder
+
+from app.localize.service import Answer
+from lrsclip.localize.export import write_geojson, write_geotiff, write_png
+
+_MOST_KEPT = 32  # visitors whose files are kept
+
+
+class Downloads:
+    """The files of each browser session."""
+
+    def __init__(self) -> None:
+        self._folders: OrderedDict[str, Path] = OrderedDict()
+        self._lock = Lock()
+        atexit.register(self.clear)
+
+    def write(self, session: str, answer: Answer, model: str) -> list[str]:
+        """Write an answer's files; those that the session had are gone then.
+
+        Args:
+            session: whose they are.
+            answer: what to write.
+            model: name of what the maps were made with.
+
+        Returns:
+            Their paths.
+
+        Raises:
+            ExportError: the disk is full or may not be written to.
+            PictureError: a region lies where its outline cannot be told in degrees.
+        """
+        folder = Path(get_upload_folder()).resolve() / secrets.token_hex(32)
+        folder.mkdir(parents=True, mode=0o700)
+        with self._lock:
+            old = self._folders.pop(session, None)
+            self._folders[session] = folder
+            while len(self._folders) > _MOST_KEPT:
+                self._remove(self._folders.popitem(last=False)[1])
+        if old is not None:
+            self._remove(old)
+        return [str(path) for path in write_files(folder, answer, model)]
+
+    def drop(self, session: str) -> None:
+        """Remove a session's files."""
+        with self._lock:
+            folder = self._folders.pop(session, None)
+        if folder is not None:
+            self._remove(folder)
+
+    def clear(self) -> None:
+        """Remove all files."""
+        with self._lock:
+            folders = list(self._folders.values())
+            self._folders.clear()
+        for folder in folders:
+            self._remove(folder)
+
+    @staticmethod
+    def _remove(folder: Path) -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def write_files(folder: Path, answer: Answer, model: str) -> list[Path]:
+    """For each large map `heatmap.tif`, `regions.geojson` and `picture.zip`; names of a second one end in -2."""
+    written = []
+    low_cos, high_cos = answer.range_cos
+    for number, finding in enumerate(answer.findings, 1):
+        heatmap, more = finding.heatmap, "" if number == 1 else f"-{number}"
+        place, text = heatmap.georeference, heatmap.text
+        told = f"{text} (left out: {heatmap.exclude})" if heatmap.exclude else text
+        tiff, shapes, packed = (folder / name for name in _names(more))
+        write_geotiff(tiff, heatmap.cells, place, text=told, method=heatmap.method, model=model)
+        write_geojson(shapes, finding.regions, place, told, facts={"method": heatmap.method, "model": model})
+        with TemporaryDirectory() as scratch:
+            picture = Path(scratch) / f"heatmap{more}.png"
+            colours = answer.question.palette
+            parts = write_png(picture, heatmap, place, palette=colours, low_cos=low_cos, high_cos=high_cos)
+            with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+                for part in parts:
+                    archive.write(part, part.name)
+        written += [tiff, shapes, packed]
+    return written
+
+
+def _names(more: str) -> tuple[str, str, str]:
+    return f"heatmap{more}.tif", f"regions{more}.geojson", f"picture{more}.zip"

@@ -1,0 +1,115 @@
+"""What stands beside the maps of the Localise page, as HTML fragments and sentences."""
+
+from __future__ import annotations
+
+from html import escape
+
+from app.localize.service import Answer, Finding
+from app.maps.overlays import MOST_REGIONS, area_text
+from app.ui.html import list_of
+from lrsclip.localize import Heatmap
+from lrsclip.localize.presence import Presence
+from lrsclip.localize.regions import Regions
+
+_METHODS = {"dense": "dense: windows pooled from one look at the scene", "windows": "windows, each looked at by itself"}
+
+
+def answer_facts(answer: Answer) -> str:
+    """The facts of every large map; with two of them, each under its sentence."""
+    lists = [list_of(_rows(finding, answer.place_note)) for finding in answer.findings]
+    if len(lists) == 1:
+        return lists[0] + _clauses(answer)
+    named = "".join(
+        f'<section class="named"><h3>{escape(finding.heatmap.text)}</h3>{facts}</section>'
+        for finding, facts in zip(answer.findings, lists, strict=True)
+    )
+    return named + _clauses(answer)
+
+
+def clause_told(heatmap: Heatmap) -> str:
+    """What a small map says of its clause: the best cosine, and whether it is there at all."""
+    told = f"best cosine {heatmap.best.score_cos:.3f}"
+    if heatmap.presence is None:
+        return told
+    said = "probably present" if heatmap.presence.present else "probably not here"
+    return f"{told}, {said} ({100 * heatmap.presence.probability:.0f} %)"
+
+
+def _clauses(answer: Answer) -> str:
+    """The clauses that have a map of their own, in its order."""
+    if not answer.clauses:
+        return ""
+    rows = "".join(
+        f"<li><h4>{escape(heatmap.text)}</h4><p>{_capital(clause_told(heatmap))}</p></li>" for heatmap in answer.clauses
+    )
+    return f'<section class="clauses"><h3>Each clause apart</h3><ol>{rows}</ol></section>'
+
+
+def _capital(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def presence_text(presence: Presence) -> str:
+    """Whether what the sentence says is there at all, and how far that is to be trusted."""
+    said, wrong, truth = (
+        ("probably present", presence.false_alarm_rate, "not true")
+        if presence.present
+        else ("probably not here", presence.miss_rate, "true")
+    )
+    answer = f"{said.capitalize()} ({100 * presence.probability:.0f} %)."
+    if wrong <= 0:
+        return f'{answer} In tests no sentence that was {truth} got "{said}".'
+    often = f"about 1 in {round(1 / wrong)}" if wrong <= 0.4 else f"{100 * wrong:.0f} in 100"
+    return f'{answer} In tests, of sentences that were {truth} {often} got "{said}".'
+
+
+def _rows(finding: Finding, place_note: str) -> list[tuple[str, str]]:
+    heatmap = finding.heatmap
+    rows = []
+    if heatmap.presence is not None:
+        rows.append(("In the scene", presence_text(heatmap.presence)))
+    best = heatmap.best
+    rows += [
+        ("Cosine over the scene", f"{heatmap.min_cos:.4f} to {heatmap.max_cos:.4f}"),
+        ("Regions", _regions(finding.regions)),
+        ("Best window", f"{best.size_px} px at x {best.x_px}, y {best.y_px}: {best.score_cos:.4f}"),
+        ("Method", _METHODS[heatmap.method]),
+        ("Window sizes", f"{', '.join(str(s) for s in heatmap.scales_px)} px"),
+        ("Work", _work(heatmap)),
+    ]
+    if heatmap.exclude:
+        rows.insert(1, ("Left out", heatmap.exclude))
+    if heatmap.bounds_lonlat is not None:
+        rows.append(("Place", _place(heatmap.bounds_lonlat)))
+    elif place_note:
+        rows.append(("Place", place_note))
+    return rows
+
+
+def _regions(regions: Regions) -> str:
+    chosen = "chosen from the map" if regions.chosen_by == "otsu" else "as asked"
+    threshold = f"from cosine {regions.threshold_cos:.4f}, {chosen}"
+    if not regions.regions:
+        return f"none {threshold}"
+    areas_m2 = [region.area_m2 for region in regions.regions if region.area_m2 is not None]
+    known = len(areas_m2) == len(regions.regions)
+    area = area_text(sum(region.area_px for region in regions.regions), sum(areas_m2) if known else None)
+    count = len(regions.regions)
+    drawn = f"; the best {MOST_REGIONS} are drawn" if count > MOST_REGIONS else ""
+    return f"{count}, together {area}, {threshold}{drawn}"
+
+
+def _work(heatmap: Heatmap) -> str:
+    known = "the scene was known" if heatmap.reused else "the scene was looked at"
+    return f"{heatmap.windows:,} windows in {heatmap.seconds:.2f} s; {known}"
+
+
+def _place(bounds: tuple[float, float, float, float]) -> str:
+    west, south, east, north = bounds
+    return f"{_degrees(south, 'NS')} to {_degrees(north, 'NS')}, {_degrees(west, 'EW')} to {_degrees(east, 'EW')}"
+
+
+def _degrees(angle: float, signs: str) -> str:
+    if signs == "EW" and angle > 180:
+        angle -= 360
+    return f"{abs(angle):.5f}° {signs[angle < 0]}"

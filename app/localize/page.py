@@ -1,0 +1,245 @@
+"""The Localise tab: a scene, a sentence, and a map of where in the scene the sentence is true."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from app.collections import AppState, Collections
+from app.localize.examples import STARTS, best_scene
+from app.localize.exports import Downloads
+from app.localize.html import answer_facts
+from app.localize.service import Answer, Question, ask, ground_of, method_of, palette_of, scales_of, threshold_of
+from app.maps.basemap import BaseMap
+from app.maps.heatmap_map import map_frame
+from app.media.scene_input import Behind, SceneBox, opened, with_tile
+from app.server.concurrency import Stops
+from app.server.events import ENCODING, FILLED_JS, INTERNAL, QUICK, SCENES, UPLOAD, for_page, show_js
+from app.server.upload_folder import Upload
+from app.ui.html import beside, empty, token_meter
+from app.ui.tile_picker import Shown, TileStrip
+from app.ui.token_counter import meter_of
+from lrsclip.errors import PictureError
+
+_NOTHING_YET = (
+    "Nothing is chosen yet. Upload a scene or take a tile, write what to look for and press Localise; or take an "
+    "example. The map appears here."
+)
+_ONE_CLAUSE = "The sentence has only one clause, so there is nothing to show apart."
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What may be set; `parts` are the inputs in the order of the event that reads them."""
+
+    compare: gr.Textbox
+    exclude: gr.Textbox
+    by_clause: gr.Checkbox
+    method: gr.Radio
+    scales: gr.Textbox
+    threshold: gr.Textbox
+    palette: gr.Radio
+
+    @property
+    def parts(self) -> list[gr.components.Component]:
+        """The inputs."""
+        return [
+            self.compare, self.exclude, self.by_clause, self.method, self.scales, self.threshold, self.palette
+        ]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Files:
+    """The files to take home: the answer they are made of, the button that makes them, and their list."""
+
+    answer: gr.State
+    button: gr.Button
+    shown: gr.File
+
+
+@dataclass(frozen=True)
+class LocalisePage:
+    """The tab's parts that events speak of."""
+
+    scene: SceneBox
+    strip: TileStrip
+    text: gr.Textbox
+    starts: list[gr.Button]
+    meter: gr.HTML
+    reading: gr.HTML
+    settings: Settings
+    button: gr.Button
+    stop: gr.Button
+    map: gr.HTML
+    files: Files
+
+
+def lay_out(state: AppState) -> LocalisePage:
+    """Put the tab's parts on the page."""
+    with gr.Row(elem_classes="columns"):
+        with gr.Column(scale=3, min_width=300, elem_classes="side"):
+            scene = SceneBox.lay_out(label="Scene (a picture or a GeoTIFF)", height=240, elem_id="scene")
+            strip = TileStrip.lay_out(state, "scene-strip")
+            text = gr.Textbox(
+                label="Sentence",
+                placeholder="What to look for, such as: white boats moored at a pier",
+                lines=3,
+                max_lines=10,
+                elem_id="sentence",
+            )
+            meter = gr.HTML(token_meter(None, state.bundle.context_length), elem_id="sentence-meter")
+            with gr.Row(elem_classes="pills"):
+                gr.HTML('<p class="hint">Examples with a tile</p>')
+                starts = [
+                    gr.Button(
+                        start.title, size="sm", min_width=60, elem_id=f"start-{n}",
+                        elem_classes="fills-localise-button",
+                    )
+                    for n, start in enumerate(STARTS)
+                ]  # fmt: skip
+            with gr.Row():
+                button = gr.Button("Localise", variant="primary", scale=3, min_width=120, elem_id="localise-button")
+                stop = gr.Button("Stop", scale=1, min_width=70)
+            read = gr.HTML("", elem_classes="if-any")
+            settings = _settings()
+        with gr.Column(scale=8, min_width=300):
+            shown = gr.HTML(empty(_NOTHING_YET), elem_id="map")
+            files = _files()
+    return LocalisePage(scene, strip, text, starts, meter, read, settings, button, stop, shown, files)
+
+
+def _settings() -> Settings:
+    with gr.Accordion("Settings", open=False, elem_id="localise-settings"):
+        compare = gr.Textbox(
+            label="Compare with", info="A second sentence, for a map beside the first.", elem_id="compare"
+        )
+        exclude = gr.Textbox(
+            label="Leave out", info="What it must not be: its cosine is taken off.", elem_id="scene-exclude"
+        )
+        by_clause = gr.Checkbox(
+            label="Each clause apart", info="A small map for each part of the sentence.", elem_id="by-clause"
+        )
+        method = gr.Radio(
+            [("Dense (fast)", "dense"), ("Windows", "windows")], value="dense", label="Method", elem_id="method"
+        )
+        scales = gr.Textbox(
+            label="Window sizes in px", placeholder="automatic", info="Such as 48, 96.", elem_id="scales"
+        )
+        threshold = gr.Textbox(  # no gr.Number: that shows 0 where nothing is given
+            label="Regions from cosine", placeholder="automatic", info="Such as 0.3.", elem_id="threshold"
+        )
+        palette = gr.Radio(
+            [("Viridis", "viridis"), ("Cividis", "cividis")], value="viridis", label="Colours", elem_id="palette"
+        )
+    return Settings(compare, exclude, by_clause, method, scales, threshold, palette)
+
+
+def _files() -> Files:
+    button = gr.Button("Make files to download", size="sm", visible=False, elem_id="make-files")
+    shown = gr.File(
+        label="GeoTIFF, regions as GeoJSON, picture with world file",
+        file_count="multiple",
+        interactive=False,
+        visible=False,
+        elem_id="files",
+    )
+    return Files(gr.State(None), button, shown)
+
+
+def wire(collections: Collections, demo: gr.Blocks, page: LocalisePage, base: BaseMap | None = None) -> None:
+    """Connect the tab's parts; work that nobody waits for any more is stopped. `base` is an online map to offer."""
+    stops, state, downloads = Stops(), collections.first, Downloads()  # all collections share its model
+
+    def localise(
+        upload: Upload | None,
+        behind: Behind | None,
+        text: str,
+        compare: str,
+        exclude: str,
+        by_clause: bool,
+        method: str,
+        scales: str,
+        threshold: str,
+        palette: str,
+        request: gr.Request,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008  (Gradio finds it as a default)
+    ) -> Any:
+        question = Question(
+            text or "",
+            compare=compare or "",
+            exclude=exclude or "",
+            by_clause=bool(by_clause),
+            method=method_of(method),
+            scales_px=scales_of(scales or ""),
+            threshold_cos=threshold_of(threshold),
+            palette=palette_of(palette),
+        )
+
+        def show(done: int, total: int) -> None:
+            progress((done, total), desc="Looking through the windows", unit="windows")
+
+        with opened(collections, upload, behind) as scene:
+            answer = ask(state, scene, question, progress=show, stop=stops.start(str(request.session_hash)))
+            ground = ground_of(scene, base)
+        if question.by_clause and not answer.clauses:
+            gr.Info(_ONE_CLAUSE)
+        shown = beside(map_frame(answer, ground), answer_facts(answer))
+        return shown, answer, gr.Button(visible=True), gr.File(None, visible=False)
+
+    def stop(request: gr.Request) -> None:
+        stops.stop(str(request.session_hash))
+
+    def leave(request: gr.Request) -> None:
+        stop(request)
+        downloads.drop(str(request.session_hash))
+
+    files = page.files
+    page.text.change(meter_of(state), page.text, [page.meter, page.reading], **QUICK)
+    asked = [page.button.click, page.text.submit]
+    gr.on(asked, None, None, None, js=_SHOW_PROGRESS, **QUICK)
+    drawn = gr.on(
+        asked, for_page(localise),
+        [*page.scene.parts, page.text, *page.settings.parts], [page.map, files.answer, files.button, files.shown],
+        show_progress_on=page.map, **UPLOAD, **SCENES, **INTERNAL,
+    )  # fmt: skip
+    drawn.success(None, None, None, js=show_js("map", 0.6))
+    page.stop.click(stop, None, None, **QUICK)
+    _wire_files(files, downloads, state.bundle.name)
+    demo.unload(leave)
+    page.strip.wire(collections, page.scene.parts, with_tile)
+    _wire_starts(collections, page)
+
+
+def _wire_files(files: Files, downloads: Downloads, model: str) -> None:
+    def make_files(answer: Answer | None, request: gr.Request) -> Any:
+        if answer is None:
+            raise PictureError("there is no map yet; localise first")
+        return gr.File(downloads.write(str(request.session_hash), answer, model), visible=True)
+
+    files.button.click(for_page(make_files), files.answer, files.shown, **INTERNAL)
+
+
+def _wire_starts(collections: Collections, page: LocalisePage) -> None:
+    for n, (start, button) in enumerate(zip(STARTS, page.starts, strict=True)):
+        button.click(for_page(_taking(collections, start.text)), page.strip.shown, [page.text, *page.scene.parts],
+            show_progress="hidden", **ENCODING, **INTERNAL,
+        ).then(None, None, None, js=FILLED_JS.replace("ID", f"start-{n}"))  # fmt: skip
+
+
+def _taking(collections: Collections, text: str) -> Callable[[Shown], tuple[Any, ...]]:
+    def take(shown: Shown) -> tuple[Any, ...]:
+        return text, *best_scene(collections.of(shown.spec), text)
+
+    return take
+
+
+# Progress stands where the map will, out of sight with the settings open or on a narrow screen. The page moves
+# no further than it must, so that Stop stays in view.
+_SHOW_PROGRESS = """() => {
+  const map = document.getElementById("map");
+  const { top } = map.getBoundingClientRect();
+  if (top < 0 || top > window.innerHeight * 0.6) map.scrollIntoView({behavior: "smooth", block: "nearest"});
+}"""

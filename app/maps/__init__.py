@@ -1,0 +1,1 @@
+"""Leaflet maps, written into documents that ask the network for nothing."""

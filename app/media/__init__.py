@@ -1,0 +1,1 @@
+"""Images and rasters on their way in: decoded, checked, stripped of metadata."""

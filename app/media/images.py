@@ -1,0 +1,229 @@
+"""Pictures on their way to and from the browser: uploads checked, thumbnails small, nothing carrying metadata."""
+
+from __future__ import annotations
+
+import base64
+import io
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import gradio as gr
+from PIL import Image
+
+from app.collections import AppState
+from app.media.picture_scrub import is_known, without_metadata
+from app.media.tiff_scrub import copy_stripped_tiff
+from app.server.concurrency import Budget, Recent
+from app.server.events import INTERNAL, UPLOAD, sentence
+from app.server.settings import in_force
+from app.server.upload_folder import Upload
+from lrsclip.decode import DECODE_FAULTS, FORMATS, orientation
+from lrsclip.errors import PictureError, TileSourceError
+from lrsclip.tiff_tags import compressions
+from lrsclip.tiles import read_picture
+
+THUMB_PX = 360
+LARGE_PX = 1600
+_NO_RASTERS = ("JPEG", "PNG", "WEBP")
+_SCAN, _MOST_SCANS, _READ_AT_ONCE = b"\xff\xda", 100, 2**20  # a progressive JPEG has ten; each goes over all pixels
+_COMPRESSIONS = frozenset({1, 5, 7, 8, 32773, 32946, 34887, 34925, 50000, 50001})  # no fax: libtiff tells of each row
+_OLD_JPEG = 6
+_TIFF_BEGINS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_HEAD_BYTES = 12
+_KEPT_PX = 1024  # of the shorter side at least: far more than any model here looks at
+_DECODED_AT_ONCE_PX = 100_000_000  # some 750 MB of memory
+_LOST_GREY = (203, 213, 225)
+
+DECODING = Budget(_DECODED_AT_ONCE_PX)
+"""Pixels of uploads that are decoded whole at the same moment; what is larger waits."""
+_THUMBS: Recent[Image.Image] = Recent(128)
+
+
+def upload_box(**settings: Any) -> gr.Image:
+    """An image box for uploads, which tells at once if a file is no picture.
+
+    Events that read it must pass `preprocess=False` and hand its value to `uploaded`.
+    """
+    box = gr.Image(sources=["upload", "clipboard"], type="pil", format="png", elem_classes="upload-frame", **settings)
+    box.upload(_checked, box, box, show_progress="hidden", **UPLOAD, **INTERNAL)
+    return box
+
+
+def uploaded(upload: Upload | None) -> Image.Image:
+    """The picture that was uploaded, read the way tiles are read: upright, RGB, only formats that are meant to be read.
+
+    Gradio's own reading (what `preprocess=False` leaves out) takes any format that Pillow knows and answers a bad file
+    with a bare "Error".
+
+    Args:
+        upload: the file, as the gate let it through.
+
+    Raises:
+        PictureError: there is no picture, or the file is none.
+    """
+    with given(upload).open() as file, DECODING.of(check_pixels(file, whole=True)):
+        picture = read_picture(file, name="the upload")
+        return picture.reduce(max(1, min(picture.size) // _KEPT_PX))  # it waits for the model, and others with it
+
+
+def given(upload: Upload | None) -> Upload:
+    """The file in an upload box.
+
+    Raises:
+        PictureError: there is none.
+    """
+    if not isinstance(upload, Upload):
+        raise PictureError("there is no picture yet; upload one or take a tile")
+    return upload
+
+
+def copy_without_metadata(path: Path, copy: Path) -> bool:
+    """Write a copy of an upload without what its camera said of it, so that none of that stays.
+
+    The pixels stay as they are stored, and so do a TIFF's place and how a picture is to be turned. The file itself is
+    only read.
+
+    Args:
+        path: the file.
+        copy: where the copy is to lie.
+
+    Returns:
+        Whether there is one: not of a file that has nothing to leave out, or is no picture.
+
+    Raises:
+        PictureError: a TIFF holds too many pictures to be looked through.
+        OSError: the disk is full.
+    """
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+        if head.startswith(_TIFF_BEGINS):
+            return copy_stripped_tiff(path, copy)
+        if not is_known(head):
+            return False
+        content = head + file.read()
+    stripped = without_metadata(content, _orientation_of(path))
+    if stripped == content:
+        return False
+    try:
+        copy.write_bytes(stripped)
+    except BaseException:
+        copy.unlink(missing_ok=True)
+        raise
+    return True
+
+
+def _orientation_of(path: Path) -> int:
+    try:
+        with Image.open(path, formats=_NO_RASTERS) as picture:
+            asked = orientation(picture)
+            return asked if asked in range(1, 9) else 1
+    except DECODE_FAULTS:  # whoever reads it says what is wrong
+        return 1
+
+
+def check_work(path: Path) -> None:
+    """Refuse a file that would take far longer to decode than its pixels tell, or is of a kind that no map has.
+
+    Raises:
+        PictureError: it is a JPEG of very many scans, or a TIFF compressed as faxes are.
+    """
+    with path.open("rb") as file:
+        begin = file.read(4)
+        if begin in _TIFF_BEGINS:
+            check_tiff(path)
+        elif begin[:2] == b"\xff\xd8":
+            file.seek(0)
+            scans = sum(part.count(_SCAN) for part in iter(lambda: file.read(_READ_AT_ONCE), b""))
+            if scans > _MOST_SCANS:
+                raise PictureError(f"the upload is a JPEG of {scans:,} scans; save it anew, and send that")
+
+
+def check_tiff(path: Path) -> None:
+    """The part of `check_work` for TIFFs.
+
+    Raises:
+        PictureError: as `check_work`.
+    """
+    if (strange := compressions(path) - _COMPRESSIONS) and strange != {_OLD_JPEG}:
+        raise PictureError(
+            f"the upload is a TIFF of compression {min(strange)}; save it with deflate or LZW, and send that"
+        )
+
+
+def check_pixels(file: Path | BinaryIO, *, whole: bool = False) -> int:
+    """Look at the head of an uploaded picture before anything is decoded.
+
+    Args:
+        file: where it lies, or the open file, which stands at its start afterwards.
+        whole: whether a TIFF counts too; as a scene it is read by windows, and its reader has a limit of its own.
+
+    Returns:
+        How many pixels it has; 0 where it is not looked at.
+
+    Raises:
+        PictureError: it would have more pixels than are allowed.
+    """
+    try:
+        with Image.open(file, formats=FORMATS if whole else _NO_RASTERS) as head:
+            width_px, height_px = head.size
+    except DECODE_FAULTS:  # another format, or none: whoever reads it says so
+        return 0
+    finally:
+        if not isinstance(file, Path):
+            file.seek(0)
+    if width_px * height_px > (most := in_force().max_pixels):
+        raise PictureError(
+            f"the upload has {width_px} x {height_px} pixels; {most:,} in all are the limit: send it smaller, or a part"
+        )
+    return width_px * height_px
+
+
+def _checked(upload: Upload | None) -> Any:
+    """Empty the box if the upload is no picture; show a TIFF, which browsers cannot, as PNG."""
+    try:
+        picture = uploaded(upload)
+    except PictureError as error:
+        gr.Warning(sentence(error))
+        return None
+    return picture if given(upload).path.suffix.lower() in (".tif", ".tiff") else gr.skip()
+
+
+def thumbnail(state: AppState, tile_id: str) -> Image.Image:
+    """A tile's picture, at most `THUMB_PX` a side; an even grey if its file has gone since it was indexed."""
+    try:
+        return _THUMBS.get((state.source.spec, tile_id), lambda: shrunk(tile_picture(state, tile_id), THUMB_PX))
+    except PictureError:  # one lost file must not take the other results away; a click on it says what is wrong
+        return Image.new("RGB", (THUMB_PX, THUMB_PX), _LOST_GREY)
+
+
+def tile_picture(state: AppState, tile_id: str) -> Image.Image:
+    """An indexed tile's picture at full size.
+
+    Raises:
+        TileSourceError: the index has no such tile of this source. It is asked first: the source's own error would
+            tell the folder.
+        PictureError: the file is gone or damaged.
+    """
+    if state.index.source_spec(tile_id) != state.source.spec:
+        raise TileSourceError(f"the tile {tile_id!r} is of another collection; open that one")
+    return state.source.picture(tile_id)
+
+
+def shrunk(picture: Image.Image, longest_px: int) -> Image.Image:
+    """A copy with its longer side at most `longest_px`, without any metadata."""
+    share = min(1.0, longest_px / max(picture.size))
+    size = max(1, round(picture.width * share)), max(1, round(picture.height * share))
+    rgb = picture if picture.mode == "RGB" else picture.convert("RGB")
+    small = rgb.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
+    small.info.clear()
+    return small
+
+
+def data_url(picture: Image.Image, file_format: str) -> str:
+    """A picture as a data URL; `file_format` is JPEG or PNG."""
+    buffer = io.BytesIO()
+    if file_format == "JPEG":
+        picture.save(buffer, "JPEG", quality=87)
+    else:
+        picture.save(buffer, file_format, optimize=True)
+    return f"data:image/{file_format.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -1,0 +1,170 @@
+"""Which scene stands in the scene box: a picture or raster that was uploaded, or a tile; opened by the library.
+
+The box shows a picture that browsers can show. What is localised is the file behind it: a GeoTIFF with its place on
+Earth, a tile with what is known of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+from gradio.processing_utils import save_pil_to_cache
+from gradio.utils import get_upload_folder
+from PIL import Image
+
+from app.collections import AppState, Collections
+from app.media.images import LARGE_PX, check_pixels, given, shrunk, tile_picture
+from app.server.events import INTERNAL, UPLOAD, sentence
+from app.server.upload_folder import Upload
+from lrsclip.atlas.tiles import AtlasTiles
+from lrsclip.errors import PictureError
+from lrsclip.localize import Scene, open_scene
+from lrsclip.localize.georeference import georeference_of_corners
+
+_NOT_SHOWN = (".tif", ".tiff")  # by browsers
+
+
+@dataclass(frozen=True)
+class Behind:
+    """What stands behind the picture in the box.
+
+    Attributes:
+        shown_path: of the picture; if the box shows another one, this says nothing of it.
+        upload: the file that was uploaded; None for a tile.
+        spec: address of the tile's collection; empty for an upload.
+        tile_id: the tile; empty for an upload.
+    """
+
+    shown_path: str
+    upload: Upload | None = None
+    spec: str = ""
+    tile_id: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class OpenScene:
+    """A scene with what is known of it.
+
+    Attributes:
+        scene: open for reading.
+        truth: what is in it, as `TileTruth.geojson` has it; None where nobody knows.
+    """
+
+    scene: Scene
+    truth: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class SceneBox:
+    """The box and what stands behind its picture. Events that read it must pass `preprocess=False`."""
+
+    image: gr.Image
+    behind: gr.State
+
+    @classmethod
+    def lay_out(cls, **settings: Any) -> SceneBox:
+        """Put the box on the page; it tells at once if a file is no scene."""
+        picture = gr.Image(
+            sources=["upload", "clipboard"], type="pil", format="png", elem_classes="upload-frame", **settings
+        )
+        box = cls(picture, gr.State(None))
+        box.image.upload(_checked, box.image, box.parts, show_progress="hidden", **UPLOAD, **INTERNAL)
+        return box
+
+    @property
+    def parts(self) -> list[gr.components.Component]:
+        """Inputs of an event that reads the box, outputs of one that fills it."""
+        return [self.image, self.behind]
+
+
+def with_tile(state: AppState, tile_id: str) -> tuple[str, Behind]:
+    """Values for a box's parts that put a tile into it.
+
+    Raises:
+        TileSourceError: there is no such tile.
+        PictureError: its file is gone or damaged.
+    """
+    path = _kept(tile_picture(state, tile_id))
+    return path, Behind(path, spec=state.source.spec, tile_id=tile_id)
+
+
+@contextmanager
+def opened(collections: Collections, shown: Upload | None, behind: Behind | None = None) -> Iterator[OpenScene]:
+    """The scene in a box, open as long as the context lasts; errors inside it do not tell where the file lies.
+
+    Args:
+        collections: the app's.
+        shown: the picture in the box, as the gate let it through.
+        behind: what stands behind the picture, if anything is known.
+
+    Raises:
+        PictureError: there is no picture, or the file is none.
+        TileSourceError: the tile's collection was closed.
+    """
+    if behind is None or shown is None or behind.shown_path != str(shown.path):
+        with opened_upload(shown) as scene:
+            yield scene
+    elif behind.tile_id:
+        yield of_tile(collections.of(behind.spec), behind.tile_id)
+    else:
+        with opened_upload(behind.upload) as scene:
+            yield scene
+
+
+@contextmanager
+def opened_upload(upload: Upload | None) -> Iterator[OpenScene]:
+    """An uploaded file as a scene, as `opened`.
+
+    Raises:
+        PictureError: there is no picture, or the file is none.
+    """
+    path = given(upload).path
+    with given(upload).open() as file:
+        check_pixels(file)
+    try:
+        with open_scene(path, untrusted=True) as scene:
+            yield OpenScene(scene)
+    except PictureError as error:
+        raise PictureError(str(error).replace(str(path), "the upload")) from error
+
+
+def of_tile(state: AppState, tile_id: str) -> OpenScene:
+    """A tile as a scene, at its place on Earth if its source knows it, or with what is in it on the rendered landscape.
+
+    Raises:
+        TileSourceError: there is no such tile.
+        PictureError: its file is gone or damaged.
+    """
+    picture, source = tile_picture(state, tile_id), state.source
+    if isinstance(source, AtlasTiles):  # in mid-ocean, where nothing is: it is shown in pixels
+        return OpenScene(open_scene(picture), source.truth(tile_id).geojson())
+    corners = source.tile(tile_id).footprint_lonlat or ()
+    return OpenScene(open_scene(picture, georeference=georeference_of_corners(corners, *picture.size)))
+
+
+def _checked(upload: Upload | None) -> Any:
+    """Empty the box if the upload is no scene; show a raster, which browsers cannot, as PNG."""
+    if upload is None:
+        return None, None
+    try:
+        with opened_upload(upload) as opened_one:
+            scene = opened_one.scene
+            preview = scene.thumbnail(LARGE_PX) if upload.path.suffix.lower() in _NOT_SHOWN else None
+            if scene.place_note:
+                gr.Info(scene.place_note)
+    except PictureError as error:
+        gr.Warning(sentence(error))
+        return None, None
+    if preview is None:
+        return gr.skip(), Behind(str(upload.path), upload=upload)
+    shown = _kept(shrunk(preview, LARGE_PX))
+    return shown, Behind(shown, upload=upload)
+
+
+def _kept(picture: Image.Image) -> str:
+    """A picture as a file that Gradio serves and removes in time; so its path is known before it is shown."""
+    return save_pil_to_cache(picture, get_upload_folder(), format="png")

@@ -1,0 +1,1 @@
+"""The Places page: which tiles are searched, and how others are opened."""

@@ -1,0 +1,98 @@
+"""The Places page's work: an address to a collection of tiles that can be searched."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from app.collections import AppState, Collections
+from app.places.cache import index_dir, make_room
+from app.server.settings import in_force
+from lrsclip.errors import LRSCLIPError, TileSourceError
+from lrsclip.index import build_index, default_cache_dir
+from lrsclip.tiles import Planned, Preparable, Tile, TileSource, open_source
+
+_MIB = 2**20
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how much is done, and how much there is to do."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What opening a collection would mean.
+
+    Attributes:
+        source: its tiles, listed and nothing fetched yet.
+        first: facts of the first tile, where they can be told.
+        work: what is to be drawn or fetched, as a sentence; empty for nothing.
+    """
+
+    source: TileSource
+    first: Tile | None
+    work: str
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """An address that a visitor can start from."""
+
+    title: str
+    spec: str
+
+
+SUGGESTIONS = (
+    Suggestion("Rendered landscape", "atlas"),
+    Suggestion("Another landscape", "atlas:?seed=5&tiles=256"),
+    Suggestion("San Francisco, Ocean Beach", "place:37.760,-122.505,0.8km@17"),
+    Suggestion("Houston, ship channel", "place:29.735,-95.265,1km@17"),
+    Suggestion("Central Park", "place:40.7825,-73.9655,1km@17"),
+)
+
+
+def look_up(collections: Collections, spec: str) -> Plan:
+    """List a collection's tiles and tell what opening it would mean; fetches no picture.
+
+    Raises:
+        TileSourceError: the address is none, or there are too many tiles.
+    """
+    source = open_source(spec, guest=collections.guests)
+    work = source.plan() if isinstance(source, Planned) else ""
+    first = None
+    # one that has a plan and no preparation fetches a tile to tell of it
+    if isinstance(source, Preparable) or not work:
+        with suppress(LRSCLIPError, IndexError):  # told when it is opened
+            first = source.tile(source.tile_ids()[0])
+    return Plan(source, first, work)
+
+
+def open_collection(collections: Collections, spec: str, progress: Progress, stop: threading.Event) -> AppState:
+    """Draw or fetch a collection's tiles, index them, and keep them open.
+
+    Raises:
+        TileSourceError: the address is none, its tiles cannot be had, or the disk has no room for a visitor's.
+        Cancelled: `stop` was set; what was done is kept for the next time.
+    """
+    source = open_source(spec, guest=collections.guests)
+    if source.spec in collections.specs():
+        return collections.of(source.spec)
+    bundle = collections.first.bundle
+    if collections.guests:
+        make_room(in_force().max_cache_mb * _MIB, collections.opened(), for_another=True)
+    if isinstance(source, Preparable):
+        source.prepare(lambda done, total: progress("Bringing the tiles", done, total), stop)
+    index = build_index(
+        source,
+        bundle,
+        index_dir(source, bundle) if collections.guests else default_cache_dir(source, bundle),
+        progress=lambda done, total: progress("Looking at the tiles", done, total),
+        stop=stop,
+    )
+    if not len(index):
+        raise TileSourceError(f"{spec} has no tile that can be read")
+    state = AppState(bundle, index, source)
+    collections.add(state)
+    if collections.guests:
+        make_room(in_force().max_cache_mb * _MIB, collections.opened())
+    return state

@@ -1,0 +1,120 @@
+"""Many descriptions from a CSV file, each searched for, and the answers as a CSV file."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from app.collections import AppState
+from app.search.service import Found, Query, search
+from app.server.upload_folder import Upload
+from app.ui.csv_export import csv_text
+from lrsclip.errors import Busy, Cancelled, TextError
+
+MOST_ROWS = 200
+MOST_BYTES = 2_000_000
+_COLUMN = "query"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One description and what was found.
+
+    Attributes:
+        number: of the row, 1 is the first description.
+        text: the description.
+        found: the answer; None where the description cannot be read.
+        fault: why not.
+    """
+
+    number: int
+    text: str
+    found: Found | None = None
+    fault: str = ""
+
+
+def read_queries(upload: Upload) -> list[str]:
+    """The descriptions of a CSV file: its column `query`, or its only column, which then has no heading.
+
+    Raises:
+        PictureError: the file is gone.
+        TextError: the file is too large, no CSV, has too many rows or none, or a comma in a description would cut it.
+    """
+    with upload.open() as file:
+        raw = file.read(MOST_BYTES + 1)
+    if len(raw) > MOST_BYTES:
+        raise TextError(f"the CSV file has more than {MOST_BYTES // 1_000_000} MB; split it")
+    if b"\0" in raw:
+        raise TextError("the file is no CSV text; save it as CSV in UTF-8")
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = raw.decode("cp1252", errors="replace")
+    try:
+        rows = [row for row in csv.reader(io.StringIO(text), _dialect(text)) if any(cell.strip() for cell in row)]
+    except csv.Error as error:
+        raise TextError(f"the CSV file cannot be read ({error}); save it as CSV in UTF-8") from error
+    names = [cell.strip().lower() for cell in rows[0]] if rows else []
+    column, first = (names.index(_COLUMN), 1) if _COLUMN in names else (0, 0)
+    widest = len(names) if first else 1
+    if broken := next((number for number, row in enumerate(rows, 1) if any(map(str.strip, row[widest:]))), None):
+        raise TextError(
+            f"row {broken} of the CSV file has {len(rows[broken - 1])} columns instead of {widest}; put descriptions "
+            f'with commas or semicolons into "quotes"; of several columns, head that of the descriptions {_COLUMN}'
+        )
+    queries = [row[column].strip() for row in rows[first:] if len(row) > column and row[column].strip()]
+    if not queries:
+        raise TextError(f"the CSV file has no descriptions; put them into a column named {_COLUMN}, or into the first")
+    if len(queries) > MOST_ROWS:
+        raise TextError(f"the CSV file has {len(queries):,} descriptions; {MOST_ROWS} at a time can be searched")
+    return queries
+
+
+def _dialect(text: str) -> type[csv.Dialect]:
+    """Commas, unless the heading has semicolons or tabs and no comma, as Excel writes in half of Europe."""
+    heading = text.split("\n", 1)[0]
+    found = next((mark for mark in ";\t" if mark in heading and "," not in heading), ",")
+    return type("Marked", (csv.excel,), {"delimiter": found})
+
+
+def run(state: AppState, queries: list[str], template: Query, done: Callable[[int, int], None]) -> list[Row]:
+    """Search for each; a description that cannot be answered does not stop the others.
+
+    Where the work is stopped, what was answered so far stands, and the rest says so.
+
+    Args:
+        state: the app's.
+        queries: the descriptions.
+        template: how many tiles, what to exclude, where: the same for all.
+        done: called with how many are done, and of how many.
+    """
+    rows, stopped = [], False
+    for number, text in enumerate(queries, 1):
+        try:
+            if stopped:
+                raise Cancelled("stopped before its turn came")
+            rows.append(Row(number, text, search(state, replace(template, text=text))))
+        except (TextError, Busy) as error:
+            rows.append(Row(number, text, fault=str(error)))
+        except Cancelled as error:
+            stopped = True
+            rows.append(Row(number, text, fault=str(error)))
+        done(number, len(queries))
+    return rows
+
+
+def as_csv(rows: list[Row]) -> str:
+    """All hits of all descriptions, a row each; a description without any has one row too."""
+    out: list[tuple[object, ...]] = []
+    for row in rows:
+        match = row.found.match if row.found else None
+        judged = (round(match.probability, 4), match.good) if match else ("", "")
+        hits = row.found.hits if row.found else ()
+        for hit in hits:
+            out.append((row.number, row.text, hit.rank, hit.tile_id, round(hit.score_cos, 6), *judged, ""))
+        if not hits:
+            out.append((row.number, row.text, "", "", "", *judged, row.fault or "no tile passes"))
+    names = ("number", "query", "rank", "tile_id", "score_cos", "match_probability", "good_match", "note")
+    return csv_text(names, out)

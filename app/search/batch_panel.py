@@ -1,0 +1,88 @@
+"""Many descriptions at once on the Search tab: a CSV in, a table and a CSV out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from app.collections import Collections
+from app.search.batch import MOST_ROWS, as_csv, read_queries, run
+from app.search.controls import Controls, query_of
+from app.search.html import batch_table
+from app.server.concurrency import Stops
+from app.server.events import INTERNAL, QUICK, UPLOAD, for_page
+from app.ui.download import download_js
+from lrsclip.errors import TextError
+
+_START_COUNT, _MOST_COUNT = 5, 20
+
+
+@dataclass(frozen=True)
+class BatchPart:
+    """The parts that events speak of; `text` holds the answers as CSV."""
+
+    file: gr.File
+    count: gr.Slider
+    button: gr.Button
+    stop: gr.Button
+    table: gr.HTML
+    download: gr.Button
+    text: gr.Textbox
+
+
+def lay_out() -> BatchPart:
+    """Put the parts on the page."""
+    with gr.Accordion("Many descriptions from a CSV", open=False, elem_id="batch"):
+        gr.HTML(
+            '<p class="why">A column named <code>query</code>, or one column alone, then without a heading; at most '
+            f"{MOST_ROWS} rows. What is left out, the area and the settings above count for all.</p>"
+        )
+        file = gr.File(
+            label="CSV file", file_types=[".csv", ".tsv", ".txt"], type="filepath", height=110, elem_id="batch-file",
+            elem_classes="upload-frame",
+        )  # fmt: skip
+        count = gr.Slider(1, _MOST_COUNT, value=_START_COUNT, step=1, label="Tiles for each description", buttons=[])
+        with gr.Row(elem_classes="pills"):
+            button = gr.Button("Search all", size="sm", min_width=60, elem_id="batch-button")
+            stop = gr.Button("Stop", size="sm", min_width=60, elem_id="batch-stop")
+        table = gr.HTML("", elem_id="batch-table", min_height=40)
+        download = gr.Button("Download all as CSV", size="sm", visible=False, elem_id="batch-download")
+        text = gr.Textbox(label="Answers as CSV", visible=False)
+    return BatchPart(file, count, button, stop, table, download, text)
+
+
+def wire(collections: Collections, demo: gr.Blocks, part: BatchPart, opened: gr.State, controls: Controls) -> None:
+    """Connect the parts; work that nobody waits for any more is stopped."""
+    stops = Stops()
+
+    # Gradio gives a request and a progress to parameters that stand by position, and so before all the values.
+    def answer(
+        request: gr.Request,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008  (Gradio finds it as a default)
+        *given: Any,
+    ) -> tuple[Any, ...]:
+        spec, upload, count, *values = given
+        stops.start(str(request.session_hash))
+        if upload is None:
+            raise TextError("there is no CSV file yet; choose one")
+        _text, exclude, exclude_weight, _picture, _like, _weight, _count, *rest = values
+        template = query_of("", exclude, exclude_weight, None, "", 0.0, count, *rest)
+
+        def done(number: int, of: int) -> None:
+            progress((number, of), desc="searching", unit="descriptions")
+
+        rows = run(collections.of(spec), read_queries(upload), template, done)
+        return batch_table(rows), gr.Button(visible=True), as_csv(rows)
+
+    def stop(request: gr.Request) -> None:
+        stops.stop(str(request.session_hash))
+
+    demo.unload(stop)
+    part.stop.click(stop, None, None, **QUICK)
+    part.button.click(
+        for_page(answer), [opened, part.file, part.count, *controls.question], [part.table, part.download, part.text],
+        show_progress_on=part.table, concurrency_id="batch", concurrency_limit=1, **UPLOAD, **INTERNAL,
+    )  # fmt: skip
+    part.download.click(None, part.text, None, js=download_js("lrsclip-batch.csv", "text/csv"), **INTERNAL)

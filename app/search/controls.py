@@ -1,0 +1,222 @@
+"""The left side of the Search tab: what a visitor fills in, and how that becomes a question."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from app.collections import AppState, Collections
+from app.maps.results_map import has_places
+from app.media.images import data_url, shrunk, thumbnail, upload_box, uploaded
+from app.search.html import EXCLUDE_WHY, like_note
+from app.search.service import EXAMPLES, MAX_HITS, START_EXCLUDE_WEIGHT, START_HITS, START_PICTURE_WEIGHT, Query
+from app.server.events import FILLED_JS, QUICK
+from app.server.upload_folder import Upload
+from app.ui.bbox import area_of
+from app.ui.html import token_meter
+from app.ui.token_counter import meter_of
+
+LIKE_PX = 72  # of the picture beside the controls
+
+
+@dataclass(frozen=True)
+class Controls:
+    """What the visitor fills in; `like` holds the id of the tile that is searched by."""
+
+    text: gr.Textbox
+    meter: gr.HTML
+    reading: gr.HTML
+    button: gr.Button
+    examples: list[gr.Button]
+    count: gr.Slider
+    exclude: gr.Textbox
+    exclude_weight: gr.Slider
+    picture: gr.Image
+    like: gr.State
+    like_note: gr.HTML
+    forget: gr.Button
+    picture_weight: gr.Slider
+    by_picture: gr.Accordion
+    area: gr.Textbox
+    area_buttons: gr.Row
+    take_view: gr.Button
+    draw: gr.Button
+    clear_area: gr.Button
+    by_area: gr.Accordion
+    least: gr.Slider
+    hide: gr.Checkbox
+
+    @property
+    def question(self) -> list[gr.components.Component]:
+        """What `query_of` takes, in its order; events that read it pass `UPLOAD`."""
+        pictures = [self.picture, self.like, self.picture_weight]
+        return [self.text, self.exclude, self.exclude_weight, *pictures, self.count, self.least, self.hide, self.area]
+
+    @property
+    def of_a_collection(self) -> list[gr.components.Component | gr.Row]:
+        """What `fresh_controls` gives values for, in its order."""
+        return [self.like, self.like_note, self.forget, self.area, self.area_buttons]
+
+
+def query_of(
+    text: str,
+    exclude: str,
+    exclude_weight: float | None,
+    upload: Upload | None,
+    like: str,
+    picture_weight: float | None,
+    count: float | None,
+    least: float | None,
+    hide: bool,
+    area: str,
+) -> Query:
+    """The question that is asked by the controls' values; a number box that was emptied counts as it was at first.
+
+    Raises:
+        LRSCLIPError: a number, the picture or the area makes no sense.
+    """
+    return Query(
+        text=text or "",
+        exclude=exclude or "",
+        exclude_weight=START_EXCLUDE_WEIGHT if exclude_weight is None else float(exclude_weight),
+        like=like or "",
+        picture=uploaded(upload) if upload is not None else None,
+        picture_weight=START_PICTURE_WEIGHT if picture_weight is None else float(picture_weight),
+        k=START_HITS if count is None else int(count),
+        min_score_cos=float(least or 0) or None,
+        hide_duplicates=bool(hide),
+        bbox_lonlat=area_of(area or ""),
+    )
+
+
+def liked_tile(state: AppState, tile_id: str) -> str:
+    """The tile that is searched by, as it stands beside the controls."""
+    return like_note(tile_id, data_url(shrunk(thumbnail(state, tile_id), LIKE_PX), "JPEG"))
+
+
+def fresh_controls(state: AppState) -> tuple[Any, ...]:
+    """What depends on the collection, as it is before any search of it."""
+    return *_nothing_liked(), "", gr.Row(visible=has_places(state))
+
+
+def lay_out_controls(state: AppState) -> Controls:
+    """Put the controls on the page."""
+    text = gr.Textbox(
+        label="Description",
+        placeholder="What should the picture show? Several sentences are welcome.",
+        lines=8,
+        max_lines=14,
+        autofocus=True,
+        elem_id="description",
+    )
+    meter = gr.HTML(token_meter(None, state.bundle.context_length), elem_id="meter")
+    button = gr.Button("Search", variant="primary", elem_id="search-button")
+    reading = gr.HTML("", elem_id="reading", elem_classes="if-any")
+    with gr.Row(elem_classes="pills"):
+        gr.HTML('<p class="hint">Examples</p>')
+        examples = [
+            gr.Button(
+                example.title, size="sm", min_width=60, elem_id=f"example-{n}", elem_classes="fills-search-button"
+            )
+            for n, example in enumerate(EXAMPLES)
+        ]
+    count = gr.Slider(1, MAX_HITS, value=START_HITS, step=1, label="How many pictures", buttons=[])
+    with gr.Group(elem_classes="plain"):
+        exclude = gr.Textbox(
+            label="Leave out", placeholder="for example: parked cars", lines=1, max_lines=4, elem_id="exclude"
+        )
+        gr.HTML(f'<p class="why">{EXCLUDE_WHY}</p>')
+    by_picture, picture_parts = _by_picture()
+    by_area, area_parts = _by_area(state)
+    with gr.Accordion("More settings", open=False, elem_id="more-settings"):
+        least = gr.Slider(
+            0, 1, value=0, step=0.01, label="Lowest score", info="Cosine; 0: none.", buttons=[], elem_id="least"
+        )
+        exclude_weight = gr.Slider(
+            0, 1, value=START_EXCLUDE_WEIGHT, step=0.05, label="How much is left out", buttons=[]
+        )
+        hide = gr.Checkbox(True, label="Hide near-duplicates", elem_id="hide")
+    return Controls(
+        text, meter, reading, button, examples, count, exclude, exclude_weight, *picture_parts, by_picture,
+        *area_parts, by_area, least, hide,
+    )  # fmt: skip
+
+
+def _by_picture() -> tuple[gr.Accordion, tuple[gr.Image, gr.State, gr.HTML, gr.Button, gr.Slider]]:
+    with gr.Accordion("Search by picture", open=False, elem_id="by-picture") as accordion:
+        picture = upload_box(label="Picture", height=200, elem_id="search-picture")
+        like_note = gr.HTML("", elem_id="like", elem_classes="if-any")
+        forget = gr.Button("Forget this tile", size="sm", visible=False, elem_id="forget")
+        weight = gr.Slider(
+            0,
+            1,
+            value=START_PICTURE_WEIGHT,
+            step=0.05,
+            label="Picture against description",
+            info="0: the description alone, 1: the picture alone.",
+            buttons=[],
+            elem_id="picture-weight",
+        )
+    return accordion, (picture, gr.State(""), like_note, forget, weight)
+
+
+def _by_area(
+    state: AppState,
+) -> tuple[gr.Accordion, tuple[gr.Textbox, gr.Row, gr.Button, gr.Button, gr.Button]]:
+    with gr.Accordion("Area", open=False, elem_id="by-area") as accordion:
+        area = gr.Textbox(
+            label="West, south, east, north",
+            info="In degrees; a tile belongs to the area with its middle.",
+            placeholder="-95.4, 29.7, -95.3, 29.8",
+            lines=1,
+            max_lines=1,
+            elem_id="area",
+        )
+        with gr.Row(elem_classes="pills", visible=has_places(state)) as buttons:
+            take_view = gr.Button("Take the map's view", size="sm", min_width=60, elem_id="take-view")
+            draw = gr.Button("Draw on the map", size="sm", min_width=60, elem_id="draw-area")
+            clear = gr.Button("Anywhere", size="sm", min_width=60, elem_id="clear-area")
+    return accordion, (area, buttons, take_view, draw, clear)
+
+
+def wire_controls(collections: Collections, controls: Controls) -> None:
+    """Connect what concerns the controls alone."""
+    measured = [controls.meter, controls.reading]
+    controls.text.change(meter_of(collections.first), controls.text, measured, **QUICK)
+    for n, (button, example) in enumerate(zip(controls.examples, EXAMPLES, strict=True)):
+        # in the browser, without a way to the server: the text is there at once
+        filled = [controls.text, controls.picture_weight]
+        button.click(None, controls.picture_weight, filled, js=_giving(example.text), **QUICK).then(
+            None, None, None, js=FILLED_JS.replace("ID", f"example-{n}"), **QUICK
+        )
+    liked = [controls.like, controls.like_note, controls.forget]
+    for event in (controls.forget.click, controls.picture.upload):
+        event(_nothing_liked, None, liked, **QUICK)
+    controls.take_view.click(None, None, None, js=_ask_map("view"), **QUICK)
+    controls.draw.click(None, None, None, js=_ask_map("draw"), **QUICK)
+    controls.clear_area.click(None, None, controls.area, js=_ask_map("clear", "''"), **QUICK)
+
+
+def _nothing_liked() -> tuple[Any, ...]:
+    return "", "", gr.Button(visible=False)
+
+
+# After "More like this" the picture counts alone; who takes an example wants its words to count. Of who writes or
+# pastes himself, which Gradio's own event does not hear of, `search/page.js` takes care.
+_WORDS_COUNT = f"(weight) => weight >= 1 ? {START_PICTURE_WEIGHT} : weight"
+
+
+def _ask_map(what: str, answer: str = "[]") -> str:
+    # in focus, so that it hears Escape
+    scroll = 'map.scrollIntoView({block: "center"}); map.focus({preventScroll: true});' if what == "draw" else ""
+    return (
+        '() => { const map = document.querySelector("iframe.places-map"); '
+        f'if (map) {{ {scroll} map.contentWindow.postMessage({{ask: "{what}"}}, "*"); }} return {answer}; }}'
+    )
+
+
+def _giving(text: str) -> str:
+    return f"(weight) => [{json.dumps(text)}, ({_WORDS_COUNT})(weight)]"

@@ -1,0 +1,120 @@
+"""A search as the query part of an address, and back: what one copies and another opens, on any server.
+
+Whoever opens a link may have changed it: every value is checked, and what does not hold is told, not used.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlencode
+
+from app.search.service import MAX_HITS, START_EXCLUDE_WEIGHT, START_HITS, START_PICTURE_WEIGHT, Query
+from app.ui.bbox import Box, area_of, written
+from lrsclip.errors import LRSCLIPError
+from lrsclip.numbers import decimal_of
+
+TABS = ("search", "classify", "localise", "learn", "places")
+LONGEST_TEXT = 4000  # characters; four times what the model reads, and short enough for an address
+LONGEST_NAME = 300
+
+
+class LinkError(LRSCLIPError, ValueError):
+    """A search does not fit into a link."""
+
+
+@dataclass(frozen=True)
+class Link:
+    """What a link says.
+
+    Attributes:
+        tab: which tab to open.
+        query: the search; without a picture, which no link can hold.
+        spec: address of the collection; "" where it does not say.
+        faults: sentences about what could not be used.
+    """
+
+    tab: str = "search"
+    query: Query = field(default_factory=Query)
+    spec: str = ""
+    faults: tuple[str, ...] = ()
+
+
+def as_parameters(link: Link) -> str:
+    """A link as what stands behind the question mark; settings that are as usual are left out.
+
+    Raises:
+        LinkError: a text is too long.
+    """
+    query = link.query
+    for name, text in (("description", query.text), ("text to exclude", query.exclude)):
+        if len(text) > LONGEST_TEXT:
+            raise LinkError(f"the {name} has {len(text):,} characters, too many for a link; {LONGEST_TEXT:,} fit")
+    told: dict[str, str] = {"tab": link.tab}
+    if link.spec and len(link.spec) <= LONGEST_NAME:
+        told["of"] = link.spec
+    told |= {name: text for name, text in (("q", query.text), ("x", query.exclude), ("like", query.like)) if text}
+    numbers = (
+        ("xw", query.exclude_weight, START_EXCLUDE_WEIGHT),
+        ("pw", query.picture_weight, START_PICTURE_WEIGHT),
+        ("k", query.k, START_HITS),
+        ("min", query.min_score_cos, None),
+    )
+    told |= {name: f"{value:.4g}" for name, value, usual in numbers if value is not None and value != usual}
+    if not query.hide_duplicates:
+        told["dup"] = "1"
+    if query.bbox_lonlat is not None:
+        told["bbox"] = written(query.bbox_lonlat).replace(" ", "")
+    return urlencode(told)
+
+
+def read_parameters(given: Mapping[str, str]) -> Link | None:
+    """What a page's address says; None where it says nothing of ours."""
+    if not set(given) & {"tab", "q", "x", "like", "k", "min", "bbox", "dup", "xw", "pw"}:
+        return None
+    faults: list[str] = []
+
+    def number(name: str, low: float, high: float, usual: float) -> float:
+        if name not in given:
+            return usual
+        value = decimal_of(given[name])
+        if value is not None and low <= value <= high:
+            return value
+        faults.append(f"{name} is {given[name][:40]!r}, not a number from {low:g} to {high:g}")
+        return usual
+
+    def text(name: str, longest: int, what: str) -> str:
+        value = given.get(name, "").replace("\0", "")
+        if len(value) <= longest:
+            return value
+        faults.append(f"{what} is longer than {longest:,} characters and was left out")
+        return ""
+
+    tab = given.get("tab", "search")
+    if tab not in TABS:
+        faults.append(f"there is no tab {tab[:40]!r}")
+        tab = "search"
+    try:
+        bbox_lonlat: Box | None = area_of(given.get("bbox", ""))
+    except LRSCLIPError as error:
+        faults.append(str(error))
+        bbox_lonlat = None
+    least = number("min", -1, 1, math.nan)
+    query = Query(
+        text=text("q", LONGEST_TEXT, "the description"),
+        exclude=text("x", LONGEST_TEXT, "the text to exclude"),
+        exclude_weight=number("xw", 0, 1, START_EXCLUDE_WEIGHT),
+        like=text("like", LONGEST_NAME, "the tile's name"),
+        picture_weight=number("pw", 0, 1, START_PICTURE_WEIGHT),
+        k=round(number("k", 1, MAX_HITS, START_HITS)),
+        min_score_cos=None if math.isnan(least) else least,
+        hide_duplicates=given.get("dup", "0") != "1",
+        bbox_lonlat=bbox_lonlat,
+    )
+    return Link(tab, query, text("of", LONGEST_NAME, "the collection's address"), tuple(faults))
+
+
+def faults_text(link: Link) -> str:
+    """What could not be used, as one sentence; empty where all could."""
+    return f"Not all of this link could be used: {'; '.join(link.faults)}." if link.faults else ""

@@ -1,0 +1,254 @@
+"""One line for all that asks the model: one thread runs it, small jobs of several visitors in one batch.
+
+Short texts go first, so a search waits for one piece of somebody's long heat-map at most; after a few of them one piece
+of other work has its turn. Among other work whoever had least of the model so far goes first, so that one picture does
+not wait for a scene of a thousand windows; waiting counts too, so that nothing waits for ever. Whoever has much work
+hands it over piece by piece and waits for each (`app.server.queued_model`).
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lrsclip.errors import Busy, Cancelled
+
+STOP: ContextVar[threading.Event | None] = ContextVar("stop", default=None)
+"""The stop flag of the work at hand, if it has one: set by `Stops.start` for the thread that works."""
+
+
+@dataclass
+class Spent:
+    """How much of the model one visitor's event had so far."""
+
+    seconds: float = 0.0
+
+
+_SPENT: ContextVar[Spent | None] = ContextVar("spent", default=None)
+MOST_WAITING = 96  # a backstop: where events wait in Gradio's queue first, that one is full before
+_WAITING_COUNTS = 0.25  # seconds of the model that a second of waiting is worth
+_URGENT_IN_A_ROW = 4
+_LOOK_S = 0.05  # how often a waiting caller looks at its stop flag
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is done with the rows of a job; jobs of equal `kind` may be done together.
+
+    Attributes:
+        kind: what must be equal; None if jobs are done one by one.
+        run: (N, ...) rows to as many results.
+        most_rows: of the jobs that are done together.
+    """
+
+    kind: Hashable
+    run: Callable[[Tensor], Tensor] = field(compare=False)
+    most_rows: int = 1
+
+
+@contextmanager
+def one_event(spent: Spent | None = None) -> Iterator[None]:
+    """All that this thread asks of the model inside belongs together."""
+    token = _SPENT.set(spent or Spent())
+    try:
+        yield
+    finally:
+        _SPENT.reset(token)
+
+
+@dataclass(eq=False)
+class _Job:
+    work: Work
+    rows: Tensor
+    stop: threading.Event | None
+    spent: Spent
+    since_s: float
+    done: threading.Event = field(default_factory=threading.Event)
+    result: Tensor | None = None
+    error: BaseException | None = None
+
+    def rank(self, now_s: float) -> float:
+        return self.spent.seconds - _WAITING_COUNTS * (now_s - self.since_s)
+
+    @property
+    def given_up(self) -> bool:
+        return self.stop is not None and self.stop.is_set()
+
+
+class EncoderQueue:
+    """The line and its thread, which starts with the first job.
+
+    Args:
+        most_waiting: jobs that may wait; further ones are refused.
+    """
+
+    def __init__(self, most_waiting: int = MOST_WAITING) -> None:
+        self._most_waiting = most_waiting
+        self._urgent: deque[_Job] = deque()
+        self._others: list[_Job] = []
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._closed = False
+        self._urgent_before = 0
+        self._runs = self._jobs = 0
+        self._running = 0  # jobs at hand
+        self._moved_s, self._longest_s = time.monotonic(), 0.0
+
+    @property
+    def still_s(self) -> float:
+        """Seconds in which nothing moved although jobs wait or one is at hand; 0 where there is nothing to do."""
+        return time.monotonic() - self._moved_s if self.waiting or self._running else 0.0
+
+    @property
+    def moved_s(self) -> float:
+        """`time.monotonic()` of the last moment at which a run began or ended, or a job came into an empty line."""
+        return self._moved_s
+
+    @property
+    def longest_run_s(self) -> float:
+        """How long the longest run of the model took so far."""
+        return self._longest_s
+
+    @property
+    def waiting(self) -> int:
+        """Jobs in the line, the one at hand left out."""
+        return len(self._urgent) + len(self._others)
+
+    @property
+    def jobs_done(self) -> int:
+        """Jobs done so far."""
+        return self._jobs
+
+    @property
+    def runs_done(self) -> int:
+        """Runs of the model that they took."""
+        return self._runs
+
+    def do(self, work: Work, rows: Tensor, *, urgent: bool = False, stop: threading.Event | None = None) -> Tensor:
+        """Wait for one's turn and have the work done.
+
+        Args:
+            work: what to do.
+            rows: (N, ...) what with.
+            urgent: go before what is not.
+            stop: set it to leave the line; None for the flag of the work at hand (`STOP`).
+
+        Raises:
+            Busy: too many wait already, or the server is going down.
+            Cancelled: `stop` was set before the job's turn came.
+        """
+        job = _Job(work, rows, stop if stop is not None else STOP.get(), _SPENT.get() or Spent(), time.monotonic())
+        with self._changed:
+            if self._closed:
+                raise Busy("the server is going down; try again in a minute")
+            if self.waiting >= self._most_waiting:
+                raise Busy(f"{self.waiting} jobs wait for the model already; try again in a moment")
+            if not self.waiting and not self._running:
+                self._moved_s = time.monotonic()
+            (self._urgent if urgent else self._others).append(job)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._serve, name="encoder", daemon=True)
+                self._thread.start()
+            self._changed.notify_all()
+        while not job.done.wait(_LOOK_S if job.stop is not None else None):
+            if job.given_up and self._withdraw(job):
+                raise Cancelled("stopped while waiting for the model")
+        if job.error is not None:
+            raise job.error
+        if job.result is None:
+            raise Cancelled("stopped while waiting for the model")
+        return job.result
+
+    def close(self) -> None:
+        """Refuse what waits and what comes, and end the thread after the job at hand."""
+        with self._changed:
+            self._closed = True
+            for job in (*self._urgent, *self._others):
+                job.error = Busy("the server is going down; try again in a minute")
+                job.done.set()
+            self._urgent.clear()
+            self._others.clear()
+            self._changed.notify_all()
+
+    def _withdraw(self, job: _Job) -> bool:
+        with self._changed:
+            if job in self._urgent:
+                self._urgent.remove(job)
+                return True
+            if job in self._others:
+                self._others.remove(job)
+                return True
+        return False  # it is being done
+
+    def _serve(self) -> None:
+        while (jobs := self._next()) is not None:
+            if not jobs:
+                continue
+            began = self._moved_s = time.monotonic()
+            try:
+                results = jobs[0].work.run(jobs[0].rows if len(jobs) == 1 else _joined(job.rows for job in jobs))
+                counts = [len(job.rows) for job in jobs]
+                for job, result in zip(jobs, [results] if len(jobs) == 1 else results.split(counts), strict=True):
+                    job.result = result
+            except BaseException as error:  # whoever waits must hear of it, and the next one has his turn
+                for job in jobs:
+                    job.error = error
+            self._moved_s = time.monotonic()
+            self._longest_s = max(self._longest_s, self._moved_s - began)
+            each_s = (self._moved_s - began) / max(1, sum(len(job.rows) for job in jobs))  # a job may have none
+            self._runs += 1
+            self._jobs += len(jobs)
+            self._running = 0
+            for job in jobs:
+                job.spent.seconds += each_s * len(job.rows)
+                job.done.set()
+
+    def _next(self) -> list[_Job] | None:
+        """The next jobs, to be done together; none if all were given up; None at the end."""
+        with self._changed:
+            while not self.waiting:
+                if self._closed:
+                    return None
+                self._changed.wait()
+            urgent = bool(self._urgent) and (not self._others or self._urgent_before < _URGENT_IN_A_ROW)
+            self._urgent_before = self._urgent_before + 1 if urgent else 0
+            line: deque[_Job] | list[_Job] = self._urgent if urgent else self._others
+            if not urgent:
+                now_s = time.monotonic()
+                self._others.sort(key=lambda job: job.rank(now_s))  # stable: equals stay as they came
+            jobs: list[_Job] = []
+            rows = 0
+            for job in list(line):
+                if job.given_up:
+                    line.remove(job)
+                    job.done.set()
+                    continue
+                if jobs and (
+                    job.work.kind is None
+                    or job.work.kind != jobs[0].work.kind
+                    or rows + len(job.rows) > job.work.most_rows
+                ):
+                    continue
+                line.remove(job)
+                jobs.append(job)
+                rows += len(job.rows)
+            self._running = len(jobs)
+            return jobs
+
+
+def _joined(parts: Iterable[Tensor]) -> Tensor:
+    """(n, ...) parts one under the other; of token ids, shorter rows are filled up with 0 as the tokenizer does."""
+    tensors = list(parts)
+    longest = max(part.shape[1] for part in tensors)
+    return torch.cat(
+        [part if part.shape[1] == longest else F.pad(part, (0, longest - part.shape[1])) for part in tensors]
+    )

@@ -1,0 +1,113 @@
+"""How events run: hidden from the API unless they belong there, errors as a sentence, each call one line in the log."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from html import escape
+from typing import Any, ParamSpec, TypedDict, TypeVar
+
+import gradio as gr
+
+from app.server import request_log as calls
+from app.server.encoder_queue import one_event
+from lrsclip import LRSCLIPError
+from lrsclip.errors import Cancelled
+
+Params = ParamSpec("Params")
+Result = TypeVar("Result")
+
+
+class Lane(TypedDict):
+    """Arguments of an event: with which others it shares a limit on how many run at once."""
+
+    concurrency_id: str
+    concurrency_limit: int
+
+
+# They meet in the model's own queue (`app.server.encoder_queue`), which batches; the limits bound memory and threads.
+ENCODING: Lane = {"concurrency_id": "encoder", "concurrency_limit": 16}
+# For events that hold a whole scene while they run, some 100 MB each.
+SCENES: Lane = {"concurrency_id": "scenes", "concurrency_limit": 12}
+# For events that draw or fetch tiles for minutes.
+PLACES: Lane = {"concurrency_id": "places", "concurrency_limit": 4}
+INTERNAL: dict[str, Any] = {"api_visibility": "private"}
+# For what happens as one types or clicks: at once, without a spinner.
+QUICK: dict[str, Any] = {**INTERNAL, "queue": False, "show_progress": "hidden"}
+# For events that read an upload box; see `app.media.images.uploaded`.
+UPLOAD: dict[str, Any] = {"preprocess": False}
+FILLED_JS = "() => window.lrsclipFilled?.('ID')"
+"""What a button of the class `fills-...` says when the boxes are filled, with its own id; see `click_order.js`."""
+# Gradio says that an event is done a moment before the page shows it.
+_SHOW = """
+() => setTimeout(() => {
+  const part = document.getElementById("%(id)s");
+  const { top } = part.getBoundingClientRect();
+  const fresh = part.textContent !== part.lrsclipShown && !part.querySelector(".empty");
+  part.lrsclipShown = part.textContent;
+  if (fresh && (top < 0 || top > window.innerHeight * %(lowest)s)) part.scrollIntoView({behavior: "smooth"});
+}, 50)
+"""
+UNEXPECTED = "The server failed at this; that is a fault of ours, and it is in the log."
+
+
+def show_js(element_id: str, lowest: float) -> str:
+    """A script that brings a part of the page into view, if it is new and begins above the window or far down in it.
+
+    On a narrow screen what comes out stands below what was pressed. After a failure the old result stays, and the page
+    stays where it is.
+
+    Args:
+        element_id: of the part.
+        lowest: where it may begin, as a share of the window's height.
+    """
+    return (_SHOW % {"id": element_id, "lowest": lowest}).strip()
+
+
+def for_page(function: Callable[Params, Any]) -> Callable[Params, Any]:
+    """Tell a visitor of the project's own errors in a passing note, and leave the page as it is."""
+
+    @functools.wraps(function)
+    def wrapped(*args: Params.args, **kwargs: Params.kwargs) -> Any:
+        try:
+            return _logged(function, "page", *args, **kwargs)
+        except Cancelled as error:  # what he wanted himself is no warning
+            gr.Info(sentence(error))
+            return gr.skip()
+        except LRSCLIPError as error:
+            gr.Warning(sentence(error))
+            return gr.skip()
+
+    return wrapped
+
+
+def for_programs(function: Callable[Params, Result]) -> Callable[Params, Result]:
+    """Let a program that calls an endpoint have the project's own errors as the call's error."""
+
+    @functools.wraps(function)
+    def wrapped(*args: Params.args, **kwargs: Params.kwargs) -> Result:
+        try:
+            return _logged(function, "api", *args, **kwargs)
+        except LRSCLIPError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+
+    return wrapped
+
+
+def _logged(function: Callable[..., Result], who: str, *args: Any, **kwargs: Any) -> Result:
+    try:
+        with calls.told(f"{who}.{calls.name_of(function)}"), one_event():
+            return function(*args, **kwargs)
+    except (LRSCLIPError, gr.Error):
+        raise
+    except Exception as error:
+        if not calls.is_on():
+            raise
+        # Gradio would print the trace, in which a visitor's text may stand; the line in the log says where it was.
+        raise gr.Error(UNEXPECTED, print_exception=False) from error
+
+
+def sentence(error: LRSCLIPError) -> str:
+    """An error as a sentence, safe to show: Gradio renders HTML in notes and errors."""
+    text = str(error)
+    return escape(text[:1].upper() + text[1:].rstrip(".") + ".")

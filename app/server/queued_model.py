@@ -1,0 +1,107 @@
+"""A model that many visitors share: an LRSCLIP whose towers are run by one queue, large calls in pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+
+import torch
+from torch import Tensor
+
+from app.server.encoder_queue import EncoderQueue, Work
+from lrsclip import LRSCLIP, TokenReport
+from lrsclip.bundle import Embeddings
+from lrsclip.errors import TextError
+
+MAX_CHARACTERS = 10_000
+_URGENT_TEXTS = 8  # a search has one or two; class names and prompts by the hundred can wait
+_TEXTS = 32
+_PICTURES_ON_CPU = 8  # at once: some 0.1 s on two cores, for which a search has to wait
+
+
+def check_length(texts: Sequence[str], most: int) -> None:
+    """Look at the length of texts before they are taken apart.
+
+    Raises:
+        TextError: one has more than `most` characters.
+    """
+    for text in texts:
+        if isinstance(text, str) and len(text) > most:
+            raise TextError(f"the text has {len(text):,} characters; {most:,} are the limit: shorten it")
+
+
+@dataclass(frozen=True)
+class SharedModel(LRSCLIP):
+    """A checkpoint behind a queue.
+
+    Texts are cut into tokens and pictures into pixels by whoever asks, so one visitor's bad picture is no other's.
+
+    Attributes:
+        queue: runs the towers.
+        max_characters: of one text; longer ones are refused before they are taken apart.
+    """
+
+    queue: EncoderQueue = field(default_factory=EncoderQueue, compare=False)
+    max_characters: int = MAX_CHARACTERS
+
+    @classmethod
+    def of(cls, bundle: LRSCLIP, max_characters: int = MAX_CHARACTERS) -> SharedModel:
+        """Share a loaded checkpoint out; the same object if it is already."""
+        if isinstance(bundle, cls):
+            return bundle
+        parts = {one.name: getattr(bundle, one.name) for one in fields(LRSCLIP)}
+        return cls(**parts, max_characters=max_characters)
+
+    def describe_tokens(self, text: str) -> TokenReport:
+        """As the model's own.
+
+        Raises:
+            TextError: also for a text that is too long to be looked at.
+        """
+        check_length([text], self.max_characters)
+        return super().describe_tokens(text)
+
+    def encode_text(self, texts: list[str], *, normalize: bool = True) -> Embeddings:
+        """As the model's own.
+
+        Raises:
+            TextError: also for a text that is too long to be looked at.
+            Busy: too much waits for the model.
+        """
+        if isinstance(texts, list | tuple):
+            check_length(texts, self.max_characters)
+        return super().encode_text(texts, normalize=normalize)
+
+    @property
+    def texts_at_once(self) -> int:
+        """Texts of a piece."""
+        return _TEXTS
+
+    @property
+    def pictures_at_once(self) -> int:
+        """Pictures of a piece."""
+        return _PICTURES_ON_CPU if self.device.type == "cpu" else super().pictures_at_once
+
+    def encode_tokens(self, tokens: Tensor, *, normalize: bool = True) -> Tensor:
+        """In the queue; texts of several visitors together."""
+        own = super().encode_tokens
+        work = Work(("texts", normalize), lambda rows: own(rows, normalize=normalize), _TEXTS)
+        return self.queue.do(work, tokens, urgent=len(tokens) <= _URGENT_TEXTS)
+
+    def encode_pixels(self, pixels: Tensor) -> Tensor:
+        """In the queue; pictures of several visitors together."""
+        return self.queue.do(Work("pictures", super().encode_pixels, self.pictures_at_once), pixels)
+
+    def map_square(self, pixels: Tensor) -> Tensor:
+        """In the queue."""
+        return self.queue.do(Work(None, super().map_square), pixels)
+
+    def pool_cells(self, features: Tensor, cells: Tensor) -> Tensor:
+        """In the queue."""
+        own = super().pool_cells
+        return self.queue.do(Work(None, lambda rows: own(features, rows)), cells)
+
+    def encode_patch_pixels(self, pixels: Tensor) -> Tensor:
+        """In the queue, picture by picture or nearly so: a ViT's crops are large."""
+        own, size = super().encode_patch_pixels, self.pictures_at_once
+        return torch.cat([self.queue.do(Work(None, own), part) for part in pixels.split(size)])
