@@ -22,14 +22,14 @@ from app.server import request_log as calls
 from app.server.settings import PORTS, SettingError, Settings, use
 from app.shipped_collection import unpack
 from lrsclip import LRSCLIPError
-from lrsclip.calibration import land_use_references
+from lrsclip.calibration.land_use import land_use_references
+from lrsclip.calibration.match import MANIFEST_KEY
 from lrsclip.errors import TileSourceError
 from lrsclip.index import TileIndex, build_index, default_cache_dir
-from lrsclip.match import MANIFEST_KEY
+from lrsclip.io.safe_fetch import ALLOW_PRIVATE
+from lrsclip.io.user_cache import MEND, user_cache
 from lrsclip.numbers import whole_argument
 from lrsclip.tiles import Preparable, TileSource, open_source
-from lrsclip.user_cache import MEND, user_cache
-from lrsclip.web import ALLOW_PRIVATE
 from lrsclip.workers import interrupted_by_term
 
 DEFAULT_TILES = "atlas"

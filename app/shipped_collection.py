@@ -17,12 +17,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from lrsclip import LRSCLIP
-from lrsclip.atlas.tiles import AtlasTiles, recipe
 from lrsclip.errors import TileSourceError
-from lrsclip.files import write_atomically
 from lrsclip.index import default_cache_dir
+from lrsclip.io.atomic import write_atomically
+from lrsclip.io.user_cache import MEND, is_full, user_cache
 from lrsclip.tiles import TileSource
-from lrsclip.user_cache import MEND, is_full, user_cache
+from lrsclip.tiles.atlas import AtlasTiles, recipe
 
 SHIPPED = Path(__file__).resolve().parent / "shipped" / "atlas.zip"
 SPEC = "atlas"

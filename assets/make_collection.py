@@ -14,9 +14,9 @@ from tempfile import TemporaryDirectory
 
 import lrsclip
 from app.shipped_collection import INDEX, MARK, SHIPPED, SPEC, TILES, Mark
-from lrsclip.atlas.tiles import AtlasTiles, recipe
-from lrsclip.decode import opened
 from lrsclip.index import build_index, default_cache_dir
+from lrsclip.io.decode import opened
+from lrsclip.tiles.atlas import AtlasTiles, recipe
 
 MOST_BYTES = 8_000_000
 _QUALITY = 64  # of JPEG; at 90, as tiles are kept elsewhere, the file would be 15 MB

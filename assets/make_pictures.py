@@ -17,9 +17,9 @@ from playwright.sync_api import Page, ViewportSize, expect, sync_playwright
 from app.build import build, serve
 from app.cli import open_state
 from lrsclip.atlas.geometry import middle
-from lrsclip.atlas.region import render
+from lrsclip.atlas.rendering import render
 from lrsclip.atlas.scenes import PX_M, SCENE_PX
-from lrsclip.atlas.tiles import TILE_PX, AtlasTiles
+from lrsclip.tiles.atlas import TILE_PX, AtlasTiles
 
 FOLDER = Path(__file__).parent / "readme"
 QUERY = (

@@ -17,7 +17,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from lrsclip.index.engine import Engine, plan_of
+from lrsclip.index.faiss_backend import Engine, plan_of
 from lrsclip.vectors import unit
 from train.provenance import provenance
 

@@ -17,8 +17,8 @@ from open_clip.transform import image_transform
 from PIL import Image
 
 import lrsclip
-from lrsclip.decode import FORMATS
 from lrsclip.index import build_index
+from lrsclip.io.decode import FORMATS
 from lrsclip.tiles import FolderTiles
 from train.provenance import provenance
 

@@ -18,8 +18,8 @@ from app.collections import AppState
 from app.server import request_log as calls
 from app.server.settings import Settings, use
 from lrsclip.index import TileIndex
-from lrsclip.index.data import IndexData, Row
-from lrsclip.index.disk import new_manifest
+from lrsclip.index.schema import IndexData, Row
+from lrsclip.index.storage import new_manifest
 from lrsclip.tiles import Tile, TileSource
 
 _NOISE = 0.02  # of each of 256 numbers of a vector of length one: neighbours stay neighbours

@@ -16,12 +16,12 @@ import numpy as np
 from PIL import Image
 
 import lrsclip
-from lrsclip.atlas.country import Country
-from lrsclip.atlas.landuse import World
-from lrsclip.atlas.region import render
+from lrsclip.atlas.land_use import World
+from lrsclip.atlas.layout import Country
+from lrsclip.atlas.rendering import render
 from lrsclip.localize import WindowMemory, localize, mean_over_windows, open_scene, window_boxes
-from lrsclip.localize.cells import Floats
-from lrsclip.localize.parts import METHODS
+from lrsclip.localize.score_grid import Floats
+from lrsclip.localize.window_encoding import METHODS
 from lrsclip.localize.windows import SELO_SCALES_PX, Boxes
 from train.provenance import provenance
 

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageEnhance
 
-from lrsclip.decode import read_picture
+from lrsclip.io.decode import read_picture
 from train.lrs2m.prints import Limits, Prints, cosine, encoder_of, find_pairs, fingerprint, hamming, merged
 from train.provenance import provenance
 

@@ -1,6 +1,6 @@
 """LRSCLIP: find and ground long descriptions in satellite and aerial imagery.
 
-A sentence walks through these rooms: `tokens` (text to token ids), `text` and `vision` (ids and pictures to vectors),
+A sentence walks through these rooms: `models.tokenizer` (text to token ids), `models` (ids and pictures to vectors),
 `index` (vectors to hits), `localize` (a scene to a heat-map). `load` hands out model, tokenizer and preprocessing
 together.
 """
@@ -11,20 +11,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lrsclip.bundle import LRSCLIP
+    from lrsclip.checkpoints.factory import embedded_names, load, random_model
+    from lrsclip.clip import LRSCLIP
     from lrsclip.errors import LRSCLIPError
-    from lrsclip.loading import embedded_names, load, random_model
-    from lrsclip.tokens import TokenReport
+    from lrsclip.models.tokenizer import TokenReport
 
 __version__ = "0.2.0"  # read by pyproject.toml; where the project runs from its folder, nothing is installed to ask
 __all__ = ["LRSCLIP", "LRSCLIPError", "TokenReport", "embedded_names", "load", "random_model"]
 _ROOM = {
-    "LRSCLIP": "bundle",
+    "LRSCLIP": "clip",
     "LRSCLIPError": "errors",
-    "TokenReport": "tokens",
-    "embedded_names": "loading",
-    "load": "loading",
-    "random_model": "loading",
+    "TokenReport": "models.tokenizer",
+    "embedded_names": "checkpoints.factory",
+    "load": "checkpoints.factory",
+    "random_model": "checkpoints.factory",
 }
 
 

@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from lrsclip.config import ImageConfig, ModelConfig, PreprocessConfig, TextConfig
-from lrsclip.model import DualEncoder, seeded_model
-from lrsclip.vision import ResNetV2Trunk
+from lrsclip.models.config import ImageConfig, ModelConfig, PreprocessConfig, TextConfig
+from lrsclip.models.dual_encoder import DualEncoder, seeded_model
+from lrsclip.models.image_tower import ResNetV2Trunk
 from train.cache import Prepared
 from train.readers import Record
 from train.trainer import Corpus

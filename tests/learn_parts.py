@@ -11,8 +11,8 @@ import lrsclip
 from app.collections import AppState
 from app.learn.lessons import LESSONS
 from lrsclip import LRSCLIP
-from lrsclip.atlas.tiles import AtlasTiles
 from lrsclip.index import build_index
+from lrsclip.tiles.atlas import AtlasTiles
 from tests.app_parts import SEEN_WORDS
 
 

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
-from lrsclip.model import DualEncoder
+from lrsclip.models.dual_encoder import DualEncoder
 from train import ablate, ablate_scores
 from train.ablate_report import RunResult, as_csv, as_markdown, relative, spread
 from train.ablate_scores import Split, score

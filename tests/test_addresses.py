@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lrsclip import web
-from lrsclip.addresses import SPECIAL_V4, SPECIAL_V6, is_public
 from lrsclip.errors import AddressError
+from lrsclip.io import safe_fetch as web
+from lrsclip.io.addresses import SPECIAL_V4, SPECIAL_V6, is_public
 
 REFUSED = """
 0.0.0.0 0.1.2.3 10.0.0.1 10.255.255.255 100.64.0.1 100.127.255.255 127.0.0.1 127.1.2.3 169.254.169.254 172.16.0.1

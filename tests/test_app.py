@@ -27,11 +27,11 @@ from app.server.concurrency import Recent, Stops
 from app.ui import html as words
 from app.ui.tile_picker import spread
 from app.ui.token_counter import token_report
-from lrsclip.checkpoint import write_checkpoint
-from lrsclip.classify import class_prototypes, classify
+from lrsclip.checkpoints.native import write_checkpoint
 from lrsclip.errors import PictureError, TextError, TileSourceError
 from lrsclip.localize import WindowMemory, localize
 from lrsclip.tiles import open_source
+from lrsclip.zero_shot.classifier import class_prototypes, classify
 from tests.app_parts import KINDS, NASTY, PER_KIND, as_sent, draw_tile, find, make_state, write_geotiff
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from lrsclip.tokens import Tokenizer
+from lrsclip.models.tokenizer import Tokenizer
 from train.augment import augmented, cropped, draw_changes, recoloured
 from train.batches import Batch, BatchMaker
 from train.distributed import World

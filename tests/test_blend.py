@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from lrsclip.checkpoint import read_checkpoint, write_checkpoint
-from lrsclip.config import ModelConfig
+from lrsclip.checkpoints.native import read_checkpoint, write_checkpoint
 from lrsclip.errors import CheckpointError, TrainingError
-from lrsclip.model import seeded_model
+from lrsclip.models.config import ModelConfig
+from lrsclip.models.dual_encoder import seeded_model
 from train.blend import blend
 
 

@@ -20,9 +20,9 @@ from app.classify.label_sets import LABEL_SETS, OWN, set_of
 from app.classify.service import MAX_PICTURES, Row, judge_many
 from app.collections import AppState
 from app.server.upload_folder import Upload
-from lrsclip.classify import ClassScore
+from lrsclip.calibration.labels import MANIFEST_KEY, Calibration, Judged
 from lrsclip.errors import PictureError
-from lrsclip.label_fit import MANIFEST_KEY, Calibration, Judged
+from lrsclip.zero_shot.classifier import ClassScore
 from tests.app_parts import as_sent, draw_tile, make_state
 from tests.browsing import needs_chromium, visit
 from train.readers import class_words

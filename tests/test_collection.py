@@ -13,9 +13,9 @@ from app.collections import AppState
 from app.media.images import tile_picture
 from app.shipped_collection import INDEX, SHIPPED, SPEC, TILES, Mark, read_mark, unpack
 from assets.make_collection import MOST_BYTES
-from lrsclip.atlas.tiles import TILE_PX, AtlasTiles, recipe
 from lrsclip.index import build_index, default_cache_dir
 from lrsclip.tiles import open_source
+from lrsclip.tiles.atlas import TILE_PX, AtlasTiles, recipe
 
 ROOT = Path(__file__).resolve().parents[1]
 

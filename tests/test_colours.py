@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from lrsclip.errors import PictureError
 from lrsclip.localize import CellMap
-from lrsclip.localize.cells import Floats
-from lrsclip.localize.colours import (
+from lrsclip.localize.colormap import (
     Palette,
     cell_table,
     colourised,
@@ -22,6 +21,7 @@ from lrsclip.localize.colours import (
     palette_rgb,
     smoothed,
 )
+from lrsclip.localize.score_grid import Floats
 
 PALETTES: tuple[Palette, ...] = ("viridis", "cividis")
 

@@ -16,7 +16,7 @@ from pyproj import CRS
 from rasterio.transform import Affine
 
 from lrsclip.localize import CellMap
-from lrsclip.localize.colours import overlay
+from lrsclip.localize.colormap import overlay
 from lrsclip.localize.export import ExportError, regions_geojson, write_geojson, write_geotiff, write_png
 from lrsclip.localize.georeference import GeoReference
 from lrsclip.localize.regions import find_regions

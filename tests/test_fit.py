@@ -18,10 +18,10 @@ from safetensors.torch import load_file, save_file
 from torch.utils.tensorboard import SummaryWriter
 
 import lrsclip
-from lrsclip.checkpoint import read_checkpoint, read_manifest
-from lrsclip.config import ModelConfig
-from lrsclip.files import file_sha256
-from lrsclip.model import seeded_model
+from lrsclip.checkpoints.native import read_checkpoint, read_manifest
+from lrsclip.io.atomic import file_sha256
+from lrsclip.models.config import ModelConfig
+from lrsclip.models.dual_encoder import seeded_model
 from train import curves, fit
 from train.runlog import read_log
 from train.settings import Settings

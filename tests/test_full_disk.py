@@ -16,10 +16,10 @@ from PIL import Image
 
 import lrsclip
 from app.shipped_collection import unpack
-from lrsclip.atlas.tiles import AtlasTiles
 from lrsclip.errors import TileSourceError
-from lrsclip.localize.memory import EmbeddedScene, SceneKey, WindowMemory
+from lrsclip.localize.embedding_cache import EmbeddedScene, SceneKey, WindowMemory
 from lrsclip.tiles import open_source
+from lrsclip.tiles.atlas import AtlasTiles
 from tests.tiles.tile_server import serve_tiles
 
 ROOT = Path(__file__).resolve().parents[1]

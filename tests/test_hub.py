@@ -10,9 +10,9 @@ from pathlib import Path
 
 import torch
 
-from lrsclip.checkpoint import write_checkpoint
-from lrsclip.config import ModelConfig
-from lrsclip.model import seeded_model
+from lrsclip.checkpoints.native import write_checkpoint
+from lrsclip.models.config import ModelConfig
+from lrsclip.models.dual_encoder import seeded_model
 
 from .hub_server import serve_hub
 from .published_forward import random_state

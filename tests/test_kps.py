@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lrsclip.config import ModelConfig
-from lrsclip.kps import stretch_positions
-from lrsclip.model import DualEncoder
+from lrsclip.models.config import ModelConfig
+from lrsclip.models.dual_encoder import DualEncoder
+from lrsclip.models.kps import stretch_positions
 
 
 def test_stretch_is_the_published_formula() -> None:

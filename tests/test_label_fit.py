@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 import lrsclip
-from lrsclip.checkpoint import read_manifest, write_checkpoint
-from lrsclip.classify import class_prototypes, classify_with
+from lrsclip.calibration.labels import MANIFEST_KEY, evidence, judge, log_factors
+from lrsclip.checkpoints.native import read_manifest, write_checkpoint
 from lrsclip.errors import CheckpointError
-from lrsclip.label_fit import MANIFEST_KEY, evidence, judge, log_factors
+from lrsclip.zero_shot.classifier import class_prototypes, classify_with
 from tests.app_parts import draw_tile
 from tests.corpora import make_class_folders
 from train import calibrate_labels

@@ -32,9 +32,9 @@ from app.learn.service import (
 )
 from app.learn.sheet import sheet
 from app.learn.swap import CLOSE_COS, Pair, measured_rates, prepared_pair, swap
-from lrsclip.atlas.claims import CLAIM_KINDS
+from lrsclip.atlas.statement import CLAIM_KINDS
 from lrsclip.errors import Cancelled, TextError, TileSourceError
-from lrsclip.tokens import Tokenizer
+from lrsclip.models.tokenizer import Tokenizer
 from tests.app_parts import NASTY, draw_tile, make_state
 from tests.learn_parts import landscape
 

@@ -13,12 +13,12 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import lrsclip
-from lrsclip.checkpoint import read_manifest, write_checkpoint
-from lrsclip.config import ModelConfig
+from lrsclip.checkpoints.factory import locate
+from lrsclip.checkpoints.native import read_manifest, write_checkpoint
 from lrsclip.errors import CheckpointError, LRSCLIPError, PictureError, TextError, UnknownModelError
-from lrsclip.loading import locate
-from lrsclip.model import seeded_model
-from lrsclip.pictures import to_batch
+from lrsclip.models.config import ModelConfig
+from lrsclip.models.dual_encoder import seeded_model
+from lrsclip.models.preprocess import to_batch
 
 from .published_forward import image_features, random_state, text_features
 

@@ -36,9 +36,9 @@ from app.maps.heatmap_map import Sheet, map_document, map_frame
 from app.maps.overlays import area_text, region_shapes, truth_shapes, window_shape
 from app.maps.projection import EarthGround, map_ground
 from app.media.scene_input import Behind, OpenScene, opened, opened_upload
+from lrsclip.calibration.presence import Presence
 from lrsclip.errors import PictureError, TextError
 from lrsclip.localize import CellMap, GeoReference, open_scene
-from lrsclip.localize.presence import Presence
 from tests.app_parts import (
     HIGH,
     NASTY,

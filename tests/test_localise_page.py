@@ -18,7 +18,7 @@ from app.localize.examples import STARTS, best_scene
 from app.localize.html import answer_facts, clause_told
 from app.maps.heatmap_map import map_frame
 from lrsclip import LRSCLIP
-from lrsclip.localize.presence import Presence
+from lrsclip.calibration.presence import Presence
 from tests.app_parts import NASTY, answer_of, draw_tile, ground_with, made_heatmap, make_state
 from tests.browsing import visit
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import lrsclip
-from lrsclip.atlas.country import Country
-from lrsclip.atlas.landuse import World
-from lrsclip.atlas.region import render
+from lrsclip.atlas.land_use import World
+from lrsclip.atlas.layout import Country
+from lrsclip.atlas.rendering import render
 from lrsclip.errors import PictureError, TextError
 from lrsclip.localize import (
     Heatmap,
@@ -24,10 +24,10 @@ from lrsclip.localize import (
     localize,
     localize_all,
     mean_over_windows,
-    parts,
     window_boxes,
 )
-from lrsclip.localize.parts import METHODS
+from lrsclip.localize import window_encoding as parts
+from lrsclip.localize.window_encoding import METHODS
 from tests.localize_parts import Counting, noise
 
 Floats = npt.NDArray[np.float32]

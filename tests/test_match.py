@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import lrsclip
+from lrsclip.calibration.match import BEST, MANIFEST_KEY, MOST_LOOKED_AT, evidence, match_of, middle_of
 from lrsclip.errors import CheckpointError
-from lrsclip.match import BEST, MANIFEST_KEY, MOST_LOOKED_AT, evidence, match_of, middle_of
 from train.calibrate import fitted
 from train.calibrate_match import Gallery, measured
 

@@ -15,7 +15,7 @@ from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 
 from app.media.picture_scrub import is_known, without_metadata
-from lrsclip.decode import orientation, read_picture
+from lrsclip.io.decode import orientation, read_picture
 
 SECRET = b"SECRET CAMERA"
 MODES = {"JPEG": ("RGB", "L", "CMYK"), "PNG": ("RGB", "L", "P", "RGBA", "1", "I;16"), "WEBP": ("RGB", "RGBA")}

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-import lrsclip.web as web
+import lrsclip.io.safe_fetch as web
 from app.collections import AppState, Collections
 from app.places.service import SUGGESTIONS, look_up, open_collection
 from lrsclip.errors import TileSourceError

@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 
 import lrsclip
-from lrsclip.checkpoint import read_manifest, write_checkpoint
+from lrsclip.checkpoints.native import read_manifest, write_checkpoint
 from lrsclip.errors import CheckpointError
 from lrsclip.localize import WindowMemory, localize, localize_all
-from lrsclip.localize.parts import METHODS
+from lrsclip.localize.window_encoding import METHODS
 from tests.corpora import write_picture
 from train import calibrate
 from train.readers import class_words

@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 
 import lrsclip
-from lrsclip import prompts
-from lrsclip.classify import class_prototypes
 from lrsclip.errors import TextError
-from lrsclip.prompts import TemplateSet, template_set_names
+from lrsclip.zero_shot import templates as prompts
+from lrsclip.zero_shot.classifier import class_prototypes
+from lrsclip.zero_shot.templates import TemplateSet, template_set_names
 
 
 class TwoTexts:

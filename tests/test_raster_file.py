@@ -18,8 +18,8 @@ from PIL import Image
 from rasterio.shutil import copy
 
 from lrsclip.errors import DataError, PictureError, TileSourceError
+from lrsclip.io.raster_file import names_other_files, open_raster
 from lrsclip.localize.scene import open_scene
-from lrsclip.raster_file import names_other_files, open_raster
 from lrsclip.tiles import open_source, read_picture
 from lrsclip.tiles.geotiff import GeoTiffTiles
 from tests.scene_parts import whole, write_raster
@@ -368,7 +368,7 @@ def calls(attribute: str, of: str) -> Iterator[tuple[str, ast.Call]]:
 
 
 def test_there_is_one_door_to_rasters() -> None:
-    assert [path for path, _ in calls("open", "rasterio")] == ["lrsclip/raster_file.py"]
+    assert [path for path, _ in calls("open", "rasterio")] == ["lrsclip/io/raster_file.py"]
     for path in sorted((ROOT / "lrsclip").rglob("*.py")):
         assert "import open" not in "".join(line for line in path.read_text().splitlines() if "rasterio" in line)
 
@@ -378,4 +378,4 @@ def test_pillow_is_told_which_decoders_may_run() -> None:
     assert found
     # The atlas reads what it drew itself, and a change of that file would make all that is kept of it stale.
     untold = {path for path, call in found if "formats" not in {word.arg for word in call.keywords}}
-    assert untold == {"lrsclip/atlas/tiles.py"}
+    assert untold == {"lrsclip/tiles/atlas.py"}

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lrsclip.errors import TrainingError
-from lrsclip.text import encode_by_length
-from lrsclip.tokens import Tokenizer
+from lrsclip.models.text_tower import encode_by_length
+from lrsclip.models.tokenizer import Tokenizer
 from train.batches import pad_in_front
 from train.losses import dual_text_loss, info_nce
 from train.pca import rebuilt_from_components

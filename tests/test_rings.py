@@ -93,7 +93,7 @@ def test_a_planted_fault_is_found(tmp_path: Path, path: str, source: str, fault:
     ("path", "source"),
     [
         ("app/a.py", '"""Doc."""\nimport folium, gradio, lrsclip\n'),
-        ("train/a.py", '"""Doc."""\nimport lrsclip.text\nfrom .gradio import local\n'),
+        ("train/a.py", '"""Doc."""\nimport lrsclip.models.text_tower\nfrom .gradio import local\n'),
         ("lrsclip/a.py", '"""It never says `import gradio`."""\nfrom lrsclip import apples\n' + "x = 1\n" * 398),
         ("app.py", '"""Doc."""\n' + "x = 1\n" * 58),
     ],
@@ -108,7 +108,7 @@ def test_what_is_allowed_passes(tmp_path: Path, path: str, source: str) -> None:
 
 def test_what_asks_no_model_brings_no_torch() -> None:
     """It takes seconds to import, and a map of known vectors, a match or a calibration needs none of it."""
-    quick = "lrsclip.localize, lrsclip.match, lrsclip.label_fit, lrsclip.classify, lrsclip.index"
-    seen = f"import sys, {quick}; print('torch' in sys.modules)"
+    quick = ("localize", "calibration.match", "calibration.labels", "zero_shot.classifier", "index")
+    seen = f"import sys, {', '.join(f'lrsclip.{room}' for room in quick)}; print('torch' in sys.modules)"
     ended = subprocess.run([sys.executable, "-c", seen], capture_output=True, text=True, check=True, cwd=ROOT)
     assert ended.stdout.strip() == "False"

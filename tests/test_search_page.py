@@ -25,9 +25,9 @@ from app.server.concurrency import Stops
 from app.server.queued_model import SharedModel
 from app.ui.bbox import area_of, written
 from app.ui.csv_export import csv_text
+from lrsclip.calibration.match import BEST, MANIFEST_KEY
 from lrsclip.errors import TextError, TileSourceError
 from lrsclip.index import Hit, IndexArgumentError
-from lrsclip.match import BEST, MANIFEST_KEY
 from lrsclip.tiles import Tile
 from tests.app_parts import NASTY, as_sent, draw_tile, landscape_state, make_state, running
 

@@ -8,11 +8,11 @@ import torch.nn.functional as F
 from open_clip.tokenizer import SimpleTokenizer
 from torch import nn
 
-from lrsclip.config import ModelConfig
-from lrsclip.kps import stretch_positions
-from lrsclip.model import seeded_model
-from lrsclip.sentence import SentenceTower, text_mask
-from lrsclip.tokens import Tokenizer
+from lrsclip.models.config import ModelConfig
+from lrsclip.models.dual_encoder import seeded_model
+from lrsclip.models.kps import stretch_positions
+from lrsclip.models.sentence_tower import SentenceTower, text_mask
+from lrsclip.models.tokenizer import Tokenizer
 
 TEXTS = ["a river", "wow ! a bridge ! over the river", "many planes are parked near a long terminal building " * 3]
 

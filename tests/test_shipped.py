@@ -7,12 +7,12 @@ import pytest
 from PIL import Image
 
 import lrsclip
-from lrsclip.atlas.country import Country
 from lrsclip.atlas.geometry import middle
-from lrsclip.atlas.landuse import World
-from lrsclip.atlas.region import render
-from lrsclip.atlas.tiles import DEFAULT_SEED, TILE_PX
+from lrsclip.atlas.land_use import World
+from lrsclip.atlas.layout import Country
+from lrsclip.atlas.rendering import render
 from lrsclip.localize import localize
+from lrsclip.tiles.atlas import DEFAULT_SEED, TILE_PX
 
 WANTED = {
     "airport": "an airport with several planes parked on a wide concrete apron",

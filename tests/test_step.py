@@ -12,7 +12,7 @@ import torch.distributed as dist
 from torch.multiprocessing.spawn import spawn
 
 from lrsclip.errors import TrainingError
-from lrsclip.tokens import Tokenizer
+from lrsclip.models.tokenizer import Tokenizer
 from train.batches import Batch, BatchMaker
 from train.distributed import World
 from train.losses import DualTextLoss, dual_text_loss

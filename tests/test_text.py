@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lrsclip
-from lrsclip.config import ModelConfig
 from lrsclip.errors import TextError
-from lrsclip.model import DualEncoder, seeded_model
-from lrsclip.tokens import Tokenizer
+from lrsclip.models.config import ModelConfig
+from lrsclip.models.dual_encoder import DualEncoder, seeded_model
+from lrsclip.models.tokenizer import Tokenizer
 
 TOKENIZER = Tokenizer(248)
 EOT = 49407

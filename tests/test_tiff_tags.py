@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from lrsclip.errors import PictureError
-from lrsclip.tiff_tags import largest_block_bytes
+from lrsclip.io.tiff_tags import largest_block_bytes
 from tests.scene_parts import noise, write_raster
 
 ROWS_PER_STRIP = 278

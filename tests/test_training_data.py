@@ -13,7 +13,7 @@ import torch.nn.functional as F
 
 from app.classify.label_sets import FIRST_SET
 from lrsclip.errors import DataError, TrainingError
-from lrsclip.tokens import Tokenizer
+from lrsclip.models.tokenizer import Tokenizer
 from train import fit
 from train.augment import crop_features, draw_changes, turn
 from train.batches import BatchMaker

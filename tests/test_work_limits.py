@@ -17,7 +17,7 @@ from app.server import settings
 from app.server.settings import Settings
 from lrsclip.errors import PictureError, TextError
 from lrsclip.localize import Allowance, Method, window_boxes
-from lrsclip.localize.parts import scales_of
+from lrsclip.localize.window_encoding import scales_of
 
 SIZES: dict[Method, int] = {"windows": 1000, "dense": 15_000}
 

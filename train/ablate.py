@@ -16,10 +16,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from lrsclip.checkpoint import read_checkpoint, read_manifest
+from lrsclip.checkpoints.native import read_checkpoint, read_manifest
 from lrsclip.errors import DataError, TrainingError
-from lrsclip.files import file_sha256, write_json
-from lrsclip.precision import pick_device
+from lrsclip.io.atomic import file_sha256, write_json
+from lrsclip.models.precision import pick_device
 from train.ablate_report import RunResult, write_report
 from train.ablate_scores import Split, score
 from train.cache import prepare

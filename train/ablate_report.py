@@ -11,7 +11,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from lrsclip.files import write_atomically
+from lrsclip.io.atomic import write_atomically
 from train.ablate_scores import METRICS
 
 REFERENCE = "longclip"

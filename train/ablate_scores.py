@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from lrsclip.metrics import retrieval_scores
-from lrsclip.model import DualEncoder
-from lrsclip.tokens import Tokenizer
+from lrsclip.models.dual_encoder import DualEncoder
+from lrsclip.models.tokenizer import Tokenizer
 from train.cache import Prepared
 from train.readers import Record
 from train.texts import paragraph, sentences_of

@@ -7,8 +7,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from lrsclip.atlas.tiles import DEFAULT_SEED, GROUNDING_SEED, AtlasTiles
 from lrsclip.errors import TrainingError
+from lrsclip.tiles.atlas import DEFAULT_SEED, GROUNDING_SEED, AtlasTiles
 from train.readers import Record
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lrsclip.tokens import Tokenizer
+from lrsclip.models.tokenizer import Tokenizer
 from train.augment import Changes, draw_changes, turn
 from train.cache import Prepared
 from train.distributed import World

@@ -21,13 +21,13 @@ from safetensors.torch import save
 from torch import Tensor
 from tqdm import tqdm
 
-from lrsclip.config import ModelConfig
 from lrsclip.errors import DataError, TrainingError
-from lrsclip.files import write_atomically
-from lrsclip.model import seeded_model
-from lrsclip.sentence import SentenceTower
-from lrsclip.text import encode_by_length
-from lrsclip.tokens import Tokenizer
+from lrsclip.io.atomic import write_atomically
+from lrsclip.models.config import ModelConfig
+from lrsclip.models.dual_encoder import seeded_model
+from lrsclip.models.sentence_tower import SentenceTower
+from lrsclip.models.text_tower import encode_by_length
+from lrsclip.models.tokenizer import Tokenizer
 from train.command import run_command
 from train.corpus import read_corpus
 from train.teacher import Teacher, load_teacher, transplant

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from lrsclip.checkpoint import read_checkpoint, write_checkpoint
+from lrsclip.checkpoints.native import read_checkpoint, write_checkpoint
 from lrsclip.errors import CheckpointError, TrainingError
 from train.command import run_command
 

@@ -25,13 +25,13 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from lrsclip.decode import read_picture
 from lrsclip.errors import DataError, PictureError
-from lrsclip.files import write_json
-from lrsclip.model import DualEncoder
-from lrsclip.pictures import MAX_ASPECT, build_preprocess, to_batch
-from lrsclip.precision import fast_bf16
-from lrsclip.vision import TRUNK_CHANNELS
+from lrsclip.io.atomic import write_json
+from lrsclip.io.decode import read_picture
+from lrsclip.models.dual_encoder import DualEncoder
+from lrsclip.models.image_tower import TRUNK_CHANNELS
+from lrsclip.models.precision import fast_bf16
+from lrsclip.models.preprocess import MAX_ASPECT, build_preprocess, to_batch
 from train.readers import Record
 from train.settings import Settings
 

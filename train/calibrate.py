@@ -2,7 +2,7 @@
 
 Scenes are composed of RSICD's validation pictures, two to four a side and of three sizes; of each it is asked for
 classes, captions and composed paragraphs that are there and that are not. A logistic regression weighs the evidence
-(`lrsclip.localize.presence`); false alarms and misses are counted on scenes of test pictures. All goes into the
+(`lrsclip.calibration.presence`); false alarms and misses are counted on scenes of test pictures. All goes into the
 checkpoint's manifest.
 """
 
@@ -23,15 +23,15 @@ from tqdm import tqdm
 
 import lrsclip
 from lrsclip import LRSCLIP
-from lrsclip.calibration import Doubles
-from lrsclip.checkpoint import MANIFEST, read_manifest
-from lrsclip.decode import read_picture
+from lrsclip.calibration.logistic import Doubles
+from lrsclip.calibration.presence import MANIFEST_KEY, evidence
+from lrsclip.checkpoints.factory import locate
+from lrsclip.checkpoints.native import MANIFEST, read_manifest
 from lrsclip.errors import DataError
-from lrsclip.files import write_json
-from lrsclip.loading import locate
+from lrsclip.io.atomic import write_json
+from lrsclip.io.decode import read_picture
 from lrsclip.localize import WindowMemory, embed_scene, open_scene
-from lrsclip.localize.parts import METHODS, Method, scales_of
-from lrsclip.localize.presence import MANIFEST_KEY, evidence
+from lrsclip.localize.window_encoding import METHODS, Method, scales_of
 from train.command import run_command
 from train.evaluation.sets import rsicd_classes
 from train.mosaics import CLASS_SENTENCE

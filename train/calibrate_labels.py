@@ -20,10 +20,10 @@ import numpy.typing as npt
 import torch
 
 from lrsclip import LRSCLIP
-from lrsclip.calibration import Doubles, logistic
-from lrsclip.classify import class_prototypes
+from lrsclip.calibration.labels import MANIFEST_KEY, evidence, log_factors
+from lrsclip.calibration.logistic import Doubles, logistic
 from lrsclip.errors import DataError
-from lrsclip.label_fit import MANIFEST_KEY, evidence, log_factors
+from lrsclip.zero_shot.classifier import class_prototypes
 from train.calibrate import RIDGE, fitted, into_manifest, minimised
 from train.command import run_command
 from train.evaluation.sets import CLASS_SETS, NotHere

@@ -2,7 +2,7 @@
 
 Descriptions are asked of collections of several sizes that hold their tile, and of the same without it and all others
 of its kind: the atlas' tiles (a kind is a land use) and RSICD's pictures (a kind is a scene class). Each has a short
-text, a long one and the name of its kind. A logistic regression weighs the evidence (`lrsclip.match`); false alarms
+text, a long one and the name of its kind. A logistic regression weighs the evidence (`calibration.match`); false alarms
 and misses are counted on kinds of the atlas that were not asked for in it, and on RSICD's test pictures. All goes into
 the checkpoint's manifest.
 """
@@ -21,11 +21,10 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from lrsclip import LRSCLIP
-from lrsclip.atlas.tiles import AtlasTiles
-from lrsclip.atlas.words import SCENES
-from lrsclip.calibration import land_use_references
+from lrsclip.calibration.land_use import LAND_USES, land_use_references
+from lrsclip.calibration.match import BEST, MANIFEST_KEY, evidence, middle_of
 from lrsclip.index import build_index, default_cache_dir
-from lrsclip.match import BEST, MANIFEST_KEY, evidence, middle_of
+from lrsclip.tiles.atlas import AtlasTiles
 from train.calibrate import fitted, into_manifest
 from train.command import run_command
 from train.evaluation.sets import rsicd_classes
@@ -63,7 +62,7 @@ def of_atlas(bundle: LRSCLIP, source: AtlasTiles) -> Gallery:
     """The atlas' tiles; what they show is known from their ground truth."""
     source.prepare()
     index = build_index(source, bundle, default_cache_dir(source, bundle))
-    ids, kinds = source.tile_ids(), list(SCENES)
+    ids, kinds = source.tile_ids(), list(LAND_USES)
     kind, shows = np.full(len(ids), -1), np.zeros((len(ids), len(kinds)), np.bool_)
     for row, tile_id in enumerate(tqdm(ids, desc="atlas", unit="tile")):
         truth = source.truth(tile_id)
@@ -75,7 +74,7 @@ def of_atlas(bundle: LRSCLIP, source: AtlasTiles) -> Gallery:
             kind[row] = kinds.index(scene)
             shows[row, kind[row]] = True
     texts = [source.texts(tile_id) for tile_id in ids]
-    names = [CLASS_SENTENCE.format(SCENES[kinds[number]][0].split(" ", 1)[-1]) for number in kind]
+    names = [CLASS_SENTENCE.format(LAND_USES[kinds[number]][0].split(" ", 1)[-1]) for number in kind]
     vectors = np.stack([index.vector(tile_id) for tile_id in ids])
     return Gallery(vectors, kind, shows, _encoded(bundle, [t.short for t in texts], [t.long for t in texts], names))
 

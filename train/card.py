@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from lrsclip.checkpoint import read_manifest
-from lrsclip.files import write_atomically
-from lrsclip.loading import EMBEDDED, embedded_names
+from lrsclip.checkpoints.factory import EMBEDDED, embedded_names
+from lrsclip.checkpoints.native import read_manifest
+from lrsclip.io.atomic import write_atomically
 from train.command import run_command
 
 CARD = "README.md"

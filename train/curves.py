@@ -15,7 +15,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from lrsclip.errors import TrainingError
-from lrsclip.files import write_atomically
+from lrsclip.io.atomic import write_atomically
 from train.command import run_command
 from train.runlog import read_log
 

@@ -18,10 +18,10 @@ from typing import Any
 
 import lrsclip
 from lrsclip import LRSCLIP
-from lrsclip.checkpoint import MANIFEST, read_manifest
+from lrsclip.checkpoints.factory import locate
+from lrsclip.checkpoints.native import MANIFEST, read_manifest
 from lrsclip.errors import DataError
-from lrsclip.files import write_atomically, write_json
-from lrsclip.loading import locate
+from lrsclip.io.atomic import write_atomically, write_json
 from train.command import run_command
 from train.evaluation.plan import SELO_PROTOCOL, SETS, TASKS, Plan, Wishes, plan
 from train.evaluation.result import Result

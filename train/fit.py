@@ -16,12 +16,12 @@ from pathlib import Path
 
 from torch import Tensor
 
-from lrsclip.checkpoint import MANIFEST, WEIGHTS, load_tensors, read_checkpoint, read_manifest, read_tensors
-from lrsclip.config import ModelConfig
+from lrsclip.checkpoints.native import MANIFEST, WEIGHTS, load_tensors, read_checkpoint, read_manifest, read_tensors
 from lrsclip.errors import DataError, TrainingError
-from lrsclip.files import file_sha256
-from lrsclip.model import DualEncoder, seeded_model
-from lrsclip.precision import pick_device
+from lrsclip.io.atomic import file_sha256
+from lrsclip.models.config import ModelConfig
+from lrsclip.models.dual_encoder import DualEncoder, seeded_model
+from lrsclip.models.precision import pick_device
 from train.atlas import read_atlas
 from train.cache import joined, prepare
 from train.command import run_command

@@ -20,9 +20,9 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from lrsclip.decode import read_picture
 from lrsclip.errors import DataError
-from lrsclip.files import write_atomically
+from lrsclip.io.atomic import write_atomically
+from lrsclip.io.decode import read_picture
 from train.command import run_command
 from train.evaluation.annotations import ANNOTATIONS, SCENES
 from train.evaluation.sets import NotHere, PictureSet, rsicd_classes

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lrsclip.errors import DataError
-from lrsclip.plain_file import leads_inside
+from lrsclip.io.plain_file import leads_inside
 
 log = logging.getLogger(__name__)
 PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp"}

@@ -7,7 +7,7 @@ import io
 from pathlib import Path
 
 from lrsclip.errors import TrainingError
-from lrsclip.files import write_atomically
+from lrsclip.io.atomic import write_atomically
 
 LOG_FIELDS = ("epoch", "step", "loss", "loss_long", "loss_short", "scale", "learning_rate", "pictures_per_s")
 SCORE_FIELDS = ("epoch", "short_mR", "long_mR")

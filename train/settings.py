@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from lrsclip.errors import TrainingError
-from lrsclip.kps import stretched_length
+from lrsclip.models.kps import stretched_length
 from train.recipes import Recipe
 
 CONFIG_DIR = Path(__file__).parent / "configs"

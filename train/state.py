@@ -12,7 +12,7 @@ from torch import nn
 from torch.optim import AdamW
 
 from lrsclip.errors import TrainingError
-from lrsclip.files import write_atomically
+from lrsclip.io.atomic import write_atomically
 from train.command import lacks_memory
 
 STATE = "state.pt"

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from lrsclip.errors import TrainingError
-from lrsclip.model import DualEncoder
+from lrsclip.models.dual_encoder import DualEncoder
 from train.augment import augmented, crop_features
 from train.batches import Batch
 from train.cache import Prepared

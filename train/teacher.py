@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from open_clip.tokenizer import SimpleTokenizer
 from torch import Tensor, nn
 
-from lrsclip.embedding import FactorizedEmbedding
 from lrsclip.errors import TrainingError
-from lrsclip.sentence import SentenceTower
+from lrsclip.models.embedding import FactorizedEmbedding
+from lrsclip.models.sentence_tower import SentenceTower
 
 CHUNK = 64
 

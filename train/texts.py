@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lrsclip.tokens import words
+from lrsclip.models.tokenizer import words
 from train.readers import Record
 from train.recipes import ShortText
 

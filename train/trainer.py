@@ -18,10 +18,10 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from lrsclip.checkpoint import write_checkpoint
+from lrsclip.checkpoints.native import write_checkpoint
 from lrsclip.errors import TrainingError
-from lrsclip.model import MAX_LOGIT_SCALE, DualEncoder
-from lrsclip.tokens import Tokenizer
+from lrsclip.models.dual_encoder import MAX_LOGIT_SCALE, DualEncoder
+from lrsclip.models.tokenizer import Tokenizer
 from train.batches import Batch, BatchMaker
 from train.cache import Prepared
 from train.distributed import World

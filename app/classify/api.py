@@ -13,8 +13,8 @@ from app.media.images import upload_box, uploaded
 from app.server.endpoint import publish
 from app.server.events import UPLOAD
 from app.server.upload_folder import Upload
-from lrsclip.classify import DEFAULT_TEMPLATES
-from lrsclip.label_fit import Judged
+from lrsclip.calibration.labels import Judged
+from lrsclip.zero_shot.classifier import DEFAULT_TEMPLATES
 
 
 def add_classify(state: AppState) -> None:

@@ -9,7 +9,7 @@ from html import escape
 from app.classify.service import Row
 from app.ui.csv_export import csv_text as csv_file
 from app.ui.html import class_bars
-from lrsclip.label_fit import Calibration, Judged
+from lrsclip.calibration.labels import Calibration, Judged
 
 NO_FIT = "No label fits well"
 ALONE = "One label alone always gets 100 %: give at least two to choose from."

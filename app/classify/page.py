@@ -16,8 +16,8 @@ from app.server.events import ENCODING, INTERNAL, QUICK, UPLOAD, for_page, show_
 from app.server.upload_folder import Upload
 from app.ui.html import empty
 from app.ui.tile_picker import TileStrip
-from lrsclip.classify import DEFAULT_TEMPLATES
-from lrsclip.label_fit import Judged
+from lrsclip.calibration.labels import Judged
+from lrsclip.zero_shot.classifier import DEFAULT_TEMPLATES
 
 PICTURE_FILES = ["image", ".tif", ".tiff"]
 _SHOWN = 8  # classes

@@ -13,9 +13,9 @@ from app.collections import AppState
 from app.media.images import uploaded
 from app.server.concurrency import Recent
 from app.server.upload_folder import Upload
-from lrsclip.classify import Prototypes, class_prototypes
+from lrsclip.calibration.labels import Judged, judge
 from lrsclip.errors import PictureError, TextError
-from lrsclip.label_fit import Judged, judge
+from lrsclip.zero_shot.classifier import Prototypes, class_prototypes
 
 MAX_LABELS = 500
 MAX_TEMPLATES = 20

@@ -10,7 +10,7 @@ from PIL import Image
 
 from app.learn.service import Grown, StepMap
 from app.media.images import data_url, shrunk
-from lrsclip.localize.colours import overlay
+from lrsclip.localize.colormap import overlay
 
 WIDE_PX, HIGH_PX = 720, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 66, 84, 16, 42

@@ -24,7 +24,7 @@ from app.ui.html import empty, token_meter
 from app.ui.tile_picker import Shown as Tiles
 from app.ui.tile_picker import TileStrip
 from app.ui.token_counter import meter_of
-from lrsclip.atlas.claims import CLAIM_KINDS
+from lrsclip.atlas.statement import CLAIM_KINDS
 from lrsclip.errors import TileSourceError
 
 _START = "Choose a lesson, or a tile of your own. Then press Run."

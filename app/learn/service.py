@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from app.collections import AppState
 from app.media.images import tile_picture
-from lrsclip.atlas.tiles import AtlasTiles
 from lrsclip.clauses import split_clauses
 from lrsclip.errors import Cancelled, TextError, TileSourceError
 from lrsclip.localize import CellMap, embed_scene, mean_over_windows, open_scene
-from lrsclip.localize.parts import scales_of
-from lrsclip.tokens import Tokenizer
+from lrsclip.localize.window_encoding import scales_of
+from lrsclip.models.tokenizer import Tokenizer
+from lrsclip.tiles.atlas import AtlasTiles
 from lrsclip.vectors import unit
 
 CLIP_TOKENS = 77
@@ -56,7 +56,7 @@ class Standing:
 
 @dataclass(frozen=True, eq=False)
 class StepMap:
-    """A heat-map over a tile, as `lrsclip.localize.colours` draws it; scores are cosines."""
+    """A heat-map over a tile, as `lrsclip.localize.colormap` draws it; scores are cosines."""
 
     cells: CellMap
     width_px: int

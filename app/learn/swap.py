@@ -9,10 +9,11 @@ from typing import Any
 
 from app.collections import AppState
 from app.learn.service import tile_text
-from lrsclip.atlas.chance import rng_at
-from lrsclip.atlas.claims import CLAIM_KINDS, ClaimKind, falsified
-from lrsclip.atlas.tiles import AtlasTiles
+from lrsclip.atlas.falsify import falsified
+from lrsclip.atlas.noise import rng_at
+from lrsclip.atlas.statement import CLAIM_KINDS, ClaimKind
 from lrsclip.errors import TextError
+from lrsclip.tiles.atlas import AtlasTiles
 
 CLOSE_COS = 0.002
 """Two cosines nearer than this tell nothing: rounding to bfloat16 alone moves one by about 0.001."""

@@ -7,8 +7,8 @@ from html import escape
 from app.localize.service import Answer, Finding
 from app.maps.overlays import MOST_REGIONS, area_text
 from app.ui.html import list_of
+from lrsclip.calibration.presence import Presence
 from lrsclip.localize import Heatmap
-from lrsclip.localize.presence import Presence
 from lrsclip.localize.regions import Regions
 
 _METHODS = {"dense": "dense: windows pooled from one look at the scene", "windows": "windows, each looked at by itself"}

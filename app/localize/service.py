@@ -20,11 +20,11 @@ from app.server.settings import in_force
 from lrsclip.clauses import split_clauses
 from lrsclip.errors import PictureError, TextError
 from lrsclip.localize import Allowance, Heatmap, Method, localize_all
-from lrsclip.localize.colours import Palette
+from lrsclip.localize.colormap import Palette
 from lrsclip.localize.export import regions_geojson
-from lrsclip.localize.parts import METHODS
-from lrsclip.localize.parts import scales_of as window_sizes
 from lrsclip.localize.regions import Regions, find_regions
+from lrsclip.localize.window_encoding import METHODS
+from lrsclip.localize.window_encoding import scales_of as window_sizes
 from lrsclip.numbers import clipped, decimal_of
 
 GRID_SIDE = 64  # API callers get the map at this resolution at most

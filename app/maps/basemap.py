@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from html import escape
 
 from lrsclip.errors import TileSourceError
-from lrsclip.tiles.web_map import provider_of
+from lrsclip.tiles.xyz_services import provider_of
 
 _ORIGIN = re.compile(r"(https?://(?:\{s\}\.)?[\w.-]+(?::\d+)?)/")
 _MOST_ZOOM = 19  # where a service does not say how far it goes; beyond it the last tiles are enlarged

@@ -22,7 +22,7 @@ from app.maps.overlays import Shapes, region_shapes, truth_shapes, window_shape
 from app.maps.projection import MapGround, map_ground
 from app.media.images import LARGE_PX, data_url
 from lrsclip.localize import Heatmap
-from lrsclip.localize.colours import LONGEST_SIDE_PX, cell_table, colourised, legend_gradient
+from lrsclip.localize.colormap import LONGEST_SIDE_PX, cell_table, colourised, legend_gradient
 
 START_OPACITY = 0.65
 SMALL_PX = 360  # longest side of the pictures of small maps

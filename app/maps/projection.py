@@ -19,7 +19,7 @@ from rasterio.transform import Affine
 from app.media.images import LARGE_PX, data_url, shrunk
 from lrsclip.errors import PictureError
 from lrsclip.localize import GeoReference, Heatmap
-from lrsclip.localize.colours import LONGEST_SIDE_PX, smoothed
+from lrsclip.localize.colormap import LONGEST_SIDE_PX, smoothed
 from lrsclip.localize.web_mercator import WebMercatorImage, warped
 
 Floats = npt.NDArray[np.float64]

@@ -17,9 +17,9 @@ from app.server.concurrency import Budget, Recent
 from app.server.events import INTERNAL, UPLOAD, sentence
 from app.server.settings import in_force
 from app.server.upload_folder import Upload
-from lrsclip.decode import DECODE_FAULTS, FORMATS, orientation
 from lrsclip.errors import PictureError, TileSourceError
-from lrsclip.tiff_tags import compressions
+from lrsclip.io.decode import DECODE_FAULTS, FORMATS, orientation
+from lrsclip.io.tiff_tags import compressions
 from lrsclip.tiles import read_picture
 
 THUMB_PX = 360

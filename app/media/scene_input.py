@@ -20,10 +20,10 @@ from app.collections import AppState, Collections
 from app.media.images import LARGE_PX, check_pixels, given, shrunk, tile_picture
 from app.server.events import INTERNAL, UPLOAD, sentence
 from app.server.upload_folder import Upload
-from lrsclip.atlas.tiles import AtlasTiles
 from lrsclip.errors import PictureError
 from lrsclip.localize import Scene, open_scene
 from lrsclip.localize.georeference import georeference_of_corners
+from lrsclip.tiles.atlas import AtlasTiles
 
 _NOT_SHOWN = (".tif", ".tiff")  # by browsers
 

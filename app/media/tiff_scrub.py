@@ -1,7 +1,7 @@
 """An uploaded TIFF without what its camera or its maker said of it, and with its place: pixels are not written anew.
 
 What stays is copied to where it was, and all between becomes zeros: so nothing is left behind that no tag leads to.
-Only the lists of tags are read, by `lrsclip.tiff_tags`.
+Only the lists of tags are read, by `lrsclip.io.tiff_tags`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from lrsclip.tiff_tags import Directory, NotUnderstoodError, TiffTags, Value
+from lrsclip.io.tiff_tags import Directory, NotUnderstoodError, TiffTags, Value
 
 # What is needed to read the pixels, and where they lie; every other tag tells of somebody, or may.
 _HARMLESS_TAGS = frozenset(

@@ -15,11 +15,11 @@ from pathlib import Path
 
 from app.collections import AppState
 from lrsclip import LRSCLIP
-from lrsclip.atlas.tiles import AtlasTiles
 from lrsclip.errors import TileSourceError
 from lrsclip.index import default_cache_dir
+from lrsclip.io.user_cache import user_cache
 from lrsclip.tiles import TileSource
-from lrsclip.user_cache import user_cache
+from lrsclip.tiles.atlas import AtlasTiles
 
 _MIB = 2**20
 _RESERVED_BYTES = 400 * _MIB

@@ -10,8 +10,8 @@ from app.collections import AppState
 from app.search.batch import Row
 from app.search.service import Found, public_address
 from app.ui.html import list_of
+from lrsclip.calibration.match import Match
 from lrsclip.index import Hit
-from lrsclip.match import Match
 from lrsclip.tiles import Tile
 
 EXCLUDE_WHY = (

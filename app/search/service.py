@@ -19,9 +19,9 @@ from app.server.concurrency import Recent
 from app.server.queued_model import check_length
 from app.server.settings import in_force
 from app.ui.bbox import Box
+from lrsclip.calibration.match import BEST, MANIFEST_KEY, Match, match_of, middle_of
 from lrsclip.errors import TextError, TileSourceError
 from lrsclip.index import Hit, SearchFilter
-from lrsclip.match import BEST, MANIFEST_KEY, Match, match_of, middle_of
 from lrsclip.tiles import is_for_guests
 from lrsclip.vectors import unit
 

@@ -20,7 +20,7 @@ from app.server.request_log import Call
 from app.server.upload_folder import Upload, UploadFolder
 from app.server.values import check_function, checked_click, checked_values
 from lrsclip.errors import Busy, LRSCLIPError
-from lrsclip.user_cache import is_full
+from lrsclip.io.user_cache import is_full
 
 _NO_ROOM = "The disk of this server is full; whoever runs it has to make room."
 

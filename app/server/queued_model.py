@@ -10,7 +10,7 @@ from torch import Tensor
 
 from app.server.encoder_queue import EncoderQueue, Work
 from lrsclip import LRSCLIP, TokenReport
-from lrsclip.bundle import Embeddings
+from lrsclip.clip import Embeddings
 from lrsclip.errors import TextError
 
 MAX_CHARACTERS = 10_000

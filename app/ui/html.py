@@ -8,9 +8,9 @@ from html import escape
 
 from app.collections import AppState
 from lrsclip import TokenReport
-from lrsclip.classify import ClassScore
+from lrsclip.models.tokenizer import WORD
 from lrsclip.tiles import Tile
-from lrsclip.tokens import WORD
+from lrsclip.zero_shot.classifier import ClassScore
 
 _CONTEXT = 48  # characters left of a long stretch of plain text on either side of something marked
 

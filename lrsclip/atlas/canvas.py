@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageColor, ImageDraw
 
-from lrsclip.atlas.chance import TEXTURE_PX, Field, rng_at, texture
 from lrsclip.atlas.geometry import Point, bounds
+from lrsclip.atlas.noise import TEXTURE_PX, Field, rng_at, texture
 
 Mask = NDArray[np.bool_]
 Window = tuple[slice, slice]

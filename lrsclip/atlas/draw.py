@@ -9,9 +9,9 @@ from functools import lru_cache
 import numpy as np
 
 from lrsclip.atlas.canvas import Canvas, Window, rgb
-from lrsclip.atlas.chance import Field, rng_at
 from lrsclip.atlas.features import Feature
 from lrsclip.atlas.geometry import Point, box, middle, place
+from lrsclip.atlas.noise import Field, rng_at
 
 Draw = Callable[[Canvas, Feature], None]
 DRAW: dict[str, Draw] = {}

@@ -10,7 +10,7 @@ from lrsclip.atlas.canvas import Canvas
 from lrsclip.atlas.draw import PAINT, axes_of, draws, frame_of, varied
 from lrsclip.atlas.features import Feature
 from lrsclip.atlas.geometry import Point, bounds, box, middle, place, turned
-from lrsclip.atlas.land import MEADOW
+from lrsclip.atlas.terrain import MEADOW
 
 _COURT = {"green": "#4a7a55", "blue": "#3d6aa0", "red": "#a2563f"}
 

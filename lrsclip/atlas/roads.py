@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 
-from lrsclip.atlas.chance import rng_at
 from lrsclip.atlas.features import Feature
 from lrsclip.atlas.geometry import Point, box, ribbon
-from lrsclip.atlas.landuse import COUNTY_BLOCKS, RAIL_EVERY, RAIL_ROW, URBAN, WILD, World
+from lrsclip.atlas.land_use import COUNTY_BLOCKS, RAIL_EVERY, RAIL_ROW, URBAN, WILD, World
+from lrsclip.atlas.noise import rng_at
 
 WIDTH_M = {"road": 15.0, "street": 9.0, "lane": 4.5, "railway": 16.0}
 """Breadth of each kind of way."""

@@ -19,16 +19,16 @@ import shapely
 from shapely.geometry import Polygon
 from shapely.geometry.base import BaseGeometry
 
-from lrsclip.atlas.chance import rng_at
-from lrsclip.atlas.claims import COLOURED, Statement
-from lrsclip.atlas.country import Country
 from lrsclip.atlas.features import KINDS
-from lrsclip.atlas.landuse import World
-from lrsclip.atlas.region import render
+from lrsclip.atlas.land_use import World
+from lrsclip.atlas.layout import Country
+from lrsclip.atlas.noise import rng_at
+from lrsclip.atlas.realization import named, sentences
+from lrsclip.atlas.rendering import render
+from lrsclip.atlas.statement import COLOURED, Statement
 from lrsclip.atlas.truth import SEEN_SHARE, Thing, TileTruth, truth_of
-from lrsclip.atlas.words import named, sentences
 from lrsclip.errors import TileSourceError
-from lrsclip.files import write_atomically
+from lrsclip.io.atomic import write_atomically
 
 SCENE_PX, PX_M = 2560, 0.5
 _SPACING_M = 2000.0  # scenes do not touch

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 
-from lrsclip.atlas.plot import Plot, site
+from lrsclip.atlas.site import Plot, site
 from lrsclip.atlas.sites_town import house
 
 CROPS = {

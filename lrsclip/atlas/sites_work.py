@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from lrsclip.atlas.plot import Plot, site
+from lrsclip.atlas.site import Plot, site
 
 
 @site("industrial")

@@ -15,9 +15,9 @@ from shapely.geometry import Point as Spot
 from shapely.geometry import Polygon, box, mapping, shape
 from shapely.geometry.base import BaseGeometry
 
-from lrsclip.atlas.country import Country
 from lrsclip.atlas.features import KINDS, Feature
 from lrsclip.atlas.geometry import ribbon
+from lrsclip.atlas.layout import Country
 
 SEEN_SHARE = 0.6
 """A thing counts as seen if so much of it lies in the tile ..."""

@@ -6,11 +6,11 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from lrsclip.checkpoint import read_checkpoint, read_manifest
+from lrsclip.checkpoints.factory import locate
+from lrsclip.checkpoints.native import read_checkpoint, read_manifest
+from lrsclip.checkpoints.published import read_published
 from lrsclip.commands.parts import run
-from lrsclip.files import file_sha256
-from lrsclip.loading import locate
-from lrsclip.published import read_published
+from lrsclip.io.atomic import file_sha256
 
 
 def main(argv: Sequence[str] | None = None) -> int:

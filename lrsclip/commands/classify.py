@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import lrsclip
-from lrsclip.classify import DEFAULT_TEMPLATES, class_prototypes
+from lrsclip.calibration.labels import judge
 from lrsclip.commands.parts import EXIT_ERROR, run
-from lrsclip.decode import read_picture
 from lrsclip.errors import PictureError, TextError
-from lrsclip.label_fit import judge
+from lrsclip.io.decode import read_picture
 from lrsclip.numbers import whole_argument
+from lrsclip.zero_shot.classifier import DEFAULT_TEMPLATES, class_prototypes
 
 _START_BEST = 3
 

@@ -4,10 +4,10 @@
 """
 
 from lrsclip.index.build import build_index, default_cache_dir
-from lrsclip.index.data import IndexArgumentError, Manifest, ModelMark, Skipped
-from lrsclip.index.disk import read_manifest
+from lrsclip.index.filters import SearchFilter
 from lrsclip.index.index import Hit, TileIndex
-from lrsclip.index.within import SearchFilter
+from lrsclip.index.schema import IndexArgumentError, Manifest, ModelMark, Skipped
+from lrsclip.index.storage import read_manifest
 
 __all__ = [
     "Hit",

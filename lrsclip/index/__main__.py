@@ -18,9 +18,9 @@ from tqdm import tqdm
 import lrsclip
 from lrsclip.errors import Cancelled, LRSCLIPError, UnknownModelError
 from lrsclip.index.build import build_index, default_cache_dir
-from lrsclip.index.disk import read_manifest
+from lrsclip.index.filters import SearchFilter
 from lrsclip.index.index import TileIndex
-from lrsclip.index.within import SearchFilter
+from lrsclip.index.storage import read_manifest
 from lrsclip.numbers import decimal_argument, whole_argument
 from lrsclip.tiles import Preparable, TileSource, open_source
 from lrsclip.workers import interrupted_by_term, stop_on_signals

@@ -10,8 +10,12 @@ from pathlib import Path
 from shlex import quote
 
 from lrsclip.errors import IndexDamagedError, IndexMismatchError
-from lrsclip.index.data import ImageEncoder, IndexData, Manifest, ModelMark, build_command
-from lrsclip.index.disk import (
+from lrsclip.index.build_parts import PartStore, directory_lock
+from lrsclip.index.faiss_backend import forget_kept
+from lrsclip.index.index import TileIndex
+from lrsclip.index.refresh import Pace, Progress, is_current, refresh
+from lrsclip.index.schema import ImageEncoder, IndexData, Manifest, ModelMark, build_command
+from lrsclip.index.storage import (
     discard_parts,
     has_index,
     litter,
@@ -22,12 +26,8 @@ from lrsclip.index.disk import (
     tidy,
     write_index,
 )
-from lrsclip.index.engine import forget_kept
-from lrsclip.index.index import TileIndex
-from lrsclip.index.parts import PartStore, directory_lock
-from lrsclip.index.refresh import Pace, Progress, is_current, refresh
-from lrsclip.tiles.source import Preparable, TileSource
-from lrsclip.user_cache import user_cache
+from lrsclip.io.user_cache import user_cache
+from lrsclip.tiles.base import Preparable, TileSource
 
 log = logging.getLogger(__name__)
 
@@ -122,7 +122,7 @@ def _rebuilt(source: TileSource, bundle: ImageEncoder, directory: Path, pace: Pa
 def default_cache_dir(source: TileSource, bundle: ImageEncoder) -> Path:
     """Folder for an index of this source by this model, in the user's cache.
 
-    See `lrsclip.user_cache` for where that is.
+    See `lrsclip.io.user_cache` for where that is.
     """
     key = hashlib.sha256(f"{source.spec}\0{bundle.sha256}\0{bundle.image_px}".encode()).hexdigest()[:24]
     return user_cache() / "index" / key

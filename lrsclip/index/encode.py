@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lrsclip.errors import IndexMismatchError, PictureError
-from lrsclip.index.data import ImageEncoder, Row, Skipped
-from lrsclip.index.parts import Encoded
-from lrsclip.tiles.source import Fingerprinted, TileSource
+from lrsclip.index.build_parts import Encoded
+from lrsclip.index.schema import ImageEncoder, Row, Skipped
+from lrsclip.tiles.base import Fingerprinted, TileSource
 
 _MAX_THREADS = 8
 _BATCHES_AHEAD = 2

@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lrsclip.errors import IndexMismatchError, TileSourceError
-from lrsclip.index.data import ImageEncoder, IndexArgumentError, IndexData, Manifest, ModelMark
-from lrsclip.index.disk import has_index, new_manifest, read_index, read_manifest, require_room, write_index
-from lrsclip.index.engine import NEAR_TIE_COS, Engine, forget_kept, kept_path, plan_of
-from lrsclip.index.parts import PartStore, directory_lock
+from lrsclip.index.build_parts import PartStore, directory_lock
+from lrsclip.index.faiss_backend import NEAR_TIE_COS, Engine, forget_kept, kept_path, plan_of
+from lrsclip.index.filters import SearchFilter, distinct, middles_of
 from lrsclip.index.refresh import Pace, Progress, refresh, without
-from lrsclip.index.within import SearchFilter, distinct, middles_of
-from lrsclip.tiles.source import Tile, TileSource
+from lrsclip.index.schema import ImageEncoder, IndexArgumentError, IndexData, Manifest, ModelMark
+from lrsclip.index.storage import has_index, new_manifest, read_index, read_manifest, require_room, write_index
+from lrsclip.tiles.base import Tile, TileSource
 from lrsclip.vectors import unit
 
 _GPU_MAX_K = 2048  # a limit of FAISS on the GPU

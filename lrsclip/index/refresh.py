@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lrsclip.errors import Cancelled, TileSourceError
-from lrsclip.index.data import ImageEncoder, IndexArgumentError, IndexData, Row, Skipped, build_command
+from lrsclip.index.build_parts import Encoded, PartStore
 from lrsclip.index.encode import encode_tiles, fingerprint_of
-from lrsclip.index.parts import Encoded, PartStore
-from lrsclip.tiles.source import TileSource
+from lrsclip.index.schema import ImageEncoder, IndexArgumentError, IndexData, Row, Skipped, build_command
+from lrsclip.tiles.base import TileSource
 
 Progress = Callable[[int, int], None]
 _TOLD_EVERY = 1000

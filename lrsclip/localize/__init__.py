@@ -1,15 +1,15 @@
 """Semantic localisation: a heat-map of where in a scene a sentence is true."""
 
+from lrsclip.calibration.presence import Presence
 from lrsclip.localize.allowance import Allowance
-from lrsclip.localize.cells import CellMap, mean_over_windows
-from lrsclip.localize.engine import Heatmap, ScoredWindow, embed_scene, localize, localize_all
+from lrsclip.localize.embedding_cache import EmbeddedScene, WindowMemory
 from lrsclip.localize.export import write_geojson, write_geotiff, write_png
 from lrsclip.localize.georeference import GeoReference
-from lrsclip.localize.memory import EmbeddedScene, WindowMemory
-from lrsclip.localize.parts import DenseEncoders, Encoders, Method
-from lrsclip.localize.presence import Presence
+from lrsclip.localize.localizer import Heatmap, ScoredWindow, embed_scene, localize, localize_all
 from lrsclip.localize.regions import Region, Regions, find_regions
 from lrsclip.localize.scene import Scene, open_scene
+from lrsclip.localize.score_grid import CellMap, mean_over_windows
+from lrsclip.localize.window_encoding import DenseEncoders, Encoders, Method
 from lrsclip.localize.windows import automatic_scales, window_boxes
 
 __all__ = [

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lrsclip.errors import PictureError
-from lrsclip.localize.parts import DENSE_PX, MOST_ENLARGED, Method
+from lrsclip.localize.window_encoding import DENSE_PX, MOST_ENLARGED, Method
 from lrsclip.localize.windows import windows_at_most
 
 # Measured with the tiny checkpoint on a machine that did other work too, in seconds of one core: 0.18 a window that is

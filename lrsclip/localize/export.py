@@ -24,11 +24,11 @@ from rasterio.transform import Affine
 from rasterio.windows import Window
 
 from lrsclip.errors import LRSCLIPError, PictureError
-from lrsclip.files import write_atomically
-from lrsclip.localize.cells import CellMap, Floats
-from lrsclip.localize.colours import Drawable, Palette, overlay
+from lrsclip.io.atomic import write_atomically
+from lrsclip.localize.colormap import Drawable, Palette, overlay
 from lrsclip.localize.georeference import GeoReference
 from lrsclip.localize.regions import Regions
+from lrsclip.localize.score_grid import CellMap, Floats
 
 LONGEST_PNG_PX = 4096  # the map is smooth; a larger picture would only take longer to write and to show
 _BLOCK_PX = 512  # side of a tile of the GeoTIFF; so many rows are expanded at once

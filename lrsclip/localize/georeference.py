@@ -17,8 +17,8 @@ from rasterio._err import CPLE_BaseError  # what GDAL itself raises; published u
 from rasterio.crs import CRS
 from rasterio.errors import CRSError, RasterioError
 
-from lrsclip.plain_file import open_plain
-from lrsclip.raster_file import names_other_files
+from lrsclip.io.plain_file import open_plain
+from lrsclip.io.raster_file import names_other_files
 
 Degrees = NDArray[np.float64]
 

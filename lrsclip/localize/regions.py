@@ -12,8 +12,8 @@ import shapely
 from pyproj import Geod
 from rasterio.features import shapes
 
-from lrsclip.localize.cells import CellMap
 from lrsclip.localize.georeference import GeoReference
+from lrsclip.localize.score_grid import CellMap
 
 MIN_AREA_SHARE = 1e-4  # of the scene: less is a crumb between window edges, not a place
 _SAMPLE_PX = 1024  # longest side of the map that the threshold is taken from

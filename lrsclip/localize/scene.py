@@ -15,15 +15,15 @@ from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 from rasterio.enums import Interleaving
 
-from lrsclip.decode import DECODE_FAULTS, as_rgb, opened, orientation, unreadable, upright
 from lrsclip.errors import PictureError, TileSourceError
+from lrsclip.io.decode import DECODE_FAULTS, as_rgb, opened, orientation, unreadable, upright
+from lrsclip.io.plain_file import open_plain
+from lrsclip.io.raster import look_at, stretch_ends, stretched
+from lrsclip.io.raster_file import RASTER_FAULTS, check_sidecars, damaged, driver_of, open_raster
+from lrsclip.io.tiff_tags import largest_block_bytes
 from lrsclip.localize.georeference import GeoReference, georeference_of
 from lrsclip.localize.scene_kinds import Box, PictureScene, Place, RasterScene, Scene
 from lrsclip.localize.windows import check_scene_size
-from lrsclip.plain_file import open_plain
-from lrsclip.raster import look_at, stretch_ends, stretched
-from lrsclip.raster_file import RASTER_FAULTS, check_sidecars, damaged, driver_of, open_raster
-from lrsclip.tiff_tags import largest_block_bytes
 
 __all__ = ["MAX_PICTURE_PX", "MAX_SCENE_PX", "Box", "Scene", "open_scene"]
 

@@ -18,10 +18,10 @@ from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from lrsclip.errors import PictureError
+from lrsclip.io.raster import Look, data_mask, may_have_gaps, read_rgb, resized
+from lrsclip.io.raster_file import RASTER_FAULTS, RasterFile, damaged
+from lrsclip.localize.embedding_cache import scene_sha256
 from lrsclip.localize.georeference import GeoReference
-from lrsclip.localize.memory import scene_sha256
-from lrsclip.raster import Look, data_mask, may_have_gaps, read_rgb, resized
-from lrsclip.raster_file import RASTER_FAULTS, RasterFile, damaged
 
 T = TypeVar("T")
 

@@ -18,10 +18,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from lrsclip.decode import opened
 from lrsclip.errors import DataError
-from lrsclip.localize.cells import CellMap, mean_over_windows
-from lrsclip.localize.parts import Encoders
+from lrsclip.io.decode import opened
+from lrsclip.localize.score_grid import CellMap, mean_over_windows
+from lrsclip.localize.window_encoding import Encoders
 from lrsclip.localize.windows import SELO_SCALES_PX, Boxes, window_boxes
 
 Floats = npt.NDArray[np.float32]

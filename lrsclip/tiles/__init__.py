@@ -5,18 +5,10 @@ picture files, rasters (`geotiff`), places on Earth (`place`), data sets (`hub`)
 (`lrsclip.atlas`); `open_source` turns what a user types into a source.
 """
 
-from lrsclip.decode import read_picture
+from lrsclip.io.decode import read_picture
+from lrsclip.tiles.base import Fingerprinted, Planned, Preparable, Tile, TileSource, unwrapped
 from lrsclip.tiles.folder import FolderTiles
-from lrsclip.tiles.source import (
-    Fingerprinted,
-    Planned,
-    Preparable,
-    Tile,
-    TileSource,
-    is_for_guests,
-    open_source,
-    unwrapped,
-)
+from lrsclip.tiles.registry import is_for_guests, open_source
 
 __all__ = [
     "Fingerprinted",

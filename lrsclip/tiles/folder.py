@@ -11,11 +11,11 @@ from pathlib import Path
 
 from PIL import Image
 
-from lrsclip.decode import DECODE_FAULTS, opened, read_picture, unreadable, upright_size
 from lrsclip.errors import PictureError, TileSourceError
-from lrsclip.plain_file import leads_inside
-from lrsclip.tiles.facts import place_in_exif, place_in_name, read_captions
-from lrsclip.tiles.source import Tile
+from lrsclip.io.decode import DECODE_FAULTS, opened, read_picture, unreadable, upright_size
+from lrsclip.io.plain_file import leads_inside
+from lrsclip.tiles.base import Tile
+from lrsclip.tiles.sidecar import place_in_exif, place_in_name, read_captions
 
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"})
 _TOLD_EVERY = 500

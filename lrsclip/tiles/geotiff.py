@@ -19,10 +19,10 @@ from rasterio.warp import transform
 from rasterio.windows import Window
 
 from lrsclip.errors import PictureError, TileSourceError
+from lrsclip.io.raster import Look, look_at, read_rgb, starts
+from lrsclip.io.raster_file import RASTER_FAULTS, RasterFile, names_other_files, open_raster
 from lrsclip.numbers import clipped, whole_of
-from lrsclip.raster import Look, look_at, read_rgb, starts
-from lrsclip.raster_file import RASTER_FAULTS, RasterFile, names_other_files, open_raster
-from lrsclip.tiles.source import Tile, unwrapped, whole_option
+from lrsclip.tiles.base import Tile, unwrapped, whole_option
 
 _OPEN_RASTERS = 8
 _OPTIONS = frozenset({"tile_px", "overlap_px", "bands"})

@@ -13,21 +13,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapely.geometry import Polygon, shape
 
-from lrsclip.atlas.check import holds
-from lrsclip.atlas.claims import CLAIM_KINDS, Statement, falsified
-from lrsclip.atlas.country import USES, Country
+from lrsclip.atlas.falsify import falsified
 from lrsclip.atlas.geometry import box
-from lrsclip.atlas.landuse import World
-from lrsclip.atlas.region import render
+from lrsclip.atlas.land_use import World
+from lrsclip.atlas.layout import USES, Country
+from lrsclip.atlas.rendering import render
 from lrsclip.atlas.scenes import PX_M, write_scenes
-from lrsclip.atlas.telling import statements
-from lrsclip.atlas.tiles import DEFAULT_SEED, AtlasTiles
+from lrsclip.atlas.selection import statements
+from lrsclip.atlas.statement import CLAIM_KINDS, Statement
+from lrsclip.atlas.statement_check import holds
 from lrsclip.atlas.truth import Thing, TileTruth, rectangle_around, truth_of
-from lrsclip.atlas.words import SCENES
+from lrsclip.calibration.land_use import LAND_USES
 from lrsclip.errors import Cancelled, TileSourceError
 from lrsclip.metrics.selo import region_mask
+from lrsclip.models.tokenizer import Tokenizer
 from lrsclip.tiles import Preparable, open_source
-from lrsclip.tokens import Tokenizer
+from lrsclip.tiles.atlas import DEFAULT_SEED, AtlasTiles
 from train.evaluation.localization import read_scenes
 
 WORLD = Country(World(DEFAULT_SEED))
@@ -238,7 +239,7 @@ def test_scenes_are_those_that_localisation_is_measured_on(tmp_path: Path, monke
     queries = read_scenes(tmp_path)
     assert len(queries) == count >= 3
     truth = truth_of(Country(World(4)), 0, 0, 1400 * PX_M)
-    uses = {f"{SCENES[use][0].capitalize()}.": area for use, area in truth.areas.items()}
+    uses = {f"{LAND_USES[use][0].capitalize()}.": area for use, area in truth.areas.items()}
     for query in queries:
         mask = region_mask(query.polygons, 1400, 1400)
         assert 0 < mask.mean() < 0.25

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from numpy._core._multiarray_umath import __cpu_features__  # type: ignore[import-not-found]
 
-from lrsclip.atlas.tiles import RECIPE, AtlasTiles, recipe
+from lrsclip.tiles.atlas import RECIPE, AtlasTiles, recipe
 
 MADE_BY = "7d62e75e"
 """The recipe under which the hashes below were taken."""
 CHANGED = (
     "the atlas draws or says something else than it did under its recipe: if that is wanted, give RECIPE in "
-    "lrsclip/atlas/tiles.py another value, run `python -m assets.make_collection`, and put the new hashes here"
+    "lrsclip/tiles/atlas.py another value, run `python -m assets.make_collection`, and put the new hashes here"
 )
 # Blocks of sixteen tiles that hold nearly every kind of site between them: seed, row and column of the block, SHA-256
 # of the pixels, and of the short, long and false texts.

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import lrsclip
-from lrsclip.index import parts
+from lrsclip.index import build_parts as parts
 
 from .helpers import Recorder, paint
 

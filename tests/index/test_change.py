@@ -12,10 +12,11 @@ from PIL import Image
 
 import lrsclip
 from lrsclip.errors import Cancelled, IndexDamagedError, IndexMismatchError, PictureError, UnknownModelError
-from lrsclip.index import TileIndex, build_index, disk, read_manifest
+from lrsclip.index import TileIndex, build_index, read_manifest
 from lrsclip.index import __main__ as shell
 from lrsclip.index import index as index_module
-from lrsclip.index.parts import directory_lock
+from lrsclip.index import storage as disk
+from lrsclip.index.build_parts import directory_lock
 from lrsclip.tiles import FolderTiles, Tile, TileSource, open_source
 
 from .helpers import KILL_TOOLS, REPOSITORY, Recorder, contents, names, paint, run_python

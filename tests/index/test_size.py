@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 
 import lrsclip
 from lrsclip.errors import IndexDamagedError
-from lrsclip.index import IndexArgumentError, SearchFilter, TileIndex, build_index, engine
+from lrsclip.index import IndexArgumentError, SearchFilter, TileIndex, build_index
 from lrsclip.index import __main__ as shell
+from lrsclip.index import faiss_backend as engine
 from lrsclip.index import index as index_module
-from lrsclip.index.data import IndexData, ModelMark, Row
-from lrsclip.index.disk import new_manifest
-from lrsclip.index.engine import Engine, EngineKind, EnginePlan, plan_of
+from lrsclip.index.faiss_backend import Engine, EngineKind, EnginePlan, plan_of
+from lrsclip.index.schema import IndexData, ModelMark, Row
+from lrsclip.index.storage import new_manifest
 from lrsclip.tiles import Tile, open_source
 from lrsclip.vectors import unit
 

@@ -22,8 +22,8 @@ import lrsclip
 from lrsclip.errors import Cancelled, IndexDamagedError, IndexMismatchError, TileSourceError
 from lrsclip.index import IndexArgumentError, TileIndex, build_index, default_cache_dir
 from lrsclip.index.__main__ import main
-from lrsclip.index.data import IndexData, ModelMark, Row
-from lrsclip.index.disk import new_manifest
+from lrsclip.index.schema import IndexData, ModelMark, Row
+from lrsclip.index.storage import new_manifest
 from lrsclip.tiles import FolderTiles, Tile, open_source
 
 from .helpers import Recorder, names, paint, vectors_of

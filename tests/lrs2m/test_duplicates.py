@@ -12,8 +12,8 @@ import pytest
 from PIL import Image, ImageDraw, ImageEnhance
 
 import lrsclip
-from lrsclip.decode import read_picture
 from lrsclip.errors import DataError
+from lrsclip.io.decode import read_picture
 from train.lrs2m import prints as prints_module
 from train.lrs2m.duplicates import Entry, Verdict, find_duplicates
 from train.lrs2m.prints import (
@@ -141,7 +141,7 @@ def test_fingerprints_are_the_same_again_and_in_parts(encoder: Encoder) -> None:
 
 def test_faults_name_the_mend() -> None:
     with pytest.raises(DataError, match="take 'tiny'"):
-        TrunkEncoder(lrsclip.loading.random_model())
+        TrunkEncoder(lrsclip.checkpoints.factory.random_model())
     with pytest.raises(DataError, match="make all alike"):
         merged([drawn({}, 2), Prints(np.zeros(1, np.uint64), np.zeros((1, 0), np.float16))])
     with pytest.raises(DataError, match="fingerprint anew"):

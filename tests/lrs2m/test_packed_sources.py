@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
-from lrsclip.atlas.tiles import DEFAULT_SEED, GROUNDING_SEED
 from lrsclip.errors import PictureError
+from lrsclip.tiles.atlas import DEFAULT_SEED, GROUNDING_SEED
 from train.lrs2m import pictures, sources
 from train.lrs2m.pictures import open_ref, read_bytes
 from train.lrs2m.record import PictureRef

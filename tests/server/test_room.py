@@ -26,7 +26,7 @@ from app.server.settings import Settings
 from app.server.upload_folder import UploadFolder
 from lrsclip.errors import LRSCLIPError, TileSourceError
 from lrsclip.localize import open_scene
-from lrsclip.localize.parts import parts_of
+from lrsclip.localize.window_encoding import parts_of
 from lrsclip.tiles import open_source
 from tests.app_parts import make_state
 from tests.scene_parts import smooth

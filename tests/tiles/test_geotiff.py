@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from rasterio.transform import from_origin
 
 from lrsclip.errors import PictureError, TileSourceError
-from lrsclip.raster import starts
+from lrsclip.io.raster import starts
 from lrsclip.tiles import open_source, unwrapped
 from lrsclip.tiles.geotiff import GeoTiffTiles
 

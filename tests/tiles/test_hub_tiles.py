@@ -165,7 +165,7 @@ def test_a_hub_that_cannot_be_reached_is_said(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_row_group_too_large_to_unpack_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lrsclip.tiles.hub._MOST_GROUP_BYTES", 200_000)
+    monkeypatch.setattr("lrsclip.tiles.hf_dataset._MOST_GROUP_BYTES", 200_000)
     source = open_source("hub:someone/large:train")
     with pytest.raises(TileSourceError, match="smaller row groups"):
         source.picture(source.tile_ids()[0])

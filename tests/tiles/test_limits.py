@@ -22,7 +22,7 @@ from lrsclip.errors import LRSCLIPError, TileSourceError
 from lrsclip.index.__main__ import main as index_command
 from lrsclip.numbers import decimal_of, whole_of
 from lrsclip.tiles import open_source
-from lrsclip.tiles.source import GUEST_TILES
+from lrsclip.tiles.registry import GUEST_TILES
 
 from .dataset_server import serve_datasets
 

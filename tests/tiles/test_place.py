@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import lrsclip.web as web
+import lrsclip.io.safe_fetch as web
 from lrsclip.errors import AddressError, Cancelled, FetchError, PictureError, TileSourceError
 from lrsclip.tiles import open_source
-from lrsclip.tiles.place import Place, PlaceTiles
+from lrsclip.tiles.xyz import Place, PlaceTiles
 
 from .tile_server import TileServer, serve_tiles
 
@@ -90,7 +90,7 @@ def test_requests_keep_their_distance(server: TileServer) -> None:
 def test_a_server_that_is_gone_is_said_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LRSCLIP_CACHE", str(tmp_path))
     monkeypatch.setenv(web.ALLOW_PRIVATE, "1")
-    monkeypatch.setattr("lrsclip.tiles.place._ATTEMPTS", 2)
+    monkeypatch.setattr("lrsclip.tiles.xyz._ATTEMPTS", 2)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}/{{z}}/{{x}}/{{y}}"

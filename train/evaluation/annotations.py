@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from lrsclip.decode import DECODE_FAULTS, opened
 from lrsclip.errors import DataError
+from lrsclip.io.decode import DECODE_FAULTS, opened
 from lrsclip.metrics.selo import Mask, Polygon, region_mask, target_circle
 from train.readers import PICTURE_SUFFIXES
 

@@ -14,12 +14,13 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from lrsclip.atlas.chance import rng_at
-from lrsclip.atlas.claims import CLAIM_KINDS, falsified
-from lrsclip.atlas.tiles import DEFAULT_SEED, GROUNDING_SEED, AtlasTiles
-from lrsclip.classify import Encoders
+from lrsclip.atlas.falsify import falsified
+from lrsclip.atlas.noise import rng_at
+from lrsclip.atlas.statement import CLAIM_KINDS
 from lrsclip.metrics import RetrievalScores, hit_chances
-from lrsclip.tokens import Tokenizer
+from lrsclip.models.tokenizer import Tokenizer
+from lrsclip.tiles.atlas import DEFAULT_SEED, GROUNDING_SEED, AtlasTiles
+from lrsclip.zero_shot.classifier import Encoders
 from train.evaluation.result import Result
 from train.evaluation.vectors import PictureVectors, text_vectors
 from train.readers import Record

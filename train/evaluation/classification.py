@@ -10,9 +10,9 @@ import time
 
 import numpy as np
 
-from lrsclip.classify import Encoders, class_prototypes
 from lrsclip.metrics import hit_chances
-from lrsclip.prompts import TemplateSet
+from lrsclip.zero_shot.classifier import Encoders, class_prototypes
+from lrsclip.zero_shot.templates import TemplateSet
 from train.evaluation.result import Result
 from train.evaluation.sets import PictureSet
 from train.evaluation.vectors import PictureVectors

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from lrsclip.bundle import LRSCLIP
+from lrsclip.clip import LRSCLIP
 from lrsclip.errors import DataError
 from lrsclip.metrics.selo_map import SeloProtocol, selo_protocol
 from train.evaluation.atlas import GROUNDING, run_grounding

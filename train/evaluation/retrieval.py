@@ -14,9 +14,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from lrsclip.classify import Encoders
 from lrsclip.metrics import RetrievalScores, hit_chances
-from lrsclip.tokens import Tokenizer
+from lrsclip.models.tokenizer import Tokenizer
+from lrsclip.zero_shot.classifier import Encoders
 from train.evaluation.result import Result
 from train.evaluation.sets import PictureSet
 from train.evaluation.vectors import PictureVectors, text_vectors

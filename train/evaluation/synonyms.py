@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from lrsclip import LRSCLIP
-from lrsclip.classify import class_prototypes
 from lrsclip.metrics import hit_chances
+from lrsclip.zero_shot.classifier import class_prototypes
 from train.evaluation.result import Result
 
 SYNONYMS = "synonyms"

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from PIL import Image
 from tqdm import tqdm
 
-from lrsclip.classify import Encoders
 from lrsclip.errors import DataError, PictureError
+from lrsclip.zero_shot.classifier import Encoders
 from train.cache import open_picture
 from train.readers import Record
 

@@ -9,7 +9,7 @@ import logging
 import time
 
 from lrsclip.errors import DataError
-from lrsclip.files import write_json
+from lrsclip.io.atomic import write_json
 from train.lrs2m.card import write_card
 from train.lrs2m.engines import Engine, EngineName
 from train.lrs2m.gather import gather, sources_of

@@ -10,8 +10,8 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
-from lrsclip.decode import read_picture
-from lrsclip.files import write_atomically
+from lrsclip.io.atomic import write_atomically
+from lrsclip.io.decode import read_picture
 from train.lrs2m.pack import Packed, packed_of
 from train.lrs2m.report import BIN_TOKENS, Report
 from train.lrs2m.run import Run, source_of

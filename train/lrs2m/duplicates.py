@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lrsclip.errors import DataError
-from lrsclip.files import write_atomically
+from lrsclip.io.atomic import write_atomically
 from train.lrs2m.prints import Limits, Pairs, Prints, cosine, find_pairs, hamming
 
 Rows = NDArray[np.int64]

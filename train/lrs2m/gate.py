@@ -14,7 +14,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Literal
 
-from lrsclip.tokens import Tokenizer
+from lrsclip.models.tokenizer import Tokenizer
 from train.lrs2m.claims import Mention
 from train.lrs2m.cues import colour_family
 from train.lrs2m.known import Known, Region, middle_of

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from tqdm import tqdm
 
 from lrsclip.errors import DataError
-from lrsclip.files import write_atomically, write_json
+from lrsclip.io.atomic import write_atomically, write_json
 from train.lrs2m.faults import Faults
 from train.lrs2m.record import SourceRecord, to_line
 from train.lrs2m.run import Run, chunk_name

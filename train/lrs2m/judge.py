@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lrsclip.errors import DataError
-from lrsclip.files import write_atomically, write_json
+from lrsclip.io.atomic import write_atomically, write_json
 from train.lrs2m.duplicates import Entry, Verdict, find_duplicates
 from train.lrs2m.gather import gathered, sources_of
 from train.lrs2m.look import Looks, read_looks

@@ -15,8 +15,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from lrsclip.errors import DataError, PictureError
-from lrsclip.files import write_atomically
-from lrsclip.pictures import MAX_ASPECT
+from lrsclip.io.atomic import write_atomically
+from lrsclip.models.preprocess import MAX_ASPECT
 from train.lrs2m.faults import Faults
 from train.lrs2m.pictures import open_ref
 from train.lrs2m.prints import Encoder, encoder_of, fingerprint

@@ -13,8 +13,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lrsclip.decode import opened
 from lrsclip.errors import PictureError
+from lrsclip.io.decode import opened
 from train.lrs2m.pictures import open_ref, read_bytes
 from train.lrs2m.record import SourceRecord
 from train.lrs2m.run import Run, draft_of

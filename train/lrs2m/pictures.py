@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from lrsclip.decode import read_picture
 from lrsclip.errors import PictureError
-from lrsclip.plain_file import open_plain
+from lrsclip.io.decode import read_picture
+from lrsclip.io.plain_file import open_plain
 from train.lrs2m.record import PictureRef
 
 _MOST_GROUP_BYTES = 2 * 2**30  # of a row group's pictures, unpacked: it is read whole

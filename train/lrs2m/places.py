@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from lrsclip.atlas.claims import CELLS, HALVES
+from lrsclip.atlas.statement import CELLS, HALVES
 from train.lrs2m.known import middle_of
 from train.lrs2m.record import Share, Thing
 

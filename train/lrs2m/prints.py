@@ -23,13 +23,13 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
 
-from lrsclip.bundle import LRSCLIP
+from lrsclip.checkpoints.factory import load
+from lrsclip.clip import LRSCLIP
 from lrsclip.errors import DataError
-from lrsclip.index.engine import Engine, EnginePlan
-from lrsclip.loading import load
-from lrsclip.pictures import to_batch
+from lrsclip.index.faiss_backend import Engine, EnginePlan
+from lrsclip.models.image_tower import TRUNK_CHANNELS
+from lrsclip.models.preprocess import to_batch
 from lrsclip.vectors import unit
-from lrsclip.vision import TRUNK_CHANNELS
 
 BATCH = 16  # a CPU is a quarter faster where the trunk's maps stay in its cache
 _PARTS = 2  # per side

@@ -16,8 +16,8 @@ from typing import Any
 from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from lrsclip.decode import read_picture
 from lrsclip.errors import DataError
+from lrsclip.io.decode import read_picture
 from train.lrs2m.texts import Finding, Texts
 
 PROMPT_DIR = Path(__file__).parent / "prompts"

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from lrsclip.tokens import words
+from lrsclip.models.tokenizer import words
 from train.lrs2m.faults import Faults
 from train.lrs2m.gate import tokens_of
 from train.lrs2m.gather import gathered, sources_of

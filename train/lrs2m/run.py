@@ -16,7 +16,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
 from lrsclip.errors import DataError
-from lrsclip.files import write_json
+from lrsclip.io.atomic import write_json
 from train.lrs2m.llm_settings import LlmSettings
 
 Duplicates = Literal["embedding", "hash", "keep"]

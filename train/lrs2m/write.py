@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from lrsclip.files import write_atomically, write_json
+from lrsclip.io.atomic import write_atomically, write_json
 from train.lrs2m.faults import Faults
 from train.lrs2m.gate import Gate
 from train.lrs2m.gather import gathered, sources_of

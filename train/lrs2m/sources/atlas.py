@@ -11,9 +11,9 @@ from pydantic import Field, field_validator
 from shapely.geometry.base import BaseGeometry
 
 from lrsclip.atlas.features import KINDS
-from lrsclip.atlas.tiles import DEFAULT_SEED, GROUNDING_SEED, TILE_PX, AtlasTiles
 from lrsclip.atlas.truth import Thing as AtlasThing
 from lrsclip.atlas.truth import TileTruth, rectangle_around
+from lrsclip.tiles.atlas import DEFAULT_SEED, GROUNDING_SEED, TILE_PX, AtlasTiles
 from train.lrs2m.faults import Faults
 from train.lrs2m.record import Facts, Share, SourceRecord, Thing
 from train.lrs2m.sources.base import Source

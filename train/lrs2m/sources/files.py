@@ -11,9 +11,9 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, ValidationInfo
 
-from lrsclip.decode import DECODE_FAULTS, opened, unreadable, upright_size
 from lrsclip.errors import DataError
-from lrsclip.plain_file import leads_inside
+from lrsclip.io.decode import DECODE_FAULTS, opened, unreadable, upright_size
+from lrsclip.io.plain_file import leads_inside
 from train.lrs2m.faults import Faults
 from train.lrs2m.record import SourceRecord, Split
 from train.lrs2m.sources.base import as_split

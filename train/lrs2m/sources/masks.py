@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, field_validator
 
-from lrsclip.decode import DECODE_FAULTS, opened, unreadable, upright
+from lrsclip.io.decode import DECODE_FAULTS, opened, unreadable, upright
 from train.lrs2m.faults import Faults
 from train.lrs2m.record import Facts, Share, SourceRecord, Split
 from train.lrs2m.sources.base import Source

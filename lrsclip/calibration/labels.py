@@ -1,0 +1,106 @@
+"""How sure one may be of a label: calibrated probabilities, and a word when no label fits well.
+
+A softmax over a fixed factor times the cosines is too sure of pictures unlike those trained on, and not sure enough of
+the most familiar ones. Here the factor grows with the best cosine of the picture (a temperature, as Guo et al. 2017
+have it, that depends on the picture); which label is best does not change. A softmax shares out 1 even where no label
+is true, so a second fit says how likely the right label is among those given, from the best cosine and its lead over
+the second. `train.calibrate_labels` fits both and writes them into the checkpoint's manifest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from lrsclip.calibration.logistic import Doubles, Logistic, calibration_of, logistic
+from lrsclip.zero_shot.classifier import ClassScore, Floats, Prototypes, ranked
+
+if TYPE_CHECKING:  # it brings torch
+    from lrsclip.clip import LRSCLIP
+
+MANIFEST_KEY = "labels"
+
+
+class Calibration(Logistic):
+    """What `train.calibrate_labels` writes: how likely the right label was given, and how likely each label is.
+
+    Here a false alarm is "no label fits well" although the right one was given, and a miss that it was not said
+    although the right one was left out, both on held-out pictures.
+
+    Attributes:
+        weights: of the two numbers of `evidence`.
+        threshold: "no label fits well" is said below this probability.
+        scale: (a, b): the factor between a cosine and a logit is exp(a + b * best cosine).
+        error_rate: expected calibration error on held-out pictures, mean over the sets, 0 to 1.
+    """
+
+    weights: tuple[float, float]
+    threshold: float
+    scale: tuple[float, float]
+    error_rate: float
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What is said of one picture.
+
+    Attributes:
+        scores: every label, best first.
+        calibration: how the probabilities were made and how far they hold; None for the model's own softmax.
+        fit_probability: that the right label is among those given, 0 to 1; None without a calibration, or for a label
+            alone, which leads no other.
+    """
+
+    scores: tuple[ClassScore, ...]
+    calibration: Calibration | None
+    fit_probability: float | None
+
+    @property
+    def fits(self) -> bool | None:
+        """Whether some label fits; None where that cannot be told."""
+        if self.calibration is None or self.fit_probability is None:
+            return None
+        return self.fit_probability >= self.calibration.threshold
+
+
+def judge(bundle: LRSCLIP, pictures: Sequence[Image.Image], prototypes: Prototypes) -> list[Judged]:
+    """Judge pictures against prototypes made before.
+
+    Args:
+        bundle: the model.
+        pictures: N pictures of any size.
+        prototypes: of C labels.
+
+    Returns:
+        One judgement per picture.
+
+    Raises:
+        PictureError: a picture cannot be encoded.
+        CheckpointError: the checkpoint's calibration is broken.
+    """
+    said = calibration_of(bundle.manifest, (MANIFEST_KEY,), Calibration, "train.calibrate_labels")
+    cosines = bundle.encode_image(list(pictures)) @ prototypes.vectors.T  # (N, C)
+    if said is None:
+        return [Judged(tuple(ranked(row, prototypes.labels, bundle.logit_scale)), None, None) for row in cosines]
+    factors = np.exp(log_factors(cosines, said.scale))
+    scores = [tuple(ranked(row, prototypes.labels, f)) for row, f in zip(cosines, factors, strict=True)]
+    if len(prototypes.labels) < 2:
+        return [Judged(row, said, None) for row in scores]
+    chances = logistic(evidence(cosines), said.weights, said.bias)
+    return [Judged(row, said, float(chance)) for row, chance in zip(scores, chances, strict=True)]
+
+
+def log_factors(cosines: Floats | Doubles, scale: Sequence[float]) -> Doubles:
+    """Natural logarithm of each picture's factor, (N,), from its (N, C) cosines."""
+    best: Doubles = cosines.max(axis=1).astype(np.float64)
+    return scale[0] + scale[1] * np.clip(best, -1, 1)
+
+
+def evidence(cosines: Floats | Doubles) -> Doubles:
+    """What speaks for the right label being given, (N, 2): the best cosine, and its lead over the second of C > 1."""
+    ordered = np.sort(cosines.astype(np.float64), axis=1)
+    return np.stack([ordered[:, -1], ordered[:, -1] - ordered[:, -2]], axis=1)

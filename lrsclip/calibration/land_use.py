@@ -1,0 +1,42 @@
+"""Names of land uses, which scores are held against: what else could a scene be?
+
+They are encoded once for each model. The rendered landscape takes its words from the same list.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Protocol
+
+from lrsclip.vectors import Floats, precision_of
+
+LAND_USES: dict[str, tuple[str, ...]] = {
+    kind: tuple(names)
+    for kind, names in json.loads(Path(__file__).with_name("land_use.json").read_text(encoding="utf-8")).items()
+}
+"""Kind of land use -> its names with their article, the usual one first."""
+_REFERENCE = "a satellite photo of {}."
+_REFERENCES: dict[tuple[str, str], Floats] = {}  # of the few models that a process loads
+
+
+class Referencing(Protocol):
+    """What the references need of a model; `lrsclip.LRSCLIP` has it."""
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the weights."""
+        ...
+
+    def encode_text(self, texts: list[str], /) -> Floats:
+        """Texts to (N, D), L2-normalised."""
+        ...
+
+
+def land_use_references(bundle: Referencing) -> Floats:
+    """(R, D) the names of thirty land uses, L2-normalised."""
+    model = bundle.sha256, precision_of(bundle)
+    if model not in _REFERENCES:
+        names = [name for wordings in LAND_USES.values() for name in wordings]
+        _REFERENCES[model] = bundle.encode_text([_REFERENCE.format(name) for name in names])
+    return _REFERENCES[model]

@@ -1,0 +1,73 @@
+"""A logistic answer to a few numbers, and where a checkpoint's manifest keeps one.
+
+`presence`, `match` and `labels` each have an entry, which a command of `train` measures and writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from lrsclip.errors import CheckpointError
+
+Doubles = npt.NDArray[np.float64]
+Entry = TypeVar("Entry", bound=BaseModel)
+
+
+class Logistic(BaseModel):
+    """A logistic regression with what it does on held-out cases; who uses one says how many weights it has.
+
+    Attributes:
+        weights: of the evidence, (k,).
+        bias: beside them.
+        false_alarm_rate: how often yes was said where no was right, 0 to 1.
+        miss_rate: how often no was said where yes was right.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    weights: tuple[float, ...]
+    bias: float
+    false_alarm_rate: float
+    miss_rate: float
+
+    def probability(self, evidence: Doubles) -> float:
+        """Of yes, 0 to 1, from (k,) numbers."""
+        return float(logistic(evidence, self.weights, self.bias))
+
+
+def logistic(evidence: Doubles, weights: npt.ArrayLike, bias: float) -> Doubles:
+    """Probabilities, (...), from evidence, (..., k), and (k,) weights."""
+    logits = evidence @ np.asarray(weights, np.float64) + bias
+    chances: Doubles = 1 / (1 + np.exp(-np.clip(logits, -50, 50)))
+    return chances
+
+
+def calibration_of(manifest: Mapping[str, Any], path: tuple[str, ...], kind: type[Entry], command: str) -> Entry | None:
+    """An entry of a checkpoint's manifest; None if the checkpoint was not calibrated for it.
+
+    Args:
+        manifest: the checkpoint's.
+        path: the entry's key, or the keys that lead to it.
+        kind: what it holds.
+        command: which module of `train` writes it.
+
+    Raises:
+        CheckpointError: what it says is broken.
+    """
+    found: Any = manifest
+    for key in path:
+        if not isinstance(found, Mapping) or found.get(key) is None:
+            return None
+        found = found[key]
+    try:
+        return kind.model_validate(found)
+    except ValidationError as error:
+        why = error.errors()[0]["msg"]
+        raise CheckpointError(
+            f"the checkpoint's manifest has a broken {path[0]!r} entry ({why}); run {command} again"
+        ) from error

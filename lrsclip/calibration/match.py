@@ -1,0 +1,119 @@
+"""Does the best tile of a search fit at all? A search always finds something, and a score alone does not say how good.
+
+Four numbers speak for it: the cosine of the best tile; how far text and tile agree on what of thirty land uses they
+show; whether the five best tiles are alike, as those of one kind are, or a medley; and how many tiles there are, since
+the best of many is high by chance. `train.calibrate_match` weighs them on descriptions whose tile is in a collection or
+was taken out of it with all of its kind, and writes the weights into the checkpoint's manifest.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from lrsclip.calibration.land_use import Referencing, land_use_references
+from lrsclip.calibration.logistic import Logistic, calibration_of
+from lrsclip.vectors import Floats, unit
+
+MANIFEST_KEY = "match"
+MOST_LOOKED_AT = 4096
+"""Tiles that the middle of a collection is taken from; more do not move it."""
+BEST = 5
+"""How many of the best tiles are looked at."""
+_SHARPNESS = 30.0  # of the choice between land uses; about what a cosine is worth in such models
+
+
+class Calibration(Logistic):
+    """What `train.calibrate_match` writes, for the four numbers of `evidence`."""
+
+    weights: tuple[float, float, float, float]
+
+
+class Calibrated(Referencing, Protocol):
+    """What is needed of a model; `lrsclip.LRSCLIP` has it."""
+
+    @property
+    def manifest(self) -> Mapping[str, Any]:
+        """The checkpoint's manifest."""
+        ...
+
+
+@dataclass(frozen=True)
+class Match:
+    """A calibrated judgement of a search.
+
+    Attributes:
+        probability: that the collection has what was described, 0 to 1, if that is as likely as not beforehand.
+        good: whether that is enough to show the results without a warning.
+        false_alarm_rate: how often no warning was given although nothing fitted, on held-out descriptions, 0 to 1.
+        miss_rate: how often the warning was given although the tile was there.
+    """
+
+    probability: float
+    good: bool
+    false_alarm_rate: float
+    miss_rate: float
+
+
+def middle_of(vectors: npt.NDArray[np.floating]) -> Floats:
+    """The mean of a collection's vectors, (D,), from tiles evenly out of all.
+
+    Args:
+        vectors: (N, D).
+    """
+    rows = np.unique(np.linspace(0, len(vectors) - 1, min(len(vectors), MOST_LOOKED_AT)).round().astype(np.int64))
+    middle: Floats = unit(vectors[rows]).mean(axis=0)
+    return middle
+
+
+def evidence(
+    text_vector: Floats, best: Floats, middle: Floats, references: Floats, tiles: int
+) -> npt.NDArray[np.float64]:
+    """The four numbers, (4,): score of the best, agreement, likeness of the best, log of the number of tiles.
+
+    Args:
+        text_vector: (D,) L2-normalised.
+        best: (BEST, D) the best tiles, best first, L2-normalised.
+        middle: (D,) of `middle_of`.
+        references: (R, D) of `land_use_references`.
+        tiles: how many there are to search.
+    """
+    of_text, of_tile = _shares(references @ text_vector), _shares(references @ best[0])
+    beyond = unit(best - middle)  # all tiles of a collection have much in common
+    alike = (beyond @ beyond.T)[np.triu_indices(len(best), 1)].mean()
+    agreement = np.sqrt(of_text * of_tile).sum()
+    return np.array([best[0] @ text_vector, agreement, alike, math.log(tiles)], np.float64)
+
+
+def _shares(scores_cos: Floats) -> Floats:
+    raised = np.exp(_SHARPNESS * (scores_cos - scores_cos.max()))
+    shares: Floats = raised / raised.sum()
+    return shares
+
+
+def match_of(bundle: Calibrated, text_vector: Floats, best: Floats, middle: Floats, tiles: int) -> Match | None:
+    """The judgement of a description in words and the tiles that fit it best.
+
+    Args:
+        bundle: the model.
+        text_vector: (D,) L2-normalised.
+        best: (n, D) the best tiles, best first, L2-normalised.
+        middle: (D,) of `middle_of`.
+        tiles: how many there are to search.
+
+    Returns:
+        None where the checkpoint is not calibrated, or there are fewer than `BEST` tiles to tell by.
+
+    Raises:
+        CheckpointError: what its manifest says of that is broken.
+    """
+    said = calibration_of(bundle.manifest, (MANIFEST_KEY,), Calibration, "train.calibrate_match")
+    if said is None or len(best) < BEST:
+        return None
+    probability = said.probability(evidence(text_vector, best[:BEST], middle, land_use_references(bundle), tiles))
+    return Match(probability, probability >= 0.5, said.false_alarm_rate, said.miss_rate)

@@ -1,0 +1,75 @@
+"""Is what a sentence says there at all? A calibrated answer beside a map that always lights up somewhere.
+
+Three numbers speak for it: the highest cosine of any window; by how much a window prefers the sentence to what else a
+scene could be (the names of thirty land uses); and how many windows there were, since the best of many is high by
+chance. `train.calibrate` weighs them on validation scenes in which the sentence is true or is not, and writes the
+weights into the checkpoint's manifest.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from lrsclip.calibration.land_use import land_use_references
+from lrsclip.calibration.logistic import Logistic, calibration_of
+from lrsclip.localize.window_encoding import Encoders, Method
+
+Floats = npt.NDArray[np.float32]
+MANIFEST_KEY = "presence"
+
+
+class Calibration(Logistic):
+    """What `train.calibrate` writes for a method, for the three numbers of `evidence`."""
+
+    weights: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Presence:
+    """A calibrated answer.
+
+    Attributes:
+        probability: that what the sentence says is in the scene, 0 to 1, if that is as likely as not beforehand.
+        present: whether that is enough to say "probably present"; else "probably not here".
+        false_alarm_rate: how often "probably present" was said of what was not there, on held-out scenes, 0 to 1.
+        miss_rate: how often "probably not here" was said of what was there.
+    """
+
+    probability: float
+    present: bool
+    false_alarm_rate: float
+    miss_rate: float
+
+
+def presence_of(bundle: Encoders, method: Method, text_vector: Floats, vectors: Floats) -> Presence | None:
+    """The answer for one sentence and one scene.
+
+    Args:
+        bundle: the model.
+        method: how the scene was encoded.
+        text_vector: (D,) L2-normalised.
+        vectors: (N, D) of the scene's windows, L2-normalised.
+
+    Returns:
+        None where the checkpoint is not calibrated for the method.
+
+    Raises:
+        CheckpointError: what its manifest says of that is broken.
+    """
+    manifest = getattr(bundle, "manifest", {})
+    said = calibration_of(manifest, (MANIFEST_KEY, method), Calibration, "train.calibrate")
+    if said is None:
+        return None
+    probability = said.probability(evidence(bundle, text_vector, vectors))
+    return Presence(probability, probability >= 0.5, said.false_alarm_rate, said.miss_rate)
+
+
+def evidence(bundle: Encoders, text_vector: Floats, vectors: Floats) -> npt.NDArray[np.float64]:
+    """The three numbers, (3,): highest cosine, highest lead over the references' mean, log of the number of windows."""
+    scores_cos = vectors @ text_vector
+    lead = scores_cos - vectors @ land_use_references(bundle).mean(axis=0)
+    return np.array([scores_cos.max(), lead.max(), math.log(len(vectors))], dtype=np.float64)

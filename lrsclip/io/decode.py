@@ -1,0 +1,154 @@
+"""Picture files to upright RGB pictures, with nothing lost in silence and no decoder run that is not meant to be."""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import BinaryIO
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from lrsclip.errors import PictureError
+from lrsclip.io.plain_file import open_plain
+
+# Only these decoders may run on what lies in the folder, whatever a file's name says.
+FORMATS = ("JPEG", "PNG", "WEBP", "TIFF")
+# What Pillow raises on broken files: its own errors, and those of parsers deep in the formats.
+DECODE_FAULTS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    EOFError,
+    ArithmeticError,
+    MemoryError,
+    NotImplementedError,
+    struct.error,
+    Image.DecompressionBombError,
+)
+_ORIENTATION_TAG = 0x0112
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_SIDEWAYS = frozenset({5, 6, 7, 8})
+_STRETCH_PERCENTILES = (2.0, 98.0)
+_STRETCH_SAMPLE = 1_000_000
+
+
+def read_picture(path: str | os.PathLike[str] | BinaryIO, *, name: str | None = None) -> Image.Image:
+    """Read a JPEG, PNG, WebP or TIFF file as an upright RGB picture without metadata.
+
+    Transparent parts become black, as missing data is in most rasters. One band of more than 8 bits is stretched
+    linearly between its 2nd and 98th percentile, since such data seldom fills its range. Of several frames the first
+    is taken.
+
+    Args:
+        path: where the file lies, or the open file.
+        name: what to call the file in an error; its path if not given.
+
+    Returns:
+        The picture, mode RGB.
+
+    Raises:
+        PictureError: the file is missing, broken, or over Pillow's limit on pixels.
+    """
+    try:
+        with opened(path) as stored:
+            stored.load()
+            picture = as_rgb(upright(stored))
+    except DECODE_FAULTS as error:
+        raise unreadable(name or str(path), error) from error
+    # Position, camera and profile must not travel on with a picture that may be shown or saved elsewhere.
+    picture.info.clear()
+    return picture
+
+
+@contextmanager
+def opened(path: str | os.PathLike[str] | BinaryIO) -> Iterator[Image.Image]:
+    """Open a picture file without reading its pixels, by none but the decoders that are meant to be.
+
+    Args:
+        path: where the file lies, or the open file.
+
+    Raises:
+        OSError: it is gone, no regular file, or no JPEG, PNG, WebP or TIFF picture; and others of `DECODE_FAULTS`.
+    """
+    source = open_plain(path) if isinstance(path, str | os.PathLike) else nullcontext(path)
+    with source as content, Image.open(content, formats=FORMATS) as stored:
+        yield stored
+
+
+def orientation(picture: Image.Image) -> int:
+    """The EXIF orientation, 1 to 8, that is still to be applied."""
+    if picture.format == "TIFF":  # Pillow turns these itself
+        return 1
+    try:
+        asked = picture.getexif().get(_ORIENTATION_TAG, 1)
+    except DECODE_FAULTS:  # garbled metadata are common, and no reason to lose the picture
+        return 1
+    return asked if isinstance(asked, int) else 1
+
+
+def upright(picture: Image.Image) -> Image.Image:
+    """The picture turned as its EXIF orientation asks; the same object where it asks for nothing.
+
+    The turned picture may still carry the tag: do not turn it twice.
+    """
+    turn = _TURNS.get(orientation(picture))
+    return picture if turn is None else picture.transpose(turn)
+
+
+def upright_size(picture: Image.Image) -> tuple[int, int]:
+    """Width and height in px as `read_picture` will show it."""
+    width, height = picture.size
+    return (height, width) if orientation(picture) in _SIDEWAYS else (width, height)
+
+
+def as_rgb(picture: Image.Image) -> Image.Image:
+    """A copy in mode RGB: transparent parts black, one deep band stretched instead of cut off at 255."""
+    if picture.mode.startswith("I") or picture.mode == "F":
+        return _stretched(picture)
+    if picture.has_transparency_data:
+        layer = picture.convert("RGBA")
+        ground = Image.new("RGBA", layer.size, (0, 0, 0, 255))
+        return Image.alpha_composite(ground, layer).convert("RGB")
+    # A copy even where the mode fits, so that nothing holds on to the open file.
+    return picture.convert("RGB") if picture.mode != "RGB" else picture.copy()
+
+
+def _stretched(picture: Image.Image) -> Image.Image:
+    values = np.asarray(picture, dtype=np.float32)  # (H, W)
+    finite = values[np.isfinite(values)]
+    if finite.size == 0:
+        raise ValueError("no pixel holds a finite number")
+    low, high = np.percentile(finite[:: max(1, finite.size // _STRETCH_SAMPLE)], _STRETCH_PERCENTILES)
+    if high <= low:  # nearly all pixels alike: keep what little there is
+        low, high = finite.min(), finite.max()
+    if high <= low:
+        return Image.new("RGB", picture.size)
+    shares = np.nan_to_num((values - low) / (high - low), nan=0.0)
+    grey = np.clip(shares, 0.0, 1.0) * 255.0
+    return Image.fromarray(np.rint(grey).astype(np.uint8)).convert("RGB")
+
+
+def unreadable(name: str, error: Exception) -> PictureError:
+    """What went wrong in decoding, as an error that names the file and the mend."""
+    if isinstance(error, UnidentifiedImageError):
+        reason = "not a JPEG, PNG, WebP or TIFF picture"
+    elif isinstance(error, Image.DecompressionBombError):
+        return PictureError(f"cannot read {name}: it has too many pixels; cut it into tiles")
+    elif isinstance(error, FileNotFoundError):
+        reason = "the file is gone"
+    else:
+        reason = " ".join(str(error).split()) or type(error).__name__
+    return PictureError(f"cannot read {name}: {reason}; replace or remove the file")

@@ -1,0 +1,297 @@
+"""The one door to rasters on disk: told by content, and never a way to other files or to the network."""
+
+from __future__ import annotations
+
+import html
+import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import rasterio
+from rasterio._err import CPLE_BaseError  # what GDAL itself raises; published under no other name
+from rasterio.errors import RasterioError
+
+from lrsclip.errors import PictureError
+from lrsclip.io.plain_file import open_plain
+
+T = TypeVar("T")
+
+RASTER_FAULTS = (RasterioError, CPLE_BaseError, OSError, MemoryError)
+
+# What each begins with. GDAL asks every driver it has what a file might be, and many of them read descriptions of data
+# that lie elsewhere (VRT, WMS, WCS, WMTS, STAC, GTI, ENVI, ERDAS .img with its .ige, netCDF, Zarr, ...). These hold
+# their pixels themselves, and are what rasters are commonly kept in:
+_SIGNATURES = {
+    b"II*\0": "GTiff",  # GeoTIFF and COG; what it may name (OVERVIEW_FILE) is looked for when it is opened
+    b"MM\0*": "GTiff",
+    b"II+\0": "GTiff",  # BigTIFF
+    b"MM\0+": "GTiff",
+    b"\xff\xd8\xff": "JPEG",  # exports of maps, with a world file
+    b"\x89PNG\r\n": "PNG",  # the same
+    b"RIFF": "WEBP",  # the same
+    b"\0\0\0\x0cjP  \r\n\x87\n": "JP2OpenJPEG",  # Sentinel-2; addresses in its GML boxes are not followed
+    b"\xff\x4f\xff\x51": "JP2OpenJPEG",  # its bare code stream
+}
+_FOR_STRANGERS = frozenset({"GTiff", "JPEG", "PNG", "WEBP"})
+_HEAD_BYTES = 1024
+_MOST_XML_BYTES = 64 * 2**20
+
+_CACHE_BYTES = 64 * 2**20  # of decoded blocks, in the whole process; by default GDAL takes a twentieth of the memory
+# A second wall: nothing that is let in asks for these. GDAL has no switch for all of its network, so no file of
+# /vsicurl/ and its kin has an allowed name, and what else would go out goes by a proxy that cannot be.
+_NO_NETWORK = {"CPL_VSIL_CURL_ALLOWED_FILENAME": "none", "GDAL_HTTP_PROXY": "none://off"}
+_ALONE = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_PAM_ENABLED": False}
+_WITH_SIDECARS = {"GDAL_DISABLE_READDIR_ON_OPEN": "TRUE", "GDAL_PAM_ENABLED": True}  # TRUE: by name, not listed
+
+_RASTERS_BESIDE = (".ovr", ".OVR", ".msk", ".MSK")
+# What GDAL reads as text where it looks for metadata of satellites; only pipes among them could do harm.
+_TEXTS_BESIDE = ("XML", "IMD", "RPB", "PVL", "TXT", "RPC", "PASS", "xml", "imd", "rpb", "pvl", "txt", "rpc", "pass")
+_TEXT_ENDINGS = ("_rpc.txt", "_RPC.TXT", "_metadata.txt", "_METADATA.txt", "_MTL.txt", "_MTL.TXT", "_metadata.xml")
+_TEXTS_OF_FOLDER = ("METADATA.DIM", "metadata.dim", "summary.txt", "SUMMARY.TXT")
+
+
+class RasterFile:
+    """A raster that is open for reading, from any thread, by one at a time.
+
+    Attributes:
+        path: its file.
+    """
+
+    def __init__(self, path: Path, data: rasterio.DatasetReader, options: dict[str, Any]) -> None:
+        self.path = path
+        self._data, self._options = data, options
+        self._lock = threading.Lock()
+
+    def use(self, work: Callable[[rasterio.DatasetReader], T]) -> T:
+        """Do something with the data set, and hand back what comes of it.
+
+        Everything that reads belongs in here: GDAL opens overviews and masks only when they are asked for, under the
+        options that hold then.
+
+        Args:
+            work: what to do; it must not keep the data set.
+
+        Raises:
+            RasterioError: the file is gone, damaged or closed; and whatever else `work` raises.
+        """
+
+        def alone() -> T:
+            with self._lock:  # in here, so that a thread that is no longer waited for still keeps others out
+                return work(self._data)
+
+        return _with_options(alone, self._options)
+
+    def close(self) -> None:
+        """Close the file once nobody reads it."""
+        with self._lock:
+            self._data.close()
+
+
+def open_raster(path: Path, *, untrusted: bool = False) -> RasterFile:
+    """Open a raster of this machine: a TIFF, JPEG 2000, JPEG, PNG or WebP file by its content, whatever its name.
+
+    Beside it may lie a world file, .aux.xml, and .ovr and .msk that are TIFFs, none of which may point elsewhere.
+
+    Args:
+        path: the file.
+        untrusted: a stranger sent it: JPEG 2000 is not opened, and nothing beside the file is looked at.
+
+    Raises:
+        PictureError: it is none of these, gone or damaged, or it or what lies beside it names other files.
+    """
+    path = Path(os.path.abspath(path))  # links stay: what lies beside one belongs to it
+    if str(path).startswith("/vsi"):
+        raise PictureError(f"{path} lies where GDAL keeps files that are not on the disk; move it to another folder")
+    driver = driver_of(path, untrusted=untrusted)
+    if driver is None:
+        raise _refused(path, untrusted)
+    options = _ALONE if untrusted or not has_sidecars(path) else _WITH_SIDECARS
+    if options is _WITH_SIDECARS:
+        check_sidecars(path)
+    try:
+        return RasterFile(path, _with_options(lambda: _open(path, driver), options), options)
+    except RASTER_FAULTS as error:
+        raise damaged(path, error) from error
+
+
+def driver_of(path: Path, *, untrusted: bool = False) -> str | None:
+    """Name of the GDAL driver for a file by its first bytes, since names lie; None where it is no kind that is opened.
+
+    Raises:
+        PictureError: the file cannot be read.
+    """
+    head = _head(path)
+    found = next((driver for signature, driver in _SIGNATURES.items() if head.startswith(signature)), None)
+    if found == "WEBP" and head[8:12] != b"WEBP":
+        return None
+    return None if untrusted and found not in _FOR_STRANGERS else found
+
+
+def has_sidecars(path: Path) -> bool:
+    """Whether anything lies beside a raster that says more of it: place, mask, overviews, metadata of GDAL's."""
+    return any(os.path.lexists(name) for names in (_worlds(path), _descriptions(path)) for name in names) or any(
+        os.path.lexists(f"{path}{ending}") for ending in _RASTERS_BESIDE
+    )
+
+
+def check_sidecars(path: Path) -> None:
+    """Refuse a raster beside which lies something that leads elsewhere or would never end.
+
+    Raises:
+        PictureError: it names the file, and what to do.
+    """
+    for name in (*_worlds(path), *_descriptions(path), *_texts(path)):
+        if os.path.lexists(name):
+            _check_plain(Path(name), path)
+    if os.path.lexists(f"{path}.aux.xml"):
+        _check_description(Path(f"{path}.aux.xml"), path)
+    for aux in (name for name in _descriptions(path) if name.lower().endswith(".aux")):
+        if os.path.lexists(aux) and _head(Path(aux)).startswith(b"EHFA_HEADER_TAG"):
+            raise PictureError(
+                f"{aux} beside {path.name} is of a kind that may name other files; move it away, and build overviews "
+                f"with gdaladdo if {path.name} needs some"
+            )
+    for ending in _RASTERS_BESIDE:
+        beside = Path(f"{path}{ending}")
+        if os.path.lexists(beside):
+            _check_plain(beside, path)
+            if driver_of(beside) != "GTiff":
+                raise PictureError(f"{beside} beside {path.name} is no TIFF; move it away, or build it anew")
+            check_sidecars(beside)
+            try:
+                _with_options(lambda file=beside: _open(file, "GTiff").close(), _WITH_SIDECARS)  # type: ignore[misc]
+            except RASTER_FAULTS as error:
+                raise damaged(beside, error) from error
+
+
+def damaged(path: Path, error: BaseException) -> PictureError:
+    """What rasterio or the system says of a file, as an error that names it and the mend."""
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return PictureError(f"cannot read {path}: {reason}; replace the file, or give another one")
+
+
+def names_other_files(crs_wkt: str) -> bool:
+    """Whether a coordinate system has a grid of shifts, which PROJ would look for by the name that is given."""
+    told = crs_wkt.replace("nadgrids=@null", "").casefold()  # Web Mercator as GDAL once wrote it
+    return any(word in told for word in ("proj4_grids", "nadgrids", "geoidgrids", "grids=", "parameterfile"))
+
+
+def _open(path: Path, driver: str) -> rasterio.DatasetReader:
+    before = _identity(path)
+    data = rasterio.open(str(path), driver=driver, sharing=False)
+    try:
+        # GDAL follows this when it next looks for overviews or masks, which is not before a read.
+        if any(name.upper() == "OVERVIEW_FILE" for name in data.tags(ns="OVERVIEWS")):
+            raise PictureError(
+                f"{path} takes its overviews from another file, which is not followed; save its pixels as a new "
+                "GeoTIFF, as by Export in QGIS"
+            )
+        if _identity(path) != before:
+            raise PictureError(f"{path} was replaced while it was opened; open it again")
+    except BaseException:
+        data.close()
+        raise
+    return data
+
+
+def _with_options(work: Callable[[], T], options: dict[str, Any]) -> T:
+    """Do something while GDAL has these options, in this thread alone."""
+
+    def inside() -> T:
+        with rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES, **_NO_NETWORK, **options):
+            return work()
+
+    if threading.current_thread() is not threading.main_thread():
+        return inside()
+    # rasterio sets what is set in the main thread for the whole process: whoever reads rasters of the network in
+    # another thread of it would find that switched off. One thread for good, since PROJ opens its database anew in
+    # every thread, which takes longer than most reads.
+    return _apart().submit(inside).result()
+
+
+@lru_cache(maxsize=1)
+def _apart() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, "raster")
+
+
+if hasattr(os, "register_at_fork"):  # a process that is forked off has none of the threads
+    os.register_at_fork(after_in_child=_apart.cache_clear)
+
+
+def _refused(path: Path, untrusted: bool) -> PictureError:
+    head = _head(path)
+    if b"<VRTDataset" in head:
+        return PictureError(
+            f"{path.name} is a virtual raster, whose pixels lie in other files; save it as one of its own, as by "
+            "gdal_translate mosaic.vrt mosaic.tif"
+        )
+    if untrusted:
+        return PictureError(f"{path.name} is no TIFF, JPEG, PNG or WebP picture; save it as one of these")
+    return PictureError(
+        f"{path} is no TIFF, JPEG 2000, JPEG, PNG or WebP file, whatever its name says; save it as GeoTIFF, as by "
+        "gdal_translate"
+    )
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with open_plain(path) as file:
+            return file.read(_HEAD_BYTES)
+    except OSError as error:
+        raise damaged(path, error) from error
+
+
+def _identity(path: Path) -> tuple[int, int, int, int]:
+    facts = path.stat()
+    return facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns
+
+
+def _check_plain(beside: Path, path: Path) -> None:
+    """A sidecar must be a regular file in the folder of its raster, or in the one that the raster is linked from."""
+    folders = {path.parent.resolve(), path.resolve().parent}
+    try:
+        with open_plain(beside):
+            if beside.resolve().parent in folders:
+                return
+            reason = "leads to another folder"
+    except (OSError, RuntimeError):  # RuntimeError: links that run in a circle, before Python 3.13
+        reason = "is no regular file that can be read"
+    raise PictureError(f"{beside} beside {path.name} {reason}; move it away, or put the file itself there")
+
+
+def _check_description(beside: Path, path: Path) -> None:
+    """Refuse what GDAL wrote of a raster if it names a grid, which PROJ opens as soon as the system is looked at."""
+    with open_plain(beside) as file:
+        content = file.read(_MOST_XML_BYTES + 1)
+    if len(content) > _MOST_XML_BYTES or names_other_files(html.unescape(content.decode("utf-8", "replace"))):
+        raise PictureError(
+            f"{beside} beside {path.name} is huge, or has a coordinate system that needs a file of shifts, which is "
+            "not read; move it away, or set a system without"
+        )
+
+
+def _worlds(path: Path) -> Iterator[str]:
+    """Names of files that say where a raster lies: .tfw, .tifw, .wld, .tab and their like."""
+    ending = path.suffix[1:]
+    short = f"{ending[0]}{ending[-1]}w" if ending else "w"
+    for kind in dict.fromkeys((short, f"{ending}w", "jpw", "wld", "tab")):
+        yield from (str(path.with_suffix(f".{spelled}")) for spelled in (kind.lower(), kind.upper()))
+
+
+def _descriptions(path: Path) -> Iterator[str]:
+    """Names of what GDAL writes of a raster itself, and of ERDAS' files."""
+    yield f"{path}.aux.xml"
+    for stem in (str(path), str(path.with_suffix(""))):
+        yield from (f"{stem}.aux", f"{stem}.AUX")
+
+
+def _texts(path: Path) -> Iterator[str]:
+    stem = path.with_suffix("")
+    yield from (f"{stem}.{ending}" for ending in _TEXTS_BESIDE)
+    yield from (f"{stem}{ending}" for ending in (*_TEXT_ENDINGS, "_METADATA.XML"))
+    yield from (str(path.with_name(name)) for name in _TEXTS_OF_FOLDER)
+    yield from (str(path.with_name(f"{part}{stem.name[3:]}.txt")) for part in ("HDR", "RPC"))

@@ -1,0 +1,237 @@
+"""The lists of tags in a TIFF, as TIFF 6.0 and BigTIFF describe them: read alone, no pixel is decoded.
+
+GDAL does not tell all that stands there: a file of one compressed strip it shows as so many rows, and decodes it from
+its first row again for each window.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lrsclip.errors import PictureError
+from lrsclip.io.plain_file import open_plain
+
+SUB_DIRECTORIES = 330
+_WIDTH, _LENGTH, _BITS, _COMPRESSION, _SAMPLES, _ROWS, _PLANAR = 256, 257, 258, 259, 277, 278, 284
+_TILE_WIDTH, _TILE_LENGTH = 322, 323
+_PLAIN, _SEPARATE = 1, 2  # no compression; a plane for each sample
+_BYTES_OF_TYPE = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+_MOST_DIRECTORIES = 100  # overviews and masks are a dozen or two
+_MOST_READ = 2**25  # bytes of lists: a thousand million pixels in tiles of 32 px have 8 MB of them
+
+
+class NotUnderstoodError(Exception):
+    """It is no TIFF, or one whose pixels lie where this module cannot tell."""
+
+
+@dataclass(frozen=True)
+class Value:
+    """Where the value of a tag lies, how many numbers it has, and of how many bytes each."""
+
+    offset: int
+    count: int
+    number_bytes: int
+
+    @property
+    def range(self) -> NDArray[np.int64]:
+        """Its first byte and the one behind its last, (1, 2)."""
+        return np.array([[self.offset, self.offset + self.count * self.number_bytes]], np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Directory:
+    """The list of tags of one picture in a file.
+
+    Attributes:
+        offset: where it lies.
+        begin: where its first entry lies.
+        number: how many entries it has, (1,).
+        entries: (N,) with code, type, count and value each.
+        following: where the next list lies, (1,); 0 for none.
+    """
+
+    offset: int
+    begin: int
+    number: NDArray[Any]
+    entries: NDArray[Any]
+    following: NDArray[Any]
+
+
+class TiffTags:
+    """An open file, and how its numbers are written.
+
+    Args:
+        file: open for reading, at its start.
+
+    Raises:
+        NotUnderstoodError: it does not begin like a TIFF.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self.size = file, os.fstat(file.fileno()).st_size
+        self._left = _MOST_READ
+        begin = file.read(4)
+        if begin[:2] not in (b"II", b"MM") or begin[2:].strip(b"\0") not in (b"*", b"+"):
+            raise NotUnderstoodError
+        order, big = "<" if begin[:2] == b"II" else ">", b"+" in begin
+        self._order = order
+        self._number = np.dtype(f"{order}u{8 if big else 2}")
+        self._offset = np.dtype(f"{order}u{8 if big else 4}")
+        self._entry = np.dtype(
+            [("code", f"{order}u2"), ("type", f"{order}u2"), ("count", self._offset), ("value", self._offset)]
+        )
+        self.head_bytes = 16 if big else 8
+
+    @property
+    def number(self) -> np.dtype[Any]:
+        """How the number of a list's entries is written."""
+        return self._number
+
+    def directories(self) -> Iterator[Directory]:
+        """Every list of a file: those in its chain, and those that hang on one of them.
+
+        Raises:
+            NotUnderstoodError: a list lies outside of the file.
+            PictureError: there are more than any image with its overviews has.
+        """
+        first = self.read(self.head_bytes - self._offset.itemsize, 1, self._offset)
+        waiting, seen = [int(first[0])], {0}
+        while waiting:
+            if (offset := waiting.pop()) in seen:
+                continue
+            seen.add(offset)
+            if len(seen) > _MOST_DIRECTORIES:
+                raise PictureError(f"the file holds more than {_MOST_DIRECTORIES} pictures; give one of them")
+            directory = self._directory(offset)
+            waiting.append(int(directory.following[0]))
+            waiting += [at for value in self.values(directory, SUB_DIRECTORIES) for at in self.numbers(value).tolist()]
+            yield directory
+
+    def values(self, directory: Directory, code: int) -> list[Value]:
+        """The values of a tag; of one that comes twice both, since readers differ in which one counts.
+
+        Raises:
+            NotUnderstoodError: one lies outside of the file, or is of an unknown type.
+        """
+        found = np.flatnonzero(directory.entries["code"] == code).tolist()
+        return [self.value(directory, at) for at in found]
+
+    def value(self, directory: Directory, at: int) -> Value:
+        """The value of an entry by its place in the list.
+
+        Raises:
+            NotUnderstoodError: as of `values`.
+        """
+        entry = directory.entries[at]
+        count, number_bytes = int(entry["count"]), _BYTES_OF_TYPE.get(int(entry["type"]))
+        if number_bytes is None:
+            raise NotUnderstoodError
+        inside = count * number_bytes <= self._offset.itemsize
+        place = directory.begin + (at + 1) * self._entry.itemsize - self._offset.itemsize
+        offset = place if inside else int(entry["value"])
+        if offset + count * number_bytes > self.size:
+            raise NotUnderstoodError
+        return Value(offset, count, number_bytes)
+
+    def numbers(self, value: Value) -> NDArray[np.int64]:
+        """The whole numbers that a tag has for a value, (count,).
+
+        Raises:
+            NotUnderstoodError: one is larger than the file, which no place in it and no length is.
+        """
+        numbers = self._whole(value)
+        if len(numbers) and int(numbers.max()) > self.size:
+            raise NotUnderstoodError
+        return numbers.astype(np.int64)
+
+    def largest(self, directory: Directory, code: int, usual: int) -> int:
+        """The largest number that a tag has; `usual` where there is no such tag."""
+        numbers = [self._whole(value) for value in self.values(directory, code)]
+        return max((int(some.max()) for some in numbers if len(some)), default=usual)
+
+    def read(self, offset: int, count: int, kind: np.dtype[Any]) -> NDArray[Any]:
+        """Some numbers of a kind, (count,).
+
+        Raises:
+            NotUnderstoodError: they would lie outside of the file.
+            PictureError: all lists together are longer than those of any image.
+        """
+        asked = count * kind.itemsize
+        if offset + asked > self.size:
+            raise NotUnderstoodError
+        self._left -= asked
+        if self._left < 0:
+            raise PictureError("the file is in far too many parts; save it in tiles of 256 px and give that")
+        self._file.seek(offset)
+        return np.frombuffer(self._file.read(asked), kind)
+
+    def _whole(self, value: Value) -> NDArray[Any]:
+        return self.read(value.offset, value.count, np.dtype(f"{self._order}u{value.number_bytes}"))
+
+    def _directory(self, offset: int) -> Directory:
+        number = self.read(offset, 1, self._number)
+        begin = offset + number.nbytes
+        entries = self.read(begin, int(number[0]), self._entry)
+        following = self.read(begin + entries.nbytes, 1, self._offset)
+        return Directory(offset, begin, number, entries, following)
+
+
+def compressions(path: Path) -> set[int]:
+    """Numbers of the ways in which the pictures of a TIFF are compressed; none for a file that is no whole TIFF.
+
+    Args:
+        path: the file.
+
+    Raises:
+        PictureError: it has more parts than any image.
+    """
+    with open_plain(path) as file:
+        try:
+            tiff = TiffTags(file)
+            return {tiff.largest(directory, _COMPRESSION, _PLAIN) for directory in tiff.directories()}
+        except NotUnderstoodError:
+            return set()
+
+
+def largest_block_bytes(path: Path) -> int:
+    """Bytes of pixels that have to be decoded at once, at most, for any one pixel of a TIFF, its overviews and masks.
+
+    What is not compressed is read where it lies and does not count.
+
+    Args:
+        path: the file.
+
+    Returns:
+        Bytes; 0 for a file that is no TIFF.
+
+    Raises:
+        PictureError: it is damaged where it says how it is stored, or has more parts than any image.
+    """
+    with open_plain(path) as file:
+        try:
+            tiff = TiffTags(file)
+        except NotUnderstoodError:
+            return 0
+        try:
+            return max((_block_bytes(tiff, directory) for directory in tiff.directories()), default=0)
+        except NotUnderstoodError as error:
+            raise PictureError(f"cannot read {path}: its list of tags is damaged; save it anew") from error
+
+
+def _block_bytes(tiff: TiffTags, directory: Directory) -> int:
+    if tiff.largest(directory, _COMPRESSION, _PLAIN) == _PLAIN:
+        return 0
+    width, length = (tiff.largest(directory, code, 0) for code in (_WIDTH, _LENGTH))
+    wide = tiff.largest(directory, _TILE_WIDTH, width)
+    rows = tiff.largest(directory, _ROWS, length)
+    high = tiff.largest(directory, _TILE_LENGTH, min(rows, length))
+    separate = tiff.largest(directory, _PLANAR, 1) == _SEPARATE
+    together = 1 if separate else tiff.largest(directory, _SAMPLES, 1)
+    return wide * high * together * max(1, tiff.largest(directory, _BITS, 1) // 8)

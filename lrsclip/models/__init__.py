@@ -1,0 +1,1 @@
+"""The two towers: architecture, tokenizer, preprocessing, precision. Nothing here knows of files or tiles."""

@@ -1,0 +1,98 @@
+"""Many vectors from one look at a large crop: the image towers' second way, for localisation.
+
+The small tower's trunk is convolutional, so the map of a whole scene is computed once, and any window of it is pooled
+from there: a window costs a fiftieth of a crop. A ViT has no such map; there each patch of a crop gets a vector of its
+own. MaskCLIP (Zhou et al., Extract Free Dense Labels from CLIP, 2022) takes the last block's values for that; here the
+last block looks at each patch's neighbours instead, as in NACLIP (Hajimiri et al., Pay Attention to Your Neighbours,
+2025): keys against keys, with a Gaussian around the patch, and neither skip connection nor feed-forward layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from open_clip.transformer import VisionTransformer
+from torch import Tensor
+from torchvision.ops import roi_align
+
+from lrsclip.models.config import TRUNK_STRIDE_PX as STRIDE_PX
+from lrsclip.models.image_tower import ResNetTower
+
+_SQUARE_PX, _MARGIN_PX = 832, 48  # a map of 1,800 px a side in one piece takes half as long again
+_SAMPLES = 1  # per side of a pooled cell, which is about as large as one of the map; two cost time and win nothing
+_NEIGHBOUR_PATCHES = 5.0  # standard deviation of the Gaussian, NACLIP's
+
+
+def trunk_map(look: Callable[[Tensor], Tensor], pixels: Tensor) -> Tensor:
+    """(1, 3, H, W) normalised RGB, H and W multiples of 16, to the map (1, W', H / 16, W / 16) that windows pool from.
+
+    It is made in squares, whose layers stay in the processor's cache; each is looked at with some margin, because the
+    trunk sees beyond a cell. The pool's first linear layer is applied here already: it commutes with averaging, and a
+    map has fewer places than its windows.
+
+    Args:
+        look: one square to its places, (1, 3, h, w) to (1, h / 16, w / 16, W').
+        pixels: the scene.
+    """
+    height, width = pixels.shape[2:]
+    rows = []
+    for top, bottom in _squares(height):
+        row = []
+        for left, right in _squares(width):
+            y0, y1 = max(0, top - _MARGIN_PX), min(height, bottom + _MARGIN_PX)
+            x0, x1 = max(0, left - _MARGIN_PX), min(width, right + _MARGIN_PX)
+            part = pixels[:, :, y0:y1, x0:x1].contiguous(memory_format=torch.channels_last)
+            seen = look(part)[:, (top - y0) // STRIDE_PX : (bottom - y0) // STRIDE_PX]
+            row.append(seen[:, :, (left - x0) // STRIDE_PX : (right - x0) // STRIDE_PX])
+        rows.append(torch.cat(row, dim=2))
+    return torch.cat(rows, dim=1).movedim(-1, 1).contiguous()
+
+
+def _squares(length_px: int) -> list[tuple[int, int]]:
+    """A length in equal parts of some `_SQUARE_PX`, multiples of 16, the last one shorter if need be."""
+    count = max(1, round(length_px / _SQUARE_PX))
+    step = -(-length_px // (count * STRIDE_PX)) * STRIDE_PX
+    return [(start, min(start + step, length_px)) for start in range(0, length_px, step)]
+
+
+def pool_windows(tower: ResNetTower, features: Tensor, boxes: Tensor) -> Tensor:
+    """Windows of a map to vectors.
+
+    Args:
+        tower: the tower that made the map.
+        features: (1, W', H / 16, W / 16) float32.
+        boxes: (N, 4) float left, top, right, bottom in cells of the map.
+
+    Returns:
+        (N, D) of length one, float32.
+    """
+    grid = roi_align(features, [boxes], tower.grid, sampling_ratio=_SAMPLES, aligned=True)
+    tokens = grid.flatten(2).transpose(1, 2).to(tower.pool.proj.dtype)
+    return F.normalize(tower.pool.read(tokens).float(), dim=-1)
+
+
+def patch_vectors(tower: VisionTransformer, pixels: Tensor) -> Tensor:
+    """A vector for every patch: (N, 3, S, S) normalised RGB to (N, G, G, D) of length one, float32, row by row."""
+    x = tower._embeds(pixels)
+    blocks = tower.transformer.resblocks
+    for block in blocks[:-1]:
+        x = block(x)
+    last = blocks[-1]
+    width, heads = x.shape[-1], last.attn.num_heads
+    projected = F.linear(last.ln_1(x[:, 1:]), last.attn.in_proj_weight[width:], last.attn.in_proj_bias[width:])
+    keys, values = (part.unflatten(-1, (heads, -1)).transpose(1, 2) for part in projected.chunk(2, dim=-1))
+    side = round(keys.shape[2] ** 0.5)
+    near = _neighbourhood(side, keys.dtype, keys.device)
+    weights = (keys @ keys.mT / (width // heads) ** 0.5 + near).softmax(dim=-1)
+    mixed = last.attn.out_proj((weights @ values).transpose(1, 2).flatten(2))
+    vectors = F.normalize((tower.ln_post(mixed) @ tower.proj).float(), dim=-1)
+    return vectors.unflatten(1, (side, side))
+
+
+def _neighbourhood(side: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """(G * G, G * G) what is added to a patch's attention to each other: one at itself, less with the distance."""
+    at = torch.arange(side, device=device, dtype=torch.float32)
+    places = torch.cartesian_prod(at, at)
+    return torch.exp(-torch.cdist(places, places).square() / (2 * _NEIGHBOUR_PATCHES**2)).to(dtype)

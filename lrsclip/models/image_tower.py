@@ -1,0 +1,146 @@
+"""The image towers: CLIP's ViT (open_clip's own) and the small one, ResNet-50 v2 under an attention pool.
+
+The small tower is in two steps, `features` (the convolutional trunk) and `pool`, so that training can freeze the trunk
+and keep its features, and localisation can look at the map before it is pooled.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from open_clip.transformer import LayerNorm, QuickGELU, ResidualAttentionBlock, Transformer, VisionTransformer
+from torch import Tensor, nn
+
+from lrsclip.models.config import ImageConfig
+
+TRUNK_CHANNELS = 1024
+_STAGES = ((3, 64, 256, 1), (4, 128, 512, 2), (6, 256, 1024, 2))  # blocks, inner width, outer width, stride
+
+
+class PreactBottleneck(nn.Module):
+    """One pre-activation bottleneck (He et al. 2016, Identity Mappings in Deep Residual Networks)."""
+
+    def __init__(self, width_in: int, inner: int, width_out: int, stride: int, first: bool) -> None:
+        super().__init__()
+        self.bn1 = nn.BatchNorm2d(width_in)
+        self.conv1 = nn.Conv2d(width_in, inner, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(inner)
+        self.conv2 = nn.Conv2d(inner, inner, 3, stride, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(inner)
+        self.conv3 = nn.Conv2d(inner, width_out, 1, bias=False)
+        self.shortcut = nn.Conv2d(width_in, width_out, 1, stride, bias=False) if first else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, C', H / stride, W / stride)."""
+        a = F.relu(self.bn1(x))
+        y = self.conv2(F.relu(self.bn2(self.conv1(a))))
+        y = self.conv3(F.relu(self.bn3(y)))
+        return y + (x if self.shortcut is None else self.shortcut(a))
+
+
+class ResNetV2Trunk(nn.Module):
+    """Stem and stages 1-3 of ResNet-50 v2: (N, 3, H, W) normalised RGB to (N, 1024, H / 16, W / 16)."""
+
+    stage1: nn.Sequential
+    stage2: nn.Sequential
+    stage3: nn.Sequential
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.input_bn = nn.BatchNorm2d(3)
+        self.stem_conv = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
+        self.stem_bn = nn.BatchNorm2d(64)
+        width_in = 64
+        for number, (blocks, inner, width_out, stride) in enumerate(_STAGES, start=1):
+            stage = [PreactBottleneck(width_in, inner, width_out, stride, first=True)]
+            stage += [PreactBottleneck(width_out, inner, width_out, 1, first=False) for _ in range(blocks - 1)]
+            setattr(self, f"stage{number}", nn.Sequential(*stage))
+            width_in = width_out
+        self.final_bn = nn.BatchNorm2d(width_in)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Run the trunk; batch statistics are used in training mode, running ones otherwise."""
+        x = F.relu(self.stem_bn(self.stem_conv(self.input_bn(x))))
+        x = F.max_pool2d(x, 3, 2, 1)
+        x = self.stage3(self.stage2(self.stage1(x)))
+        return F.relu(self.final_bn(x))
+
+
+class AttentionPool(nn.Module):
+    """A class token reads the trunk's grid through a few transformer blocks: (N, G * G, 1024) to (N, D)."""
+
+    def __init__(self, config: ImageConfig, embed_dim: int, act: type[nn.Module]) -> None:
+        super().__init__()
+        width = config.width
+        self.inward = nn.Linear(TRUNK_CHANNELS, width)
+        self.cls = nn.Parameter(torch.randn(width) * 0.02)
+        self.positions = nn.Parameter(torch.randn(config.grid**2 + 1, width) * 0.02)
+        self.ln_pre = LayerNorm(width)
+        self.transformer = Transformer(
+            width, config.layers, config.heads, config.mlp_ratio, act_layer=act, norm_layer=LayerNorm
+        )
+        self.ln_post = LayerNorm(width)
+        self.proj = nn.Parameter(torch.randn(width, embed_dim) * width**-0.5)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Pool (N, G * G, 1024) to (N, D), not normalised."""
+        return self.read(self.inward(self.dropout(features)))
+
+    def read(self, tokens: Tensor) -> Tensor:
+        """(N, G * G, W) of the first layer to (N, D), not normalised.
+
+        Of the last block only the class token is asked for, so only its query is computed.
+        """
+        x = torch.cat([self.cls.to(tokens.dtype).expand(len(tokens), 1, -1), tokens], dim=1)
+        x = self.ln_pre(x + self.positions.to(x.dtype))
+        *blocks, last = self.transformer.resblocks
+        for block in blocks:
+            x = block(x)
+        x = _class_token(last, x)
+        return self.ln_post(x) @ self.proj.to(x.dtype)
+
+
+def _class_token(block: ResidualAttentionBlock, x: Tensor) -> Tensor:
+    """What a transformer block makes of the first token alone: (N, L, W) to (N, W)."""
+    normed = block.ln_1(x)
+    attended = block.attn(normed[:, :1], normed, normed, need_weights=False)[0]
+    cls = x[:, :1] + block.ls_1(attended)
+    return (cls + block.ls_2(block.mlp(block.ln_2(cls))))[:, 0]
+
+
+class ResNetTower(nn.Module):
+    """ResNet-50 v2 trunk and attention pool: (N, 3, 224, 224) to (N, D)."""
+
+    def __init__(self, config: ImageConfig, embed_dim: int, quick_gelu: bool) -> None:
+        super().__init__()
+        self.grid = config.grid
+        self.trunk = ResNetV2Trunk()
+        self.pool = AttentionPool(config, embed_dim, QuickGELU if quick_gelu else nn.GELU)
+
+    def features(self, pixels: Tensor) -> Tensor:
+        """(N, 3, H, W) normalised RGB to (N, G * G, 1024), row by row from the top left."""
+        grid = F.adaptive_avg_pool2d(self.trunk(pixels), self.grid)
+        return grid.flatten(2).transpose(1, 2)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """(N, 3, H, W) normalised RGB to (N, D), not normalised."""
+        out: Tensor = self.pool(self.features(pixels))
+        return out
+
+
+def build_image_tower(config: ImageConfig, embed_dim: int, quick_gelu: bool) -> nn.Module:
+    """The tower that a configuration names, with fresh weights."""
+    if config.kind == "resnetv2":
+        return ResNetTower(config, embed_dim, quick_gelu)
+    return VisionTransformer(
+        image_size=config.image_px,
+        patch_size=config.patch_px,
+        width=config.width,
+        layers=config.layers,
+        heads=config.heads,
+        mlp_ratio=config.mlp_ratio,
+        output_dim=embed_dim,
+        act_layer=QuickGELU if quick_gelu else nn.GELU,
+        norm_layer=LayerNorm,
+    )

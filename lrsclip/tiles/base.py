@@ -1,0 +1,178 @@
+"""What a tile is, and what a tile source must be able to do."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from PIL import Image
+
+from lrsclip.errors import TileSourceError
+from lrsclip.numbers import clipped, decimal_of, whole_of
+
+_ROUND = 360 - 1e-9  # degrees; a small tile on the date line comes near it
+
+
+@dataclass(frozen=True)
+class Tile:
+    """What is known of one tile without its pixels.
+
+    Attributes:
+        tile_id: name that is unique within its source.
+        width_px: width as shown, that is after any turn the file asks for.
+        height_px: height as shown.
+        ground_m: length of the tile's side on the ground in metres, where known.
+        footprint_lonlat: outline as (longitude, latitude) pairs in degrees, where known.
+        caption: a sentence about the tile, where there is one.
+        attribution: whom to credit for the picture, where that is known.
+        center_lonlat: its middle in degrees, where only that is known; see `middle_lonlat`.
+    """
+
+    tile_id: str
+    width_px: int
+    height_px: int
+    ground_m: float | None = None
+    footprint_lonlat: tuple[tuple[float, float], ...] | None = None
+    caption: str | None = None
+    attribution: str | None = None
+    center_lonlat: tuple[float, float] | None = None
+
+    @property
+    def middle_lonlat(self) -> tuple[float, float] | None:
+        """Longitude and latitude of the middle in degrees, from whatever is known."""
+        if not self.footprint_lonlat:
+            return self.center_lonlat
+        corners = unwrapped(self.footprint_lonlat)
+        longitude, latitude = (sum(corner[axis] for corner in corners) / len(corners) for axis in (0, 1))
+        return (longitude + 180) % 360 - 180, latitude
+
+
+def unwrapped(outline: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """An outline (longitude, latitude) whose longitudes run on beyond 180 degrees where it crosses the date line.
+
+    A corner that is more than half the world from the first one lies on its other side; one that is the whole world
+    away, as of the one tile that is a map of everything, stays.
+    """
+    first = outline[0][0]
+    turns = [0 if abs(lon - first) > _ROUND else round((lon - first) / 360) for lon, _ in outline]
+    return [(lon - 360 * turn, lat) for (lon, lat), turn in zip(outline, turns, strict=True)]
+
+
+class TileSource(Protocol):
+    """Anything that lists tiles in a stable order and hands out their pictures, from several threads at once."""
+
+    @property
+    def spec(self) -> str:
+        """Stable address of the source; `open_source(spec)` opens the same one again."""
+        ...
+
+    def __len__(self) -> int:
+        """Number of tiles listed, readable or not."""
+        ...
+
+    def tile_ids(self) -> list[str]:
+        """Ids of all tiles, each once, in an order that stays the same from run to run."""
+        ...
+
+    def tile(self, tile_id: str) -> Tile:
+        """Facts of one tile.
+
+        Raises:
+            TileSourceError: the source has no such tile.
+            PictureError: the tile is there and cannot be read.
+        """
+        ...
+
+    def picture(self, tile_id: str) -> Image.Image:
+        """Picture of one tile in mode RGB, upright.
+
+        Raises:
+            TileSourceError: the source has no such tile.
+            PictureError: the tile is there and cannot be read.
+        """
+        ...
+
+
+@runtime_checkable
+class Fingerprinted(Protocol):
+    """A source that can tell cheaply whether a tile changed under the same id; an index then encodes it afresh."""
+
+    def fingerprint(self, tile_id: str) -> str:
+        """Short text that changes when the tile's picture changes.
+
+        Raises:
+            TileSourceError: the source has no such tile.
+        """
+        ...
+
+
+@runtime_checkable
+class Planned(Protocol):
+    """A source that can tell what reading its tiles will cost."""
+
+    def plan(self) -> str:
+        """What is to be drawn or fetched, as one sentence; empty where nothing is. Costs no request."""
+        ...
+
+
+@runtime_checkable
+class Preparable(Planned, Protocol):
+    """A source whose tiles must be drawn or fetched before they can be read: worth a progress bar of its own."""
+
+    def prepare(self, progress: Callable[[int, int], None] | None = None, stop: threading.Event | None = None) -> None:
+        """Make what is missing; what is made is kept if it is stopped.
+
+        Args:
+            progress: called with tiles done and tiles in all.
+            stop: set it to end early.
+
+        Raises:
+            Cancelled: `stop` was set.
+            TileSourceError: there is no place to keep them.
+        """
+        ...
+
+
+def check_count(what: str, count: int, most_tiles: int | None) -> None:
+    """Refuse more tiles than may be opened; to be asked before any of them is listed.
+
+    Args:
+        what: the kind of source, for the message.
+        count: tiles that it would list.
+        most_tiles: how many may be; None for any number.
+
+    Raises:
+        TileSourceError: there are too many.
+    """
+    if most_tiles is not None and count > most_tiles:
+        raise TileSourceError(
+            f"{what}: {count:,} tiles are more than visitors of this page may open; ask for {most_tiles:,} at most"
+        )
+
+
+def whole_option(kind: str, options: Mapping[str, str], name: str, usual: int) -> int:
+    """An option of an address that is a whole number.
+
+    Raises:
+        TileSourceError: it is none.
+    """
+    if name not in options:
+        return usual
+    if (value := whole_of(options[name])) is None:
+        raise TileSourceError(f"{kind}: {name} is {clipped(options[name])}; give a whole number in plain digits")
+    return value
+
+
+def decimal_option(kind: str, options: Mapping[str, str], name: str, usual: float) -> float:
+    """An option of an address that is a number.
+
+    Raises:
+        TileSourceError: it is none.
+    """
+    if name not in options:
+        return usual
+    if (value := decimal_of(options[name])) is None:
+        raise TileSourceError(f"{kind}: {name} is {clipped(options[name])}; give a number in plain digits, such as 0.5")
+    return value

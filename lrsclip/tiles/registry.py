@@ -1,0 +1,125 @@
+"""How a typed address becomes a tile source."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import parse_qsl
+
+from lrsclip.errors import TileSourceError
+from lrsclip.numbers import clipped
+from lrsclip.tiles.base import TileSource
+from lrsclip.tiles.folder import FolderTiles
+
+# Two letters at least, so that the drive in C:\tiles is not taken for a kind of source.
+_KIND = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+):")
+GUEST_KINDS, GUEST_OPTIONS = (
+    frozenset({"atlas", "hub", "place"}),
+    frozenset({"seed", "tiles", "px_m", "service", "image", "caption"}),
+)
+GUEST_TILES = 4096
+_LONGEST_GUEST = 2000  # characters of an address
+_MOST_OPTIONS = 16
+_ACCEPTED = (
+    "give atlas, atlas:?seed=3, place:LAT,LON,2km@17, hub:owner/name, geotiff:PATTERN, or the path of a folder of "
+    "pictures, bare or as folder:PATH"
+)
+
+
+def open_source(spec: str, *, guest: bool = False, progress: Callable[[int], None] | None = None) -> TileSource:
+    """Open the tile source at an address.
+
+    Args:
+        spec: "atlas" for the landscape that the project renders, with options behind a question mark
+            ("atlas:?seed=3&tiles=4096"); "place:37.76,-122.45,2km@17" for the web map of a place; "hub:owner/name" or
+            "hub:owner/name:split" for a data set; "geotiff:scenes/*.tif?tile_px=512" for rasters; or the path of a
+            folder, or "folder:PATH". A leading ~ stands for the home folder.
+        guest: a stranger typed it: no files of this machine, no access token, no more than GUEST_TILES tiles.
+        progress: called with the pictures found so far, where listing them takes a while.
+
+    Returns:
+        The source, with its tiles listed.
+
+    Raises:
+        TileSourceError: the address is of no known kind, or there is no folder of pictures at it.
+    """
+    if guest:
+        return _for_guest(spec.strip())
+    address = spec.strip()
+    if not address:
+        raise TileSourceError(f"the tile source is empty; {_ACCEPTED}")
+    kind = _KIND.match(address)
+    if address == "atlas" or (kind is not None and kind.group(1) in ("atlas", "geotiff", "hub", "place")):
+        name, _, rest = address.partition(":")
+        rest, _, options = rest.partition("?")
+        return _kinds()[name](rest, _options(options, address), None)
+    if kind is None:
+        return FolderTiles(address, progress)
+    if kind.group(1).lower() == "folder":
+        path = address[kind.end() :]
+        if not path:
+            raise TileSourceError(f"no path after folder:; {_ACCEPTED}")
+        return FolderTiles(path, progress)
+    if _is_folder(address):  # a real folder whose name holds a colon
+        return FolderTiles(address, progress)
+    raise TileSourceError(f"no tile source of kind {kind.group(1)!r} ({address}); {_ACCEPTED}")
+
+
+def is_for_guests(spec: str) -> bool:
+    """Whether an address is of a kind that strangers may open."""
+    return spec.partition(":")[0] in GUEST_KINDS
+
+
+def _for_guest(address: str) -> TileSource:
+    if len(address) > _LONGEST_GUEST:
+        raise TileSourceError(f"the address {clipped(address)} is too long; give {_LONGEST_GUEST:,} characters at most")
+    kind, _, rest = address.partition(":")
+    rest, _, text = rest.partition("?")
+    options = _options(text, address)
+    if kind not in GUEST_KINDS or not set(options) <= GUEST_OPTIONS:
+        allowed = "atlas, place:LAT,LON,2km@17 or hub:owner/name"
+        raise TileSourceError(f"{clipped(address, 200)} is not open to visitors of this page; give {allowed}")
+    if kind == "hub":
+        options["token"] = "no"
+    return _kinds()[kind](rest, options, GUEST_TILES)
+
+
+def _kinds() -> dict[str, Callable[[str, dict[str, str], int | None], TileSource]]:
+    """What opens each kind of address, with its options and the most tiles that it may list.
+
+    Imported here, so that opening a folder needs none of it.
+    """
+    from lrsclip.tiles.atlas import AtlasTiles
+    from lrsclip.tiles.geotiff import GeoTiffTiles
+    from lrsclip.tiles.hf_dataset import HubTiles
+    from lrsclip.tiles.xyz import PlaceTiles
+
+    return {
+        "atlas": AtlasTiles.from_spec,
+        "geotiff": GeoTiffTiles.from_spec,
+        "hub": HubTiles.from_spec,
+        "place": PlaceTiles.from_spec,
+    }
+
+
+def _options(text: str, address: str) -> dict[str, str]:
+    """`a=1&b=2` as a mapping; a name twice is refused, because one could be checked and the other used."""
+    try:
+        pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text), max_num_fields=_MOST_OPTIONS)
+    except ValueError as error:
+        raise TileSourceError(
+            f"the options of {clipped(address, 200)} read like ?seed=3&tiles=4096 ({clipped(str(error))})"
+        ) from error
+    options = dict(pairs)
+    if len(options) < len(pairs):
+        twice = next(name for name in options if sum(name == other for other, _ in pairs) > 1)
+        raise TileSourceError(f"the option {clipped(twice)} of {clipped(address, 200)} is given twice; give it once")
+    return options
+
+
+def _is_folder(address: str) -> bool:
+    try:
+        return Path(address).is_dir()
+    except (OSError, ValueError):
+        return False

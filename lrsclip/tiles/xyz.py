@@ -1,0 +1,399 @@
+"""Tiles of a place on Earth from a web map service (XYZ): fetched politely, kept on disk, credited.
+
+One web map tile is one tile. At zoom 17 it is 256 px and some 240 m wide in the middle latitudes, much like the
+pictures that the models were trained on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import math
+import re
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+from urllib.parse import urlencode
+
+import mercantile
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
+
+from lrsclip.errors import Cancelled, FetchError, PictureError, TileSourceError
+from lrsclip.io.atomic import write_atomically
+from lrsclip.io.decode import DECODE_FAULTS, opened, read_picture
+from lrsclip.io.safe_fetch import fetch
+from lrsclip.io.user_cache import MEND, user_cache
+from lrsclip.numbers import clipped, decimal_of
+from lrsclip.tiles.base import Tile, check_count, decimal_option, whole_option
+from lrsclip.tiles.xyz_services import DEFAULT_SERVICE, MOST_ZOOM, provider_of
+
+DEFAULT_LIMIT = 2500
+FORM = "place:37.76,-122.45,2km@17, or place:37.75,-122.46,37.77,-122.44@17 (south, west, north, east)"
+_NUMBER = r"([-+.0-9]{1,32})"
+_AROUND = re.compile(rf"{_NUMBER},\s*{_NUMBER},\s*{_NUMBER}\s*(km|m)@([0-9]{{1,2}})")
+_BOX = re.compile(rf"{_NUMBER},\s*{_NUMBER},\s*{_NUMBER},\s*{_NUMBER}@([0-9]{{1,2}})")
+_MOST_LIMIT = 10**12
+_EARTH_M = 6_378_137.0
+_MOST_LATITUDE = 85.0511
+_MOST_BYTES, _MOST_PX = 4_000_000, 1024
+_DECIMALS = 6  # of a degree: a tenth of a metre
+_WORKERS, _ATTEMPTS, _MOST_WAIT_S = 4, 4, 30.0
+_GIVE_UP_AFTER = 8  # refusals before anything at all was fetched
+_GIVE_UP_AFTER_ABSENT = 64  # tiles that are not there, likewise
+
+
+class Place(BaseModel):
+    """A box on the Earth and a zoom level.
+
+    Attributes:
+        south, west, north, east: degrees; a box may not cross the date line.
+        zoom: of the web map.
+    """
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+    south: float = Field(ge=-_MOST_LATITUDE, le=_MOST_LATITUDE)
+    west: float = Field(ge=-180, le=180)
+    north: float = Field(ge=-_MOST_LATITUDE, le=_MOST_LATITUDE)
+    east: float = Field(ge=-180, le=180)
+    zoom: int = Field(ge=0, le=MOST_ZOOM)
+
+    @field_validator("south", "west", "north", "east")
+    @classmethod
+    def _as_written(cls, degrees: float) -> float:
+        """As `spec` writes it, so that what is opened again is the same place."""
+        return round(degrees, _DECIMALS)
+
+    @classmethod
+    def parse(cls, text: str) -> Place:
+        """Read "lat,lon,radius@zoom" or "south,west,north,east@zoom".
+
+        Raises:
+            TileSourceError: it is neither, or lies off the map.
+        """
+        text = text.strip()
+        around, frame = _AROUND.fullmatch(text), _BOX.fullmatch(text)
+        if around is None and frame is None:
+            raise TileSourceError(f"{clipped(text)} is no place; write {FORM}")
+        found = around or frame
+        assert found is not None
+        numbers = [value for n in range(1, 4 if around else 5) if (value := decimal_of(found[n])) is not None]
+        zoom = int(found[5])
+        if len(numbers) < (3 if around else 4):
+            raise TileSourceError(f"{clipped(text)} is no place; write {FORM}")
+        try:
+            if around is not None:
+                lat, lon, radius = numbers
+                up = math.degrees(radius * (1000 if around[4] == "km" else 1) / _EARTH_M)
+                aside = up / max(0.01, math.cos(math.radians(min(abs(lat), 89.0))))
+                place = cls(south=lat - up, west=lon - aside, north=lat + up, east=lon + aside, zoom=zoom)
+            else:
+                south, west, north, east = numbers
+                place = cls(south=south, west=west, north=north, east=east, zoom=zoom)
+        except ValidationError as error:
+            fault = error.errors()[0]
+            raise TileSourceError(
+                f"the place {clipped(text)} lies off the map: {fault['loc'][0]} {fault['msg'].lower()}; write {FORM}"
+            ) from error
+        if place.south > place.north or place.west > place.east:
+            raise TileSourceError(f"the corners of {clipped(text)} are swapped; write south, west, north, east")
+        return place
+
+    @property
+    def count(self) -> int:
+        """Tiles of the web map that the box touches."""
+        columns, rows = self.columns_rows()
+        return len(columns) * len(rows)
+
+    def columns_rows(self) -> tuple[range, range]:
+        """Columns and rows of the web map's tiles that the box touches."""
+        first = mercantile.tile(self.west, self.north, self.zoom)
+        last = mercantile.tile(self.east, self.south, self.zoom)
+        return range(first.x, last.x + 1), range(first.y, last.y + 1)
+
+
+class PlaceTiles:
+    """The web map's tiles over a place.
+
+    Args:
+        place: the box and the zoom level.
+        service: a name of xyzservices ("USGS.USImagery", "Esri.WorldImagery") or an address with {z}, {x} and {y}.
+        limit: more tiles than this are refused.
+        per_second: requests begun in a second, at most.
+
+    Raises:
+        TileSourceError: no such service, a zoom level that it lacks, or more tiles than the limit.
+    """
+
+    def __init__(
+        self, place: Place, service: str = DEFAULT_SERVICE, limit: int = DEFAULT_LIMIT, per_second: float = 8.0
+    ) -> None:
+        if not 1 <= limit <= _MOST_LIMIT:
+            raise TileSourceError(f"place: limit is {limit}; choose 1 to {_MOST_LIMIT:,} tiles")
+        if not 0.1 <= per_second <= 50:
+            raise TileSourceError(f"place: per_second is {per_second:g}; choose 0.1 to 50 requests a second")
+        self.place, self.service, self.limit, self.per_second = place, service, limit, per_second
+        self._provider = provider_of(service, place.zoom)
+        count = place.count
+        if count > limit:
+            raise TileSourceError(
+                f"the place has {count:,} tiles at zoom {place.zoom}, more than the limit of {limit:,}; choose a "
+                f"smaller place or zoom, or raise the limit (?limit={count})"
+            )
+        columns, rows = place.columns_rows()
+        self._ids = [f"{place.zoom}/{x}/{y}" for y in rows for x in columns]
+        self._known = set(self._ids)
+        self._failed: dict[str, str] = {}
+        self._lock, self._next_s = threading.Lock(), 0.0
+
+    @classmethod
+    def from_spec(cls, address: str, options: Mapping[str, str], most_tiles: int | None = None) -> PlaceTiles:
+        """Open `place:37.76,-122.45,2km@17`, with options `service`, `limit` and `per_second`.
+
+        Args:
+            address: the place.
+            options: as texts.
+            most_tiles: more are refused before any is listed, whatever `limit` says.
+
+        Raises:
+            TileSourceError: the address is no place, or an option is unknown, no number or out of range.
+        """
+        unknown = sorted(set(options) - {"service", "limit", "per_second"})
+        if unknown:
+            hint = "; write an & inside the service's address as %26" if "{" in options.get("service", "") else ""
+            known = "service, limit and per_second"
+            raise TileSourceError(f"place has no option {clipped(unknown[0])}; it has {known}{hint}")
+        limit = whole_option("place", options, "limit", DEFAULT_LIMIT)
+        per_second = decimal_option("place", options, "per_second", 8.0)
+        place = Place.parse(address)
+        check_count("place", place.count, most_tiles)
+        return cls(place, options.get("service", DEFAULT_SERVICE), limit, per_second)
+
+    @property
+    def spec(self) -> str:
+        """Address that opens the same tiles again."""
+        p = self.place
+        # not as floats: 1e-05 is no number that `parse` reads
+        corners = (f"{value:.{_DECIMALS}f}".rstrip("0").rstrip(".") for value in (p.south, p.west, p.north, p.east))
+        where = f"place:{','.join(corners)}@{p.zoom}"
+        options = {
+            **({"service": self.service} if self.service != DEFAULT_SERVICE else {}),
+            **({"limit": self.limit} if self.limit > DEFAULT_LIMIT else {}),
+        }
+        return f"{where}?{urlencode(options, safe=':/{}')}" if options else where
+
+    @property
+    def attribution(self) -> str:
+        """Whom to credit."""
+        return str(self._provider.get("attribution") or self._provider["name"])
+
+    def __len__(self) -> int:
+        """Number of tiles, fetched or not."""
+        return len(self._ids)
+
+    def tile_ids(self) -> list[str]:
+        """Ids "zoom/column/row", row by row."""
+        return list(self._ids)
+
+    def tile(self, tile_id: str) -> Tile:
+        """Facts of a tile; its size in pixels is known once it is fetched and 256 before."""
+        zoom, x, y = self._check(tile_id)
+        west, south, east, north = mercantile.bounds(x, y, zoom)
+        footprint = ((west, north), (east, north), (east, south), (west, south))
+        across_m = 2 * math.pi * _EARTH_M / 2**zoom * math.cos(math.radians((north + south) / 2))
+        width, height = 256, 256
+        try:
+            with opened(self._file(tile_id)) as kept:
+                width, height = kept.size
+        except (FileNotFoundError, *DECODE_FAULTS):
+            pass
+        return Tile(tile_id, width, height, across_m, footprint, None, self.attribution)
+
+    def picture(self, tile_id: str) -> Image.Image:
+        """The tile, from disk or else from the service.
+
+        Raises:
+            PictureError: the service has no picture there, or none that can be read.
+            AddressError: the service's address may not be asked.
+            TileSourceError: there is no such tile.
+        """
+        self._check(tile_id)
+        file = self._file(tile_id)
+        if not file.is_file():
+            if tile_id in self._failed:
+                raise PictureError(self._failed[tile_id])
+            self._bring(tile_id, None)
+        name = f"tile {tile_id} of {self._provider['name']}"
+        try:
+            return read_picture(file, name=name)
+        except PictureError:  # what was kept was whole when it was written; the disk has lost it since
+            file.unlink(missing_ok=True)
+            self._bring(tile_id, None)
+            return read_picture(file, name=name)
+
+    def plan(self) -> str:
+        """What `prepare` would do."""
+        missing = sum(not self._file(name).is_file() for name in self._ids)
+        if not missing:
+            return ""
+        minutes = missing / self.per_second / 60
+        spent = f"about {minutes:.0f} minutes" if minutes >= 1.5 else "about a minute" if minutes > 0.5 else "seconds"
+        name = self._provider["name"]
+        return f"{missing:,} tiles are to be fetched from {name}, once: {spent}. {self.attribution}"
+
+    def prepare(self, progress: Callable[[int, int], None] | None = None, stop: threading.Event | None = None) -> None:
+        """Fetch what is missing, a few at a time and no faster than `per_second`; what is fetched is kept.
+
+        Args:
+            progress: called with tiles done and tiles in all.
+            stop: set it to end early.
+
+        Raises:
+            Cancelled: `stop` was set.
+            AddressError: the service's address may not be asked.
+            TileSourceError: nothing at all can be fetched.
+        """
+        stop = stop or threading.Event()
+        not_kept = [name for name in self._ids if not self._file(name).is_file()]
+        got = len(not_kept) < len(self)
+        missing = [name for name in not_kept if name not in self._failed]
+        done = len(self) - len(missing)
+        refused = absent = 0
+        queue = iter(missing)
+        with ThreadPoolExecutor(_WORKERS) as pool:
+            running: set[Future[None]] = set()
+            try:
+                while True:
+                    # Few are handed out at a time, so that a stop is felt at once.
+                    while len(running) < _WORKERS and (name := next(queue, None)) is not None:
+                        running.add(pool.submit(self._bring, name, stop))
+                    if not running:
+                        if missing and not got:
+                            raise TileSourceError(f"nothing can be fetched: {next(iter(self._failed.values()))}")
+                        return
+                    ended, running = wait(running, return_when=FIRST_COMPLETED)
+                    for job in ended:
+                        fault = job.exception()
+                        if isinstance(fault, PictureError):
+                            refused += isinstance(fault, _RefusedError)
+                            absent += not isinstance(fault, _RefusedError)
+                            # A service knows many places not at all, so what is not there counts for less.
+                            if not got and (refused >= _GIVE_UP_AFTER or absent >= _GIVE_UP_AFTER_ABSENT):
+                                raise TileSourceError(f"nothing can be fetched: {fault}") from fault
+                        elif fault is not None:
+                            raise fault
+                        else:
+                            got = True
+                    done += len(ended)
+                    if progress is not None:
+                        progress(done, len(self))
+            except BaseException:
+                stop.set()  # what still waits for its turn ends now
+                raise
+
+    def fingerprint(self, tile_id: str) -> str:
+        """Changes when a tile that could not be fetched is there after all, so that an index takes it in."""
+        self._check(tile_id)
+        return "kept" if self._file(tile_id).is_file() else "missing"
+
+    def _bring(self, tile_id: str, stop: threading.Event | None) -> None:
+        """Fetch one tile and keep it."""
+        zoom, x, y = self._check(tile_id)
+        url = self._provider.build_url(x=x, y=y, z=zoom)
+        name = f"tile {tile_id} of {self._provider['name']}"
+
+        def once() -> bytes:
+            self._wait_for_turn(stop)
+            answer = fetch(url, most_bytes=_MOST_BYTES)
+            if answer.status == 429 or answer.status >= 500:
+                raise _BusyError(f"the server answers {answer.status}", answer.retry_after_s)
+            if answer.status in (401, 403):
+                raise _RefusedError(f"the server refuses {name} (it answers {answer.status})")
+            if answer.status != 200:
+                raise PictureError(f"{name} is not there (the server answers {answer.status})")
+            return _checked(answer.content, name)
+
+        def pause(seconds: float) -> None:
+            if stop is None:
+                time.sleep(seconds)
+            elif stop.wait(seconds):
+                raise Cancelled("fetching was stopped; what is fetched is kept")
+
+        again = Retrying(
+            retry=retry_if_exception_type(FetchError),
+            stop=stop_after_attempt(_ATTEMPTS),
+            wait=_pause_s,
+            sleep=pause,
+            reraise=True,
+        )
+        file = self._file(tile_id)
+        try:
+            content = again(once)  # before its folder is made: of a service that refuses nothing is left
+            file.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(file, content)
+        except PictureError as error:
+            self._failed[tile_id] = str(error)
+            raise
+        except FetchError as error:
+            self._failed[tile_id] = f"{name} cannot be fetched: {error}; open the place again to try once more"
+            raise _RefusedError(self._failed[tile_id]) from error
+        except OSError as error:
+            raise TileSourceError(f"cannot write to {user_cache()} ({error}); {MEND}") from error
+
+    def _wait_for_turn(self, stop: threading.Event | None) -> None:
+        with self._lock:
+            now = time.monotonic()
+            self._next_s = max(now, self._next_s) + 1 / self.per_second
+            pause = self._next_s - 1 / self.per_second - now
+        if stop is not None and stop.wait(pause):
+            raise Cancelled("fetching was stopped; what is fetched is kept")
+        if stop is None and pause > 0:
+            time.sleep(pause)
+
+    def _file(self, tile_id: str) -> Path:
+        # with all its options filled in, by which services of one family differ
+        key = hashlib.sha256(self._provider.build_url().encode()).hexdigest()[:16]
+        return user_cache() / "places" / key / f"{tile_id}.tile"
+
+    def _check(self, tile_id: str) -> tuple[int, int, int]:
+        if tile_id not in self._known:
+            raise TileSourceError(f"the place has no tile {tile_id!r}; ids look like {self._ids[0]!r}")
+        zoom, x, y = (int(part) for part in tile_id.split("/"))
+        return zoom, x, y
+
+
+class _RefusedError(PictureError):
+    """The server lets nobody have the tile, or does not answer."""
+
+
+class _BusyError(FetchError):
+    """The server asks for patience."""
+
+    def __init__(self, message: str, wait_s: float | None) -> None:
+        super().__init__(message)
+        self.wait_s = wait_s
+
+
+def _pause_s(state: RetryCallState) -> float:
+    """Twice as long each time, or as long as the server asks."""
+    fault = state.outcome.exception() if state.outcome else None
+    asked = fault.wait_s if isinstance(fault, _BusyError) else None
+    return float(min(_MOST_WAIT_S, asked if asked is not None else 0.5 * 2**state.attempt_number))
+
+
+def _checked(content: bytes, name: str) -> bytes:
+    """The bytes, if they are a picture of a tile's size, whatever the server calls them."""
+    try:
+        with opened(io.BytesIO(content)) as picture:
+            if max(picture.size) > _MOST_PX:
+                raise PictureError(f"{name} is {picture.width} x {picture.height} px; a tile has {_MOST_PX} at most")
+            picture.load()
+    except DECODE_FAULTS as error:
+        if isinstance(error, PictureError):
+            raise
+        raise PictureError(f"{name} is no picture that can be read, whatever the server calls it") from error
+    return content

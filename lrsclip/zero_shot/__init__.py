@@ -1,0 +1,1 @@
+"""Zero-shot classification: class names in a few phrasings become vectors."""

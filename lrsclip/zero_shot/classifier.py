@@ -1,0 +1,141 @@
+"""Zero-shot classification: a class is what its name says in a few phrasings (Radford et al. 2021, section 3.1.4).
+
+Each label is put into each template; the texts' features are normalised, averaged and normalised again (as
+SkyScript does, Wang et al. 2024), which gives one prototype per class; a `TemplateSet` may ask for another average. A
+picture's probabilities are the softmax of logit_scale times its cosines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from lrsclip.errors import TextError
+from lrsclip.zero_shot.templates import PLACEHOLDER, TemplateSet
+
+Floats = npt.NDArray[np.float32]
+
+DEFAULT_TEMPLATES = ("a satellite photo of {}.", "a satellite image of {}.")
+
+
+class Encoders(Protocol):
+    """What classification needs of a model; `lrsclip.LRSCLIP` has it."""
+
+    @property
+    def logit_scale(self) -> float:
+        """The factor between a cosine and a logit."""
+
+    def encode_text(self, texts: list[str], *, normalize: bool = True) -> Floats:
+        """Texts to (N, D) float32, L2-normalised if `normalize`."""
+
+    def encode_image(self, pictures: list[Image.Image]) -> Floats:
+        """Pictures to (N, D) float32, L2-normalised."""
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """How well one class fits one picture.
+
+    Attributes:
+        label: the class, as it was given.
+        score_cos: cosine of the picture and the class's prototype.
+        probability: its share among the labels given, 0 to 1.
+    """
+
+    label: str
+    score_cos: float
+    probability: float
+
+
+@dataclass(frozen=True, eq=False)
+class Prototypes:
+    """One vector per class: `vectors` (C, D) float32, L2-normalised, in the order of `labels`."""
+
+    labels: tuple[str, ...]
+    vectors: Floats
+
+
+def class_prototypes(
+    bundle: Encoders, labels: Sequence[str], templates: Sequence[str] | TemplateSet = DEFAULT_TEMPLATES
+) -> Prototypes:
+    """Encode class names once, to be used for any number of pictures.
+
+    Args:
+        bundle: the model.
+        labels: C different class names.
+        templates: phrasings with a {} where the name goes; or a set, which brings its own way to average them.
+
+    Raises:
+        TextError: no label or template, an empty or repeated label, or a template without {}.
+    """
+    names = [label.strip() for label in labels]
+    _check_labels(names)
+    phrasings = templates.templates if isinstance(templates, TemplateSet) else templates
+    _check_templates(phrasings)
+    before = isinstance(templates, TemplateSet) and templates.averaged == "before normalising"
+    texts = [phrasing.replace(PLACEHOLDER, name) for name in names for phrasing in phrasings]
+    vectors = bundle.encode_text(texts, normalize=not before)
+    per_class = vectors.reshape(len(names), len(phrasings), -1).mean(axis=1)
+    return Prototypes(tuple(names), per_class / np.linalg.norm(per_class, axis=1, keepdims=True))
+
+
+def classify(
+    bundle: Encoders,
+    pictures: Sequence[Image.Image],
+    labels: Sequence[str],
+    templates: Sequence[str] | TemplateSet = DEFAULT_TEMPLATES,
+) -> list[list[ClassScore]]:
+    """Score pictures against class names.
+
+    Args:
+        bundle: the model.
+        pictures: N pictures of any size.
+        labels: C different class names.
+        templates: phrasings with a {} where the name goes, or a set of them.
+
+    Returns:
+        For each picture its C scores, best first.
+
+    Raises:
+        TextError: see `class_prototypes`.
+        PictureError: a picture cannot be decoded.
+    """
+    return classify_with(bundle, pictures, class_prototypes(bundle, labels, templates))
+
+
+def classify_with(bundle: Encoders, pictures: Sequence[Image.Image], prototypes: Prototypes) -> list[list[ClassScore]]:
+    """Score pictures against prototypes made before; otherwise as `classify`."""
+    cosines = bundle.encode_image(list(pictures)) @ prototypes.vectors.T  # (N, C)
+    return [ranked(row, prototypes.labels, bundle.logit_scale) for row in cosines]
+
+
+def ranked(cosines: Floats, labels: Sequence[str], logit_scale: float) -> list[ClassScore]:
+    """One picture's cosines, (C,), as scores, best first; `logit_scale` is the factor between a cosine and a logit."""
+    logits = logit_scale * cosines.astype(np.float64)
+    weights = np.exp(logits - logits.max())
+    shares = weights / weights.sum()
+    order = np.argsort(-logits, kind="stable")
+    return [ClassScore(labels[i], float(cosines[i]), float(shares[i])) for i in order]
+
+
+def _check_labels(names: Sequence[str]) -> None:
+    if not names:
+        raise TextError("no class names; give at least one")
+    if not all(names):
+        raise TextError(f"class name {names.index('') + 1} of {len(names)} is empty; write a name or leave it out")
+    repeated = next((name for name in names if names.count(name) > 1), None)
+    if repeated is not None:
+        raise TextError(f"class name {repeated!r} is given twice; give each once, or the two share one probability")
+
+
+def _check_templates(templates: Sequence[str]) -> None:
+    if not templates:
+        raise TextError("no templates; give at least one, such as 'a satellite photo of {}.'")
+    bare = next((template for template in templates if PLACEHOLDER not in template), None)
+    if bare is not None:
+        raise TextError(f"template {bare!r} has no {PLACEHOLDER}; put {PLACEHOLDER} where the class name goes")
