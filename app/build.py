@@ -9,11 +9,13 @@ import gradio as gr
 from starlette.types import ASGIApp
 
 from app import endpoints as api
+from app import hand_over
 from app.classify import page as page_classify
 from app.collections import AppState, Collections
 from app.learn import page as page_learn
 from app.localize import page as page_localise
 from app.maps.basemap import BaseMap
+from app.media.upload_route import upload_route
 from app.places import page as page_places
 from app.search import page as page_search
 from app.server.checked_blocks import CheckedBlocks
@@ -29,7 +31,6 @@ from app.server.queued_model import SharedModel
 from app.server.settings import in_force
 from app.server.traces import log_instead
 from app.server.upload_folder import own_folder
-from app.server.upload_route import upload_route
 from app.server.zero_gpu import lent_model, on_zero_gpu
 from app.ui.html import header
 
@@ -73,11 +74,13 @@ def build(state: AppState, *, guests: bool = True, base: BaseMap | None = None) 
                 learn = page_learn.lay_out(state)
             with gr.Tab("Places", id="places"):
                 places = page_places.lay_out(collections)
-        page_search.wire(collections, demo, search, tabs, classify, localise)
+        page_search.wire(collections, demo, search, tabs)
         page_classify.wire(collections, classify)
         page_localise.wire(collections, demo, localise, base)
         page_learn.wire(collections, demo, learn)
-        page_places.wire(collections, demo, places, search, [classify.strip, localise.strip, learn.strip], head)
+        page_places.wire(collections, demo, places)
+        hand_over.wire_tiles(collections, search, classify, localise, tabs)
+        hand_over.wire_collection(collections, places, search, [classify.strip, localise.strip, learn.strip], head)
     # Nothing past the queue, whose lanes bound what runs at once; what runs at each key never stands in it.
     demo.queue(max_size=QUEUE_SIZE, default_concurrency_limit=8, api_open=False)
     demo.check_functions()

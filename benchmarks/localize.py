@@ -21,8 +21,8 @@ from lrsclip.atlas.layout import Country
 from lrsclip.atlas.rendering import render
 from lrsclip.localize import WindowMemory, localize, mean_over_windows, open_scene, window_boxes
 from lrsclip.localize.score_grid import Floats
-from lrsclip.localize.window_encoding import METHODS
 from lrsclip.localize.windows import SELO_SCALES_PX, Boxes
+from lrsclip.protocols import METHODS
 from train.provenance import provenance
 
 SIDE_PX = 4096

@@ -21,7 +21,16 @@ import numpy as np
 from PIL import Image, ImageEnhance
 
 from lrsclip.io.decode import read_picture
-from train.lrs2m.prints import Limits, Prints, cosine, encoder_of, find_pairs, fingerprint, hamming, merged
+from train.data_engine.dedup.fingerprints import (
+    Limits,
+    Prints,
+    cosine,
+    encoder_of,
+    find_pairs,
+    fingerprint,
+    hamming,
+    merged,
+)
 from train.provenance import provenance
 
 FOLDERS = ("RSICD/RSICD_images", "UCMerced_LandUse/Images", "NWPU-RESISC45-subset", "EuroSAT_RGB")

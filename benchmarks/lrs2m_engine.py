@@ -22,13 +22,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from train.lrs2m.build import build
-from train.lrs2m.gate import Gate
-from train.lrs2m.lexicon import shared_lexicon
-from train.lrs2m.record import Facts, Share, SourceRecord, Thing, from_line, to_line
-from train.lrs2m.rules import RulesWriter
-from train.lrs2m.run import Run, RunSettings
-from train.lrs2m.sources import WebDatasetSource
+from train.data.records import Facts, Share, SourceRecord, Thing, from_line, to_line
+from train.data.sources import WebDatasetSource
+from train.data_engine.gate.gate import Gate
+from train.data_engine.lexicon.lexicon import shared_lexicon
+from train.data_engine.pipeline import build
+from train.data_engine.run import Run, RunSettings
+from train.data_engine.writer.rules import RulesWriter
 from train.provenance import provenance
 
 _SHARD = 20_000

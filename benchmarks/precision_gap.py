@@ -13,10 +13,10 @@ import numpy as np
 
 import lrsclip
 from lrsclip.tiles import open_source
-from train.cache import open_picture
-from train.corpus import read_rsicd
+from train.data.corpus import read_rsicd
+from train.data.feature_cache import open_picture
+from train.data.text_pairs import paragraph
 from train.provenance import provenance
-from train.texts import paragraph
 
 PICTURES = 512
 SENTENCES = (

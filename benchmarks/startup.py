@@ -26,7 +26,7 @@ marks = [time.perf_counter()]
 def mark(): marks.append(time.perf_counter())
 import app.cli as cli
 import lrsclip, app.build, gradio, torch, faiss
-from lrsclip import bundle, loading
+import lrsclip.clip, lrsclip.checkpoints.factory
 mark()
 real = lrsclip.load
 def load(name):

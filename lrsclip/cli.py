@@ -39,7 +39,7 @@ COMMANDS = {
     "classify": Command("lrsclip.commands.classify", "name what pictures show"),
     "train": Command("train.fit", "train a model", "train"),
     "evaluate": Command("train.evaluate", "measure a checkpoint on the paper's tasks", "train"),
-    "data": Command("train.lrs2m.__main__", "make training data with short and long texts", "data-engine"),
+    "data": Command("train.data_engine.__main__", "make training data with short and long texts", "data-engine"),
     "checkpoint": Command("lrsclip.commands.checkpoint", "tell of a checkpoint (info), or verify it"),
 }
 _EXIT_ERROR = 2

@@ -18,9 +18,9 @@ import lrsclip
 from app.build import build, serve
 from app.collections import AppState
 from app.localize.service import Answer, Finding, Ground, Question, regions_of
+from app.media.upload_route import take_in
 from app.search.service import Found, Query, search
 from app.server.upload_folder import Upload, own_folder
-from app.server.upload_route import take_in
 from lrsclip.index import build_index
 from lrsclip.localize import CellMap, GeoReference, Heatmap, ScoredWindow
 from lrsclip.tiles import open_source

@@ -16,10 +16,11 @@ from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
 from lrsclip.models.dual_encoder import DualEncoder
-from train import ablate, ablate_scores
-from train.ablate_report import RunResult, as_csv, as_markdown, relative, spread
-from train.ablate_scores import Split, score
-from train.readers import Record
+from train.ablation import run as ablate
+from train.ablation import scores as ablate_scores
+from train.ablation.report import RunResult, as_csv, as_markdown, relative, spread
+from train.ablation.scores import Split, score
+from train.data.readers import Record
 from train.settings import Settings
 from train.trainer import Trainer
 

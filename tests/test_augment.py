@@ -6,10 +6,10 @@ import numpy as np
 import torch
 
 from lrsclip.models.tokenizer import Tokenizer
-from train.augment import augmented, cropped, draw_changes, recoloured
-from train.batches import Batch, BatchMaker
+from train.data.augment import augmented, cropped, draw_changes, recoloured
+from train.data.batches import Batch, BatchMaker
+from train.data.rows import Rows
 from train.distributed import World
-from train.rows import Rows
 from train.settings import Settings
 
 from .corpora import made_up_corpus

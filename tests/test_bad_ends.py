@@ -12,7 +12,7 @@ import torch
 
 import train.trainer
 from lrsclip.errors import TrainingError
-from train.batches import Batch
+from train.data.batches import Batch
 from train.distributed import World
 from train.losses import DualTextLoss
 from train.runlog import read_log

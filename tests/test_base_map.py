@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 from playwright.sync_api import Browser, expect
 
+from app.localize.heatmap_map import map_document, map_frame
 from app.maps.basemap import BaseMap
-from app.maps.heatmap_map import map_document, map_frame
 from lrsclip.errors import TileSourceError
 from tests.app_parts import answer_of, ground_with, made_heatmap
 from tests.scene_places import place

@@ -11,7 +11,7 @@ from lrsclip.checkpoints.native import read_checkpoint, write_checkpoint
 from lrsclip.errors import CheckpointError, TrainingError
 from lrsclip.models.config import ModelConfig
 from lrsclip.models.dual_encoder import seeded_model
-from train.blend import blend
+from train.init.average_checkpoints import blend
 
 
 def _written(folder: Path, model: str, seed: int, words: dict[str, int]) -> Path:

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 import torch
 
+from lrsclip.atlas.seeds import DEFAULT_SEED, GROUNDING_SEED
 from lrsclip.checkpoints.factory import EMBEDDED
 from lrsclip.checkpoints.native import read_manifest, write_checkpoint
 from lrsclip.clip import Embeddings
 from lrsclip.models.config import ImageConfig, ModelConfig, PreprocessConfig, TextConfig
 from lrsclip.models.dual_encoder import seeded_model
 from lrsclip.models.tokenizer import words
-from lrsclip.tiles.atlas import DEFAULT_SEED, GROUNDING_SEED
 from train import card, evaluate
 from train.evaluation.atlas import run_grounding
 from train.evaluation.localization import run_atlas_scenes

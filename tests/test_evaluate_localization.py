@@ -18,12 +18,12 @@ from lrsclip.errors import DataError, PictureError
 from lrsclip.metrics.selo import selo_scores
 from lrsclip.metrics.selo_map import encode_scene, selo_map, selo_protocol
 from tests.corpora import COLOURS
+from train.data.readers import Record
 from train.evaluation.annotations import read_boxes, read_caption_choices, read_masks, read_scene_queries
 from train.evaluation.localization import run_atlas_scenes, run_choice, run_mosaics, run_selo
 from train.evaluation.plan import Wishes, plan
 from train.evaluation.sets import PictureSet
 from train.mosaics import SIDE, plan_mosaic
-from train.readers import Record
 
 Floats = npt.NDArray[np.float32]
 PROTOCOL = dataclasses.replace(selo_protocol("standard"), window_px=(64, 96, 128), crop_px=64, median_px=31)

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from lrsclip.errors import DataError, PictureError
-from train.corpus import read_corpus
+from train.data.corpus import read_corpus
+from train.data.readers import Record
 from train.evaluation import sets
 from train.evaluation.atlas import GROUNDING
 from train.evaluation.classification import classification
@@ -22,7 +23,6 @@ from train.evaluation.sets import PictureSet, class_folders
 from train.evaluation.synonyms import SYNONYMS
 from train.evaluation.tables import tables
 from train.evaluation.vectors import PictureVectors
-from train.readers import Record
 
 from .corpora import COLOURS, make_class_folders, make_rsicd, make_rsitmd, make_ucm, write_picture
 

@@ -167,7 +167,7 @@ def test_runs_read_the_sources_they_name(place: Path, capsys: pytest.CaptureFixt
 
 
 def test_frozen_trunk_is_the_one_it_was_given(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("train.cache.fast_bf16", lambda device: True)
+    monkeypatch.setattr("train.data.feature_cache.fast_bf16", lambda device: True)
     settings = Settings.read(str(place / "settings.json"))
     model = fit.initial_model(settings, place / "init/trunk.safetensors")
     fit.build_corpus(place / "data", settings, model, place / "cache-bf16")
@@ -297,7 +297,7 @@ def test_a_text_tower_that_has_learned_keeps_its_words(place: Path, capsys: pyte
     settings = place / "begun.json"
     settings.write_text(json.dumps(SETTINGS | small | {"text_learning_rate": 1e-4}))
     assert fit.main([*arguments(place, "begun"), "--config", str(settings)]) == 2
-    assert "python -m train.begin" in capsys.readouterr().err
+    assert "python -m train.init.distill_text" in capsys.readouterr().err
     tower = seeded_model(ModelConfig.named("tiny").with_context(77), seed=7).text.state_dict()
     begin = {name: tensor.half() for name, tensor in tower.items() if not name.startswith("proj.")}
     save_file(begin, place / "begin.safetensors")

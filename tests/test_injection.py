@@ -22,8 +22,8 @@ from playwright.sync_api import TimeoutError as TooLate
 
 import lrsclip
 from app.collections import AppState
+from app.localize.heatmap_map import map_document, map_frame
 from app.localize.service import Question
-from app.maps.heatmap_map import map_document, map_frame
 from app.maps.results_map import hits_document
 from app.ui.html import beside
 from lrsclip.index import Hit, build_index

@@ -16,8 +16,8 @@ from lrsclip.errors import CheckpointError
 from lrsclip.zero_shot.classifier import class_prototypes, classify_with
 from tests.app_parts import draw_tile
 from tests.corpora import make_class_folders
-from train import calibrate_labels
-from train.calibrate_labels import Sample, calibration_error, fitted_hint, fitted_scale
+from train.calibration import labels as calibrate_labels
+from train.calibration.labels import Sample, calibration_error, fitted_hint, fitted_scale
 
 PICTURES = [draw_tile("tanks", 1), draw_tile("harbour", 2)]
 

@@ -18,6 +18,7 @@ from pyproj import Transformer
 
 from app.collections import AppState, Collections
 from app.localize.exports import Downloads
+from app.localize.heatmap_map import Sheet, map_document, map_frame
 from app.localize.html import answer_facts, presence_text
 from app.localize.service import (
     Answer,
@@ -32,7 +33,6 @@ from app.localize.service import (
     sizes_of,
     threshold_of,
 )
-from app.maps.heatmap_map import Sheet, map_document, map_frame
 from app.maps.overlays import area_text, region_shapes, truth_shapes, window_shape
 from app.maps.projection import EarthGround, map_ground
 from app.media.scene_input import Behind, OpenScene, opened, opened_upload

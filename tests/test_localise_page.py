@@ -15,8 +15,8 @@ from torch import Tensor
 
 from app.collections import AppState
 from app.localize.examples import STARTS, best_scene
+from app.localize.heatmap_map import map_frame
 from app.localize.html import answer_facts, clause_told
-from app.maps.heatmap_map import map_frame
 from lrsclip import LRSCLIP
 from lrsclip.calibration.presence import Presence
 from tests.app_parts import NASTY, answer_of, draw_tile, ground_with, made_heatmap, make_state

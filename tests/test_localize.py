@@ -27,7 +27,7 @@ from lrsclip.localize import (
     window_boxes,
 )
 from lrsclip.localize import window_encoding as parts
-from lrsclip.localize.window_encoding import METHODS
+from lrsclip.protocols import METHODS
 from tests.localize_parts import Counting, noise
 
 Floats = npt.NDArray[np.float32]

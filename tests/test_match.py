@@ -10,8 +10,8 @@ import pytest
 import lrsclip
 from lrsclip.calibration.match import BEST, MANIFEST_KEY, MOST_LOOKED_AT, evidence, match_of, middle_of
 from lrsclip.errors import CheckpointError
-from train.calibrate import fitted
-from train.calibrate_match import Gallery, measured
+from train.calibration.match import Gallery, measured
+from train.calibration.presence import fitted
 
 ENTRY = {"weights": [10.0, 0.0, 0.0, 0.0], "bias": -5.0, "false_alarm_rate": 0.1, "miss_rate": 0.2}
 KINDS, EACH, WIDE = 6, 40, 32

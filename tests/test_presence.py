@@ -14,10 +14,10 @@ import lrsclip
 from lrsclip.checkpoints.native import read_manifest, write_checkpoint
 from lrsclip.errors import CheckpointError
 from lrsclip.localize import WindowMemory, localize, localize_all
-from lrsclip.localize.window_encoding import METHODS
+from lrsclip.protocols import METHODS
 from tests.corpora import write_picture
-from train import calibrate
-from train.readers import class_words
+from train.calibration import presence as calibrate
+from train.data.readers import class_words
 
 
 def test_a_regression_finds_what_decides() -> None:

@@ -23,9 +23,9 @@ from lrsclip.localize.scene import open_scene
 from lrsclip.tiles import open_source, read_picture
 from lrsclip.tiles.geotiff import GeoTiffTiles
 from tests.scene_parts import whole, write_raster
-from train.lrs2m.faults import Faults
-from train.lrs2m.sources.files import below, picture_files
-from train.readers import read_class_folders
+from train.data.faults import Faults
+from train.data.readers import read_class_folders
+from train.data.sources.files import below, picture_files
 
 ROOT = Path(__file__).parents[1]
 OWN, SECRET = 90, 201

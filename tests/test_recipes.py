@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from lrsclip.errors import TrainingError
 from lrsclip.models.text_tower import encode_by_length
 from lrsclip.models.tokenizer import Tokenizer
-from train.batches import pad_in_front
+from train.data.batches import pad_in_front
+from train.data.readers import Record
+from train.data.text_pairs import compose, sentences_of
+from train.evaluation.pca import rebuilt_from_components
 from train.losses import dual_text_loss, info_nce
-from train.pca import rebuilt_from_components
-from train.readers import Record
 from train.recipes import Curriculum, Recipe, recipe_names
 from train.settings import Settings
-from train.texts import compose, sentences_of
 
 from .corpora import small_model
 

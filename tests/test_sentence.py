@@ -75,7 +75,7 @@ def test_kept_rows_stay_and_stretched_rows_learn() -> None:
 @torch.no_grad()
 def test_a_transplanted_tower_says_what_its_teacher_says() -> None:
     transformers = pytest.importorskip("transformers", reason="pip install -r train/requirements.txt")
-    from train.teacher import Teacher, transplant
+    from train.init.teacher import Teacher, transplant
 
     config = ModelConfig.named("tiny").with_context(77).text.model_copy(update={"embed_rank": None})
     torch.manual_seed(0)
@@ -112,7 +112,7 @@ class _BytePairs:
 def test_a_tower_of_another_shape_is_refused() -> None:
     pytest.importorskip("transformers", reason="pip install -r train/requirements.txt")
     from lrsclip.errors import TrainingError
-    from train.teacher import Teacher, transplant
+    from train.init.teacher import Teacher, transplant
 
     class Shape(nn.Module):
         config = type("Config", (), {"hidden_size": 384, "num_hidden_layers": 12})

@@ -11,8 +11,9 @@ from lrsclip.atlas.geometry import middle
 from lrsclip.atlas.land_use import World
 from lrsclip.atlas.layout import Country
 from lrsclip.atlas.rendering import render
+from lrsclip.atlas.seeds import DEFAULT_SEED
 from lrsclip.localize import localize
-from lrsclip.tiles.atlas import DEFAULT_SEED, TILE_PX
+from lrsclip.tiles.atlas import TILE_PX
 
 WANTED = {
     "airport": "an airport with several planes parked on a wide concrete apron",

@@ -13,7 +13,7 @@ from torch.multiprocessing.spawn import spawn
 
 from lrsclip.errors import TrainingError
 from lrsclip.models.tokenizer import Tokenizer
-from train.batches import Batch, BatchMaker
+from train.data.batches import Batch, BatchMaker
 from train.distributed import World
 from train.losses import DualTextLoss, dual_text_loss
 from train.settings import Settings

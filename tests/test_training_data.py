@@ -15,12 +15,11 @@ from app.classify.label_sets import FIRST_SET
 from lrsclip.errors import DataError, TrainingError
 from lrsclip.models.tokenizer import Tokenizer
 from train import fit
-from train.augment import crop_features, draw_changes, turn
-from train.batches import BatchMaker
-from train.cache import Prepared, joined, open_picture, prepare_pixels
-from train.corpus import read_corpus
-from train.losses import dual_text_loss, info_nce, same_texts
-from train.readers import (
+from train.data.augment import crop_features, draw_changes, turn
+from train.data.batches import BatchMaker
+from train.data.corpus import read_corpus
+from train.data.feature_cache import Prepared, joined, open_picture, prepare_pixels
+from train.data.readers import (
     Record,
     add_captions,
     class_words,
@@ -29,10 +28,11 @@ from train.readers import (
     read_class_folders,
     read_karpathy,
 )
+from train.data.text_pairs import MIRRORS, compose, compose_exact, mirrored, paragraph, sentences_of, vocabulary
+from train.losses import dual_text_loss, info_nce, same_texts
 from train.settings import Settings
-from train.texts import MIRRORS, compose, compose_exact, mirrored, paragraph, sentences_of, vocabulary
 
-from .corpora import COLOURS, make_class_folders, make_rsicd, small_model, write_picture
+from tests.corpora import COLOURS, make_class_folders, make_rsicd, small_model, write_picture
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 

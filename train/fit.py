@@ -22,16 +22,16 @@ from lrsclip.io.atomic import file_sha256
 from lrsclip.models.config import ModelConfig
 from lrsclip.models.dual_encoder import DualEncoder, seeded_model
 from lrsclip.models.precision import pick_device
-from train.atlas import read_atlas
-from train.cache import joined, prepare
 from train.command import run_command
-from train.corpus import read_corpus, read_rsicd
+from train.data.atlas import read_atlas
+from train.data.corpus import read_corpus, read_rsicd
+from train.data.feature_cache import joined, prepare
+from train.data.text_pairs import sentences_of
 from train.distributed import World, world_of
 from train.runlog import read_log
 from train.settings import Settings
 from train.state import STATE, RunState, read_state
 from train.step import memory_named
-from train.texts import sentences_of
 from train.trainer import CHECKPOINT, VALIDATION_SOURCE, Corpus, Trainer
 
 CLIP_CONTEXT = 77  # a longer table has been stretched, and KPS keeps its first rows
@@ -92,7 +92,7 @@ def initial_model(settings: Settings, init: Path | None, text: Path | None = Non
     Args:
         settings: names the configuration.
         init: the trunk's weights.
-        text: the text tower's, as `python -m train.begin` writes them.
+        text: the text tower's, as `python -m train.init.distill_text` writes them.
 
     Raises:
         DataError: the weights are named but not there, or a frozen trunk has none.
@@ -103,7 +103,7 @@ def initial_model(settings: Settings, init: Path | None, text: Path | None = Non
     elif settings.text_learning_rate is not None:
         raise DataError(
             "text_learning_rate is meant for a text tower that has learned already; make one with "
-            "python -m train.begin and pass it with --text, or take the setting out"
+            "python -m train.init.distill_text and pass it with --text, or take the setting out"
         )
     if init is None:
         if settings.trunk == "frozen":
@@ -119,7 +119,7 @@ def initial_model(settings: Settings, init: Path | None, text: Path | None = Non
 
 def _begin_text(model: DualEncoder, path: Path) -> None:
     if not path.is_file():
-        raise DataError(f"{path} is not there; make it with python -m train.begin --out {path}")
+        raise DataError(f"{path} is not there; make it with python -m train.init.distill_text --out {path}")
     own = {k: v for k, v in model.text.state_dict().items() if k.startswith("proj.")}  # stays fresh
     load_tensors(model.text, own | read_tensors(path), origin=str(path))
 
@@ -174,12 +174,12 @@ def parser() -> argparse.ArgumentParser:
         "--data",
         type=Path,
         required=True,
-        help="folder with RSICD/, UCMerced_LandUse/, ..., or one that python -m train.lrs2m made",
+        help="folder with RSICD/, UCMerced_LandUse/, ..., or one that python -m train.data_engine made",
     )
     p.add_argument("--val-data", type=Path, help="folder with the RSICD/ to validate on (default: DATA)")
     p.add_argument("--out", type=Path, required=True, help="folder of the run")
     p.add_argument("--init", type=Path, help="trunk weights (default: DATA/../init/*.safetensors if there)")
-    p.add_argument("--text", type=Path, help="text tower to begin with, made by python -m train.begin")
+    p.add_argument("--text", type=Path, help="text tower to begin with, made by python -m train.init.distill_text")
     p.add_argument(
         "--from", type=Path, dest="start", metavar="RUN", help="begin where that --out, or checkpoint, ended"
     )

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from train.pca import rebuilt_from_components
+from train.evaluation.pca import rebuilt_from_components
 
 
 @dataclass(frozen=True)

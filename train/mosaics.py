@@ -24,10 +24,10 @@ from lrsclip.errors import DataError
 from lrsclip.io.atomic import write_atomically
 from lrsclip.io.decode import read_picture
 from train.command import run_command
+from train.data.readers import Record
+from train.data.text_pairs import paragraph
 from train.evaluation.annotations import ANNOTATIONS, SCENES
 from train.evaluation.sets import NotHere, PictureSet, rsicd_classes
-from train.readers import Record
-from train.texts import paragraph
 
 SIDE = 5
 CELL_PX = 448

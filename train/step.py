@@ -18,10 +18,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from lrsclip.errors import TrainingError
 from lrsclip.models.dual_encoder import DualEncoder
-from train.augment import augmented, crop_features
-from train.batches import Batch
-from train.cache import Prepared
 from train.command import lacks_memory
+from train.data.augment import augmented, crop_features
+from train.data.batches import Batch
+from train.data.feature_cache import Prepared
 from train.distributed import World
 from train.losses import DualTextLoss, dual_text_loss
 from train.settings import Settings

@@ -22,16 +22,16 @@ from lrsclip.checkpoints.native import write_checkpoint
 from lrsclip.errors import TrainingError
 from lrsclip.models.dual_encoder import MAX_LOGIT_SCALE, DualEncoder
 from lrsclip.models.tokenizer import Tokenizer
-from train.batches import Batch, BatchMaker
-from train.cache import Prepared
+from train.data.batches import Batch, BatchMaker
+from train.data.feature_cache import Prepared
+from train.data.readers import Record
+from train.data.text_pairs import vocabulary
 from train.distributed import World
 from train.losses import DualTextLoss
-from train.readers import Record
 from train.runlog import LOG_FIELDS, SCORE_FIELDS, read_log, write_log
 from train.settings import Settings
 from train.state import RunState, give_moments, moments_of, write_state
 from train.step import Objective, add_gradients, memory_named
-from train.texts import vocabulary
 from train.validate import validate
 
 VALIDATION_SOURCE = "rsicd"

@@ -8,9 +8,9 @@ import torch
 from lrsclip.metrics import RetrievalScores, retrieval_scores
 from lrsclip.models.dual_encoder import DualEncoder
 from lrsclip.models.tokenizer import Tokenizer
-from train.cache import Prepared, to_pixels
-from train.readers import Record
-from train.texts import paragraph
+from train.data.feature_cache import Prepared, to_pixels
+from train.data.readers import Record
+from train.data.text_pairs import paragraph
 
 PICTURES, TEXTS = 128, 512
 

@@ -11,10 +11,10 @@ import gradio as gr
 from app.collections import AppState, Collections
 from app.localize.examples import STARTS, best_scene
 from app.localize.exports import Downloads
+from app.localize.heatmap_map import map_frame
 from app.localize.html import answer_facts
 from app.localize.service import Answer, Question, ask, ground_of, method_of, palette_of, scales_of, threshold_of
 from app.maps.basemap import BaseMap
-from app.maps.heatmap_map import map_frame
 from app.media.scene_input import Behind, SceneBox, opened, with_tile
 from app.server.concurrency import Stops
 from app.server.events import ENCODING, FILLED_JS, INTERNAL, QUICK, SCENES, UPLOAD, for_page, show_js

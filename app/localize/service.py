@@ -23,9 +23,9 @@ from lrsclip.localize import Allowance, Heatmap, Method, localize_all
 from lrsclip.localize.colormap import Palette
 from lrsclip.localize.export import regions_geojson
 from lrsclip.localize.regions import Regions, find_regions
-from lrsclip.localize.window_encoding import METHODS
 from lrsclip.localize.window_encoding import scales_of as window_sizes
 from lrsclip.numbers import clipped, decimal_of
+from lrsclip.protocols import METHODS
 
 GRID_SIDE = 64  # API callers get the map at this resolution at most
 _MOST_SCALES = 8

@@ -9,13 +9,10 @@ import gradio as gr
 
 from app.collections import FIRST, Collections
 from app.places.service import SUGGESTIONS, look_up, open_collection
-from app.search.page import SearchPage, fresh
 from app.search.service import public_address
 from app.server.concurrency import Stops
 from app.server.events import INTERNAL, PLACES, QUICK, for_page
-from app.ui import tile_picker as strip
-from app.ui.html import collection_facts, empty, header, plan_facts
-from app.ui.tile_picker import TileStrip
+from app.ui.html import collection_facts, empty, plan_facts
 
 _HINT = "Look a place up to see how many tiles it has, before anything is fetched."
 _FORMS = """
@@ -86,9 +83,6 @@ def wire(
     collections: Collections,
     demo: gr.Blocks,
     page: PlacesPage,
-    search: SearchPage,
-    strips: list[TileStrip],
-    head: gr.HTML,
 ) -> None:
     """Connect the tab's parts; opening that nobody waits for any more is stopped."""
     stops = Stops()
@@ -96,10 +90,6 @@ def wire(
     def look(spec: str) -> tuple[Any, ...]:
         plan = look_up(collections, spec)
         return plan_facts(plan.source.spec, len(plan.source), plan.first, plan.work), gr.Button(interactive=True)
-
-    def show(spec: str) -> tuple[Any, ...]:
-        state = collections.of(spec)
-        return header(state), *fresh(state), *(strip.fresh(state) * len(strips))
 
     def opened(
         spec: str,
@@ -131,8 +121,6 @@ def wire(
         show_progress_on=page.plan, **PLACES, **INTERNAL,
     )  # fmt: skip
     page.stop.click(stop, None, None, **QUICK)
-    of_strips = [part for one in strips for part in (one.gallery, one.shown)]
-    page.chosen.change(for_page(show), page.chosen, [head, *search.all_of_a_collection, *of_strips], **INTERNAL)
     demo.unload(stop)
 
 

@@ -9,14 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from PIL import Image
 
-from app.classify.page import ClassifyPage
 from app.collections import AppState, Collections
-from app.localize.page import LocalisePage
 from app.maps.results_map import has_places, hits_frame
 from app.media.images import LARGE_PX, shrunk, thumbnail, tile_picture
-from app.media.scene_input import with_tile
 from app.search import batch_panel as page_search_batch
 from app.search import link_panel as page_search_link
 from app.search.batch_panel import BatchPart
@@ -39,7 +35,7 @@ from app.ui.html import collection_summary, empty
 from lrsclip.errors import TileSourceError
 
 _NOTHING_CHOSEN = "Click a picture to see it large, with its score and facts."
-_CLICK_FIRST = "no tile is chosen; click a picture first"
+CLICK_FIRST = "no tile is chosen; click a picture first"
 
 
 @dataclass(frozen=True)
@@ -192,16 +188,13 @@ def wire(
     demo: gr.Blocks,
     page: SearchPage,
     tabs: gr.Tabs,
-    classify: ClassifyPage,
-    localise: LocalisePage,
 ) -> None:
-    """Connect the tab's parts, and its way to the other two tabs."""
+    """Connect the tab's parts."""
     wire_controls(collections, page.controls)
     _wire_search(collections, page)
     _wire_choice(collections, page)
     _wire_like(collections, page)
     _wire_files(collections, page.results)
-    _wire_hand_over(collections, page, tabs, classify, localise)
     page_search_batch.wire(collections, demo, page.batch, page.results.opened, page.controls)
     page_search_link.wire(collections, demo, page.results.link, page.results.opened, page.controls, tabs)
     demo.load(None, None, None, js=_page_script())
@@ -240,7 +233,7 @@ def _wire_choice(collections: Collections, page: SearchPage) -> None:
 
     def choose(found: Found, event: gr.SelectData) -> tuple[Any, ...]:
         if event.index >= len(found.hits):  # a click while other tiles were on their way
-            raise TileSourceError(_CLICK_FIRST)
+            raise TileSourceError(CLICK_FIRST)
         state, hit = collections.of(found.spec), found.hits[event.index]
         large = shrunk(tile_picture(state, hit.tile_id), LARGE_PX)
         facts = hit_facts(state, state.index.tile(hit.tile_id), hit if found.searched else None)
@@ -257,7 +250,7 @@ def _wire_like(collections: Collections, page: SearchPage) -> None:
 
     def more(found: Found, tile_id: str | None) -> tuple[Any, ...]:
         if tile_id is None:
-            raise TileSourceError(_CLICK_FIRST)
+            raise TileSourceError(CLICK_FIRST)
         note = liked_tile(collections.of(found.spec), tile_id)
         return tile_id, note, gr.Button(visible=True), None, 1.0, gr.Accordion(open=True)
 
@@ -282,35 +275,6 @@ def _wire_files(collections: Collections, results: Results) -> None:
         button.click(for_page(written), results.found, results.download, show_progress="hidden", **INTERNAL).success(
             None, results.download, None, js=download_js(name, kind)
         )
-
-
-def _wire_hand_over(
-    collections: Collections, page: SearchPage, tabs: gr.Tabs, classify: ClassifyPage, localise: LocalisePage
-) -> None:
-    details = page.details
-
-    def chosen_picture(found: Found, tile_id: str | None) -> Image.Image:
-        if tile_id is None:
-            raise TileSourceError(_CLICK_FIRST)
-        return tile_picture(collections.of(found.spec), tile_id)
-
-    def chosen_scene(found: Found, tile_id: str | None, text: str) -> tuple[Any, ...]:
-        if tile_id is None:
-            raise TileSourceError(_CLICK_FIRST)
-        return *with_tile(collections.of(found.spec), tile_id), text, gr.Tabs(selected="localise")
-
-    details.to_localise.click(
-        for_page(chosen_scene),
-        [page.results.found, details.chosen, page.controls.text],
-        [*localise.scene.parts, localise.text, tabs],
-        **INTERNAL,
-    )
-    details.to_classify.click(
-        for_page(lambda found, tile_id: (chosen_picture(found, tile_id), gr.Tabs(selected="classify"))),
-        [page.results.found, details.chosen],
-        [classify.picture, tabs],
-        **INTERNAL,
-    )
 
 
 # On a narrow screen the details stand below the gallery: bring them into view.

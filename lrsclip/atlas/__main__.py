@@ -10,8 +10,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from lrsclip.atlas.scenes import write_scenes
+from lrsclip.atlas.seeds import DEFAULT_SEED
 from lrsclip.errors import LRSCLIPError
-from lrsclip.tiles.atlas import DEFAULT_SEED
 
 
 def main(argv: Sequence[str] | None = None) -> int:

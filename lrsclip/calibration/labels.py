@@ -4,7 +4,7 @@ A softmax over a fixed factor times the cosines is too sure of pictures unlike t
 the most familiar ones. Here the factor grows with the best cosine of the picture (a temperature, as Guo et al. 2017
 have it, that depends on the picture); which label is best does not change. A softmax shares out 1 even where no label
 is true, so a second fit says how likely the right label is among those given, from the best cosine and its lead over
-the second. `train.calibrate_labels` fits both and writes them into the checkpoint's manifest.
+the second. `train.calibration.labels` fits both and writes them into the checkpoint's manifest.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MANIFEST_KEY = "labels"
 
 
 class Calibration(Logistic):
-    """What `train.calibrate_labels` writes: how likely the right label was given, and how likely each label is.
+    """What `train.calibration.labels` writes: how likely the right label was given, and how likely each label is.
 
     Here a false alarm is "no label fits well" although the right one was given, and a miss that it was not said
     although the right one was left out, both on held-out pictures.
@@ -82,7 +82,7 @@ def judge(bundle: LRSCLIP, pictures: Sequence[Image.Image], prototypes: Prototyp
         PictureError: a picture cannot be encoded.
         CheckpointError: the checkpoint's calibration is broken.
     """
-    said = calibration_of(bundle.manifest, (MANIFEST_KEY,), Calibration, "train.calibrate_labels")
+    said = calibration_of(bundle.manifest, (MANIFEST_KEY,), Calibration, "train.calibration.labels")
     cosines = bundle.encode_image(list(pictures)) @ prototypes.vectors.T  # (N, C)
     if said is None:
         return [Judged(tuple(ranked(row, prototypes.labels, bundle.logit_scale)), None, None) for row in cosines]

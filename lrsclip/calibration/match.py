@@ -2,8 +2,8 @@
 
 Four numbers speak for it: the cosine of the best tile; how far text and tile agree on what of thirty land uses they
 show; whether the five best tiles are alike, as those of one kind are, or a medley; and how many tiles there are, since
-the best of many is high by chance. `train.calibrate_match` weighs them on descriptions whose tile is in a collection or
-was taken out of it with all of its kind, and writes the weights into the checkpoint's manifest.
+the best of many is high by chance. `train.calibration.match` weighs them on descriptions whose tile is in a collection
+or was taken out of it with all of its kind, and writes the weights into the checkpoint's manifest.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _SHARPNESS = 30.0  # of the choice between land uses; about what a cosine is wor
 
 
 class Calibration(Logistic):
-    """What `train.calibrate_match` writes, for the four numbers of `evidence`."""
+    """What `train.calibration.match` writes, for the four numbers of `evidence`."""
 
     weights: tuple[float, float, float, float]
 
@@ -112,7 +112,7 @@ def match_of(bundle: Calibrated, text_vector: Floats, best: Floats, middle: Floa
     Raises:
         CheckpointError: what its manifest says of that is broken.
     """
-    said = calibration_of(bundle.manifest, (MANIFEST_KEY,), Calibration, "train.calibrate_match")
+    said = calibration_of(bundle.manifest, (MANIFEST_KEY,), Calibration, "train.calibration.match")
     if said is None or len(best) < BEST:
         return None
     probability = said.probability(evidence(text_vector, best[:BEST], middle, land_use_references(bundle), tiles))

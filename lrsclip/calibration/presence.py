@@ -2,8 +2,8 @@
 
 Three numbers speak for it: the highest cosine of any window; by how much a window prefers the sentence to what else a
 scene could be (the names of thirty land uses); and how many windows there were, since the best of many is high by
-chance. `train.calibrate` weighs them on validation scenes in which the sentence is true or is not, and writes the
-weights into the checkpoint's manifest.
+chance. `train.calibration.presence` weighs them on validation scenes in which the sentence is true or is not, and
+writes the weights into the checkpoint's manifest.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ import numpy.typing as npt
 
 from lrsclip.calibration.land_use import land_use_references
 from lrsclip.calibration.logistic import Logistic, calibration_of
-from lrsclip.localize.window_encoding import Encoders, Method
+from lrsclip.protocols import Encoders, Method
 
 Floats = npt.NDArray[np.float32]
 MANIFEST_KEY = "presence"
 
 
 class Calibration(Logistic):
-    """What `train.calibrate` writes for a method, for the three numbers of `evidence`."""
+    """What `train.calibration.presence` writes for a method, for the three numbers of `evidence`."""
 
     weights: tuple[float, float, float]
 
@@ -61,7 +61,7 @@ def presence_of(bundle: Encoders, method: Method, text_vector: Floats, vectors: 
         CheckpointError: what its manifest says of that is broken.
     """
     manifest = getattr(bundle, "manifest", {})
-    said = calibration_of(manifest, (MANIFEST_KEY, method), Calibration, "train.calibrate")
+    said = calibration_of(manifest, (MANIFEST_KEY, method), Calibration, "train.calibration.presence")
     if said is None:
         return None
     probability = said.probability(evidence(bundle, text_vector, vectors))

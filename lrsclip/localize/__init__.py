@@ -9,8 +9,8 @@ from lrsclip.localize.localizer import Heatmap, ScoredWindow, embed_scene, local
 from lrsclip.localize.regions import Region, Regions, find_regions
 from lrsclip.localize.scene import Scene, open_scene
 from lrsclip.localize.score_grid import CellMap, mean_over_windows
-from lrsclip.localize.window_encoding import DenseEncoders, Encoders, Method
 from lrsclip.localize.windows import automatic_scales, window_boxes
+from lrsclip.protocols import DenseEncoders, Encoders, Method
 
 __all__ = [
     "Allowance",

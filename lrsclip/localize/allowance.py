@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lrsclip.errors import PictureError
-from lrsclip.localize.window_encoding import DENSE_PX, MOST_ENLARGED, Method
+from lrsclip.localize.window_encoding import DENSE_PX, MOST_ENLARGED
 from lrsclip.localize.windows import windows_at_most
+from lrsclip.protocols import Method
 
 # Measured with the tiny checkpoint on a machine that did other work too, in seconds of one core: 0.18 a window that is
 # encoded, 0.0024 a window that is pooled, 4.2 for a million px of the map. The two factors are below those ratios.

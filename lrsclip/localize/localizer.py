@@ -25,8 +25,9 @@ from lrsclip.localize.embedding_cache import EmbeddedScene, SceneKey, WindowMemo
 from lrsclip.localize.georeference import GeoReference
 from lrsclip.localize.scene import Scene, open_scene
 from lrsclip.localize.score_grid import CellMap, Floats, mean_over_windows
-from lrsclip.localize.window_encoding import Encoders, Method, Part, parts_of, scales_of
+from lrsclip.localize.window_encoding import Part, parts_of, scales_of
 from lrsclip.localize.windows import Boxes
+from lrsclip.protocols import Encoders, Method
 from lrsclip.vectors import precision_of
 
 Progress = Callable[[int, int], None]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol, get_args
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -21,13 +21,12 @@ from lrsclip.io.raster import starts
 from lrsclip.localize.scene import Scene
 from lrsclip.localize.windows import MIN_WINDOW_PX, Boxes, automatic_scales, check_scales, window_boxes
 from lrsclip.models.config import TRUNK_STRIDE_PX as STRIDE_PX
+from lrsclip.protocols import METHODS, DenseEncoders, Encoders, Method
 
 if TYPE_CHECKING:
-    import torch  # which takes seconds, and is there once a model is
+    pass  # which takes seconds, and is there once a model is
 
 Floats = npt.NDArray[np.float32]
-Method = Literal["windows", "dense"]
-METHODS: tuple[Method, ...] = get_args(Method)
 
 DENSE_PX = 64
 """The smallest windows are so large on the map: 4 x 4 cells of 16 px, which the pool reads as 7 x 7. At 72 px Rmi is
@@ -39,37 +38,6 @@ _MARGIN_PX = 48  # looked at around a block, because the trunk sees beyond a cel
 _CROP_SHARES = (2.5, 5.0)  # sides of a ViT's crops in windows: two sizes, and a tenth of the number of windows
 _MOST_CROP_PX = 1024  # of a window's shorter side; cosine with the full one is 0.999 and more
 _LEAST_DATA_SHARE = 0.1  # windows with less data than this are left out
-
-
-class Encoders(Protocol):
-    """What localisation needs of a model; `lrsclip.LRSCLIP` has it."""
-
-    @property
-    def sha256(self) -> str:
-        """Hash of the weights."""
-
-    def encode_text(self, texts: list[str]) -> Floats:
-        """Texts to (N, D) float32, L2-normalised."""
-
-    def encode_image(self, pictures: list[Image.Image]) -> Floats:
-        """Pictures to (N, D) float32, L2-normalised."""
-
-
-class DenseEncoders(Encoders, Protocol):
-    """What the dense method needs besides; `lrsclip.LRSCLIP` has it and says there what each does."""
-
-    @property
-    def has_trunk(self) -> bool:
-        """Whether windows can be pooled from a map."""
-
-    def map_scene(self, rgb: npt.NDArray[np.uint8]) -> torch.Tensor:
-        """(H, W, 3) to a map."""
-
-    def pool_windows(self, features: torch.Tensor, boxes: npt.NDArray[np.floating]) -> Floats:
-        """A map and (N, 4) windows of it to (N, D)."""
-
-    def encode_patches(self, pictures: list[Image.Image]) -> Floats:
-        """Square pictures to (N, G, G, D)."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,8 +21,8 @@ from PIL import Image
 from lrsclip.errors import DataError
 from lrsclip.io.decode import opened
 from lrsclip.localize.score_grid import CellMap, mean_over_windows
-from lrsclip.localize.window_encoding import Encoders
 from lrsclip.localize.windows import SELO_SCALES_PX, Boxes, window_boxes
+from lrsclip.protocols import Encoders
 
 Floats = npt.NDArray[np.float32]
 Progress = Callable[[int, int], None]

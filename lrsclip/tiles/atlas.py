@@ -28,6 +28,7 @@ from lrsclip.atlas.layout import Country
 from lrsclip.atlas.noise import rng_at
 from lrsclip.atlas.realization import caption, sentences
 from lrsclip.atlas.rendering import render
+from lrsclip.atlas.seeds import DEFAULT_SEED
 from lrsclip.atlas.selection import statements
 from lrsclip.atlas.statement import CLAIM_KINDS, Statement
 from lrsclip.atlas.truth import TileTruth, truth_of
@@ -41,10 +42,6 @@ from lrsclip.workers import end_now, process_pool
 # and then run `python -m assets.make_collection`; tests/atlas/test_recipe.py tells when that was forgotten.
 RECIPE = "7d62e75e"
 TILE_PX = 192
-DEFAULT_SEED = 11
-"""The world of the demo, the most varied of the first twenty; never trained on."""
-GROUNDING_SEED = 20
-"""The world of the grounding test; never trained on."""
 _TWINS = 3  # false sentences of each kind of claim
 _BLOCK = 4  # tiles along the side of what is rendered at once
 _KEPT_TILES = 16_384

@@ -19,6 +19,7 @@ from lrsclip.atlas.land_use import World
 from lrsclip.atlas.layout import USES, Country
 from lrsclip.atlas.rendering import render
 from lrsclip.atlas.scenes import PX_M, write_scenes
+from lrsclip.atlas.seeds import DEFAULT_SEED
 from lrsclip.atlas.selection import statements
 from lrsclip.atlas.statement import CLAIM_KINDS, Statement
 from lrsclip.atlas.statement_check import holds
@@ -28,7 +29,7 @@ from lrsclip.errors import Cancelled, TileSourceError
 from lrsclip.metrics.selo import region_mask
 from lrsclip.models.tokenizer import Tokenizer
 from lrsclip.tiles import Preparable, open_source
-from lrsclip.tiles.atlas import DEFAULT_SEED, AtlasTiles
+from lrsclip.tiles.atlas import AtlasTiles
 from train.evaluation.localization import read_scenes
 
 WORLD = Country(World(DEFAULT_SEED))

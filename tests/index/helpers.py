@@ -73,7 +73,7 @@ from pathlib import Path
 import numpy as np
 sys.modules["lrsclip"] = package = types.ModuleType("lrsclip")
 package.__path__ = [sys.argv[3]]
-from lrsclip.index import TileIndex, build_index, parts
+from lrsclip.index import TileIndex, build_index, build_parts
 from lrsclip.tiles import open_source
 
 class Colours:
@@ -82,7 +82,7 @@ class Colours:
         means = np.stack([np.asarray(p, np.float32).mean((0, 1)) for p in pictures])
         return means / np.linalg.norm(means, axis=1, keepdims=True)
 
-parts.PART_SECONDS = 0.0
+build_parts.PART_SECONDS = 0.0
 
 def in_fork(work):
     pid = os.fork()

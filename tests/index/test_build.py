@@ -202,9 +202,9 @@ def wait_for(process: subprocess.Popen[str], wanted: Callable[[str], bool]) -> N
 SLOW_BUILD = """
 import sys, time
 import lrsclip
-from lrsclip.index import build_index, parts
+from lrsclip.index import build_index, build_parts
 from lrsclip.tiles import open_source
-parts.PART_SECONDS = 0.0
+build_parts.PART_SECONDS = 0.0
 def progress(done, total):
     print(done, flush=True)
     time.sleep(0.2)

@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from train.lrs2m.faults import Faults
-from train.lrs2m.record import SourceRecord
-from train.lrs2m.sources import (
+from train.data.faults import Faults
+from train.data.records import SourceRecord
+from train.data.sources import (
     AtlasSource,
     CaptionSource,
     CocoSource,
@@ -30,9 +30,9 @@ from train.lrs2m.sources import (
     VocSource,
     WebDatasetSource,
 )
-from train.lrs2m.sources.base import Source
+from train.data.sources.base import Source
 
-from ..corpora import COLOURS, write_picture
+from tests.corpora import COLOURS, write_picture
 
 WIDTH, HEIGHT = 120, 80
 DOTA_LINES = ("10 10 70 10 70 20 10 20 plane 0", "80 0 100 0 100 40 80 40 small-vehicle 1")

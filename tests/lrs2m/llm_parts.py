@@ -12,11 +12,11 @@ from typing import Any
 from PIL import Image
 
 from tests.lrs2m.llm_server import Reply
-from train.lrs2m.ledger import Ledger, Spent
-from train.lrs2m.llm import LlmWriter
-from train.lrs2m.llm_settings import LlmSettings
-from train.lrs2m.record import Facts, PictureRef, SourceRecord
-from train.lrs2m.texts import Finding, Texts, Written
+from train.data.records import Facts, PictureRef, SourceRecord
+from train.data_engine.texts import Finding, Texts, Written
+from train.data_engine.writer.ledger import Ledger, Spent
+from train.data_engine.writer.llm import LlmWriter
+from train.data_engine.writer.llm_settings import LlmSettings
 
 VOLCANO = json.dumps({"short": "A volcano beside a harbour.", "long": "A harbour and a volcano."})
 BY_RULES = Texts("A scene.", "A scene by the rules.")

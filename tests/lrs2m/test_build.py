@@ -26,19 +26,19 @@ from lrsclip.errors import DataError
 from tests.corpora import make_class_folders, make_rsicd, make_ucm
 from tests.lrs2m.layouts import MAKERS, make_captions, make_dota, picture_file
 from tests.lrs2m.llm_server import Ask, Reply, serve_llm
-from train.cache import open_picture
-from train.corpus import read_corpus
-from train.lrs2m import __main__ as command
-from train.lrs2m.build import build
-from train.lrs2m.llm import BudgetSpent
-from train.lrs2m.llm_settings import LlmSettings
-from train.lrs2m.reader import read_lrs2m
-from train.lrs2m.record import SourceRecord, from_line
-from train.lrs2m.run import Run, RunSettings
-from train.lrs2m.sources import known_sources, read_sources
-from train.lrs2m.sources.base import Source
-from train.lrs2m.texts import Texts
-from train.lrs2m.write import rules_of
+from train.data.corpus import read_corpus
+from train.data.engine_output import read_lrs2m
+from train.data.feature_cache import open_picture
+from train.data.records import SourceRecord, from_line
+from train.data.sources import known_sources, read_sources
+from train.data.sources.base import Source
+from train.data_engine import __main__ as command
+from train.data_engine.pipeline import build
+from train.data_engine.run import Run, RunSettings
+from train.data_engine.steps.write_texts import rules_of
+from train.data_engine.texts import Texts
+from train.data_engine.writer.llm import BudgetSpent
+from train.data_engine.writer.llm_settings import LlmSettings
 
 
 def settings(*sources: Source, **changes: Any) -> RunSettings:

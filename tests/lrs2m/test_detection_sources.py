@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from train.lrs2m import sources
+from train.data import sources
 
-from . import layouts as lay
-from .layouts import messages, read
+from tests.lrs2m import layouts as lay
+from tests.lrs2m.layouts import messages, read
 
 
 def test_dota_gives_boxes_bearings_and_ground_size(tmp_path: Path) -> None:

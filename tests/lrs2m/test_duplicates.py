@@ -14,9 +14,9 @@ from PIL import Image, ImageDraw, ImageEnhance
 import lrsclip
 from lrsclip.errors import DataError
 from lrsclip.io.decode import read_picture
-from train.lrs2m import prints as prints_module
-from train.lrs2m.duplicates import Entry, Verdict, find_duplicates
-from train.lrs2m.prints import (
+from train.data_engine.dedup import fingerprints as prints_module
+from train.data_engine.dedup.duplicates import Entry, Verdict, find_duplicates
+from train.data_engine.dedup.fingerprints import (
     MOST_PARTNERS,
     Encoder,
     Limits,

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from train.lrs2m.gate import Gate
-from train.lrs2m.lexicon import shared_lexicon
-from train.lrs2m.record import Facts, Share, SourceRecord, Thing
-from train.lrs2m.texts import FINDING_KINDS, Texts
+from train.data.records import Facts, Share, SourceRecord, Thing
+from train.data_engine.gate.gate import Gate
+from train.data_engine.lexicon.lexicon import shared_lexicon
+from train.data_engine.texts import FINDING_KINDS, Texts
 
 HERE = Path(__file__).parent
 FACTS = TypeAdapter(Facts)

@@ -16,7 +16,7 @@ import pytest
 
 from lrsclip.errors import DataError
 from tests.lrs2m.llm_server import GOOD, Ask, Reply, serve_llm
-from train.lrs2m.ledger import Answer, Ledger, Spent, read_answers
+from train.data_engine.writer.ledger import Answer, Ledger, Spent, read_answers
 
 ROOT = Path(__file__).resolve().parents[2]
 ANSWER = Answer("a" * 64, "made/1", 0, 0, "Ein Dörfchen — “quoted”\nover two lines", "stop", 100, 50, "m")
@@ -24,7 +24,7 @@ WRITE = """
 import asyncio, sys
 from pathlib import Path
 from tests.lrs2m.llm_parts import record, settings, writer_of
-from train.lrs2m.ledger import Ledger
+from train.data_engine.writer.ledger import Ledger
 url, path, count = sys.argv[1:]
 writer = writer_of(settings(url, in_flight=4, variants=2, backoff_s=0.01))
 with Ledger(Path(path)) as ledger:

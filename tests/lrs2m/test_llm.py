@@ -15,9 +15,9 @@ import pytest
 
 from tests.lrs2m.llm_parts import record, script, settings, write, writer_of
 from tests.lrs2m.llm_server import Ask, Reply, serve_llm
-from train.lrs2m.ledger import Ledger, Spent, read_answers
-from train.lrs2m.llm import BudgetSpent, EndpointError, LlmWriter
-from train.lrs2m.llm_endpoint import retry_after_s
+from train.data_engine.writer.ledger import Ledger, Spent, read_answers
+from train.data_engine.writer.llm import BudgetSpent, EndpointError, LlmWriter
+from train.data_engine.writer.llm_endpoint import retry_after_s
 
 SECRET = "sk-very-secret-0123456789"
 

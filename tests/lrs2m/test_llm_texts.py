@@ -14,8 +14,8 @@ from pydantic import ValidationError
 from lrsclip.errors import DataError
 from tests.lrs2m.llm_parts import BY_RULES, VOLCANO, png, record, script, settings, write, writer_of
 from tests.lrs2m.llm_server import GOOD, Reply, serve_llm
-from train.lrs2m.prompts import read_answer, read_prompt
-from train.lrs2m.texts import Texts
+from train.data_engine.texts import Texts
+from train.data_engine.writer.prompts import read_answer, read_prompt
 
 
 def test_findings_go_back_to_the_model_and_into_the_result(tmp_path: Path) -> None:

@@ -10,15 +10,15 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
+from lrsclip.atlas.seeds import DEFAULT_SEED, GROUNDING_SEED
 from lrsclip.errors import PictureError
-from lrsclip.tiles.atlas import DEFAULT_SEED, GROUNDING_SEED
-from train.lrs2m import pictures, sources
-from train.lrs2m.pictures import open_ref, read_bytes
-from train.lrs2m.record import PictureRef
-from train.lrs2m.sources import AtlasSource
+from train.data import pictures, sources
+from train.data.pictures import open_ref, read_bytes
+from train.data.records import PictureRef
+from train.data.sources import AtlasSource
 
-from . import layouts as lay
-from .layouts import read
+from tests.lrs2m import layouts as lay
+from tests.lrs2m.layouts import read
 
 
 def test_shards_point_at_the_bytes_of_their_pictures(tmp_path: Path) -> None:

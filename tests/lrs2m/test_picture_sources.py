@@ -11,12 +11,12 @@ import pytest
 from pydantic import ValidationError
 
 from lrsclip.errors import DataError
-from train.lrs2m.record import Share
-from train.lrs2m.sources import FolderSource, MaskSource
+from train.data.records import Share
+from train.data.sources import FolderSource, MaskSource
 
-from ..corpora import COLOURS
-from . import layouts as lay
-from .layouts import messages, read
+from tests.corpora import COLOURS
+from tests.lrs2m import layouts as lay
+from tests.lrs2m.layouts import messages, read
 
 
 def test_captions_have_classes_extra_sentences_and_splits(tmp_path: Path) -> None:

@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.lrs2m.test_gate import record
-from train.lrs2m.gate import LONG_TOKENS, SHORT_TOKENS, Gate, tokens_of
-from train.lrs2m.lexicon import shared_lexicon
-from train.lrs2m.record import Facts, Share, Thing
-from train.lrs2m.rules import RulesFailed, RulesWriter, brief
-from train.lrs2m.statements import statements
-from train.lrs2m.words import a, counted, listed, plural
+from train.data.records import Facts, Share, Thing
+from train.data_engine.facts.statements import statements
+from train.data_engine.gate.gate import LONG_TOKENS, SHORT_TOKENS, Gate, tokens_of
+from train.data_engine.lexicon.lexicon import shared_lexicon
+from train.data_engine.lexicon.words import a, counted, listed, plural
+from train.data_engine.writer.rules import RulesFailed, RulesWriter, brief
 
 KINDS = ("plane", "ship", "storage tank", "tennis court", "large vehicle", "bridge", "overpass", "quay zeppelin", "bus")
 COVERS = ("water", "forest", "building", "road", "bare land", "low vegetation", "agriculture", "impervious surface")

@@ -15,15 +15,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lrsclip.errors import DataError
-from train.corpus import read_corpus
-from train.lrs2m import sources
-from train.lrs2m.pictures import open_ref
-from train.lrs2m.record import from_line, to_line
-from train.lrs2m.sources import CaptionSource, FolderSource, known_sources, read_sources
-from train.lrs2m.sources.base import LayoutName
+from train.data import sources
+from train.data.corpus import read_corpus
+from train.data.pictures import open_ref
+from train.data.records import from_line, to_line
+from train.data.sources import CaptionSource, FolderSource, known_sources, read_sources
+from train.data.sources.base import LayoutName
 
-from . import layouts as lay
-from .layouts import read
+from tests.lrs2m import layouts as lay
+from tests.lrs2m.layouts import read
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 README = Path(sources.__file__).parent / "README.md"

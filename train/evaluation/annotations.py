@@ -14,7 +14,7 @@ import numpy.typing as npt
 from lrsclip.errors import DataError
 from lrsclip.io.decode import DECODE_FAULTS, opened
 from lrsclip.metrics.selo import Mask, Polygon, region_mask, target_circle
-from train.readers import PICTURE_SUFFIXES
+from train.data.readers import PICTURE_SUFFIXES
 
 ANNOTATIONS = "annotations/anno.json"
 SCENES = "imgs"

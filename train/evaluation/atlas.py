@@ -16,14 +16,15 @@ from tqdm import tqdm
 
 from lrsclip.atlas.falsify import falsified
 from lrsclip.atlas.noise import rng_at
+from lrsclip.atlas.seeds import DEFAULT_SEED, GROUNDING_SEED
 from lrsclip.atlas.statement import CLAIM_KINDS
 from lrsclip.metrics import RetrievalScores, hit_chances
 from lrsclip.models.tokenizer import Tokenizer
-from lrsclip.tiles.atlas import DEFAULT_SEED, GROUNDING_SEED, AtlasTiles
+from lrsclip.tiles.atlas import AtlasTiles
 from lrsclip.zero_shot.classifier import Encoders
+from train.data.readers import Record
 from train.evaluation.result import Result
 from train.evaluation.vectors import PictureVectors, text_vectors
-from train.readers import Record
 
 GROUNDING = "grounding"
 LIMITS = (77, 248)

@@ -15,15 +15,17 @@ from PIL import Image
 from tqdm import tqdm
 
 from lrsclip.atlas.scenes import write_scenes
+from lrsclip.atlas.seeds import DEFAULT_SEED
 from lrsclip.errors import DataError
 from lrsclip.io.decode import read_picture
 from lrsclip.io.user_cache import user_cache
 from lrsclip.localize import Encoders, Method, WindowMemory, embed_scene, localize, mean_over_windows, open_scene
-from lrsclip.localize.window_encoding import METHODS, scales_of
+from lrsclip.localize.window_encoding import scales_of
 from lrsclip.metrics.grounding import GroundingScores, best_iou, grounding_scores, pointing_hit
 from lrsclip.metrics.selo import Mask, SeloScores, mean_scores, region_mask, selo_scores
 from lrsclip.metrics.selo_map import SceneWindows, SeloProtocol, encode_scene, finished_map, min_max
-from lrsclip.tiles.atlas import DEFAULT_SEED, recipe
+from lrsclip.protocols import METHODS
+from lrsclip.tiles.atlas import recipe
 from train.evaluation.annotations import (
     ANNOTATIONS,
     CaptionChoice,

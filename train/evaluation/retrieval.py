@@ -17,11 +17,11 @@ import numpy.typing as npt
 from lrsclip.metrics import RetrievalScores, hit_chances
 from lrsclip.models.tokenizer import Tokenizer
 from lrsclip.zero_shot.classifier import Encoders
+from train.data.readers import Record
+from train.data.text_pairs import paragraph, sentences_of
 from train.evaluation.result import Result
 from train.evaluation.sets import PictureSet
 from train.evaluation.vectors import PictureVectors, text_vectors
-from train.readers import Record
-from train.texts import paragraph, sentences_of
 
 SHORT, LONG = "short-retrieval", "long-retrieval"
 MERGED_PREFIX = "a satellite image. "

@@ -1,6 +1,6 @@
 """The parts of the public data sets that are measured: which pictures, with which captions or class names.
 
-Splits are the official ones, or the hashed ones of `train.readers`, so that nothing measured was trained on by our own
+Splits are the official ones, or the hashed ones of `data.readers`, so that nothing measured was trained on by our own
 recipes. RSITMD is taken whole where it lies there whole; its official test pictures stand mostly in RSICD's training
 split, so for a checkpoint trained on RSICD only the subset on RSICD's test files is held out.
 """
@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lrsclip.errors import DataError
-from train.corpus import read_nwpu, read_rsicd, read_ucm
-from train.readers import Record, add_captions, class_words, read_class_folders, read_karpathy
-from train.texts import sentences_of
+from train.data.corpus import read_nwpu, read_rsicd, read_ucm
+from train.data.readers import Record, add_captions, class_words, read_class_folders, read_karpathy
+from train.data.text_pairs import sentences_of
 
 
 @dataclass(frozen=True)

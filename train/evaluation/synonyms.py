@@ -1,6 +1,6 @@
 """Words that no picture was shown with: does a text that uses one stand where its everyday synonym stands?
 
-`train/synonyms.json` pairs a word that no training caption holds (aerodrome) with one that many do (airport). Both are
+`synonyms.json` pairs a word that no training caption holds (aerodrome) with one that many do (airport). Both are
 put into the same phrasings; a pair counts where the nearest of all everyday words is the right one.
 """
 
@@ -19,7 +19,7 @@ from train.evaluation.result import Result
 
 SYNONYMS = "synonyms"
 PAIRS: tuple[tuple[str, str], ...] = tuple(
-    (rare, known) for rare, known in json.loads((Path(__file__).parents[1] / "synonyms.json").read_text())
+    (rare, known) for rare, known in json.loads((Path(__file__).with_name("synonyms.json")).read_text())
 )
 
 

@@ -12,8 +12,8 @@ from tqdm import tqdm
 
 from lrsclip.errors import DataError, PictureError
 from lrsclip.zero_shot.classifier import Encoders
-from train.cache import open_picture
-from train.readers import Record
+from train.data.feature_cache import open_picture
+from train.data.readers import Record
 
 BATCH = 64
 Floats = npt.NDArray[np.float32]

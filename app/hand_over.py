@@ -1,0 +1,65 @@
+"""What one tab hands to another: a found tile to be classified or localized, and the collection that all look at."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+from PIL import Image
+
+from app.classify.page import ClassifyPage
+from app.collections import Collections
+from app.localize.page import LocalisePage
+from app.media.images import tile_picture
+from app.media.scene_input import with_tile
+from app.places.page import PlacesPage
+from app.search.page import CLICK_FIRST, SearchPage, fresh
+from app.search.service import Found
+from app.server.events import INTERNAL, for_page
+from app.ui import tile_picker
+from app.ui.html import header
+from app.ui.tile_picker import TileStrip
+from lrsclip.errors import TileSourceError
+
+
+def wire_tiles(
+    collections: Collections, page: SearchPage, classify: ClassifyPage, localise: LocalisePage, tabs: gr.Tabs
+) -> None:
+    """Connect the buttons under a found tile with the tabs that they open."""
+    details = page.details
+
+    def chosen_picture(found: Found, tile_id: str | None) -> Image.Image:
+        if tile_id is None:
+            raise TileSourceError(CLICK_FIRST)
+        return tile_picture(collections.of(found.spec), tile_id)
+
+    def chosen_scene(found: Found, tile_id: str | None, text: str) -> tuple[Any, ...]:
+        if tile_id is None:
+            raise TileSourceError(CLICK_FIRST)
+        return *with_tile(collections.of(found.spec), tile_id), text, gr.Tabs(selected="localise")
+
+    details.to_localise.click(
+        for_page(chosen_scene),
+        [page.results.found, details.chosen, page.controls.text],
+        [*localise.scene.parts, localise.text, tabs],
+        **INTERNAL,
+    )
+    details.to_classify.click(
+        for_page(lambda found, tile_id: (chosen_picture(found, tile_id), gr.Tabs(selected="classify"))),
+        [page.results.found, details.chosen],
+        [classify.picture, tabs],
+        **INTERNAL,
+    )
+
+
+def wire_collection(
+    collections: Collections, places: PlacesPage, search: SearchPage, strips: list[TileStrip], head: gr.HTML
+) -> None:
+    """Show the collection that is chosen under Places on every tab."""
+
+    def show(spec: str) -> tuple[Any, ...]:
+        state = collections.of(spec)
+        return header(state), *fresh(state), *(tile_picker.fresh(state) * len(strips))
+
+    of_strips = [part for one in strips for part in (one.gallery, one.shown)]
+    places.chosen.change(for_page(show), places.chosen, [head, *search.all_of_a_collection, *of_strips], **INTERNAL)

@@ -1,0 +1,1 @@
+"""Controlled comparisons: every recipe with every seed, and their tables."""

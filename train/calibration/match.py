@@ -1,0 +1,199 @@
+"""Calibrate "no good match": `python -m train.calibration.match --checkpoint CHECKPOINT --data ../shared/data`.
+
+Descriptions are asked of collections of several sizes that hold their tile, and of the same without it and all others
+of its kind: the atlas' tiles (a kind is a land use) and RSICD's pictures (a kind is a scene class). Each has a short
+text, a long one and the name of its kind. A logistic regression weighs the evidence (`calibration.match`); false alarms
+and misses are counted on kinds of the atlas that were not asked for in it, and on RSICD's test pictures. All goes into
+the checkpoint's manifest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from lrsclip import LRSCLIP
+from lrsclip.calibration.land_use import LAND_USES, land_use_references
+from lrsclip.calibration.match import BEST, MANIFEST_KEY, evidence, middle_of
+from lrsclip.index import build_index, default_cache_dir
+from lrsclip.tiles.atlas import AtlasTiles
+from train.calibration.presence import fitted, into_manifest
+from train.command import run_command
+from train.data.text_pairs import paragraph
+from train.evaluation.sets import rsicd_classes
+from train.evaluation.vectors import PictureVectors
+from train.mosaics import CLASS_SENTENCE
+from train.provenance import provenance
+
+SEED = 5
+SIZES = (128, 512, 1024)
+TEXTS = ("short", "long", "name")
+_LEAST_SHARE = 0.02  # of a tile that a land use covers; with less the tile counts as without it
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Gallery:
+    """Tiles, and what can be asked of them.
+
+    Attributes:
+        vectors: (N, D) L2-normalised.
+        kind: (N,) number of the kind that a tile is named by; -1: none, it is only in the way.
+        shows: (N, K) whether a tile shows something of a kind.
+        texts: name of a text -> (N, D), L2-normalised.
+    """
+
+    vectors: Floats
+    kind: npt.NDArray[np.int64]
+    shows: npt.NDArray[np.bool_]
+    texts: dict[str, Floats]
+
+
+def of_atlas(bundle: LRSCLIP, source: AtlasTiles) -> Gallery:
+    """The atlas' tiles; what they show is known from their ground truth."""
+    source.prepare()
+    index = build_index(source, bundle, default_cache_dir(source, bundle))
+    ids, kinds = source.tile_ids(), list(LAND_USES)
+    kind, shows = np.full(len(ids), -1), np.zeros((len(ids), len(kinds)), np.bool_)
+    for row, tile_id in enumerate(tqdm(ids, desc="atlas", unit="tile")):
+        truth = source.truth(tile_id)
+        for name, area in truth.areas.items():
+            if name in kinds and area.area >= _LEAST_SHARE * truth.size_m**2:
+                shows[row, kinds.index(name)] = True
+        scene = next((said.subject for said in source.told(tile_id, truth) if said.form == "scene"), None)
+        if scene in kinds:
+            kind[row] = kinds.index(scene)
+            shows[row, kind[row]] = True
+    texts = [source.texts(tile_id) for tile_id in ids]
+    names = [CLASS_SENTENCE.format(LAND_USES[kinds[number]][0].split(" ", 1)[-1]) for number in kind]
+    vectors = np.stack([index.vector(tile_id) for tile_id in ids])
+    return Gallery(vectors, kind, shows, _encoded(bundle, [t.short for t in texts], [t.long for t in texts], names))
+
+
+def of_rsicd(bundle: LRSCLIP, data: Path, split: str) -> Gallery:
+    """RSICD's pictures of a split that have a class.
+
+    Raises:
+        DataError: RSICD or the split is not there.
+    """
+    records = [record for record in rsicd_classes(data, split).records if record.captions]
+    kinds = sorted({str(record.label) for record in records})
+    kind = np.array([kinds.index(str(record.label)) for record in records])
+    vectors = PictureVectors(bundle).of(records, f"RSICD {split}")
+    names = [CLASS_SENTENCE.format(record.label) for record in records]
+    texts = _encoded(bundle, [record.captions[0] for record in records], [paragraph(r) for r in records], names)
+    return Gallery(vectors, kind, np.eye(len(kinds), dtype=np.bool_)[kind], texts)
+
+
+def _encoded(bundle: LRSCLIP, short: list[str], long: list[str], names: list[str]) -> dict[str, Floats]:
+    return {name: bundle.encode_text(texts) for name, texts in zip(TEXTS, (short, long, names), strict=True)}
+
+
+def measured(
+    gallery: Gallery, references: Floats, asked: Sequence[int], seed: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    """The evidence of every text of some kinds' tiles, (Q, 4), and whether the collection had its tile, (Q,).
+
+    Args:
+        gallery: the tiles.
+        references: (R, D) of `land_use_references`.
+        asked: numbers of the kinds whose tiles are asked for.
+        seed: decides which tiles are in a collection.
+    """
+    rng = np.random.default_rng(seed)
+    rows, there = [], []
+    for at in np.flatnonzero(np.isin(gallery.kind, list(asked))):
+        others = np.flatnonzero(~gallery.shows[:, gallery.kind[at]])
+        everything = np.delete(np.arange(len(gallery.kind)), at)
+        for size in SIZES:
+            without = rng.permutation(others)[:size]
+            within = np.append(rng.permutation(everything)[: len(without) - 1], at)
+            tiles = [gallery.vectors[places] for places in (within, without)]
+            middles = [middle_of(vectors) for vectors in tiles]
+            for name in TEXTS:
+                text = gallery.texts[name][at]
+                for vectors, middle, is_there in zip(tiles, middles, (True, False), strict=True):
+                    best = vectors[np.argsort(-(vectors @ text), kind="stable")[:BEST]]
+                    rows.append(evidence(text, best, middle, references, len(vectors)))
+                    there.append(is_there)
+    return np.array(rows), np.array(there)
+
+
+def calibrated(bundle: LRSCLIP, data: Path, atlas: AtlasTiles) -> dict[str, Any]:
+    """Weights with what they do on what was held out: the manifest's entry."""
+    landscape, fitting, testing = of_atlas(bundle, atlas), of_rsicd(bundle, data, "val"), of_rsicd(bundle, data, "test")
+    return weighed(landscape, fitting, testing, land_use_references(bundle))
+
+
+def weighed(landscape: Gallery, fitting: Gallery, testing: Gallery, references: Floats) -> dict[str, Any]:
+    """Weights fitted on half of the landscape's kinds and on `fitting`, tested on the other half and on `testing`."""
+    kinds = np.random.default_rng(SEED).permutation(landscape.shows.shape[1]).tolist()
+    known, held_out = kinds[::2], kinds[1::2]
+    rows, there = (
+        np.concatenate(both)
+        for both in zip(
+            measured(landscape, references, known, SEED),
+            measured(fitting, references, range(fitting.shows.shape[1]), SEED + 1),
+            strict=True,
+        )
+    )
+    weights, bias = fitted(rows, there)
+    entry: dict[str, Any] = {"weights": [float(f"{w:.6g}") for w in weights], "bias": float(f"{bias:.6g}")}
+    tested = {
+        "atlas": measured(landscape, references, held_out, SEED + 2),
+        "rsicd": measured(testing, references, range(testing.shows.shape[1]), SEED + 3),
+    }
+    rates = {name: _rates(rows @ weights + bias >= 0, there) for name, (rows, there) in tested.items()}
+    for name in ("false_alarm_rate", "miss_rate"):  # each collection counts alike
+        entry[name] = round(float(np.mean([one[name] for one in rates.values()])), 4)
+    of_text = {}
+    for number, text in enumerate(TEXTS):
+        says = [(rows @ weights + bias >= 0)[_of_text(number, len(rows))] for rows, _ in tested.values()]
+        true = [there[_of_text(number, len(there))] for _, there in tested.values()]
+        of_text[text] = _rates(np.concatenate(says), np.concatenate(true))
+    return entry | {"held_out": rates, "held_out_texts": of_text, "measured": provenance()}
+
+
+def _of_text(number: int, count: int) -> npt.NDArray[np.bool_]:
+    """Which cases of `measured` are of a text: they come in pairs, text by text."""
+    chosen: npt.NDArray[np.bool_] = np.arange(count) // 2 % len(TEXTS) == number
+    return chosen
+
+
+def _rates(says: npt.NDArray[np.bool_], there: npt.NDArray[np.bool_]) -> dict[str, float]:
+    return {
+        "false_alarm_rate": round(float(says[~there].mean()), 4),
+        "miss_rate": round(float(1 - says[there].mean()), 4),
+        "cases": len(there),
+    }
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m train.calibration.match", description='Calibrate "no good match".')
+    parser.add_argument("--checkpoint", default="tiny", help="a checkpoint's name or folder")
+    parser.add_argument("--data", type=Path, required=True, help="folder with RSICD/")
+    parser.add_argument("--tiles", type=int, default=1024, help="tiles of the atlas (default: %(default)s)")
+    args = parser.parse_args(argv)
+
+    def run() -> None:
+        entry = into_manifest(
+            args.checkpoint, MANIFEST_KEY, lambda bundle: calibrated(bundle, args.data, AtlasTiles(tiles=args.tiles))
+        )
+        for name, row in (entry["held_out"] | entry["held_out_texts"]).items():
+            print(f"{name}: false alarms {row['false_alarm_rate']:.1%}, misses {row['miss_rate']:.1%}")
+
+    return run_command("train.calibration.match", run, "the manifest is as it was")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,121 @@
+"""What every source is: a few settings, and records one after the other."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from train.data.faults import Faults
+from train.data.readers import hashed_split
+from train.data.records import Facts, PictureRef, SourceRecord, Split
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+
+
+class Source(BaseModel):
+    """Settings that all sources have; a layout adds its own and gives `records`.
+
+    Attributes:
+        name: what its records are called after; lower case, digits, hyphens.
+        licence: of its pictures.
+        gsd_m: ground size of a pixel in metres, where one number holds for all.
+        split: puts every record into this split, whatever the source says; None: as it says, else a hash of the name.
+        held_out: a set to be measured on: nothing of it is written, and what looks like it leaves the training split.
+        classes: annotation class to plain words, singular; a class that is not here reads as its own name in words.
+        strict_classes: a class that is not in `classes` is a fault (counted, left out) instead.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Name
+    licence: str = "unknown"
+    gsd_m: float | None = Field(default=None, gt=0)
+    split: Split | None = None
+    held_out: bool = False
+    classes: Mapping[str, str] = Field(default_factory=dict)
+    strict_classes: bool = False
+
+    @abstractmethod
+    def records(self, faults: Faults) -> Iterator[SourceRecord]:
+        """Every record, in an order that depends on nothing but what lies on disk.
+
+        What is wrong with one record is counted in `faults`, and the rest goes on.
+
+        Raises:
+            DataError: nothing of the source can be read.
+        """
+
+    def record(
+        self,
+        within: str,
+        picture: Path | PictureRef | None,
+        facts: Facts,
+        split: Split | None = None,
+        size_px: tuple[int, int] = (0, 0),
+        lonlat: tuple[float, float] | None = None,
+        gsd_m: float | None = None,
+    ) -> SourceRecord:
+        """A record of this source.
+
+        Args:
+            within: its name within the source; unique, and it does not change when the archive is moved.
+            picture: its file, or where in a file it lies.
+            facts: what is known of it.
+            split: as the source says; None: by a hash of the name.
+            size_px: width and height.
+            lonlat: of its middle.
+            gsd_m: where it is the picture's own.
+        """
+        lon, lat = lonlat or (None, None)
+        return SourceRecord(
+            key=f"{self.name}/{within}",
+            source=self.name,
+            licence=self.licence,
+            split=self.split or split or as_split(hashed_split(within)),
+            picture=PictureRef(str(picture)) if isinstance(picture, Path) else picture,
+            width_px=size_px[0],
+            height_px=size_px[1],
+            gsd_m=gsd_m or self.gsd_m,
+            lon_deg=lon,
+            lat_deg=lat,
+            facts=facts,
+        )
+
+    def words_of(self, name: str, faults: Faults, where: str) -> str | None:
+        """A class in plain words; None (and a fault) where the map must have it and has not."""
+        from train.data.readers import folder_words
+
+        if name in self.classes:
+            return self.classes[name]
+        if self.strict_classes:
+            faults.add("class not in the map", f"{where}: class {name!r} is not in the map of {self.name}; add it")
+            return None
+        return folder_words(name)
+
+
+_SPLITS: dict[str, Split] = {
+    "train": "train",
+    "training": "train",
+    "trainval": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
+
+
+def as_split(name: str) -> Split:
+    """The split that a source's own word for it means.
+
+    Raises:
+        KeyError: it is no word for a split.
+    """
+    return _SPLITS[name.lower()]
+
+
+LayoutName = Literal["captions", "folders", "dota", "voc", "coco", "masks", "tags", "webdataset", "parquet", "atlas"]

@@ -1,0 +1,139 @@
+"""Parquet files as data sets on the Hugging Face Hub have them; the pictures in them are not read here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from train.data.faults import Faults
+from train.data.records import Facts, PictureRef, SourceRecord
+from train.data.sources.base import Source
+from train.data.sources.files import (
+    Pattern,
+    Place,
+    clean,
+    gsd_in,
+    lonlat_in,
+    matching_files,
+    not_empty,
+    split_in_name,
+    texts_in,
+)
+
+_IMAGES = ("image", "img", "picture", "tile", "jpg", "png", "webp")
+_FAULTS = (OSError, ValueError, pa.ArrowException)
+_ROWS = 1024  # at once
+
+
+class ParquetSource(Source):
+    """A row is a picture; the split is the word in the file's path (`data/train-00000-of-00002.parquet`).
+
+    Attributes:
+        root: the folder.
+        files: pattern of the files.
+        image_column: pictures; None: the one that its type tells.
+        caption_columns: a string, or a list of them; those that a file lacks are passed over.
+        scene_columns: the first that a file has gives the class; numbers are named by the file's ClassLabel, or by
+            `classes` ("3" = "forest").
+        lon_column, lat_column, gsd_column: may be lacking.
+    """
+
+    layout: Literal["parquet"] = "parquet"
+    root: Place
+    files: Pattern = "**/*.parquet"
+    image_column: str | None = None
+    caption_columns: tuple[str, ...] = ("caption", "captions", "text", "description", "sentences", "raw")
+    scene_columns: tuple[str, ...] = ("label", "labels", "class", "scene")
+    lon_column: str = "lon"
+    lat_column: str = "lat"
+    gsd_column: str = "gsd"
+
+    def records(self, faults: Faults) -> Iterator[SourceRecord]:
+        """Every record, file by file, row by row.
+
+        Raises:
+            DataError: there is no file, or none holds a picture.
+        """
+        return not_empty(self._read(faults), self.name, self.root)
+
+    def _read(self, faults: Faults) -> Iterator[SourceRecord]:
+        for path in matching_files(self.root, self.files, self.name):
+            try:
+                with pq.ParquetFile(path) as file:
+                    yield from self._rows(path, file, faults)
+            except _FAULTS as error:
+                faults.add("file unreadable", f"{path} cannot be read ({clean(str(error))}); fetch it again")
+
+    def _rows(self, path: Path, file: Any, faults: Faults) -> Iterator[SourceRecord]:
+        schema = file.schema_arrow
+        image = self._image(schema)
+        if image is None:
+            told = f"{path} has no column of pictures, it has {', '.join(schema.names)}"
+            faults.add("picture missing", f"{told}; name it with image_column")
+            return
+        scene = next((name for name in self.scene_columns if name in schema.names), None)
+        wanted = [*self.caption_columns, self.lon_column, self.lat_column, self.gsd_column, *([scene] if scene else [])]
+        columns = [name for name in dict.fromkeys(wanted) if name in schema.names and name != image]
+        labels = _class_names(schema, scene)
+        within = path.relative_to(self.root).as_posix()
+        for row, cells in enumerate(_cells(file, columns)):
+            where = f"row {row} of {path}"
+            captions = tuple(text for name in self.caption_columns for text in texts_in(cells.get(name)))
+            facts = Facts(
+                scene=self._scene_of(cells.get(scene or ""), labels, where, faults),
+                captions=tuple(dict.fromkeys(captions)),
+            )
+            yield self.record(
+                f"{within.removesuffix('.parquet')}/{row}",
+                PictureRef(str(path), row=row, column=image),
+                facts,
+                split_in_name(within),
+                lonlat=lonlat_in(cells.get(self.lon_column), cells.get(self.lat_column), where, faults),
+                gsd_m=gsd_in(cells.get(self.gsd_column), where, faults),
+            )
+
+    def _image(self, schema: Any) -> str | None:
+        if self.image_column:
+            return self.image_column if self.image_column in schema.names else None
+        found = [f.name for f in schema if pa.types.is_struct(f.type) and f.type.get_field_index("bytes") >= 0]
+        found += [
+            f.name
+            for f in schema
+            if f.name in _IMAGES and (pa.types.is_binary(f.type) or pa.types.is_large_binary(f.type))
+        ]
+        return min(found, key=lambda name: name not in _IMAGES, default=None)  # sounds are stored alike
+
+    def _scene_of(self, cell: Any, labels: list[str], where: str, faults: Faults) -> str | None:
+        if isinstance(cell, str):
+            return (self.words_of(clean(cell), faults, where) or None) if cell.strip() else None
+        if isinstance(cell, bool) or not isinstance(cell, int) or cell == -1:  # the Hub's "no label"
+            return None
+        if 0 <= cell < len(labels):
+            return self.words_of(labels[cell], faults, where) or None
+        if str(cell) not in self.classes:
+            faults.add("class not in the map", f"{where}: class {cell} has no name; add it to classes of {self.name}")
+        return self.classes.get(str(cell))
+
+
+def _cells(file: Any, columns: list[str]) -> Iterator[Mapping[str, Any]]:
+    """The values of some columns, row by row; {} for each where there are no columns."""
+    if not columns:
+        yield from ({} for _ in range(file.metadata.num_rows))
+        return
+    for batch in file.iter_batches(batch_size=_ROWS, columns=columns):
+        yield from batch.to_pylist()
+
+
+def _class_names(schema: Any, column: str | None) -> list[str]:
+    """Names of a ClassLabel column, from what the data sets library writes into a file."""
+    try:
+        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        names = features[column]["names"]
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return []
+    return [clean(str(name)) for name in names] if isinstance(names, list) else []

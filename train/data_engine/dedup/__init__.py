@@ -1,0 +1,1 @@
+"""Near-duplicates among pictures: fingerprints, and the search for pairs."""

@@ -1,0 +1,1 @@
+"""What can be said of a picture for certain, computed from what is marked in it."""

@@ -1,0 +1,1 @@
+"""The steps of a run, in this order: ingest, inspect, deduplicate, write_texts, pack."""
