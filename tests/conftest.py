@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import Browser
 
-from tests.browsing import chromium
+from tests.helpers.browsing import chromium
 
 if TYPE_CHECKING:
     from app.collections import AppState
@@ -56,7 +56,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def url(state: AppState) -> Iterator[str]:
     """Address of a server with what the fixture `state` of the test's file makes."""
-    from tests.app_parts import running  # it imports torch, for which the environment above must be set
+    from tests.helpers.app_parts import running  # it imports torch, for which the environment above must be set
 
     with running(state) as address:
         yield address

@@ -39,7 +39,7 @@ from lrsclip.tiles.base import Tile, check_count, decimal_option, whole_option
 from lrsclip.workers import end_now, process_pool
 
 # Tiles and indexes that were made under another value are made anew. Raise it with every change of a pixel or a word,
-# and then run `python -m assets.make_collection`; tests/atlas/test_recipe.py tells when that was forgotten.
+# and then run `python -m assets.make_collection`; tests/lrsclip/atlas/test_recipe.py tells when that was forgotten.
 RECIPE = "7d62e75e"
 TILE_PX = 192
 _TWINS = 3  # false sentences of each kind of claim

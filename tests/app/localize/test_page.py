@@ -1,0 +1,130 @@
+"""The Localise page beside its maps: what each clause is told, outlines that show on any ground, and the examples."""
+
+from __future__ import annotations
+
+import dataclasses
+import html
+import re
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+from torch import Tensor
+
+from app.collections import AppState
+from app.localize.examples import STARTS, best_scene
+from app.localize.heatmap_map import map_frame
+from app.localize.html import answer_facts, clause_told
+from lrsclip import LRSCLIP
+from lrsclip.calibration.presence import Presence
+from tests.helpers.app_parts import NASTY, answer_of, draw_tile, ground_with, made_heatmap, make_state
+from tests.helpers.browsing import visit
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory: pytest.TempPathFactory) -> AppState:
+    return make_state(tmp_path_factory.mktemp("localise"))
+
+
+@pytest.fixture
+def page(browser: Browser, url: str) -> Iterator[Page]:
+    with visit(browser, url, "Localise") as opened:
+        yield opened
+
+
+def test_each_clause_has_its_heading_and_what_was_found() -> None:
+    here = dataclasses.replace(made_heatmap(text="white boats"), presence=Presence(0.91, True, 0.2, 0.2))
+    gone = dataclasses.replace(made_heatmap(text=NASTY), presence=Presence(0.2, False, 0.2, 0.2))
+    facts = answer_facts(answer_of(made_heatmap(), clauses=(here, gone, made_heatmap(text="a pier"))))
+    told = re.findall(r"<li><h4>(.*?)</h4><p>(.*?)</p></li>", facts)
+    assert [html.unescape(heading) for heading, _ in told] == ["white boats", NASTY, "a pier"]
+    assert [said for _, said in told] == [
+        "Best cosine 0.410, probably present (91 %).",
+        "Best cosine 0.410, probably not here (20 %).",
+        "Best cosine 0.410.",
+    ]
+    assert "<script" not in facts and "<img" not in facts
+    assert "clauses" not in answer_facts(answer_of(made_heatmap()))
+
+
+def test_an_example_takes_the_tile_that_search_finds(state: AppState) -> None:
+    assert len(STARTS) == 3
+    for start in STARTS:
+        path, behind = best_scene(state, start.text)
+        assert Path(path).is_file()
+        assert behind.tile_id == state.index.search(state.bundle.encode_text([start.text]), 1)[0][0].tile_id
+
+
+def test_an_example_is_localised_with_the_keyboard_alone(page: Page) -> None:
+    page.get_by_role("tab", name="Localise").click()
+    expect(page.locator("#map")).to_contain_text("Nothing is chosen yet")
+    page.get_by_role("button", name="Storage tanks").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#sentence textarea")).to_have_value("Round white storage tanks with a road beside them")
+    expect(page.locator("#scene img")).to_be_visible()
+    page.locator("#localise-settings button").first.focus()
+    page.keyboard.press("Enter")
+    page.get_by_label("Each clause apart").focus()
+    page.keyboard.press("Space")
+    page.locator("#localise-button").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#map .clauses li")).to_have_count(3)
+    inside = page.frame_locator("iframe.map")
+    expect(inside.get_by_role("region", name=re.compile("with a road, best cosine 0"))).to_be_attached()
+    slider = inside.get_by_label("Heat-map opacity")
+    slider.focus()
+    page.keyboard.press("Home")
+    expect(inside.get_by_alt_text("heat-map").first).to_have_css("opacity", "0")
+
+
+def test_a_visitor_stops_a_heat_map_and_makes_it_after_all(
+    page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    pieces: list[int] = []
+    own = LRSCLIP.encode_pixels
+
+    def held(model: LRSCLIP, pixels: Tensor) -> Tensor:
+        begun.set()
+        assert go_on.wait(30)
+        pieces.append(len(pixels))
+        return own(model, pixels)
+
+    monkeypatch.setattr(LRSCLIP, "encode_pixels", held)
+    draw_tile("harbour", 5, 1600).save(tmp_path / "large.png")
+    page.get_by_role("tab", name="Localise").click()
+    page.locator("#scene input[type=file]").set_input_files(tmp_path / "large.png")
+    expect(page.locator("#scene img")).to_be_visible()
+    page.locator("#sentence textarea").fill("white boats")
+    page.locator("#localise-settings > button").click()
+    page.get_by_label("Windows", exact=True).check()
+    page.locator("#localise-button").click()
+    assert begun.wait(30)
+    with page.expect_response(lambda answer: "/gradio_api/run/" in answer.url):
+        page.get_by_role("button", name="Stop", exact=True).click()
+    go_on.set()
+    expect(page.get_by_text(re.compile("stopped", re.IGNORECASE))).to_be_visible()
+    assert len(pieces) == 1, "the piece that was at hand"
+    expect(page.locator("#map")).to_contain_text("Nothing is chosen yet")
+    page.locator("#localise-button").click()
+    expect(page.frame_locator("iframe.map").get_by_alt_text("heat-map")).to_be_visible(timeout=60_000)
+    assert len(pieces) > 2
+
+
+def test_every_outline_lies_on_a_dark_one_and_goes_with_it(page: Page) -> None:
+    page.set_content(map_frame(answer_of(made_heatmap()), ground_with()))  # no more of the page than the map
+    inside = page.frame_locator("iframe")
+    expect(inside.locator("path.region").first).to_be_attached()
+    regions = inside.locator("path.region").count()
+    expect(inside.locator("path.casing")).to_have_count(regions + 1)  # the best window too
+    first = inside.locator("path").first
+    expect(first).to_have_class(re.compile("casing"))
+    inside.locator(".leaflet-control-layers").hover()
+    inside.get_by_role("checkbox", name="Regions").uncheck()
+    expect(inside.locator("path.casing")).to_have_count(1)
+
+
+def test_what_is_told_of_a_clause_without_a_calibration_is_its_cosine() -> None:
+    assert clause_told(made_heatmap()) == "best cosine 0.410"

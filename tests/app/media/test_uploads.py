@@ -1,0 +1,229 @@
+"""What becomes of an uploaded file: nothing that its camera or its maker wrote into it stays on the server."""
+
+from __future__ import annotations
+
+import struct
+import tempfile
+import time
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rasterio
+from affine import Affine
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from app.media import images as pictures
+from app.media.images import copy_without_metadata, uploaded
+from app.media.scene_input import opened_upload
+from app.server.concurrency import Budget
+from lrsclip.errors import PictureError
+from lrsclip.tiles import read_picture
+from tests.helpers.app_parts import as_sent, draw_tile
+
+SECRET = b"SECRET CAMERA"
+
+
+def exif_of(turn: int) -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = turn, SECRET.decode()
+    return exif
+
+
+def written(path: Path) -> Path:
+    """A picture of 96 x 64 px with a secret in it, as its name's ending says."""
+    picture, text = draw_tile("tanks", 3, 96).crop((0, 0, 96, 64)), PngInfo()
+    text.add_text("Comment", SECRET.decode())
+    match path.suffix:
+        case ".jpg":
+            picture.save(path, exif=exif_of(6), comment=SECRET, quality=95)
+        case ".png":
+            picture.save(path, exif=exif_of(8), pnginfo=text)
+        case ".webp":
+            picture.save(path, exif=exif_of(3), xmp=b"<x:xmpmeta>" + SECRET + b"</x:xmpmeta>", lossless=True)
+    assert SECRET in path.read_bytes()
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.webp"])
+@pytest.mark.parametrize("scene", [False, True])
+def test_an_upload_is_read_as_before_and_keeps_no_secret(name: str, scene: bool, tmp_path: Path) -> None:
+    path = written(tmp_path / name)
+    before = np.asarray(read_picture(path), np.int16)
+    content = path.read_bytes()
+    upload = as_sent(path)
+    if scene:
+        with opened_upload(upload) as opened:
+            assert (opened.scene.height_px, opened.scene.width_px) == before.shape[:2]
+    else:
+        assert uploaded(upload).size == before.shape[1::-1]
+    assert SECRET not in upload.path.read_bytes()
+    after = np.asarray(read_picture(upload.path), np.int16)
+    assert after.shape == before.shape, "it stands as upright as it did"
+    assert abs(after - before).mean() < (2 if name == "a.jpg" else 1e-9)
+    assert path.read_bytes() == content, "what is stripped is a copy"
+    assert [entry.name for entry in upload.path.parent.iterdir()] == [name]
+
+
+def hidden(path: Path) -> Path:
+    """A picture with a secret where Pillow does not look when it opens a file."""
+    draw_tile("tanks", 3, 96).save(path, quality=95)
+    plain = path.read_bytes()
+    match path.stem:
+        case "behind-the-pixels":
+            text = b"tEXtComment\0" + SECRET
+            chunk = struct.pack(">I", len(text) - 4) + text + struct.pack(">I", zlib.crc32(text))
+            path.write_bytes(plain[:-12] + chunk + plain[-12:])
+        case "in-a-part-of-its-own":  # as content credentials are (C2PA)
+            path.write_bytes(plain[:2] + b"\xff\xeb" + struct.pack(">H", len(SECRET) + 2) + SECRET + plain[2:])
+        case "behind-the-end":
+            path.write_bytes(plain + SECRET)
+    return path
+
+
+@pytest.mark.parametrize(
+    "name", ["behind-the-pixels.png", "in-a-part-of-its-own.jpg", "behind-the-end.jpg", "behind-the-end.png"]
+)
+def test_no_secret_is_left_where_few_look(name: str, tmp_path: Path) -> None:
+    path = hidden(tmp_path / name)
+    before = np.asarray(read_picture(path), np.int16)
+    assert copy_without_metadata(path, copy := tmp_path / "copy")
+    assert SECRET not in copy.read_bytes() and SECRET in path.read_bytes()
+    assert abs(np.asarray(read_picture(copy), np.int16) - before).mean() < 2
+
+
+KINDS: dict[str, dict[str, Any]] = {
+    "strips": {},
+    "jpeg in tiles": {"compress": "jpeg", "photometric": "ycbcr", "tiled": True},
+    "big": {"compress": "deflate", "predictor": 2, "bigtiff": "yes"},
+    "backwards": {"endianness": "big", "compress": "lzw"},
+    "cloud": {"driver": "COG"},
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_tiff_keeps_its_pixels_and_its_place_and_no_secret(kind: str, tmp_path: Path) -> None:
+    path, bands = tmp_path / "a.tif", np.random.default_rng(1).integers(0, 255, (3, 600, 700), np.uint8)
+    place = Affine(1, 0, 500_123, 0, -1, 4_430_456)
+    how: dict[str, Any] = {"driver": "GTiff", "crs": "EPSG:26914", "transform": place, "nodata": 7} | KINDS[kind]
+    with rasterio.open(path, "w", width=700, height=600, count=3, dtype="uint8", **how) as dataset:
+        dataset.write(bands)
+        dataset.update_tags(TIFFTAG_ARTIST=SECRET.decode(), TIFFTAG_IMAGEDESCRIPTION=SECRET.decode() * 30)
+        if how["driver"] == "GTiff":
+            dataset.build_overviews([2, 4])
+    with path.open("ab") as file:
+        file.write(SECRET)
+    before = seen(path)
+    assert path.read_bytes().count(SECRET) == 32
+    assert copy_without_metadata(path, copy := tmp_path / "copy.tif")
+    assert SECRET not in copy.read_bytes() and path.read_bytes().count(SECRET) == 32
+    assert seen(copy) == before
+    assert not copy_without_metadata(copy, tmp_path / "again.tif"), "once is enough"
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a.tif", "copy.tif"]
+
+
+def seen(path: Path) -> tuple[object, ...]:
+    """What a reader makes of a raster: its pixels, also those of an overview, and all that says how to take them."""
+    with rasterio.open(path) as dataset:
+        small = dataset.read(out_shape=(3, 150, 175))
+        return dataset.read().tobytes(), small.tobytes(), dataset.profile, dataset.overviews(1), dataset.colorinterp
+
+
+def test_what_a_camera_wrote_into_a_tiff_goes_wherever_it_lies(tmp_path: Path) -> None:
+    plain, exif = draw_tile("tanks", 3, 96), exif_of(6)
+    plain.save(path := tmp_path / "a.tif", exif=exif)
+    before = np.asarray(read_picture(path))
+    content = bytearray(path.read_bytes())
+    # Pillow writes no list within the list, as cameras do: so the maker's name becomes the address of one
+    camera = struct.pack("<HHHIII", 1, 0x9003, 2, len(SECRET), len(content) + 18, 0) + SECRET
+    at = content.index(struct.pack("<HHI", 0x010F, 2, len(SECRET) + 1))
+    content[at : at + 12] = struct.pack("<HHII", 0x8769, 4, 1, len(content))
+    path.write_bytes(content + camera)
+    with Image.open(path) as opened:
+        assert opened.getexif().get_ifd(0x8769)[0x9003] == SECRET.decode()
+    upload = as_sent(path)
+    assert uploaded(upload).size == plain.size
+    assert SECRET not in upload.path.read_bytes()
+    np.testing.assert_array_equal(np.asarray(read_picture(upload.path)), before)
+    with Image.open(upload.path) as opened:
+        assert not opened.getexif().get_ifd(0x8769) and opened.getexif()[0x0112] == 6
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data(), st.booleans())
+def test_a_damaged_tiff_ends_in_words_or_stays(data: st.DataObject, big: bool) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.tif"
+        draw_tile("road", 1, 32).save(path, exif=exif_of(1), big_tiff=big)
+        content = bytearray(path.read_bytes())
+        first = struct.unpack("<Q", content[8:16])[0] if big else struct.unpack("<I", content[4:8])[0]
+        lists = [*range(16), *range(first, min(first + 300, len(content)))]
+        for _ in range(data.draw(st.integers(1, 4))):
+            content[data.draw(st.sampled_from(lists))] = data.draw(st.integers(0, 255))
+        path.write_bytes(damaged := content[: data.draw(st.sampled_from([len(content), len(content) - 9, 40, 7, 4]))])
+        copy, there = Path(folder) / "copy.tif", False
+        with suppress(PictureError):
+            there = copy_without_metadata(path, copy)
+        assert copy.exists() == there, "nothing half-written"
+        assert path.read_bytes() == damaged
+        assert not there or copy.stat().st_size <= len(content)
+
+
+def test_a_tiff_that_leads_back_to_itself_is_read_once_and_one_of_endless_parts_is_refused(tmp_path: Path) -> None:
+    def written_with(count: int, lists: int) -> Path:
+        """As many lists of strips as one wishes, all in the same place."""
+        content, at = bytearray(b"II*\0" + struct.pack("<I", 8)), 8
+        for number in range(lists):
+            following = at + 30 if number < lists - 1 else 8
+            content += struct.pack(
+                "<HHHIIHHIII", 2, 273, 4, count, 30 * lists + 8, 279, 4, count, 30 * lists + 8, following
+            )
+            at += 30
+        (tmp_path / "a.tif").write_bytes(bytes(content) + bytes(4 * count))
+        return tmp_path / "a.tif"
+
+    copy_without_metadata(written_with(100, 3), tmp_path / "copy.tif")
+    for count, lists, says in ((100, 101, "more than 100 pictures"), (2**20, 5, "far too many parts")):
+        upload = as_sent(written_with(count, lists))
+        assert upload.path.read_bytes() == b"", "nothing of what is refused stays"
+        with pytest.raises(PictureError, match=says):
+            uploaded(upload)
+
+
+def test_large_uploads_are_decoded_one_after_the_other_and_kept_small(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("RGB", (6000, 2100), (90, 120, 60)).save(tmp_path / "large.png")
+    budget, at_work, most, upload = Budget(20_000_000), [], [], as_sent(tmp_path / "large.png")
+
+    def read(*given: Any, **options: Any) -> Image.Image:
+        at_work.append(1)
+        most.append(len(at_work))
+        time.sleep(0.05)
+        at_work.pop()
+        return read_picture(*given, **options)
+
+    monkeypatch.setattr(pictures, "DECODING", budget)
+    monkeypatch.setattr(pictures, "read_picture", read)
+    with ThreadPoolExecutor(4) as pool:
+        sizes = list(pool.map(lambda _: uploaded(upload).size, range(4)))
+    assert sizes == [(3000, 1050)] * 4
+    assert most == [1] * 4
+    with budget.of(10**9):  # more than there is: alone, and not never
+        pass
+
+
+def test_what_holds_nothing_of_the_kind_is_not_written_anew(tmp_path: Path) -> None:
+    draw_tile("road", 1).save(tmp_path / "plain.jpg")
+    draw_tile("road", 1).convert("P").save(tmp_path / "clear.png", transparency=3)
+    (tmp_path / "fake.png").write_bytes(b"no picture")
+    for path in sorted(tmp_path.iterdir()):
+        assert not copy_without_metadata(path, tmp_path / "copy")
+        assert as_sent(path).path.read_bytes() == path.read_bytes()

@@ -1,0 +1,100 @@
+"""Connections that say nothing, or too little, keep nobody else out."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from urllib.parse import urlsplit
+from urllib.request import urlopen
+
+import pytest
+
+from app.build import build, serve
+from app.server.checked_blocks import CheckedBlocks
+from app.server.connections import OpenConnections, most_connections
+from tests.helpers.app_parts import make_state
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[CheckedBlocks, str]]:
+    demo = build(make_state(tmp_path_factory.mktemp("connections")), guests=True)
+    try:
+        yield demo, serve(demo, host="127.0.0.1", port=None, block=False)
+    finally:
+        demo.close(verbose=False)
+
+
+@pytest.fixture
+def few(server: tuple[CheckedBlocks, str], monkeypatch: pytest.MonkeyPatch) -> OpenConnections:
+    """The server's count, with room for twenty and half a second of patience."""
+    demo, _ = server
+    assert demo.connection is not None
+    found: OpenConnections = demo.connection.open_connections
+    monkeypatch.setattr(found, "most", 20)
+    monkeypatch.setattr(found, "head_s", 0.5)
+    return found
+
+
+def connect(url: str) -> socket.socket:
+    return socket.create_connection((urlsplit(url).hostname, urlsplit(url).port), timeout=10)
+
+
+def is_well(url: str) -> bool:
+    with urlopen(f"{url}health", timeout=10) as answer:
+        return bool(answer.status == 200)
+
+
+@pytest.mark.parametrize(
+    "said", [b"", b"GET / HTTP/1.1\r\nHost: 127", b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\nGET"]
+)
+def test_a_connection_that_stops_halfway_is_closed(
+    server: tuple[CheckedBlocks, str], few: OpenConnections, said: bytes
+) -> None:
+    begun = time.monotonic()
+    with connect(server[1]) as silent:
+        silent.sendall(said)
+        while silent.recv(65536):
+            pass
+    assert time.monotonic() - begun < 8, "with the patience of uvicorn it would last for ever"
+    assert is_well(server[1])
+
+
+def test_one_too_many_is_told_so_and_the_room_comes_back(
+    server: tuple[CheckedBlocks, str], few: OpenConnections, lines: list[str]
+) -> None:
+    few.head_s = 30
+    with ExitStack() as stack:
+        held = [stack.enter_context(connect(server[1])) for _ in range(40)]
+        time.sleep(0.5)
+        assert len(few) <= 20
+        told = held[-1].recv(4096)
+        assert told.startswith(b"HTTP/1.1 503")
+    assert any('"code": 503' in line for line in lines)
+    until = time.monotonic() + 10
+    while len(few) > 15 and time.monotonic() < until:
+        time.sleep(0.05)
+    assert is_well(server[1])
+
+
+def test_what_is_no_request_is_one_line_of_the_log(
+    server: tuple[CheckedBlocks, str], lines: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    with connect(server[1]) as odd:
+        odd.sendall(b"\x16\x03\x01 forged\r\n\r\n")
+        assert odd.recv(4096).startswith(b"HTTP/1.1 400")
+    assert len(lines) == 1 and '"code": 400' in lines[0]
+    assert capfd.readouterr().err == ""
+
+
+def test_one_address_has_its_share() -> None:
+    count = OpenConnections(10, 4)
+    assert [count.admit("192.0.2.1") for _ in range(6)] == [True] * 4 + [False] * 2
+    assert count.admit("192.0.2.2") and len(count) == 5
+    count.release("192.0.2.1")
+    assert count.admit("192.0.2.1")
+
+
+def test_there_is_room_for_files_beside_connections() -> None:
+    assert 128 <= most_connections() <= 4096

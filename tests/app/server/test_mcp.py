@@ -1,0 +1,92 @@
+"""The endpoints as language models see them: a real MCP client over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcp import ClientSession
+from mcp.client.streamable_http import streamable_http_client
+from mcp.types import CallToolResult, TextContent
+from PIL import Image
+
+from app.build import build, serve
+from app.media.images import data_url
+from app.server.upload_folder import own_folder
+from tests.helpers.app_parts import draw_tile, make_state
+
+SECRET = "SECRET CAMERA"
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    demo = build(make_state(tmp_path_factory.mktemp("mcp")))
+    yield serve(demo, host="127.0.0.1", port=None, block=False, mcp=True)
+    demo.close(verbose=False)
+
+
+def said(answer: CallToolResult) -> str:
+    return "".join(part.text for part in answer.content if isinstance(part, TextContent))
+
+
+def used(url: str, *calls: tuple[str, dict[str, Any]]) -> tuple[set[str], list[CallToolResult]]:
+    """Names of the tools, and the answers to some calls of them."""
+
+    async def use() -> tuple[set[str], list[CallToolResult]]:
+        address = f"{url}gradio_api/mcp/"
+        async with streamable_http_client(address) as (read, write, _), ClientSession(read, write) as client:
+            await client.initialize()
+            tools = {tool.name for tool in (await client.list_tools()).tools}
+            return tools, [await client.call_tool(name, values) for name, values in calls]
+
+    return asyncio.run(use())
+
+
+def judge(picture: str) -> tuple[str, dict[str, Any]]:
+    return "classify", {"picture": picture, "labels": "a\nb", "templates": "{}"}
+
+
+def test_a_language_model_lists_the_tools_searches_and_sends_a_picture(url: str) -> None:
+    picture = data_url(draw_tile("road", 1), "PNG")
+    tools, (found, judged) = used(url, ("search", {"text": "a harbour", "k": 2}), judge(picture))
+    assert {"search", "classify", "classify_many", "localize", "grow", "order", "swap"} == tools
+    assert not found.isError and said(found).count("tile_id") == 2
+    assert not judged.isError and said(judged).count("score_cos") == 2
+
+
+def test_a_language_model_names_no_address_and_no_file(url: str, tmp_path: Path) -> None:
+    draw_tile("road", 1).save(tmp_path / "there.png")
+    there, absent = str(tmp_path / "there.png"), str(tmp_path / "absent.png")
+    _, (address, of_there, of_absent) = used(url, judge(f"{url}theme.css"), judge(there), judge(absent))
+    assert address.isError and "fetches no web addresses" in said(address)
+    assert of_there.isError and said(of_there).replace(there, "") == said(of_absent).replace(absent, "")
+
+
+def test_wrong_calls_are_answered_in_words_and_leave_no_trace(url: str, capfd: pytest.CaptureFixture[str]) -> None:
+    wrong: tuple[tuple[str, dict[str, Any]], ...] = (
+        ("forged\nforged", {}),
+        ("search", {"text": ["forged"], "k": {"forged": 1}}),
+        ("search", {"forged": "forged\nforged"}),
+        ("localize", {"text": "forged", "picture": "forged\nforged", "tile_id": ""}),
+    )
+    _, answers = used(url, *wrong)
+    assert all(answer.isError and said(answer) for answer in answers)
+    printed = "".join(capfd.readouterr())
+    assert "forged" not in printed and "Traceback" not in printed
+
+
+def test_a_picture_sent_as_data_leaves_its_metadata_behind(url: str) -> None:
+    exif, content = Image.Exif(), io.BytesIO()
+    exif[0x010F] = SECRET
+    draw_tile("road", 1).save(content, "JPEG", exif=exif)
+    assert SECRET.encode() in content.getvalue()
+    _, (judged,) = used(url, judge(f"data:image/jpeg;base64,{base64.b64encode(content.getvalue()).decode()}"))
+    assert not judged.isError
+    root = own_folder()
+    served = [path for path in root.root.rglob("*") if path.is_file() and root.drafts not in path.parents]
+    assert not [path for path in served if SECRET.encode() in path.read_bytes()]

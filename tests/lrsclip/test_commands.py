@@ -1,0 +1,58 @@
+"""The commands of a shell: what they print, what they write, and how they end."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import rasterio
+
+from lrsclip.commands import checkpoint, classify, localize
+from tests.helpers.app_parts import draw_tile, write_geotiff
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Path:
+    return write_geotiff(tmp_path / "scene.tif", draw_tile("harbour", 2, 240))
+
+
+def test_localize_tells_and_writes(scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "maps"
+    assert (
+        localize.main([str(scene), "white boats in a harbour", "a road", "--out", str(out), "--threshold", "0.1"]) == 0
+    )
+    told = capsys.readouterr().out
+    assert told.count("best window") == 2 and told.count("above 0.100") == 2 and "white boats" in told
+    with rasterio.open(out / "heatmap-2.tif") as data:
+        assert (data.width, data.height) == (240, 240) and str(data.crs) == "EPSG:26914"
+    assert json.loads((out / "regions-1.geojson").read_text())["type"] == "FeatureCollection"
+
+
+def test_localize_ends_in_words(scene: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert localize.main([str(tmp_path / "none.tif"), "a road"]) == 2
+    assert localize.main([str(scene), " "]) == 2
+    (tmp_path / "file").write_text("")
+    assert localize.main([str(scene), "a road", "--out", str(tmp_path / "file")]) == 2
+    errors = capsys.readouterr().err
+    assert errors.count("error: ") == 3 and "Traceback" not in errors
+    assert "there is no file" in errors and "another folder with --out" in errors
+
+
+def test_classify_names_pictures_and_goes_on_past_a_bad_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    draw_tile("road", 1).save(tmp_path / "a.png")
+    (tmp_path / "b.png").write_text("no picture")
+    (tmp_path / "labels.txt").write_text("\ufeffa field\n\na harbor\n", encoding="utf-8")
+    pictures = [str(tmp_path / name) for name in ("b.png", "a.png")]
+    assert classify.main([*pictures, "--label", "a road", "--labels", str(tmp_path / "labels.txt"), "-k", "2"]) == 2
+    told = capsys.readouterr()
+    assert told.out.count("%") == 2 and told.out.startswith(pictures[1]) and "b.png" in told.err
+    assert classify.main([pictures[1]]) == 2 and "no class names" in capsys.readouterr().err
+    assert classify.main([pictures[1], "--labels", str(tmp_path)]) == 2 and "text file" in capsys.readouterr().err
+
+
+def test_checkpoint_tells_and_verifies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert checkpoint.main(["info", "tiny"]) == 0
+    assert "tokens      248" in (told := capsys.readouterr().out) and "dimensions  256" in told
+    assert checkpoint.main(["verify", "tiny"]) == 0 and "whole" in capsys.readouterr().out
+    assert checkpoint.main(["verify", str(tmp_path / "none")]) == 2 and "no checkpoint" in capsys.readouterr().err

@@ -1,0 +1,198 @@
+"""Rasters cut into tiles: covered whole, at their place, with bands and depth as asked."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from hypothesis import given
+from hypothesis import strategies as st
+from rasterio.transform import from_origin
+
+from lrsclip.errors import PictureError, TileSourceError
+from lrsclip.io.raster import starts
+from lrsclip.tiles import open_source, unwrapped
+from lrsclip.tiles.geotiff import GeoTiffTiles
+
+SHARED = Path(__file__).parents[3].parent / "shared" / "data" / "geotiff"
+
+
+def write_raster(
+    path: Path, values: np.ndarray, *, nodata: float | None = None, crs: str | None = "EPSG:32710"
+) -> None:
+    """A raster of two-metre pixels whose upper left corner lies at 500 km east, 4,588 km north of UTM 10 south."""
+    place = {"crs": crs, "transform": from_origin(500_000, 4_588_000, 2, 2)} if crs else {}
+    count, height, width = values.shape
+    with rasterio.open(
+        path, "w", driver="GTiff", width=width, height=height, count=count, dtype=values.dtype, nodata=nodata, **place
+    ) as data:
+        data.write(values)
+
+
+@given(st.integers(1, 3000), st.integers(32, 700), st.data())
+def test_windows_cover_a_side_whole(length: int, tile: int, data: st.DataObject) -> None:
+    overlap = data.draw(st.integers(0, tile - 1))
+    first = starts(length, tile, overlap)
+    size = min(tile, length)
+    assert first[0] == 0
+    assert first[-1] + size == length
+    assert all(0 < b - a <= max(tile - overlap, 1) for a, b in pairwise(first))
+
+
+def test_tiles_together_are_the_raster(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).integers(1, 255, (3, 150, 230), dtype=np.uint8)
+    write_raster(tmp_path / "a.tif", values)
+    source = GeoTiffTiles(str(tmp_path / "*.tif"), tile_px=64)
+    rebuilt = np.zeros((150, 230, 3), np.uint8)
+    for tile_id in source.tile_ids():
+        x, y = (int(part) for part in tile_id.split("@")[1].split(","))
+        rebuilt[y : y + 64, x : x + 64] = np.asarray(source.picture(tile_id))
+    assert (rebuilt == values.transpose(1, 2, 0)).all()
+
+
+def test_a_tile_lies_where_the_raster_says(tmp_path: Path) -> None:
+    write_raster(tmp_path / "a.tif", np.full((3, 128, 128), 9, np.uint8))
+    write_raster(tmp_path / "b.tif", np.full((3, 128, 128), 9, np.uint8), crs=None)
+    source = GeoTiffTiles(str(tmp_path / "*.tif"), tile_px=64)
+    tile = source.tile("a.tif@64,0")
+    assert tile.footprint_lonlat is not None
+    assert tile.footprint_lonlat[0][0] == pytest.approx(-123 + 128 / 73_300, abs=1e-4)  # the zone's middle is 123 W
+    assert tile.footprint_lonlat[0][1] == pytest.approx(-48.86, abs=0.02)
+    assert tile.ground_m == pytest.approx(128, rel=0.01)
+    nowhere = source.tile("b.tif@0,0")
+    assert nowhere.footprint_lonlat is None
+    assert nowhere.middle_lonlat is None
+
+
+def test_bands_are_chosen_and_deep_ones_stretched_alike_in_all_tiles(tmp_path: Path) -> None:
+    ramp = np.linspace(0, 40_000, 256 * 128).reshape(128, 256).astype(np.uint16)
+    write_raster(tmp_path / "deep.tif", np.stack([ramp, ramp[:, ::-1], ramp * 0 + 7, ramp]))
+    source = open_source(f"geotiff:{tmp_path}/deep.tif?tile_px=128&bands=4,2,1")
+    left, right = (np.asarray(source.picture(name)).astype(int) for name in source.tile_ids())
+    assert left[0, 0].tolist()[0] == 0
+    assert right[-1, -1].tolist()[0] == 255
+    assert abs(left[60, 127, 0] - right[60, 0, 0]) <= 1  # no seam: one stretch for the raster
+    assert left[60, 0, 1] > left[60, 127, 1]
+    grey = open_source(f"geotiff:{tmp_path}/deep.tif?bands=1").picture("deep.tif@0,0")
+    assert len(set(map(tuple, np.asarray(grey)[:, 5].tolist()))) > 10
+    assert all(r == g == b for r, g, b in np.asarray(grey)[:, 5].tolist())
+
+
+def test_what_holds_no_data_cannot_be_read_and_says_so(tmp_path: Path) -> None:
+    values = np.full((3, 64, 128), 50, np.uint8)
+    values[:, :, 64:] = 0
+    write_raster(tmp_path / "half.tif", values, nodata=0)
+    source = GeoTiffTiles(str(tmp_path / "half.tif"), tile_px=64)
+    assert np.asarray(source.picture("half.tif@0,0")).max() == 50
+    with pytest.raises(PictureError, match="no data"):
+        source.picture("half.tif@64,0")
+
+
+def test_many_threads_read_the_same_pixels(tmp_path: Path) -> None:
+    for name in range(12):  # more rasters than are kept open
+        write_raster(tmp_path / f"{name:02d}.tif", np.full((3, 64, 64), 10 + name, np.uint8))
+    source = GeoTiffTiles(str(tmp_path / "*.tif"), tile_px=64)
+    with ThreadPoolExecutor(8) as pool:
+        seen = list(pool.map(lambda name: int(np.asarray(source.picture(name)).max()), source.tile_ids() * 4))
+    assert seen == [10 + name for name in range(12)] * 4
+
+
+@pytest.mark.parametrize(
+    ("ask", "told"),
+    [
+        ("geotiff:", "no path"),
+        ("geotiff:nowhere/*.tif", "no raster"),
+        ("geotiff:{}/a.tif?bands=9", "no band 9"),
+        ("geotiff:{}/a.tif?bands=1,2", "2 bands"),
+        ("geotiff:{}/a.tif?tile_px=8", "32 to 8192"),
+        ("geotiff:{}/a.tif?overlap_px=600", "less than tile_px"),
+        ("geotiff:{}/a.tif?size=8", "no option 'size'"),
+        ("geotiff:{}/a.tif?tile_px=x", "whole number"),
+        ("geotiff:{}/note.txt", "cannot be read as a raster"),
+    ],
+)
+def test_a_wrong_address_says_what_is_wrong(tmp_path: Path, ask: str, told: str) -> None:
+    write_raster(tmp_path / "a.tif", np.full((3, 64, 64), 9, np.uint8))
+    (tmp_path / "note.txt").write_text("no raster")
+    with pytest.raises(TileSourceError, match=told):
+        open_source(ask.format(tmp_path))
+
+
+def test_a_raster_that_breaks_later_is_a_picture_error(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    write_raster(path, np.random.default_rng(0).integers(1, 255, (3, 600, 600), dtype=np.uint8))
+    source = GeoTiffTiles(str(path), tile_px=64)
+    path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(PictureError, match=r"a\.tif@512,512"):
+        source.picture("a.tif@512,512")
+    path.unlink()
+    assert source.fingerprint("a.tif@0,0") == "gone"
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="../shared/data/geotiff is not there")
+def test_real_rasters() -> None:
+    source = open_source(f"geotiff:{SHARED}/*.tif*?tile_px=256")
+    assert len({tile_id.split("@")[0] for tile_id in source.tile_ids()}) == 6
+    for tile_id in source.tile_ids()[::60]:
+        tile = source.tile(tile_id)
+        assert tile.middle_lonlat is not None
+        assert np.asarray(source.picture(tile_id)).std() > 3
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="no /proc to count open files in")
+def test_few_rasters_are_held_open(tmp_path: Path) -> None:
+    for number in range(20):
+        write_raster(tmp_path / f"{number:02d}.tif", np.full((3, 64, 64), 90, np.uint8))
+    source = GeoTiffTiles(str(tmp_path / "*.tif"), tile_px=64)
+    for tile_id in source.tile_ids() * 2:
+        source.picture(tile_id)
+    links = [link.readlink() for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+    assert 0 < sum(link.is_relative_to(tmp_path) for link in links) <= 8
+
+
+def test_a_palette_shows_its_colours(tmp_path: Path) -> None:
+    path = tmp_path / "p.tif"
+    with rasterio.open(
+        path, "w", driver="GTiff", width=64, height=64, count=1, dtype="uint8", photometric="palette"
+    ) as to:
+        to.write(np.tile(np.array([[0, 1]], np.uint8).repeat(32, axis=1), (64, 1)), 1)
+        to.write_colormap(1, {0: (200, 10, 10, 255), 1: (10, 20, 230, 255)})
+    picture = GeoTiffTiles(str(path), tile_px=64).picture("p.tif@0,0")
+    assert picture.getpixel((5, 5)) == (200, 10, 10)
+    assert picture.getpixel((60, 5)) == (10, 20, 230)
+
+
+def test_a_local_grid_has_no_place_on_earth(tmp_path: Path) -> None:
+    write_raster(tmp_path / "a.tif", np.full((3, 64, 64), 90, np.uint8), crs='LOCAL_CS["Local",UNIT["metre",1]]')
+    tile = GeoTiffTiles(str(tmp_path / "a.tif"), tile_px=64).tile("a.tif@0,0")
+    assert tile.footprint_lonlat is None
+    assert tile.ground_m is None
+
+
+def test_a_tile_across_the_date_line_is_as_small_as_it_is(tmp_path: Path) -> None:
+    place = {"crs": "EPSG:32760", "transform": from_origin(815_000, 8_000_000, 20, 20)}  # 180 E lies at 817 km
+    values = np.full((3, 256, 256), 90, np.uint8)
+    with rasterio.open(
+        tmp_path / "a.tif", "w", driver="GTiff", width=256, height=256, count=3, dtype="uint8", **place
+    ) as to:
+        to.write(values)
+    tile = GeoTiffTiles(str(tmp_path / "a.tif"), tile_px=256).tile("a.tif@0,0")
+    assert tile.footprint_lonlat is not None
+    east_west = [longitude for longitude, _ in tile.footprint_lonlat]
+    assert min(east_west) < 0 < max(east_west), "it does cross"
+    assert tile.ground_m == pytest.approx(5120, rel=0.02)
+    assert tile.middle_lonlat is not None
+    assert abs(tile.middle_lonlat[0]) > 179.9
+
+
+@given(st.floats(-180, 179.9), st.floats(0.01, 179), st.floats(-80, 80))
+def test_an_outline_across_the_date_line_is_the_same_elsewhere(west: float, wide: float, south: float) -> None:
+    east = (west + wide + 180) % 360 - 180
+    outline = [(west, south + 1), (east, south + 1), (east, south), (west, south)]
+    lons = [lon for lon, _ in unwrapped(outline)]
+    assert max(lons) - min(lons) == pytest.approx(wide, abs=1e-6)
+    assert unwrapped([(-180.0, 1), (180.0, 1)]) == [(-180.0, 1), (180.0, 1)]

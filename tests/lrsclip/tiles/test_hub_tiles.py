@@ -1,0 +1,185 @@
+"""Tiles of Hub data sets, from a Hub on loopback."""
+
+from __future__ import annotations
+
+import io
+import socket
+from collections.abc import Iterator
+from typing import Any, cast
+
+import huggingface_hub
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from app.collections import AppState, Collections
+from app.places.service import look_up
+from lrsclip.errors import PictureError, TileSourceError
+from lrsclip.tiles import open_source
+from tests.helpers.dataset_server import DatasetHub, serve_datasets
+
+
+def png(colour: tuple[int, int, int], side: int = 24) -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (side, side), colour).save(out, "PNG")
+    return out.getvalue()
+
+
+def parquet(columns: dict[str, Any], rows_in_group: int = 2) -> bytes:
+    out = io.BytesIO()
+    pq.write_table(pa.table(columns), out, row_group_size=rows_in_group)
+    return out.getvalue()
+
+
+def rows(first: int, count: int) -> dict[str, Any]:
+    return {
+        "image": [{"bytes": png((n, 2 * n, 7)), "path": f"{n}.png"} for n in range(first, first + count)],
+        "captions": [[f"tile {n}", "another"] for n in range(first, first + count)],
+    }
+
+
+def noise(seed: int) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(np.random.default_rng(seed).integers(0, 255, (400, 400, 3), dtype=np.uint8)).save(out, "PNG")
+    return out.getvalue()
+
+
+def sideways() -> bytes:
+    out, exif = io.BytesIO(), Image.Exif()
+    exif[0x0112] = 6  # a camera held upright
+    Image.new("RGB", (40, 20), "green").save(out, "JPEG", exif=exif)
+    return out.getvalue()
+
+
+@pytest.fixture(scope="module")
+def hub() -> Iterator[DatasetHub]:
+    repos = {
+        "someone/tiles": {
+            "README.md": b"# tiles",
+            "data/train-00000-of-00002.parquet": parquet(rows(0, 5)),
+            "data/train-00001-of-00002.parquet": parquet(rows(5, 3)),
+            "data/test-00000-of-00001.parquet": parquet(rows(8, 2)),
+        },
+        "someone/plain": {
+            "train.parquet": parquet({"id": [1, 2], "jpg": [png((9, 9, 9)), b"no picture"], "text": ["a", ""]})
+        },
+        "someone/large": {
+            "default/train/0000.parquet": parquet(
+                {"picture": [{"bytes": noise(n), "path": ""} for n in range(24)]}, rows_in_group=1
+            )
+        },
+        "someone/words": {"train.parquet": parquet({"text": ["a", "b"]})},
+        "someone/paths": {
+            "train.parquet": parquet({"image": [{"bytes": None, "path": "a.png"}, {"bytes": b"", "path": ""}]})
+        },
+        "someone/csv": {"table.csv": b"a,b"},
+        "someone/sounds": {
+            "train.parquet": parquet(
+                {"audio": [{"bytes": b"RIFF", "path": ""}], "image": [{"bytes": sideways(), "path": ""}]}
+            )
+        },
+        "someone/broken": {"train.parquet": b"PAR1 but not really"},
+    }
+    with serve_datasets(repos) as told:
+        yield told
+
+
+@pytest.fixture(autouse=True)
+def _endpoint(hub: DatasetHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", hub.url)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+
+
+def test_a_split_is_listed_and_read_row_by_row(hub: DatasetHub) -> None:
+    source = open_source("hub:someone/tiles:train")
+    names = source.tile_ids()
+    assert len(source) == len(names) == len(set(names)) == 8
+    for number in (7, 0, 4, 5, 3):
+        tile = source.tile(names[number])
+        assert source.picture(names[number]).getpixel((3, 3)) == (number, 2 * number, 7)
+        assert (tile.width_px, tile.caption) == (24, f"tile {number}")
+        assert tile.attribution
+        assert "someone/tiles" in tile.attribution
+    assert source.spec == "hub:someone/tiles:train"
+    assert open_source(source.spec).tile_ids() == names
+    assert len(open_source("hub:someone/tiles")) == 10
+    assert len(open_source("hub:someone/tiles:test")) == 2
+    with pytest.raises(TileSourceError, match="has no tile"):
+        source.picture("train-00000-of-00002/5")
+
+
+def test_only_what_is_looked_at_is_fetched(hub: DatasetHub) -> None:
+    whole = len(hub.repos["someone/large"]["default/train/0000.parquet"])
+    before = hub.sent_bytes
+    source = open_source("hub:someone/large:train")
+    assert source.picture(source.tile_ids()[11]).size == (400, 400)
+    assert whole > 10_000_000
+    assert hub.sent_bytes - before < whole / 2
+
+
+def test_columns_are_found_or_named(hub: DatasetHub) -> None:
+    source = open_source("hub:someone/plain?image=jpg&caption=text")
+    first, second = source.tile_ids()
+    assert source.tile(first).caption == "a"
+    with pytest.raises(PictureError, match="not a JPEG"):
+        source.picture(second)
+    assert open_source("hub:someone/plain").tile(first).caption == "a"
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason"),
+    [
+        ("hub:", "is no data set"),
+        ("hub:nobody", "is no data set"),
+        ("hub:a/b/c", "is no data set"),
+        ("hub:someone/nothing", "someone/nothing cannot be read .*check its name"),
+        ("hub:someone/csv", "no Parquet"),
+        ("hub:someone/words", "no column of pictures"),
+        ("hub:someone/broken", "cannot be read"),
+        ("hub:someone/tiles:val", "no split 'val'"),
+        ("hub:someone/tiles?image=photo", "no column 'photo'; it has image, captions"),
+        ("hub:someone/tiles?shape=round", "no option 'shape'"),
+    ],
+)
+def test_what_is_no_data_set_of_pictures(spec: str, reason: str) -> None:
+    with pytest.raises(TileSourceError, match=reason):
+        open_source(spec)
+
+
+def test_rows_that_only_name_a_picture() -> None:
+    source = open_source("hub:someone/paths")
+    for name in source.tile_ids():
+        with pytest.raises(PictureError, match="holds no picture"):
+            source.picture(name)
+
+
+def test_a_hub_that_cannot_be_reached_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{free.getsockname()[1]}")
+    with pytest.raises(TileSourceError, match=r"cannot be read from the Hub.*check its name, the network"):
+        open_source("hub:someone/tiles")
+
+
+def test_a_row_group_too_large_to_unpack_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lrsclip.tiles.hf_dataset._MOST_GROUP_BYTES", 200_000)
+    source = open_source("hub:someone/large:train")
+    with pytest.raises(TileSourceError, match="smaller row groups"):
+        source.picture(source.tile_ids()[0])
+
+
+def test_sounds_are_no_pictures_and_turned_ones_stand_upright() -> None:
+    source = open_source("hub:someone/sounds")
+    (name,) = source.tile_ids()
+    tile, picture = source.tile(name), source.picture(name)
+    assert (tile.width_px, tile.height_px) == picture.size == (20, 40)
+
+
+def test_looking_a_data_set_up_fetches_none_of_it(hub: DatasetHub) -> None:
+    before = hub.sent_bytes
+    plan = look_up(Collections(cast(AppState, None), guests=True), "hub:someone/large:train")
+    assert plan.first is None
+    assert plan.work.startswith("24 rows of 1 file are read from the Hub")
+    assert hub.sent_bytes - before < 1_500_000  # a footer and what is read ahead of it

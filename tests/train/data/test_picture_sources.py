@@ -1,0 +1,184 @@
+"""Caption sets, class folders, masks and tables into records."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from lrsclip.errors import DataError
+from tests.helpers.corpora import COLOURS
+from tests.train.data import layouts as lay
+from tests.train.data.layouts import messages, read
+from train.data.records import Share
+from train.data.sources import FolderSource, MaskSource
+
+
+def test_captions_have_classes_extra_sentences_and_splits(tmp_path: Path) -> None:
+    records, faults = read(lay.make_captions(tmp_path))
+    assert [(r.split, r.facts.scene) for r in records] == [("train", "forest"), ("val", "desert"), ("test", "harbour")]
+    assert records[0].facts.captions == ("a forest seen from above .", "here lies a forest", "one more sentence")
+    assert not faults
+    trained = lay.make_captions(tmp_path).model_copy(update={"train_on_val": True})
+    assert [r.split for r in read(trained)[0]] == ["train", "train", "test"]
+
+
+def test_broken_caption_rows_are_faults(tmp_path: Path) -> None:
+    lay.picture_file(tmp_path / "pictures/forest_9.jpg")
+    lay.picture_file(tmp_path / "outside.jpg")
+    rows: list[Any] = [
+        {"filename": "gone_1.jpg", "split": "train", "sentences": []},
+        {"filename": "../outside.jpg", "split": "train", "sentences": []},
+        {"filename": "forest_0.jpg", "split": "train", "sentences": []},
+        {"filename": "forest_9.jpg", "split": "someday", "sentences": []},
+        {"filename": "x" * 5000},
+        "no row",
+    ]
+    records, faults = read(lay.make_captions(tmp_path, rows))
+    assert len(records) == 3
+    assert faults == {"picture missing": 4, "picture named twice": 1, "unknown split": 1}
+
+
+def test_captions_without_words_leave_the_picture_and_count(tmp_path: Path) -> None:
+    lay.picture_file(tmp_path / "pictures/9.jpg")
+    row = {"filename": "9.jpg", "split": "train", "sentences": [{"raw": " . "}, {}, "\ud800 lake"]}
+    records, faults = read(lay.make_captions(tmp_path, [row]))
+    assert records[-1].facts.captions == ("? lake",) and records[-1].facts.scene is None and not faults
+    records, faults = read(lay.make_captions(tmp_path, [{**row, "sentences": []}]))
+    assert records[-1].facts.empty and faults == {"no captions": 1}
+
+
+@pytest.mark.parametrize("content", ["", "[1", "[]", '{"images": 3}', "[" * 100_000])
+def test_captions_of_another_layout_are_refused(content: str, tmp_path: Path) -> None:
+    source = lay.make_captions(tmp_path)
+    source.annotations.write_text(content)
+    with pytest.raises(DataError, match=r"dataset\.json"):
+        read(source)
+
+
+def test_class_folders(tmp_path: Path) -> None:
+    records, _ = read(lay.make_folders(tmp_path))
+    assert len(records) == 12 and records[0].key == "folders/AirportLand/0.jpg"
+    assert {record.facts.scene for record in records} == {f"{kind} land" for kind in COLOURS}
+    (tmp_path / "Empty").mkdir()
+    assert read(FolderSource(name="folders", root=tmp_path))[1] == {"empty class folder": 1}
+
+
+def test_split_folders(tmp_path: Path) -> None:
+    records, _ = read(lay.make_folders(tmp_path, ("Train", "val", "test")))
+    assert Counter(record.split for record in records) == {"train": 12, "val": 12, "test": 12}
+    assert records[0].facts.scene == "airport land"
+
+
+def test_strict_classes_leave_out_what_is_not_mapped(tmp_path: Path) -> None:
+    lay.make_folders(tmp_path)
+    source = FolderSource(name="f", root=tmp_path, classes={"ForestLand": "woodland"}, strict_classes=True)
+    records, faults = read(source)
+    assert {record.facts.scene for record in records} == {"woodland"} and faults == {"class not in the map": 3}
+
+
+@pytest.mark.parametrize("coloured", [False, True])
+def test_masks_give_shares_and_cells(coloured: bool, tmp_path: Path) -> None:
+    records, faults = read(lay.make_masks(tmp_path, coloured))
+    assert [record.split for record in records] == ["train", "val"] and not faults
+    water, building = records[0].facts.shares
+    assert (water.kind, building.kind) == ("water", "building")
+    assert water.share == pytest.approx(2 / 3 * 79 / 80, abs=1e-3)
+    assert building.cells[:3] == (1.0, 0.0, 0.0) and building.cells[6] == pytest.approx(26 / 27, abs=1e-3)
+    assert isinstance(water, Share) and records[0].key == "masks/Train/Urban/images_png/0.png"
+
+
+@pytest.mark.parametrize("coloured", [False, True])
+def test_a_value_that_no_class_has_is_one_fault(coloured: bool, tmp_path: Path) -> None:
+    source = lay.make_masks(tmp_path, coloured)
+    values = np.zeros((lay.HEIGHT, lay.WIDTH, 3) if coloured else (lay.HEIGHT, lay.WIDTH), np.uint8)
+    values[: lay.HEIGHT // 2] = (1, 2, 3) if coloured else 9
+    values[0, 0] = (1, 1, 1) if coloured else 8
+    values[-8:] = (0, 0, 255) if coloured else 1
+    lay.write_mask(tmp_path / "Val/Urban/masks_png/1.png", values)
+    records, faults = read(source)
+    assert len(records) == 2 and faults == {"class not in the map": 1}
+    assert [(share.kind, share.share) for share in records[1].facts.shares] == [("building", 0.1)]
+
+
+def test_masks_that_do_not_fit(tmp_path: Path) -> None:
+    source = lay.make_masks(tmp_path)
+    urban = tmp_path / "Train/Urban"
+    for name in ("small", "alone", "broken", "colour"):
+        lay.picture_file(urban / f"images_png/{name}.png")
+    lay.text_file(urban / "images_png/unreadable.png", "no picture")
+    lay.write_mask(urban / "masks_png/small.png", np.zeros((3, 3)))
+    lay.text_file(urban / "masks_png/broken.png", "no mask")
+    lay.write_mask(urban / "masks_png/colour.png", np.zeros((lay.HEIGHT, lay.WIDTH, 3)))
+    lay.write_mask(urban / "masks_png/unreadable.png", np.zeros((3, 3)))
+    lay.picture_file(tmp_path / "Test/Urban/images_png/5.png")
+    records, faults = read(source)
+    assert len(records) == 2
+    assert faults == {
+        "mask of another size": 1,
+        "annotation missing": 2,
+        "annotation unreadable": 2,
+        "picture unreadable": 1,
+    }
+
+
+def test_a_tiny_mask_has_nine_cells(tmp_path: Path) -> None:
+    lay.picture_file(tmp_path / "images/a_sat.png", size=(2, 1))
+    lay.write_mask(tmp_path / "masks/a_mask.png", np.array([[1, 0]]))
+    palette = {"0": "field", "1": "field", "2": "water"}
+    source = MaskSource(name="m", root=tmp_path, palette=palette, picture_suffix="_sat", mask_suffix="_mask")
+    (share,) = read(source)[0][0].facts.shares
+    assert (share.kind, share.share, len(share.cells)) == ("field", 1.0, 9)
+
+
+@pytest.mark.parametrize("palette", [{}, {"1": "a", "1,2,3": "b"}, {"300,0,0": "a"}, {"red": "a"}, {"-1": "a"}])
+def test_a_palette_that_is_none_is_refused(palette: dict[str, str], tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match="palette"):
+        MaskSource(name="m", root=tmp_path, palette=palette)
+
+
+def test_tags_captions_and_places(tmp_path: Path) -> None:
+    records, faults = read(lay.make_tags(tmp_path))
+    assert records[0].facts.tags == (("landuse", "farmland"), ("crop", "rice"), ("water", "yes"))
+    assert records[0].facts.captions == ("a farm",) and (records[0].lon_deg, records[0].lat_deg) == (7.5, 51.25)
+    assert records[1].facts.tags == (("highway", "primary"), ("surface", "asphalt")) and records[1].lon_deg is None
+    assert not faults
+
+
+def test_broken_table_lines(tmp_path: Path) -> None:
+    for number in (7, 8):
+        lay.picture_file(tmp_path / f"images/b/{number}.jpg")
+    lines = [
+        "b/7.jpg,t,200,10,no tags here,",
+        "b/8.jpg,t,1,2,{broken json,",
+        "b/9.jpg,t,1,2,,",
+        "a/0.jpg,t,1,2,,",
+        "too,few",
+        "a,b,c,d,e,f,too many",
+        f"{'x' * 200_000},t,1,2,,",
+    ]
+    source = lay.make_tags(tmp_path, lines)
+    records, faults = read(source)
+    assert [record.key for record in records[3:]] == ["tags/b/7.jpg", "tags/b/8.jpg"]
+    assert records[3].lon_deg is None and records[3].facts.captions == ("t",)
+    assert faults == {
+        "broken table line": 3,
+        "broken tags": 2,
+        "broken coordinates": 1,
+        "picture missing": 1,
+        "picture named twice": 1,
+    }
+    assert any("line 9 of" in message for message in messages(source))
+
+
+def test_a_table_without_the_column_of_pictures_is_refused(tmp_path: Path) -> None:
+    source = lay.make_tags(tmp_path).model_copy(update={"picture_column": "file"})
+    with pytest.raises(DataError, match="picture_column"):
+        read(source)
+    source.table.write_bytes(b"")
+    with pytest.raises(DataError, match="picture_column"):
+        read(source)

@@ -1,0 +1,241 @@
+"""What holds for every layout, garbage as input, settings files, data folders and the README."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import tempfile
+import tomllib
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lrsclip.errors import DataError
+from tests.train.data import layouts as lay
+from tests.train.data.layouts import read
+from train.data import sources
+from train.data.corpus import read_corpus
+from train.data.pictures import open_ref
+from train.data.records import from_line, to_line
+from train.data.sources import CaptionSource, FolderSource, known_sources, read_sources
+from train.data.sources.base import LayoutName
+
+SHARED = Path(__file__).resolve().parents[4] / "shared" / "data"
+README = Path(sources.__file__).parent / "README.md"
+
+
+def test_every_layout_has_a_maker() -> None:
+    assert set(lay.MAKERS) == set(get_args(LayoutName))
+    assert all(layout in README.read_text() for layout in lay.MAKERS)
+
+
+@pytest.mark.parametrize("layout", lay.MAKERS)
+def test_records_are_whole(layout: str, tmp_path: Path) -> None:
+    source = lay.MAKERS[layout](tmp_path)
+    records, faults = read(source)
+    assert records and not faults
+    assert records == read(source)[0]  # the same order each time
+    assert len({record.key for record in records}) == len(records)
+    for record in records:
+        assert from_line(to_line(record)) == record
+        assert record.key.startswith(f"{source.name}/") and record.source == source.name
+        assert record.picture and open_ref(record.picture).mode == "RGB"
+        assert not record.facts.empty
+        for thing in record.facts.things:
+            left, top, right, bottom = thing.box
+            assert 0 <= left < right <= 1 and 0 <= top < bottom <= 1
+        for share in record.facts.shares:
+            assert len(share.cells) == 9 and abs(sum(share.cells) / 9 - share.share) < 0.02
+
+
+@pytest.mark.parametrize("layout", lay.MAKERS)
+def test_settings_put_all_records_in_one_split(layout: str, tmp_path: Path) -> None:
+    source = lay.MAKERS[layout](tmp_path).model_copy(update={"split": "val"})
+    assert {record.split for record in read(source)[0]} == {"val"}
+
+
+@pytest.mark.parametrize("layout", [name for name in lay.MAKERS if name != "atlas"])
+def test_a_source_without_a_record_is_an_error(layout: str, tmp_path: Path) -> None:
+    source = lay.MAKERS[layout](tmp_path)
+    for path in sorted(tmp_path.rglob("*"), reverse=True):
+        if path.is_file() and path.suffix not in (".csv", ".json"):
+            path.unlink()
+    with pytest.raises(DataError, match=source.name):
+        read(source)
+    for path in tmp_path.iterdir():
+        path.rename(tmp_path.with_name(f"{tmp_path.name}-{path.name}"))
+    with pytest.raises(DataError):
+        read(source)
+
+
+_LINE = st.one_of(
+    st.text(st.characters(exclude_characters="\r\n"), max_size=60),
+    st.lists(st.one_of(st.floats().map(str), st.integers().map(str), st.text(max_size=3)), max_size=11).map(" ".join),
+    st.lists(st.floats(-200, 200).map(str), min_size=8, max_size=8).map(lambda at: " ".join(at) + " ship 0"),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(_LINE, max_size=8))
+def test_no_dota_line_is_lost_in_silence(lines: list[str]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        source = lay.make_dota(Path(folder), splits=())
+        label = Path(folder) / "labelTxt/P0000.txt"
+        label.write_bytes("\n".join(lines).encode(errors="replace"))
+        records, faults = read(source)
+        with label.open(encoding="utf-8-sig", errors="replace") as file:
+            said = [line for line in file if line.strip() and not re.match(r"\s*(gsd|imagesource)\s*:", line, re.I)]
+        things = records[0].facts.things
+        assert len(things) + faults["broken annotation line"] == len(said)
+        assert records[0].facts.things_complete == (len(things) == len(said))
+        assert from_line(to_line(records[0])) == records[0]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.one_of(_LINE, st.lists(st.text(max_size=4), min_size=6, max_size=6).map(",".join)), max_size=8))
+def test_no_garbage_in_a_table_raises(lines: list[str]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        source = lay.make_tags(Path(folder))
+        with source.table.open("ab") as file:
+            file.write("\n".join(lines).encode(errors="replace"))
+        records, faults = read(source)
+        with source.table.open(encoding="utf-8", errors="replace", newline="") as file:
+            rows = [row for row in csv.reader(file) if row]
+        assert len(records) == 3
+        assert faults["broken table line"] + faults["picture missing"] == len(rows) - 4
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary(max_size=400))
+def test_no_garbage_in_a_shard_raises(content: bytes) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        source = lay.make_webdataset(Path(folder))
+        (Path(folder) / "train-0000.tar").write_bytes(content)
+        assert len(read(source)[0]) == 3
+
+
+def _settings(path: Path, text: str) -> Path:
+    return lay.text_file(path / "sources.toml", text)
+
+
+def test_settings_are_relative_to_their_file(tmp_path: Path) -> None:
+    lay.make_folders(tmp_path / "sets/aid")
+    lay.make_dota(tmp_path / "sets/dota")
+    path = _settings(
+        tmp_path,
+        '[[source]]\nname = "aid"\nlayout = "folders"\nroot = "sets/aid"\n'
+        '[[source]]\nname = "dota"\nlayout = "dota"\nroot = "sets/dota"\nheld_out = true\n',
+    )
+    folders, dota = read_sources(path)
+    assert len(read(folders)[0]) == 12 and dota.held_out and len(read(dota)[0]) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "names no source"),
+        ("source = 3", "names no source"),
+        ("[[source", "cannot be read as TOML"),
+        ('top = 1\n[[source]]\nname = "a"\nlayout = "atlas"\nseed = 3', "'top'"),
+        ('[[source]]\nname = "a"\nlayout = "mosaic"', "mosaic.*choose one of captions"),
+        ('[[source]]\nname = "a"', "layout is missing"),
+        ('[[source]]\nname = "a"\nlayout = "folders"', "'root' is missing"),
+        ('[[source]]\nname = "a"\nlayout = "folders"\nroot = "gone"', r"source 1 \(a\): root: .*gone is not there"),
+        ('[[source]]\nname = "a"\nlayout = "folders"\nroot = "."\nshape = 1', "no setting 'shape'"),
+        ('[[source]]\nname = "A b"\nlayout = "folders"\nroot = "."', "name"),
+        ('[[source]]\nname = "a"\nlayout = "coco"\nroot = "."\nannotations = "../*"', "pattern"),
+        ('[[source]]\nname = "a"\nlayout = "atlas"\nseed = 11', "measured on"),
+        ('[[source]]\nname = "a"\nlayout = "atlas"\nseed = 3\n' * 2, "two sources 'a'"),
+        ("source = [3]", "without name"),
+    ],
+)
+def test_settings_that_are_wrong_say_how_to_mend_them(text: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=said):
+        read_sources(_settings(tmp_path, text))
+
+
+def test_a_settings_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="is not there"):
+        read_sources(tmp_path / "sources.toml")
+
+
+def test_a_data_folder_without_a_known_set_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="holds none"):
+        known_sources(tmp_path)
+    with pytest.raises(DataError, match="not a folder"):
+        known_sources(tmp_path / "gone")
+
+
+def test_a_captioned_picture_of_resisc45_comes_once(tmp_path: Path) -> None:
+    root = tmp_path / "NWPU-RESISC45-subset"
+    lay.make_folders(root)
+    row = {"filename": "ForestLand/0.jpg", "split": "val", "sentences": [{"raw": "a forest"}]}
+    lay.text_file(root / "dataset_nwpu.json", json.dumps({"images": [row]}))
+    nwpu, resisc = known_sources(tmp_path)
+    assert [(record.split, record.facts.scene) for record in read(nwpu)[0]] == [("train", "forest land")]
+    assert len(read(resisc)[0]) == 11
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the real data sets (../shared/data) are not here")
+def test_real_sources_are_the_training_corpus() -> None:
+    learnt: dict[str, tuple[str, tuple[str, ...], str | None]] = {}
+    held: list[Path] = []
+    for source in known_sources(SHARED):
+        records, faults = read(source)
+        assert not faults
+        for record in records:
+            assert record.picture
+            if source.held_out:
+                held.append(Path(record.picture.path))
+                assert record.split == "test"
+            else:
+                learnt[record.picture.path] = (record.split, record.facts.captions, record.facts.scene)
+    corpus = read_corpus(SHARED)
+    assert len(held) == 760 and all("RSSCN7" in path.parts or "CHOICE" in path.parts for path in held)
+    assert set(learnt) == {str(record.path) for record in corpus}
+    for known in corpus:
+        split, captions, scene = learnt[str(known.path)]
+        assert (split, scene) == (known.split, known.label)
+        assert len(captions) == len(known.captions)
+
+
+def _blocks(kind: str) -> list[str]:
+    return re.findall(rf"```{kind}\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+
+
+def test_the_readme_has_settings_for_every_layout(tmp_path: Path) -> None:
+    (text,) = _blocks("toml")
+    for table in tomllib.loads(text)["source"]:
+        for key in ("root", "pictures", "annotations", "extra_captions", "table"):
+            if "/" in str(table.get(key, "")) or key in ("root", "table"):
+                (tmp_path / table.get(key, "")).mkdir(parents=True, exist_ok=True)
+    assert {table.layout for table in read_sources(_settings(tmp_path, text))} == set(lay.MAKERS)  # type: ignore[attr-defined]
+
+
+def test_the_readme_adds_a_source_that_works(tmp_path: Path) -> None:
+    (code,) = _blocks("python")
+    assert code.count("\n") <= 32
+    space: dict[str, Any] = {"__name__": "readme"}
+    exec(compile(code, str(README), "exec", dont_inherit=True), space)
+    root = SHARED / "houston_tiles" if SHARED.is_dir() else tmp_path
+    if root == tmp_path:
+        lay.picture_file(tmp_path / "no_damage/-95.5_29.5.jpeg")
+    records, faults = read(space["CoordinateSource"](name="houston", root=root))
+    assert records and not faults
+    assert {record.facts.scene for record in records} <= {"damage", "no damage"}
+    assert all(record.lon_deg and -100 < record.lon_deg < -90 for record in records)
+
+
+def test_sources_that_name_folders_of_nothing(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    for source in (
+        CaptionSource(name="a", annotations=gone, pictures=tmp_path),
+        CaptionSource(name="a", annotations=gone, pictures=gone),
+        FolderSource(name="a", root=gone),
+    ):
+        with pytest.raises(DataError, match="gone"):
+            read(source)

@@ -1,0 +1,368 @@
+"""Readers, texts and batches on small sets of the public layouts."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from app.classify.label_sets import FIRST_SET
+from lrsclip.errors import DataError, TrainingError
+from lrsclip.models.tokenizer import Tokenizer
+from tests.helpers.corpora import COLOURS, make_class_folders, make_rsicd, small_model, write_picture
+from train import fit
+from train.data.augment import crop_features, draw_changes, turn
+from train.data.batches import BatchMaker
+from train.data.corpus import read_corpus
+from train.data.feature_cache import Prepared, joined, open_picture, prepare_pixels
+from train.data.readers import (
+    Record,
+    add_captions,
+    class_words,
+    folder_words,
+    hashed_split,
+    read_class_folders,
+    read_karpathy,
+)
+from train.data.text_pairs import MIRRORS, compose, compose_exact, mirrored, paragraph, sentences_of, vocabulary
+from train.losses import dual_text_loss, info_nce, same_texts
+from train.settings import Settings
+
+SHARED = Path(__file__).resolve().parents[4] / "shared" / "data"
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A data folder with RSICD and EuroSAT."""
+    make_rsicd(tmp_path)
+    make_class_folders(tmp_path / "EuroSAT_RGB")
+    return tmp_path
+
+
+def test_corpus_keeps_official_splits(data: Path) -> None:
+    records = read_corpus(data)
+    rsicd = [r for r in records if r.source == "rsicd"]
+    assert {r.split: sum(x.split == r.split for x in rsicd) for r in rsicd} == {"train": 32, "val": 4, "test": 4}
+    assert len({r.key for r in records}) == len(records) == 40 + 16
+    assert {r.label for r in records if r.source == "eurosat"} == {"forest", "desert", "harbour", "airport"}
+
+
+def test_extra_captions_follow_the_picture(data: Path) -> None:
+    extra = data / "extra.json"
+    extra.write_text(json.dumps({"forest_1.jpg": ["Dense crowns ."]}))
+    records = add_captions(
+        read_karpathy(data / "RSICD/dataset_rsicd.json", data / "RSICD/RSICD_images", "rsicd"), extra
+    )
+    with_it = [r for r in records if "Dense crowns ." in r.captions]
+    assert [(r.path.name, r.split) for r in with_it] == [("forest_1.jpg", "test")]
+    extra.write_text(json.dumps({"nosuch.jpg": ["x"]}))
+    with pytest.raises(DataError, match=r"nosuch\.jpg"):
+        add_captions(records, extra)
+
+
+def test_broken_data_is_named(data: Path) -> None:
+    annotations, pictures = data / "RSICD/dataset_rsicd.json", data / "RSICD/RSICD_images"
+    (pictures / "forest_3.jpg").unlink()
+    with pytest.raises(DataError, match=r"forest_3\.jpg .*is not there"):
+        read_karpathy(annotations, pictures, "rsicd")
+    annotations.write_text('{"images": [{}]}')
+    with pytest.raises(DataError, match="layout"):
+        read_karpathy(annotations, pictures, "rsicd")
+    annotations.write_text("{")
+    with pytest.raises(DataError, match="not JSON"):
+        read_karpathy(annotations, pictures, "rsicd")
+    annotations.write_bytes(b'{"images": "\xff"}')
+    with pytest.raises(DataError, match="not JSON"):
+        read_karpathy(annotations, pictures, "rsicd")
+    annotations.write_text('{"images": [{"filename": "a.jpg", "split": "test", "sentences": [{"raw": 5}]}]}')
+    with pytest.raises(DataError, match="layout"):
+        read_karpathy(annotations, pictures, "rsicd")
+    for text, fault in {"[]": "layout", '{"a.jpg": "one"}': "layout", "{": "JSON"}.items():
+        (data / "extra.json").write_text(text)
+        with pytest.raises(DataError, match=rf"extra\.json .*{fault}"):
+            add_captions([], data / "extra.json")
+    (data / "EuroSAT_RGB/Empty").mkdir()
+    with pytest.raises(DataError, match="Empty holds no picture"):
+        read_class_folders(data / "EuroSAT_RGB", "eurosat")
+    with pytest.raises(DataError, match="not a folder"):
+        read_corpus(data / "nosuch")
+    (data / "bad.jpg").write_bytes(b"\xff\xd8\xff no picture")
+    with pytest.raises(DataError, match=r"bad\.jpg"):
+        open_picture(data / "bad.jpg")
+    with pytest.raises(TrainingError, match="say one of"):
+        Settings.read("nosuch")
+    (data / "extra.json").write_text("[")
+    with pytest.raises(DataError, match=r"extra\.json cannot be read as JSON"):
+        add_captions([], data / "extra.json")
+
+
+def test_preparing_stops_at_a_broken_picture_and_goes_on_once_it_is_mended(data: Path) -> None:
+    records = read_class_folders(data / "EuroSAT_RGB", "eurosat")
+    whole, model = records[5].path.read_bytes(), small_model(pixels=True)
+    records[5].path.write_bytes(b"?" * len(whole))  # a cache knows its files by name and size
+    with pytest.raises(DataError, match=re.escape(records[5].path.name)):
+        prepare_pixels(records, model, data / "cache")
+    assert not list((data / "cache").glob("*.npy"))
+    records[5].path.write_bytes(whole)
+    prepared = prepare_pixels(records, model, data / "cache")
+    assert prepared.rows.shape == (16, 3, 32, 32)
+    colour = prepared.rows[5].mean(axis=(1, 2))
+    assert np.abs(colour - COLOURS[str(records[5].label)]).max() < 12
+
+
+def test_fit_names_a_missing_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert fit.main(["--data", str(tmp_path / "nosuch"), "--out", str(tmp_path / "out")]) == 2
+    assert "nosuch is not a folder; pass --data" in capsys.readouterr().err
+    assert fit.main(["--data", str(tmp_path), "--out", str(tmp_path / "out"), "--recipe", "nosuch"]) == 2
+    assert "no recipe 'nosuch'; there are: clip77" in capsys.readouterr().err
+
+
+def test_class_folders_are_read_as_words() -> None:
+    for name, words in {
+        "SeaLake": "sea lake",
+        "dense_residential": "dense residential",
+        "golf-course": "golf course",
+        "RVPark2Go": "rv park2 go",
+        "beach": "beach",
+    }.items():
+        assert folder_words(name) == words
+    assert class_words("eurosat")["SeaLake"] == "sea or lake"
+    for source, count in {"ucm": 21, "rsicd30": 30, "eurosat": 10, "rsscn7": 7}.items():
+        named = class_words(source)
+        assert len(named) == len(set(named.values())) == count
+    assert set(class_words("rsicd30").values()) == set(FIRST_SET.labels)  # the page offers what is measured
+
+
+def test_hashed_split_is_stable_and_fair() -> None:
+    splits = [hashed_split(f"River/River_{i}.jpg") for i in range(2000)]
+    assert splits == [hashed_split(f"River/River_{i}.jpg") for i in range(2000)]
+    assert 0.76 < splits.count("train") / 2000 < 0.84
+    assert 0.07 < splits.count("test") / 2000 < 0.13
+
+
+def record(*captions: str, label: str | None = None) -> Record:
+    """A record without a picture."""
+    return Record("x", Path("x.jpg"), "train", captions, label)
+
+
+def test_long_text_has_each_distinct_sentence_once() -> None:
+    r = record("A pond .", "a pond", "Two roads meet here", "  ", "Trees.")
+    assert paragraph(r) == "A pond. Two roads meet here. Trees."
+    for seed in range(20):
+        pair = compose(r, np.random.default_rng(seed))
+        assert sorted(pair.long.replace(". ", ".|").split("|")) == sorted(sentences_of(r))
+        assert pair.short in sentences_of(r)
+    assert len({compose(r, np.random.default_rng(s)).long for s in range(40)}) == 6  # all orders turn up
+
+
+def test_class_only_pictures_get_sentences() -> None:
+    pair = compose(record(label="storage tanks"), np.random.default_rng(0))
+    assert "storage tanks" in pair.short
+    assert pair.long.count("storage tanks") in (2, 3)
+    assert vocabulary([record(label="storage tanks"), record("a tank")])["tanks"] == 8
+
+
+def test_word_drop_leaves_something() -> None:
+    for seed in range(50):
+        assert compose(record("a b"), np.random.default_rng(seed), word_drop=0.95).short
+
+
+def test_direction_words_are_noticed() -> None:
+    for text, expected in {
+        "A road on the left": True,
+        "A leftover crane": False,
+        "Northern shore": True,
+        "Topiary": False,
+    }.items():
+        assert compose(record(text), np.random.default_rng(0)).names_direction is expected
+
+
+def test_turn_is_the_eight_symmetries() -> None:
+    grid = torch.arange(9.0).reshape(1, 1, 3, 3).expand(8, 2, 3, 3)
+    out = turn(grid, np.arange(8))
+    assert torch.equal(out[0], grid[0])
+    assert torch.equal(out[1], torch.rot90(grid[0], 1, (1, 2)))
+    assert len({tuple(o[0].flatten().tolist()) for o in out}) == 8
+
+
+def test_feature_maps_are_cropped_as_pictures_are() -> None:
+    ramp = (torch.arange(7.0) + 0.5).expand(7, 7)  # what a trunk would say that tells the distance from the left
+    rows = torch.stack([ramp, ramp.T], dim=-1).reshape(1, 49, 2).expand(64, 49, 2).half()
+    changes = draw_changes(64, np.random.default_rng(0), 0.5, 0.0)
+    assert changes is not None
+    out = crop_features(rows, changes).unflatten(1, (7, 7)).float()
+    side, left = 7 * changes.crops[:, 0], 7 * changes.crops[:, 1]
+    middle = out[:, 3, 3, 0]
+    assert torch.allclose(middle, left + side / 2, atol=0.02)
+    inner = out[:, :, 4, 0] - out[:, :, 2, 0]
+    assert torch.allclose(
+        inner, (side * 2 / 7)[:, None].expand(-1, 7), atol=0.02
+    )  # stretched, neither turned nor sheared
+    assert side.min() > 7 * 0.7 and side.max() < 7 and out.dtype == torch.float32
+
+
+def test_a_labelled_picture_has_its_class_named_now_and_then() -> None:
+    r = record("a pond", "two roads", label="golf course")
+    pairs = [compose(r, np.random.default_rng(seed), class_sentence=0.5) for seed in range(200)]
+    named = [p for p in pairs if "golf course" in p.long]
+    assert 70 < len(named) < 130
+    assert 10 < sum("golf course" in p.short for p in pairs) < 60
+    assert all("A pond." in p.long and "Two roads." in p.long for p in pairs)
+    assert not any("golf" in compose(r, np.random.default_rng(seed)).long for seed in range(20))
+    assert vocabulary([r])["golf"] == 1
+
+
+def test_rsicd_pictures_know_their_scene(data: Path) -> None:
+    labels = {r.path.name.split("_")[0]: r.label for r in read_corpus(data) if r.source == "rsicd"}
+    assert labels == {"forest": "forest", "desert": "desert", "airport": "airport", "harbour": None}
+
+
+def test_info_nce_by_hand() -> None:
+    eye = torch.eye(2)
+    expected = -torch.log(torch.exp(torch.tensor(3.0)) / (torch.exp(torch.tensor(3.0)) + 1))
+    assert info_nce(eye, eye, torch.tensor(3.0)).item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+def test_same_texts_are_no_negatives() -> None:
+    same = same_texts(["A pond.", "a road", "a pond."])
+    assert same.tolist() == [[True, False, True], [False, True, False], [True, False, True]]
+    image = F.normalize(torch.randn(3, 4, generator=torch.Generator().manual_seed(0)), dim=1)
+    text = F.normalize(torch.randn(3, 4, generator=torch.Generator().manual_seed(1)), dim=1)
+    s = torch.exp(2 * image @ text.T)
+    picture_to_text = [s[0, 0] / (s[0, 0] + s[0, 1]), s[1, 1] / s[1].sum(), s[2, 2] / (s[2, 1] + s[2, 2])]
+    text_to_picture = [s[0, 0] / (s[0, 0] + s[1, 0]), s[1, 1] / s[:, 1].sum(), s[2, 2] / (s[1, 2] + s[2, 2])]
+    expected = -torch.log(torch.stack(picture_to_text + text_to_picture)).mean()
+    assert torch.allclose(info_nce(image, text, torch.tensor(2.0), same), expected)
+
+
+def test_dual_loss_is_weighted() -> None:
+    vectors = [F.normalize(torch.randn(4, 8, generator=torch.Generator().manual_seed(i)), dim=1) for i in range(3)]
+    loss = dual_text_loss(vectors[0], vectors[1], vectors[2], torch.tensor(5.0), 0.3)
+    assert torch.allclose(loss.total, 0.3 * loss.long + 0.7 * loss.short)
+    assert torch.allclose(loss.long, info_nce(vectors[0], vectors[1], torch.tensor(5.0)))
+
+
+def test_nwpu_is_trained_on_but_for_its_test_pictures(data: Path) -> None:
+    root = data / "NWPU-RESISC45-subset"
+    for number in range(3):
+        write_picture(root / f"sea_ice/sea_ice_{number}.jpg", (200, 210, 220), number)
+    splits = ("train", "val", "test")
+    rows = [
+        {"filename": f"sea_ice/sea_ice_{n}.jpg", "split": split, "sentences": [{"raw": "ice"}]}
+        for n, split in enumerate(splits)
+    ]
+    (root / "dataset_nwpu.json").write_text(json.dumps({"images": rows}))
+    nwpu = [r for r in read_corpus(data) if r.source == "nwpu"]
+    assert [r.split for r in nwpu] == ["train", "train", "test"]
+    assert {r.label for r in nwpu} == {"sea ice"}
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the real data sets (../shared/data) are not here")
+def test_real_corpus_does_not_leak() -> None:
+    records = read_corpus(SHARED)
+    counts = {s: sum(r.source == s for r in records) for s in ("rsicd", "ucm", "nwpu", "resisc45", "eurosat")}
+    assert counts == {"rsicd": 10921, "ucm": 2100, "nwpu": 595, "resisc45": 5913 - 595, "eurosat": 4000}
+    assert sum(r.split == "test" for r in records if r.source == "rsicd") == 1093
+    paths = [r.path for r in records]
+    assert len(set(paths)) == len(paths)  # a picture in two splits would be in the list twice
+    assert not any("RSSCN7" in str(p) or "CHOICE" in str(p) for p in paths)
+
+
+def test_several_kept_sets_read_as_one() -> None:
+    parts = [np.arange(6).reshape(3, 2), np.arange(6, 10).reshape(2, 2)]
+    together = joined([Prepared(part, is_features=True) for part in parts])
+    whole = np.concatenate(parts)
+    assert len(together.rows) == 5
+    assert together.rows.shape == (5, 2)
+    assert (together.rows[[4, 0, 3]] == whole[[4, 0, 3]]).all()
+    assert all((together.rows[row] == whole[row]).all() for row in range(5))
+
+
+def test_exact_texts_share_batches_and_keep_their_whole_picture() -> None:
+    real = [Record("rsicd", Path(f"{n}.jpg"), "train", (f"a field {n}.",)) for n in range(9)]
+    exact = [Record("atlas", Path(f"a{n}.jpg"), "train", (f"{n} houses.",), exact=True) for n in range(9)]
+    records = real + exact
+    rows = np.random.default_rng(0).integers(0, 255, (18, 3, 32, 32), dtype=np.uint8)
+    settings = Settings.read("tiny").model_copy(update={"batch_size": 4, "crop_scale_min": 0.3, "trunk": "trained"})
+    maker = BatchMaker(records, list(range(18)), Prepared(rows, is_features=False), settings)
+    batches = list(maker.epoch(0, 0, Tokenizer(77)))
+    assert len(batches) == maker.steps == 4
+    whole = torch.tensor([1.0, 0.0, 0.0])
+    kinds = []
+    for batch in batches:
+        assert batch.changes is not None
+        kinds.append({bool((crop == whole).all()) for crop in batch.changes.crops})
+    assert sorted(map(sorted, kinds)) == [[False], [False], [True], [True]]
+
+
+def test_false_twins_differ_from_the_long_text_in_one_sentence() -> None:
+    sentences = tuple(f"Field {n} is green." for n in range(9))
+    false = tuple((n, f"Field {n - 1} is red.") for n in (1, 4, 9))
+    record = Record("atlas", Path("a.jpg"), "train", ("Some fields.", *sentences), exact=True, false=false)
+    for seed in range(60):
+        pair = compose_exact(record, np.random.default_rng(seed), most=4, word_drop=0.2)
+        true, wrong = re.split(r"(?<=\.) ", pair.long), re.split(r"(?<=\.) ", pair.false)
+        assert 2 <= len(true) <= 4
+        assert set(true) <= set(sentences)
+        changed = [(a, b) for a, b in zip(true, wrong, strict=True) if a != b]
+        assert [b for _, b in changed] == [a.replace("green", "red") for a, _ in changed]
+        assert len(changed) == 1
+
+
+def test_a_false_text_is_one_more_to_tell_a_picture_from() -> None:
+    image, scale = F.normalize(torch.randn(5, 8, generator=torch.manual_seed(0)), dim=1), torch.tensor(4.0)
+    alone = info_nce(image, image, scale)
+    assert info_nce(image, image, scale, None, image[:2]) > alone + 0.1
+    assert torch.allclose(info_nce(image, image, scale, None, image[:0]), alone)
+
+
+def test_texts_of_a_mirrored_picture_name_the_other_side() -> None:
+    text = (
+        "An airport seen from above. In the upper left corner lies a pond. The hangar is north of the pond, above it. "
+        "A road runs from north to south through the northeastern part."
+    )
+    assert mirrored(text, True, False) == (
+        "An airport seen from above. In the lower left corner lies a pond. The hangar is south of the pond, below it. "
+        "A road runs from north to south through the southeastern part."
+    )
+    assert "upper right corner" in mirrored(text, False, True)
+    assert "northwestern part" in mirrored(text, False, True)
+    assert mirrored("North-west of it. At the top.", True, True) == "South-east of it. At the bottom."
+    assert mirrored("The brightest beast stops at least.", True, True) == "The brightest beast stops at least."
+    for north_south, east_west in MIRRORS.values():
+        assert mirrored(mirrored(text, north_south, east_west), north_south, east_west) == text
+
+
+def test_every_text_of_the_atlas_stays_true_when_it_is_mirrored_with_its_tile() -> None:
+    """A picture whose one bright corner is named by the text: however both are turned, they agree."""
+    bright = np.zeros((1, 4, 1024), np.float16)
+    bright[0, 0] = 1.0  # upper left of 2 x 2
+    record = Record("atlas", Path("a.jpg"), "train", ("Light.", "Light in the upper left."), exact=True)
+    settings = Settings.read("tiny").model_copy(update={"batch_size": 64, "flips": False})
+    maker = BatchMaker([record] * 64, [0] * 64, Prepared(bright, is_features=True), settings)
+    batch = next(maker.epoch(0, 0, Tokenizer(77)))
+    assert batch.false_rows is not None
+    assert batch.has_false_rows.all()
+    tokenizer = Tokenizer(77)
+    corner = {
+        tuple(tokenizer([f"Light in the {row} {column}."])[0].tolist()): 2 * (row == "lower") + (column == "right")
+        for row in ("upper", "lower")
+        for column in ("left", "right")
+    }
+    length = max(map(len, corner))
+    found = [corner[tuple(ids.tolist())[:length]] for ids in batch.long]
+    assert set(found) == {0, 1, 2, 3}
+    assert batch.rows[:, :, 0].argmax(1).tolist() == found
+    assert (batch.false_rows[:, :, 0].argmax(1) != torch.tensor(found)).all()
+
+
+def test_a_false_picture_is_one_more_to_tell_a_text_from() -> None:
+    text, scale = F.normalize(torch.randn(5, 8, generator=torch.manual_seed(0)), dim=1), torch.tensor(4.0)
+    alone = info_nce(text, text, scale)
+    assert info_nce(text, text, scale, false_image=text[:2]) > alone + 0.1
+    assert torch.allclose(info_nce(text, text, scale, false_image=text[:0]), alone)
