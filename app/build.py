@@ -23,7 +23,7 @@ from app.server.connections import OpenConnections, counted, most_connections
 from app.server.ending import stay
 from app.server.fetching import refuse_addresses
 from app.server.front_door import FrontDoor, Known, Limits
-from app.server.gradio_patches import patch_gradio, tell_when_callers_leave
+from app.server.gradio_patches import patch_gradio, share_the_queue, tell_when_callers_leave
 from app.server.health import health_route
 from app.server.hosts import ANY, hosts_of
 from app.server.janitor import keeping_tidy
@@ -84,6 +84,7 @@ def build(state: AppState, *, guests: bool = True, base: BaseMap | None = None) 
     # Nothing past the queue, whose lanes bound what runs at once; what runs at each key never stands in it.
     demo.queue(max_size=QUEUE_SIZE, default_concurrency_limit=8, api_open=False)
     demo.check_functions()
+    share_the_queue(demo)
     tell_when_callers_leave(demo)
     return demo
 

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
-from gradio.processing_utils import save_bytes_to_cache
-from gradio.utils import get_upload_folder
 from PIL import Image
 
 from app.collections import AppState, Collections
@@ -20,6 +18,7 @@ from app.learn.swap import prepared_pair, swap
 from app.media.images import THUMB_PX, shrunk, thumbnail, tile_picture
 from app.server.concurrency import Stops
 from app.server.events import ENCODING, FILLED_JS, INTERNAL, QUICK, for_page, show_js
+from app.server.upload_folder import own_folder
 from app.ui.html import empty, token_meter
 from app.ui.tile_picker import Shown as Tiles
 from app.ui.tile_picker import TileStrip
@@ -286,9 +285,10 @@ def _wire_run(collections: Collections, demo: gr.Blocks, page: LearnPage) -> Non
             model=state.bundle.name,
             source=state.index.tile(chosen.tile_id).attribution or "the server's own tiles",
         )
-        path = save_bytes_to_cache(written.encode(), "hand-out.html", get_upload_folder())
+        path = own_folder().new_place("hand-out.html")
+        path.write_text(written, encoding="utf-8")
         many = isinstance(result, Grown) and len(result.steps) > 1
-        papers = gr.Row(visible=True), gr.DownloadButton(value=path)
+        papers = gr.Row(visible=True), gr.DownloadButton(value=str(path))
         return result, *_step_values(collections, result, 1), gr.Row(visible=many), *papers
 
     def stop(request: gr.Request) -> None:

@@ -7,7 +7,6 @@ visitor makes new ones, leaves, or too many others came after.
 from __future__ import annotations
 
 import atexit
-import secrets
 import shutil
 import zipfile
 from collections import OrderedDict
@@ -15,9 +14,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Lock
 
-from gradio.utils import get_upload_folder
-
 from app.localize.service import Answer
+from app.server.upload_folder import own_folder
 from lrsclip.localize.export import write_geojson, write_geotiff, write_png
 
 _MOST_KEPT = 32  # visitors whose files are kept
@@ -46,8 +44,7 @@ class Downloads:
             ExportError: the disk is full or may not be written to.
             PictureError: a region lies where its outline cannot be told in degrees.
         """
-        folder = Path(get_upload_folder()).resolve() / secrets.token_hex(32)
-        folder.mkdir(parents=True, mode=0o700)
+        folder = own_folder().new_place("file").parent
         with self._lock:
             old = self._folders.pop(session, None)
             self._folders[session] = folder

@@ -16,7 +16,7 @@ from app.media.tiff_scrub import copy_stripped_tiff
 from app.server.concurrency import Budget, Recent
 from app.server.events import INTERNAL, UPLOAD, sentence
 from app.server.settings import in_force
-from app.server.upload_folder import Upload
+from app.server.upload_folder import Upload, UploadFolder, own_folder
 from lrsclip.errors import PictureError, TileSourceError
 from lrsclip.io.decode import DECODE_FAULTS, FORMATS, orientation
 from lrsclip.io.tiff_tags import compressions
@@ -25,11 +25,14 @@ from lrsclip.tiles import read_picture
 THUMB_PX = 360
 LARGE_PX = 1600
 _NO_RASTERS = ("JPEG", "PNG", "WEBP")
-_SCAN, _MOST_SCANS, _READ_AT_ONCE = b"\xff\xda", 100, 2**20  # a progressive JPEG has ten; each goes over all pixels
+_SCAN, _READ_AT_ONCE = b"\xff\xda", 2**20
+_MOST_SCANS, _MOST_SCANNED_PX = 100, 1_500_000_000  # a progressive JPEG has ten scans; each goes over all pixels
 _COMPRESSIONS = frozenset({1, 5, 7, 8, 32773, 32946, 34887, 34925, 50000, 50001})  # no fax: libtiff tells of each row
+_TIFF_BEGINS: tuple[bytes, ...] = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_TIFF_BEGINS += (b"II\0*", b"MM*\0", b"II\0+", b"MM+\0")  # these are none, and Pillow reads them all the same
 _OLD_JPEG = 6
-_TIFF_BEGINS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _HEAD_BYTES = 12
+_TABLES = (".csv", ".tsv", ".txt")
 _KEPT_PX = 1024  # of the shorter side at least: far more than any model here looks at
 _DECODED_AT_ONCE_PX = 100_000_000  # some 750 MB of memory
 _LOST_GREY = (203, 213, 225)
@@ -112,6 +115,30 @@ def copy_without_metadata(path: Path, copy: Path) -> bool:
     return True
 
 
+def check_kind(path: Path) -> None:
+    """Refuse a file that is neither a picture nor a table, by its first bytes: nothing here reads it.
+
+    Raises:
+        PictureError: it is none of these.
+    """
+    with path.open("rb") as file:
+        head = file.read(_READ_AT_ONCE)
+    if head.startswith(_TIFF_BEGINS) or is_known(head):
+        return
+    if path.suffix.lower() not in _TABLES or b"\0" in head:
+        raise PictureError("the upload is no TIFF, JPEG, PNG or WebP picture; save it as one of these")
+
+
+def keep(picture: Image.Image, folder: UploadFolder, name: str = "picture.png") -> Path:
+    """Write a picture where Gradio serves it and it goes in time, under a name that nobody can guess.
+
+    Gradio's own names come from a picture's content: who has the same picture could tell whether somebody looked at it.
+    """
+    place = folder.new_place(name)
+    picture.save(place, "PNG")
+    return place
+
+
 def _orientation_of(path: Path) -> int:
     try:
         with Image.open(path, formats=_NO_RASTERS) as picture:
@@ -134,7 +161,7 @@ def check_work(path: Path) -> None:
         elif begin[:2] == b"\xff\xd8":
             file.seek(0)
             scans = sum(part.count(_SCAN) for part in iter(lambda: file.read(_READ_AT_ONCE), b""))
-            if scans > _MOST_SCANS:
+            if scans > _MOST_SCANS or scans * check_pixels(path) > _MOST_SCANNED_PX:
                 raise PictureError(f"the upload is a JPEG of {scans:,} scans; save it anew, and send that")
 
 
@@ -144,7 +171,8 @@ def check_tiff(path: Path) -> None:
     Raises:
         PictureError: as `check_work`.
     """
-    if (strange := compressions(path) - _COMPRESSIONS) and strange != {_OLD_JPEG}:
+    # A camera's thumbnail may be an old JPEG, and does not stay.
+    if strange := compressions(path) - _COMPRESSIONS - {_OLD_JPEG}:
         raise PictureError(
             f"the upload is a TIFF of compression {min(strange)}; save it with deflate or LZW, and send that"
         )
@@ -185,7 +213,8 @@ def _checked(upload: Upload | None) -> Any:
     except PictureError as error:
         gr.Warning(sentence(error))
         return None
-    return picture if given(upload).path.suffix.lower() in (".tif", ".tiff") else gr.skip()
+    is_tiff = given(upload).path.suffix.lower() in (".tif", ".tiff")
+    return str(keep(picture, own_folder())) if is_tiff else gr.skip()
 
 
 def thumbnail(state: AppState, tile_id: str) -> Image.Image:

@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
-from gradio.processing_utils import save_pil_to_cache
-from gradio.utils import get_upload_folder
 from PIL import Image
 
 from app.collections import AppState, Collections
-from app.media.images import LARGE_PX, check_pixels, given, shrunk, tile_picture
+from app.media.images import LARGE_PX, check_pixels, given, keep, shrunk, tile_picture
+from app.server.encoder_queue import STOP
 from app.server.events import INTERNAL, UPLOAD, sentence
-from app.server.upload_folder import Upload
+from app.server.settings import in_force
+from app.server.upload_folder import Upload, own_folder
 from lrsclip.errors import PictureError
-from lrsclip.localize import Scene, open_scene
+from lrsclip.localize import Allowance, Scene, open_scene
 from lrsclip.localize.georeference import georeference_of_corners
 from lrsclip.tiles.atlas import AtlasTiles
 
@@ -127,6 +127,8 @@ def opened_upload(upload: Upload | None) -> Iterator[OpenScene]:
         check_pixels(file)
     try:
         with open_scene(path, untrusted=True) as scene:
+            limits = in_force()
+            Allowance(limits.max_windows, limits.max_scene_px).check_size(scene.width_px, scene.height_px)
             yield OpenScene(scene)
     except PictureError as error:
         raise PictureError(str(error).replace(str(path), "the upload")) from error
@@ -153,7 +155,7 @@ def _checked(upload: Upload | None) -> Any:
     try:
         with opened_upload(upload) as opened_one:
             scene = opened_one.scene
-            preview = scene.thumbnail(LARGE_PX) if upload.path.suffix.lower() in _NOT_SHOWN else None
+            preview = scene.thumbnail(LARGE_PX, stop=STOP.get()) if upload.path.suffix.lower() in _NOT_SHOWN else None
             if scene.place_note:
                 gr.Info(scene.place_note)
     except PictureError as error:
@@ -167,4 +169,4 @@ def _checked(upload: Upload | None) -> Any:
 
 def _kept(picture: Image.Image) -> str:
     """A picture as a file that Gradio serves and removes in time; so its path is known before it is shown."""
-    return save_pil_to_cache(picture, get_upload_folder(), format="png")
+    return str(keep(picture, own_folder()))

@@ -6,6 +6,8 @@ Only the lists of tags are read, by `lrsclip.io.tiff_tags`.
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -13,7 +15,8 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from lrsclip.io.tiff_tags import Directory, NotUnderstoodError, TiffTags, Value
+from lrsclip.errors import PictureError
+from lrsclip.io.tiff_tags import SUB_DIRECTORIES, Directory, NotUnderstoodError, TiffTags, Value
 
 # What is needed to read the pixels, and where they lie; every other tag tells of somebody, or may.
 _HARMLESS_TAGS = frozenset(
@@ -28,6 +31,13 @@ _HARMLESS_TAGS = frozenset(
 )
 _COMPRESSION = 259
 _OLD_JPEG = 6  # its tables lie where no list of strips says; given up in 1995
+_GDAL_METADATA = 42112
+_ITEM = re.compile(
+    rb'<Item name="(?:SCALE|OFFSET|DESCRIPTION|UNITTYPE|COLORINTERP)" sample="\d{1,6}" '
+    rb'role="[a-z]{1,20}">[^<>]{0,64}</Item>'
+)
+_ROLE = re.compile(rb'role="([a-z]+)"')
+_NUMERIC_ROLES = (b"scale", b"offset", b"description", b"unittype", b"colorinterp")
 _PIXELS = ((273, 279), (324, 325))  # tags that say where strips and tiles lie, and how many bytes each has
 _COPIED_AT_ONCE = 2**20
 
@@ -42,6 +52,7 @@ class _Kept:
     Attributes:
         offset: where its list of tags lies.
         tags: that list without the tags that tell something, as long as before.
+        values: what is written anew beside it: where, and what.
         ranges: where its pixels and the values of its tags lie, (N, 2).
         tells: whether a tag was left out.
     """
@@ -50,29 +61,40 @@ class _Kept:
     tags: bytes
     ranges: Ranges
     tells: bool
+    values: tuple[tuple[int, bytes], ...] = ()
+
+    @property
+    def written(self) -> tuple[tuple[int, bytes], ...]:
+        """All that is not copied."""
+        return ((self.offset, self.tags), *self.values)
 
 
 def copy_stripped_tiff(path: Path, copy: Path) -> bool:
     """Write a copy of a TIFF with its pixels and its place; all else in the file becomes zeros.
 
-    A file that is not understood stays as it is; whatever is to read it then says that it cannot, or can all the same.
+    Of several pictures in a file all stay (overviews, masks), unless one is not understood, such as a camera's
+    thumbnail: then the first one stays.
 
     Args:
         path: the file, which is only read.
         copy: where the copy is to lie.
 
     Returns:
-        Whether there is one: not of a file that has nothing to leave out, or is not understood.
+        Whether there is one: not of a file that has nothing to leave out.
 
     Raises:
-        PictureError: it holds more pictures than an image with its overviews, or more parts of them than anyone needs.
+        PictureError: it holds more pictures than an image with its overviews, or more parts of them than anyone needs;
+            or where its pixels lie cannot be told, so that all else in it would stay.
     """
     with path.open("rb") as old:
         try:
             tiff = TiffTags(old)
-            pictures = [_kept_of(tiff, directory) for directory in tiff.directories()]
-        except NotUnderstoodError:
-            return False
+            pictures = _kept(tiff)
+        except NotUnderstoodError as error:
+            raise PictureError(
+                "the upload is a TIFF of an odd kind, in which pixels and what its camera wrote cannot be told apart; "
+                "save it anew, and send that"
+            ) from error
         lists = [(0, tiff.head_bytes), *((one.offset, one.offset + len(one.tags)) for one in pictures)]
         ranges = _merged(np.concatenate([np.array(lists, np.int64), *(one.ranges for one in pictures)]))
         if ranges[-1, 1] >= tiff.size and not any(one.tells for one in pictures):
@@ -81,31 +103,67 @@ def copy_stripped_tiff(path: Path, copy: Path) -> bool:
             with copy.open("xb") as new:
                 for first, end in ranges.tolist():
                     _copy(old, new, first, end)
-                for one in pictures:
-                    new.seek(one.offset)
-                    new.write(one.tags)
+                for offset, content in ((at, content) for one in pictures for at, content in one.written):
+                    new.seek(offset)
+                    new.write(content)
         except BaseException:
             copy.unlink(missing_ok=True)
             raise
     return True
 
 
-def _kept_of(tiff: TiffTags, directory: Directory) -> _Kept:
+def _kept(tiff: TiffTags) -> list[_Kept]:
+    directories, pictures = tiff.directories(), list[_Kept]()
+    try:
+        first = next(directories)
+        pictures.append(_kept_of(tiff, first))
+        pictures += [_kept_of(tiff, directory) for directory in directories]
+    except NotUnderstoodError:
+        if not pictures:
+            raise
+        return [_kept_of(tiff, first, alone=True)]
+    return pictures
+
+
+def _kept_of(tiff: TiffTags, directory: Directory, *, alone: bool = False) -> _Kept:
     entries = directory.entries
-    stay = np.flatnonzero(np.isin(entries["code"], list(_HARMLESS_TAGS))).tolist()
-    values = {int(entries["code"][at]): tiff.value(directory, at) for at in stay}
+    harmless = _HARMLESS_TAGS - {SUB_DIRECTORIES} if alone else _HARMLESS_TAGS
+    stay, values, anew = list[int](), dict[int, Value](), list[tuple[int, bytes]]()
+    for at in np.flatnonzero(np.isin(entries["code"], list(harmless))).tolist():
+        code = int(entries["code"][at])
+        with suppress(NotUnderstoodError):  # of no known type, or outside of the file: no reader needs it
+            value = tiff.value(directory, at)
+            if code == _GDAL_METADATA:
+                old = tiff.read(value.offset, value.count * value.number_bytes, np.dtype("u1")).tobytes()
+                if not (new := _without_owners(old)):
+                    continue
+                anew += [(value.offset, new)] if new != old else []
+            stay.append(at)
+            values[code] = value
     if _COMPRESSION in values and tiff.numbers(values[_COMPRESSION]).tolist() == [_OLD_JPEG]:
         raise NotUnderstoodError
-    ranges = [value.range for value in values.values()]
-    ranges += [_pixels(tiff, values[at], values.get(length)) for at, length in _PIXELS if at in values]
-    number, following = directory.number, directory.following
+    places = [_pixels(tiff, values[at], values.get(length)) for at, length in _PIXELS if at in values]
+    if not places:
+        raise NotUnderstoodError
+    ranges = [*(value.range for value in values.values()), *places]
+    number, following = directory.number, np.zeros_like(directory.following) if alone else directory.following
     tags = np.array([len(stay)], tiff.number).tobytes() + entries[stay].tobytes() + following.tobytes()
     return _Kept(
         directory.offset,
         tags.ljust(number.nbytes + entries.nbytes + following.nbytes, b"\0"),
         np.concatenate([np.empty((0, 2), np.int64), *ranges]),
-        len(stay) < len(entries),
+        len(stay) < len(entries) or alone or bool(anew),
+        tuple(anew),
     )
+
+
+def _without_owners(metadata: bytes) -> bytes:
+    """GDAL's own metadata with what tells how numbers are to be read, as long as before; nothing where none does."""
+    parts = b"".join(
+        item for item in _ITEM.findall(metadata) if (named := _ROLE.search(item)) and named[1] in _NUMERIC_ROLES
+    )
+    new = b"<GDALMetadata>" + parts + b"</GDALMetadata>\0"
+    return new.ljust(len(metadata), b"\0") if parts and len(new) <= len(metadata) else b""
 
 
 def _pixels(tiff: TiffTags, at: Value, length: Value | None) -> Ranges:

@@ -21,7 +21,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from app.media.images import DECODING, check_pixels, check_work, copy_without_metadata
+from app.media.images import DECODING, check_kind, check_pixels, check_work, copy_without_metadata
 from app.server import request_log as calls
 from app.server.rate_limit import CLIENT
 from app.server.routes import API
@@ -30,7 +30,6 @@ from lrsclip.errors import PictureError
 
 _OLDEST_S = 6 * 3600
 """Seconds after which a file that was sent, or made for a visitor, goes."""
-_MOST_FILES = 32
 _AT_ONCE = 4
 
 
@@ -71,8 +70,6 @@ async def _received(request: Request, folder: UploadFolder, max_file_bytes: int)
             request, draft, max_file_bytes, upload_id, force_move=False,
             upload_progress=file_upload_statuses if upload_id else None,
         )  # fmt: skip
-        if len(files) > _MOST_FILES:
-            raise HTTPException(413, f"{len(files)} files at once; send at most {_MOST_FILES}")
         if not files:
             raise HTTPException(400, "the upload is no form with files in it")
         return await anyio.to_thread.run_sync(
@@ -81,7 +78,8 @@ async def _received(request: Request, folder: UploadFolder, max_file_bytes: int)
             abandon_on_cancel=True,
         )
     except MultiPartException as error:
-        raise HTTPException(413 if "maximum allowed size" in error.message else 400, error.message) from error
+        large = any(said in error.message for said in ("maximum allowed size", "Too many"))
+        raise HTTPException(413 if large else 400, error.message) from error
     except HTTPException:
         raise
     except ClientDisconnect as error:
@@ -109,6 +107,7 @@ def take_in(file: Path, folder: UploadFolder, sender: str = "") -> Path:
     """
     place = folder.new_place(file.name, sender)
     try:
+        check_kind(file)
         check_work(file)
         with DECODING.of(check_pixels(file)):
             if not copy_without_metadata(file, place):

@@ -10,9 +10,11 @@ from typing import Generic, TypeVar
 
 from app.server.encoder_queue import STOP
 from app.server.request_log import CURRENT
+from lrsclip.errors import Cancelled
 
 Value = TypeVar("Value")
 _MOST_FLAGS = 1000
+_LOOK_S = 0.25
 
 
 class Recent(Generic[Value]):
@@ -38,7 +40,10 @@ class Recent(Generic[Value]):
 
 
 class Budget:
-    """So much of something at once, shared between threads; whoever asks for more than there is has it alone."""
+    """So much of something at once, shared between threads.
+
+    Whoever asks for much counts as four fifths of all, so that something small need not wait for the end of it.
+    """
 
     def __init__(self, most: int) -> None:
         self._most, self._used = most, 0
@@ -46,9 +51,17 @@ class Budget:
 
     @contextmanager
     def of(self, share: int) -> Iterator[None]:
-        """Wait until a share is free, and have it as long as the context lasts."""
+        """Wait until a share is free, and have it as long as the context lasts.
+
+        Raises:
+            Cancelled: nobody waits for the work any more.
+        """
+        share, stop = min(share, self._most * 4 // 5), STOP.get()
         with self._changed:
-            self._changed.wait_for(lambda: not self._used or self._used + share <= self._most)
+            while self._used + share > self._most:
+                if stop is not None and stop.is_set():
+                    raise Cancelled("the work was stopped before its turn came")
+                self._changed.wait(_LOOK_S)
             self._used += share
         try:
             yield

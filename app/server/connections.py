@@ -20,6 +20,8 @@ from app.server import request_log as calls
 
 HEAD_S = 15.0
 """Seconds in which the head of a request must be there."""
+UNREAD_S = 60.0
+"""Seconds in which some of an answer must be read."""
 _LEAST_CONNECTIONS, _MOST_CONNECTIONS = 128, 4096
 _KEPT_HANDLES = 256  # for files, and for what the server asks itself
 _BUSY = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\nRetry-After: 5\r\n\r\n"
@@ -36,11 +38,13 @@ class OpenConnections:
         most: that may be open.
         most_each: of one address; 0 for no limit, as behind a proxy, through which all come.
         head_s: seconds in which the head of a request must be there.
+        unread_s: seconds in which some of an answer must be read.
     """
 
     most: int
     most_each: int = 0
     head_s: float = HEAD_S
+    unread_s: float = UNREAD_S
     _each: Counter[str] = field(default_factory=Counter)
 
     def admit(self, address: str) -> bool:
@@ -91,6 +95,7 @@ class CountedConnection(H11Protocol):
         super().connection_made(transport)  # type: ignore[arg-type]
         self._address = self.client[0] if self.client else ""
         self._head_timer: asyncio.TimerHandle | None = None
+        self._unread_timer: asyncio.TimerHandle | None = None
         self._admitted = self.open_connections.admit(self._address)
         if not self._admitted:
             calls.tell("request", "refused", code=503)
@@ -115,10 +120,24 @@ class CountedConnection(H11Protocol):
         calls.tell("request", "refused", code=400)
         super().send_400_response(msg)
 
+    def pause_writing(self) -> None:
+        """Wait until what was sent is read, but not for ever."""
+        super().pause_writing()
+        if self._unread_timer is None:
+            self._unread_timer = self.loop.call_later(self.open_connections.unread_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Go on sending."""
+        if self._unread_timer is not None:
+            self._unread_timer.cancel()
+            self._unread_timer = None
+        super().resume_writing()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Count the connection no more."""
-        if self._head_timer is not None:
-            self._head_timer.cancel()
+        for timer in (self._head_timer, self._unread_timer):
+            if timer is not None:
+                timer.cancel()
         if self._admitted:
             self._admitted = False
             self.open_connections.release(self._address)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Collection, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 from urllib.parse import parse_qs
 
@@ -23,6 +23,7 @@ from app.server.rate_limit import CLIENT, Buckets, client_of, header_of
 from app.server.reply import Refused, Reply
 from app.server.request_body import BodyError, check_json, read_call
 from app.server.routes import Door, door_of
+from app.server.shares import Kind, Shares
 from app.server.upload_folder import UploadFolder
 from lrsclip.errors import PictureError
 
@@ -38,7 +39,9 @@ _FORM_BYTES = _MIB  # around the files that are sent
 _FILES = 8  # of one upload
 _BYTES_A_REQUEST = 4 * _MIB  # an upload counts as so many requests as it has of these, since it is kept for hours
 _BODY_S, _IDLE_S = 30.0, 60.0  # in which a call's body must be there; for which an upload may pause
-_MOST_STREAMS = 256  # open at once, of one client: a class behind one address has two or three each
+_MOST_OPEN = 256  # streams, and other requests, of one client: a class behind one address has two or three each
+_SHARE_OF_ROOM = 4  # a client has a quarter of the room for what is on its way
+_LEAST_PACE_BYTES = 32 * 1024  # a second, of an upload
 
 
 @dataclass(frozen=True)
@@ -118,8 +121,7 @@ class FrontDoor:
     def __init__(self, app: ASGIApp, *, limits: Limits, known: Known) -> None:
         self._app, self._limits, self._known = app, limits, known
         self._buckets = Buckets(limits.per_minute)
-        self._streams: dict[str, int] = {}
-        self._arriving = {"call": 0, "upload": 0}  # bytes
+        self._shares = Shares(by_client=bool(limits.per_minute))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer it here."""
@@ -226,12 +228,11 @@ class FrontDoor:
         most, cost = self._most_bytes(door), door.cost
         if said and not (said.isascii() and said.isdigit() and len(said) < 16):
             raise Refused(400, "the length of the body is no number")
-        if said and int(said) > most:
+        if header_of(scope, b"transfer-encoding"):  # how much comes is not known before it is there
+            raise Refused(411, "say how long the body is: send it with Content-Length, and not in chunks")
+        if (size := _length(scope)) > most:
             raise Refused(413, f"this is over the limit of {most // _MIB} MB; send less at once")
-        if door.body == "upload":
-            cost = max(cost, (int(said) if said else most) / _BYTES_A_REQUEST)
-        elif said:
-            cost += int(said) / _MIB
+        cost = max(cost, size / _BYTES_A_REQUEST) if door.body == "upload" else cost + size / _MIB
         if wait_s := self._buckets.wait_s(scope[CLIENT], cost):
             raise Refused(429, "too many requests; wait a moment and try again", wait_s)
 
@@ -247,7 +248,7 @@ class FrontDoor:
     async def _body(self, door: Door, name: str | None, scope: Scope, receive: Receive) -> Receive:
         most = self._most_bytes(door)
         if door.body == "upload":
-            return _measured(receive, most)
+            return _measured(receive, most, _IDLE_S + _length(scope) / _LEAST_PACE_BYTES)
         if door.body == "mcp":
             return _replayed(await self._checked_mcp(receive, most), receive)
         kind = header_of(scope, b"content-type").partition(";")[0].strip().lower()
@@ -275,49 +276,30 @@ class FrontDoor:
             raise Refused(408, f"the body was not there after {_BODY_S:.0f} s; send the call again") from error
         return body
 
-    @contextmanager
-    def _room_for(self, door: Door, scope: Scope) -> Iterator[None]:
+    def _room_for(self, door: Door, scope: Scope) -> AbstractContextManager[None]:
         """Keep room for a body on its way, so that what is sent halfway cannot fill memory or disk."""
         if not door.body:
-            yield
-            return
-        kind = "upload" if door.body == "upload" else "call"
-        said, most = header_of(scope, b"content-length"), self._most_bytes(door)
-        share = min(int(said), most) if said.isdigit() else most
+            return nullcontext()
+        kind: Kind = "upload" if door.body == "upload" else "call"
         bound = self._limits.uploads_bytes if kind == "upload" else _BODIES_BYTES
-        if self._arriving[kind] and self._arriving[kind] + share > bound:
-            raise Refused(429, "too much is on its way to this server; try again in a moment", 5.0)
-        self._arriving[kind] += share
-        try:
-            yield
-        finally:
-            self._arriving[kind] -= share
+        return self._shares.of(scope[CLIENT], kind, _length(scope), bound // _SHARE_OF_ROOM, bound)
 
     async def _pass_on(self, door: Door, scope: Scope, receive: Receive, reply: Reply) -> None:
         outcome = Outcome()
         token = OUTCOME.set(outcome)
         reply.outcome = outcome
-        client = scope[CLIENT]
         session = self._session(door, scope) if door.stream else ""
         if door.stream and not session and "event" in door.pattern.groupindex:
             raise Refused(404, "no call of that name waits for an answer")
-        if door.stream:
-            if self._streams.get(client, 0) >= _MOST_STREAMS:
-                raise Refused(429, "too many streams are open; close a page and try again", 5.0)
-            self._streams[client] = self._streams.get(client, 0) + 1
         page = door.pattern.fullmatch(str(scope["path"]))
         heartbeat = page.groupdict().get("session") if page is not None else None
         callers = self._known.callers
         here = callers.open_page(heartbeat) if heartbeat else callers.listening(session) if session else nullcontext()
         try:
-            with here:
+            with self._shares.of(scope[CLIENT], "stream" if door.stream else "request", 1, _MOST_OPEN), here:
                 await self._app(scope, receive, reply)
         finally:
             OUTCOME.reset(token)
-            if door.stream:
-                self._streams[client] -= 1
-                if self._streams[client] <= 0:
-                    del self._streams[client]
 
     def _session(self, door: Door, scope: Scope) -> str:
         """Whose answers a stream waits for; "" for one that waits for none."""
@@ -359,19 +341,26 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
     return again
 
 
-def _measured(receive: Receive, most: int) -> Receive:
-    """The body of a request as it comes, as long as it comes and is no longer than it may be.
+def _length(scope: Scope) -> int:
+    """Bytes of a body as the request says."""
+    return int(header_of(scope, b"content-length") or 0)
+
+
+def _measured(receive: Receive, most: int, within_s: float) -> Receive:
+    """The body of a request as it comes, as long as it comes, not too slowly, and is no longer than it may be.
 
     Else it is as if the client had hung up: what is read of it so far is dropped by whoever reads.
     """
     got, ended = 0, False
+    until_s = asyncio.get_running_loop().time() + within_s
 
     async def counted() -> Message:
         nonlocal got, ended
         if ended:
             return await receive()  # tells when the client leaves
         try:
-            message = await asyncio.wait_for(receive(), _IDLE_S)
+            left_s = until_s - asyncio.get_running_loop().time()
+            message = await asyncio.wait_for(receive(), max(0.0, min(_IDLE_S, left_s)))
         except TimeoutError:
             return {"type": "http.disconnect"}
         got += len(message.get("body", b""))

@@ -14,11 +14,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from gradio import http_server, queueing, routes
+from gradio import http_server, queueing, route_utils, routes
 from gradio.components import State
 from gradio.state_holder import SessionState, StateHolder
 
 from app.server.checked_blocks import CheckedBlocks
+from app.server.fair_line import FairLine
+
+MOST_FILES = 32
+"""Files of one upload."""
 
 
 @lru_cache(maxsize=1)
@@ -36,6 +40,7 @@ def patch_gradio(drafts: Path) -> None:
     _keep_open_sessions()
     _count_nothing()
     _count_connections()
+    _take_few_parts()
     if find_spec("mcp") is not None:
         _keep_drafts_of_models(drafts)
     # They warn of each damaged form and each unknown tool, and the warning shows what was sent.
@@ -65,6 +70,19 @@ def _count_connections() -> None:
         begin(self, config, *rest, **more)
 
     http_server.Server.__init__ = begin_counting  # type: ignore[method-assign]
+
+
+def _take_few_parts() -> None:
+    """Let a form have few parts, counted as they come: each file of one holds a handle until all are there."""
+    parser = _there(route_utils, "GradioMultiPartParser")
+
+    class FewParts(parser):  # type: ignore[misc, valid-type]
+        """The parser of Gradio with a limit of our own."""
+
+        def __init__(self, *rest: Any, **settings: Any) -> None:
+            super().__init__(*rest, **{**settings, "max_files": MOST_FILES, "max_fields": MOST_FILES})
+
+    route_utils.GradioMultiPartParser = FewParts  # type: ignore[misc]
 
 
 def _keep_no_values() -> None:
@@ -122,6 +140,21 @@ def _count_nothing() -> None:
     """Work out no figures for Gradio's monitoring page, which is closed: it did so after every event."""
     _there(queueing.Queue, "compute_analytics_summary")
     queueing.Queue.compute_analytics_summary = lambda *_: {"functions": {}}  # type: ignore[method-assign]
+
+
+def share_the_queue(demo: CheckedBlocks) -> None:
+    """Let clients take turns in every lane of the queue."""
+    lanes, open_lane = (
+        _there(demo._queue, name) for name in ("event_queue_per_concurrency_id", "create_event_queue_for_fn")
+    )
+
+    def open_fair_lane(function: Any) -> None:
+        open_lane(function)
+        lane = lanes[function.concurrency_id]
+        if not isinstance(_there(lane, "queue"), FairLine):
+            lane.queue = FairLine(lane.queue)
+
+    demo._queue.create_event_queue_for_fn = open_fair_lane  # type: ignore[method-assign, assignment]
 
 
 def tell_when_callers_leave(demo: CheckedBlocks) -> None:

@@ -24,6 +24,7 @@ from typing import Any, BinaryIO
 
 from filelock import FileLock, Timeout
 
+from app.server.request_log import CURRENT
 from lrsclip.errors import LRSCLIPError, PictureError
 
 GRADIO_FOLDER = "GRADIO_TEMP_DIR"
@@ -133,15 +134,16 @@ class UploadFolder:
 
         Args:
             name: of the file.
-            sender: the client that sends it, who has a share of the room.
+            sender: the client that sends it, who has a share of the room; of what a call makes, its caller.
 
         Raises:
             OSError: the disk is full or may not be written to.
         """
         folder = self.root / secrets.token_hex(32)
         folder.mkdir(mode=0o700)
+        call = CURRENT.get()
         with self._lock:
-            self._senders[folder] = sender
+            self._senders[folder] = sender or (call.client if call is not None else "")
         return folder / (name.lstrip(".")[-_LONGEST_NAME:] or "file")
 
     def refuse(self, place: Path, sentence: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -21,6 +22,7 @@ from lrsclip.io.plain_file import open_plain
 SUB_DIRECTORIES = 330
 _WIDTH, _LENGTH, _BITS, _COMPRESSION, _SAMPLES, _ROWS, _PLANAR = 256, 257, 258, 259, 277, 278, 284
 _TILE_WIDTH, _TILE_LENGTH = 322, 323
+_PIECES, _FEW_PIECES = (273, 324), 8
 _PLAIN, _SEPARATE = 1, 2  # no compression; a plane for each sample
 _BYTES_OF_TYPE = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _MOST_DIRECTORIES = 100  # overviews and masks are a dozen or two
@@ -184,7 +186,7 @@ class TiffTags:
 
 
 def compressions(path: Path) -> set[int]:
-    """Numbers of the ways in which the pictures of a TIFF are compressed; none for a file that is no whole TIFF.
+    """Numbers of the ways in which the pictures of a TIFF are compressed, as far as its lists can be read.
 
     Args:
         path: the file.
@@ -193,11 +195,12 @@ def compressions(path: Path) -> set[int]:
         PictureError: it has more parts than any image.
     """
     with open_plain(path) as file:
-        try:
+        found: set[int] = set()
+        with suppress(NotUnderstoodError):
             tiff = TiffTags(file)
-            return {tiff.largest(directory, _COMPRESSION, _PLAIN) for directory in tiff.directories()}
-        except NotUnderstoodError:
-            return set()
+            for directory in tiff.directories():
+                found.add(tiff.largest(directory, _COMPRESSION, _PLAIN))
+        return found
 
 
 def largest_block_bytes(path: Path) -> int:
@@ -223,6 +226,26 @@ def largest_block_bytes(path: Path) -> int:
             return max((_block_bytes(tiff, directory) for directory in tiff.directories()), default=0)
         except NotUnderstoodError as error:
             raise PictureError(f"cannot read {path}: its list of tags is damaged; save it anew") from error
+
+
+def shares_pieces(path: Path) -> bool:
+    """Whether many tiles or strips of a TIFF are one and the same piece of the file, as no program writes them.
+
+    Args:
+        path: the file.
+
+    Raises:
+        PictureError: it has more parts than any image.
+    """
+    with open_plain(path) as file, suppress(NotUnderstoodError):
+        tiff = TiffTags(file)
+        for directory in tiff.directories():
+            for value in (value for code in _PIECES for value in tiff.values(directory, code)):
+                places = tiff.numbers(value)
+                there = places[places > 0]  # one that holds nothing is not in the file
+                if len(there) > _FEW_PIECES and len(np.unique(there)) < len(there) / 2:
+                    return True
+    return False
 
 
 def _block_bytes(tiff: TiffTags, directory: Directory) -> int:

@@ -40,11 +40,7 @@ class Allowance:
             PictureError: the scene has too many pixels, or the sizes lead to too many windows; the message tells the
                 smallest size that fits.
         """
-        if width_px * height_px > self.read_px:
-            raise PictureError(
-                f"the scene has {width_px:,} x {height_px:,} px; {self.read_px:,} px are looked at in one go, so cut "
-                "it into parts"
-            )
+        self.check_size(width_px, height_px)
         asked = windows_at_most(width_px, height_px, scales_px)
         if self._fits(method, width_px, height_px, scales_px):
             return
@@ -56,6 +52,18 @@ class Allowance:
             f"{height_px:,} px, more work than the {self._most(method):,} windows that are looked at in one go; "
             f"{mend}{faster}"
         )
+
+    def check_size(self, width_px: int, height_px: int) -> None:
+        """Refuse a scene of too many pixels.
+
+        Raises:
+            PictureError: it has too many.
+        """
+        if width_px * height_px > self.read_px:
+            raise PictureError(
+                f"the scene has {width_px:,} x {height_px:,} px; {self.read_px:,} px are looked at in one go, so cut "
+                "it into parts"
+            )
 
     def _most(self, method: Method) -> int:
         return self.windows * (_POOLED_A_WINDOW if method == "dense" else 1)

@@ -132,6 +132,11 @@ def georeference_of(data: rasterio.DatasetReader, *, sidecar_crs: bool = False) 
         if names_other_files(found.crs_wkt):
             return None, "The raster's coordinate system needs a file of shifts, which is not read; set one without."
         longitudes, latitudes = found.lonlat(*_outline(data.width, data.height))
+    except UnicodeError:  # names of old programs in letters of their country; rasterio wants UTF-8
+        return (
+            None,
+            "The raster's coordinate system has a name that is no UTF-8; set it anew, as by gdal_edit.",
+        )
     except (RasterioError, CRSError, CPLE_BaseError, ProjError):  # a local grid, as of drones and of plans
         return None, "The raster's coordinate system is a local one: its place on Earth cannot be told."
     if not (np.isfinite(longitudes).all() and np.isfinite(latitudes).all()):

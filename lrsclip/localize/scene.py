@@ -20,7 +20,7 @@ from lrsclip.io.decode import DECODE_FAULTS, as_rgb, opened, orientation, unread
 from lrsclip.io.plain_file import open_plain
 from lrsclip.io.raster import look_at, stretch_ends, stretched
 from lrsclip.io.raster_file import RASTER_FAULTS, check_sidecars, damaged, driver_of, open_raster
-from lrsclip.io.tiff_tags import largest_block_bytes
+from lrsclip.io.tiff_tags import largest_block_bytes, shares_pieces
 from lrsclip.localize.georeference import GeoReference, georeference_of
 from lrsclip.localize.scene_kinds import Box, PictureScene, Place, RasterScene, Scene
 from lrsclip.localize.windows import check_scene_size
@@ -258,7 +258,7 @@ def _check_total(path: Path, data: rasterio.DatasetReader, together: int) -> Non
         raise PictureError(
             f"{path} holds {total / 2**30:.1f} GB of pixels in {data.count} bands; save the bands that are to be shown"
         )
-    if total > _SLACK_BYTES + _MOST_PACKED * path.stat().st_size:
+    if total > _SLACK_BYTES + _MOST_PACKED * path.stat().st_size or shares_pieces(path):
         raise PictureError(f"{path} holds far more pixels than a file of its size can; save it anew")
 
 

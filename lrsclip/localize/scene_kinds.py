@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import operator
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import cached_property
@@ -17,7 +18,7 @@ from PIL import Image
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
-from lrsclip.errors import PictureError
+from lrsclip.errors import Cancelled, PictureError
 from lrsclip.io.raster import Look, data_mask, may_have_gaps, read_rgb, resized
 from lrsclip.io.raster_file import RASTER_FAULTS, RasterFile, damaged
 from lrsclip.localize.embedding_cache import scene_sha256
@@ -29,6 +30,7 @@ Box = tuple[int, int, int, int]
 Place = tuple[GeoReference | None, str]
 
 _REDUCING_GAP = 1.1  # whole-number reduction first: three times as fast, and antialiased as well
+_AT_ONCE_PX = 16_000_000  # of a thumbnail
 _MASK_PX = 256  # side of the decimated mask that a share is counted on
 
 
@@ -90,15 +92,30 @@ class Scene(ABC):
         box = self._checked(box_px)
         return self._share(box) if self.has_gaps else 1.0
 
-    def thumbnail(self, longest_px: int) -> Image.Image:
+    def thumbnail(self, longest_px: int, stop: threading.Event | None = None) -> Image.Image:
         """The whole scene, RGB, its longer side at most `longest_px`; never larger than the scene.
 
+        Args:
+            longest_px: of the longer side.
+            stop: set it to end early; it is looked at between strips of rows.
+
         Raises:
+            Cancelled: `stop` was set.
             PictureError: as `read`.
         """
         share = min(1.0, longest_px / max(self.width_px, self.height_px))
         size_px = max(1, round(self.width_px * share)), max(1, round(self.height_px * share))
-        return Image.fromarray(self.read((0, 0, self.width_px, self.height_px), size_px))
+        if self.width_px * self.height_px <= _AT_ONCE_PX:
+            return Image.fromarray(self.read((0, 0, self.width_px, self.height_px), size_px))
+        whole = np.empty((size_px[1], size_px[0], 3), np.uint8)
+        strips = min(size_px[1], -(-self.width_px * self.height_px // _AT_ONCE_PX))
+        rows = np.linspace(0, size_px[1], strips + 1).round().astype(int).tolist()
+        edges = [round(row * self.height_px / size_px[1]) for row in rows]
+        for top, bottom, first, last in zip(rows, rows[1:], edges, edges[1:], strict=False):
+            if stop is not None and stop.is_set():
+                raise Cancelled("reading the scene was stopped")
+            whole[top:bottom] = self.read((0, first, self.width_px, last), (size_px[0], bottom - top))
+        return Image.fromarray(whole)
 
     def close(self) -> None:
         """Let go of the file; nothing can be read afterwards."""

@@ -200,14 +200,14 @@ def _look_at(path: Path, name: str, wanted: tuple[int, ...] | None) -> _Raster:
 def _outline(
     data: rasterio.DatasetReader, x: int, y: int, wide: int, high: int
 ) -> tuple[tuple[float, float], ...] | None:
-    if data.crs is None or data.transform.is_identity:
-        return None
     rows, columns = [y, y, y + high, y + high], [x, x + wide, x + wide, x]
     try:
+        if data.crs is None or data.transform.is_identity:
+            return None
         if names_other_files(data.crs.to_wkt()):
             return None
         longitudes, latitudes = transform(data.crs, "EPSG:4326", *xy(data.transform, rows, columns, offset="ul"))
-    except (*RASTER_FAULTS, CRSError):  # a local grid, as of drones: its place on Earth is not known
+    except (*RASTER_FAULTS, CRSError, UnicodeError):  # a local grid, as of drones: its place on Earth is not known
         return None
     outline = tuple((float(lon), float(lat)) for lon, lat in zip(longitudes, latitudes, strict=True))
     return outline if all(math.isfinite(v) for point in outline for v in point) else None

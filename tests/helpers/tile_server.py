@@ -42,7 +42,7 @@ def picture_of(name: str) -> bytes:
 
 
 @contextmanager
-def serve_tiles() -> Iterator[TileServer]:
+def serve_tiles() -> Iterator[TileServer]:  # noqa: C901  (a branch for each way of failing)
     """Serve pictures of one colour at /z/x/y until the end of the block."""
     told = TileServer()
 

@@ -18,6 +18,7 @@ from app.media.picture_scrub import is_known, without_metadata
 from lrsclip.io.decode import orientation, read_picture
 
 SECRET = b"SECRET CAMERA"
+PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()  # once: it holds the time
 MODES = {"JPEG": ("RGB", "L", "CMYK"), "PNG": ("RGB", "L", "P", "RGBA", "1", "I;16"), "WEBP": ("RGB", "RGBA")}
 
 
@@ -38,7 +39,7 @@ def written(kind: str, mode: str, turn: int, seed: int, **more: Any) -> bytes:
     text.add_itxt("XML:com.adobe.xmp", SECRET.decode())
     how: dict[str, Any] = {
         "exif": exif,
-        "icc_profile": ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes(),
+        "icc_profile": PROFILE,
     }
     of_kind: dict[str, dict[str, Any]] = {
         "JPEG": {"comment": SECRET, "xmp": SECRET},

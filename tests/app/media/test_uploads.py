@@ -21,7 +21,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from app.media import images as pictures
-from app.media.images import copy_without_metadata, uploaded
+from app.media.images import _checked, copy_without_metadata, uploaded
 from app.media.scene_input import opened_upload
 from app.server.concurrency import Budget
 from lrsclip.errors import PictureError
@@ -223,7 +223,93 @@ def test_large_uploads_are_decoded_one_after_the_other_and_kept_small(
 def test_what_holds_nothing_of_the_kind_is_not_written_anew(tmp_path: Path) -> None:
     draw_tile("road", 1).save(tmp_path / "plain.jpg")
     draw_tile("road", 1).convert("P").save(tmp_path / "clear.png", transparency=3)
-    (tmp_path / "fake.png").write_bytes(b"no picture")
+    (tmp_path / "table.csv").write_bytes(b"description\na road\n")
     for path in sorted(tmp_path.iterdir()):
         assert not copy_without_metadata(path, tmp_path / "copy")
         assert as_sent(path).path.read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.gif", b"GIF89a" + SECRET),
+        ("a.html", b"<script>" + SECRET),
+        ("a.zip", b"PK\3\4" + SECRET),
+        ("a.csv", b"\0\1" + SECRET),
+        ("a.png", SECRET),
+        ("a.tif", b"II*\0" + SECRET * 20),
+        ("a.tif", b"II\0*" + SECRET * 20),
+        ("a.tif", b"MM*\0" + SECRET * 20),
+    ],
+)
+def test_nothing_is_kept_of_what_nobody_reads(name: str, content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    upload = as_sent(path)
+    assert upload.path.read_bytes() == b""
+    with pytest.raises(PictureError, match=r"save it (anew|as one of these)|cannot read"):
+        uploaded(upload)
+
+
+def tiff_with(path: Path, *extra: tuple[int, int, int, bytes], thumbnail: bool = False) -> Path:
+    """A small grey TIFF with further tags (code, kind, count, value), and a thumbnail of an old kind behind it."""
+    pixels, tags = bytes(range(64)) * 4, []
+    for code, number in ((256, 16), (257, 16), (258, 8), (259, 1), (262, 1), (277, 1), (278, 16), (279, 256)):
+        tags.append(struct.pack("<HHII", code, 4, 1, number))
+    after = b""
+    at = 8 + 256
+    for code, kind, count, value in extra:
+        tags.append(struct.pack("<HHII", code, kind, count, at + len(after)))
+        after += value + b"\0" * (len(value) % 2)
+    tags.append(struct.pack("<HHII", 273, 4, 1, 8))
+    tags.sort(key=lambda tag: struct.unpack("<H", tag[:2])[0])
+    begin = at + len(after)
+    second = begin + 2 + 12 * len(tags) + 4
+    first = struct.pack("<H", len(tags)) + b"".join(tags) + struct.pack("<I", second if thumbnail else 0)
+    tail = struct.pack("<H", 2) + struct.pack("<HHII", 259, 3, 1, 6) + struct.pack("<HHII", 270, 2, 40, second + 40)
+    tail = tail + struct.pack("<I", 0) + b"\0" * 10 + SECRET * 4 if thumbnail else b""
+    path.write_bytes(b"II*\0" + struct.pack("<I", begin) + pixels + after + first + tail)
+    return path
+
+
+def test_a_cameras_thumbnail_goes_and_the_picture_stays(tmp_path: Path) -> None:
+    path = tiff_with(tmp_path / "a.tif", (270, 2, len(SECRET), SECRET), thumbnail=True)
+    with Image.open(path) as opened:
+        before = np.asarray(opened)
+    copy = tmp_path / "copy.tif"
+    assert copy_without_metadata(path, copy)
+    assert SECRET not in copy.read_bytes()
+    with Image.open(copy) as opened:
+        assert (np.asarray(opened) == before).all()
+        assert getattr(opened, "n_frames", 1) == 1
+
+
+def test_a_tag_of_no_known_kind_goes(tmp_path: Path) -> None:
+    path = tiff_with(tmp_path / "a.tif", (305, 99, 4, SECRET), (270, 2, len(SECRET), SECRET))
+    copy = tmp_path / "copy.tif"
+    assert copy_without_metadata(path, copy)
+    assert SECRET not in copy.read_bytes() and Image.open(copy).size == (16, 16)
+
+
+def test_of_gdals_own_notes_those_on_numbers_stay(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    with rasterio.open(path, "w", driver="GTiff", width=32, height=32, count=2, dtype="int16") as dataset:
+        dataset.write(np.arange(2048, dtype=np.int16).reshape(2, 32, 32))
+        dataset.update_tags(OWNER=SECRET.decode())
+        dataset.update_tags(ns="PRIVATE", PHOTOGRAPHER=SECRET.decode())
+        dataset.scales, dataset.offsets = (0.5, 2.0), (1.0, 0.0)
+        dataset.set_band_description(1, "near infrared")
+    copy = tmp_path / "copy.tif"
+    assert copy_without_metadata(path, copy)
+    assert SECRET not in copy.read_bytes()
+    with rasterio.open(copy) as dataset:
+        assert dataset.scales == (0.5, 2.0) and dataset.offsets == (1.0, 0.0)
+        assert dataset.descriptions[0] == "near infrared" and dataset.tags().get("OWNER") is None
+
+
+def test_a_preview_has_a_name_that_nobody_can_work_out(tmp_path: Path) -> None:
+    path = tiff_with(tmp_path / "a.tif")
+    shown = [_checked(as_sent(path)) for _ in range(2)]
+    assert shown[0] != shown[1] and all(len(Path(one).parent.name) == 64 for one in shown)
+    with Image.open(shown[0]) as opened:
+        assert opened.size == (16, 16)

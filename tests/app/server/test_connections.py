@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
+import httpx
 import pytest
 
 from app.build import build, serve
@@ -98,3 +99,28 @@ def test_one_address_has_its_share() -> None:
 
 def test_there_is_room_for_files_beside_connections() -> None:
     assert 128 <= most_connections() <= 4096
+
+
+def test_an_answer_that_nobody_reads_ends(server: tuple[CheckedBlocks, str], few: OpenConnections) -> None:
+    few.unread_s, few.head_s = 0.5, 30
+    demo, url = server
+    place = demo.folder.new_place("large.csv")
+    place.write_bytes(b"a" * 2**24)
+    with connect(url) as lazy:
+        lazy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        lazy.sendall(f"GET /gradio_api/file={place} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+        until = time.monotonic() + 10
+        while len(few) and time.monotonic() < until:
+            time.sleep(0.05)
+        assert not len(few), "the server has let go of the connection"
+    assert is_well(url)
+
+
+def test_a_form_has_few_files(server: tuple[CheckedBlocks, str]) -> None:
+    one = b'--e\r\nContent-Disposition: form-data; name="files"; filename="a.csv"\r\n\r\na\r\n'
+    answer = httpx.post(
+        f"{server[1]}gradio_api/upload",
+        content=one * 40 + b"--e--\r\n",
+        headers={"Content-Type": "multipart/form-data; boundary=e"},
+    )
+    assert answer.status_code == 413 and "32" in answer.text

@@ -6,23 +6,33 @@ import asyncio
 import io
 import logging
 import os
+import struct
+import threading
 import time
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import rasterio
 from PIL import Image
 
 from app.build import build
+from app.media import images
 from app.media.images import check_work, uploaded
+from app.media.scene_input import opened_upload
+from app.server import front_door, settings
 from app.server import request_log as calls
 from app.server.callers import Callers
+from app.server.concurrency import Budget
+from app.server.encoder_queue import STOP
+from app.server.fair_line import FairLine
 from app.server.front_door import FrontDoor, Known, Limits
 from app.server.rate_limit import CLIENT
 from app.server.upload_folder import UploadFolder, own_folder
-from lrsclip.errors import PictureError
+from lrsclip.errors import Cancelled, PictureError
 from lrsclip.localize import open_scene
 from tests.helpers.app_parts import as_sent, draw_tile, make_state
 
@@ -178,3 +188,151 @@ def test_the_log_is_ours_alone(monkeypatch: pytest.MonkeyPatch, capfd: pytest.Ca
         logging.getLogger().setLevel(level)
         calls.log.handlers[:] = handlers
         calls.log.setLevel(own)
+
+
+def test_a_length_has_to_be_said() -> None:
+    async def chunked(path: str) -> int:
+        return await sent_to(door_with([]), path, MINE, CALL, transfer_encoding="chunked")
+
+    assert asyncio.run(chunked("/gradio_api/call/search")) == 411
+    assert asyncio.run(chunked("/gradio_api/mcp/")) == 411
+    assert asyncio.run(chunked("/gradio_api/upload")) == 411
+
+
+def test_one_client_leaves_room_for_the_bodies_of_others() -> None:
+    async def rush() -> tuple[int, int, int]:
+        door, wait = door_with([]), asyncio.Event()
+        said: dict[str, Any] = {"content_length": str(8 * 2**20), "content_type": "application/json"}
+        held = [asyncio.create_task(sent_to(door, "/gradio_api/mcp/", MINE, b"{}", wait, **said)) for _ in range(12)]
+        await asyncio.sleep(0.05)
+        refused = sum(task.done() and task.result() == 429 for task in held)
+        other = await sent_to(door, "/gradio_api/call/search", OTHER, CALL, content_length=str(len(CALL)))
+        own = await sent_to(door, "/gradio_api/mcp/", MINE, b"{}", **said)
+        wait.set()
+        await asyncio.gather(*held)
+        return refused, other, own
+
+    assert asyncio.run(rush()) == (10, 0, 429)
+
+
+def test_one_client_has_so_many_requests_open_and_no_more() -> None:
+    async def rush() -> tuple[int, int]:
+        go_on = asyncio.Event()
+
+        async def slow(_scope: Any, _receive: Any, _send: Any) -> None:
+            await go_on.wait()
+
+        known = Known(frozenset({0}), frozenset({"search"}), own_folder(), Callers())
+        door = FrontDoor(slow, limits=Limits(100_000, 2**20), known=known)
+        held = [asyncio.create_task(sent_to(door, "/gradio_api/call/search", MINE, CALL)) for _ in range(300)]
+        refused = 0
+        for _ in range(100):
+            await asyncio.sleep(0.05)
+            refused = sum(task.done() and task.result() == 429 for task in held)
+            if refused >= 44:
+                break
+        other = asyncio.create_task(sent_to(door, "/gradio_api/call/search", OTHER, CALL))
+        await asyncio.sleep(0.05)
+        passed = not other.done()
+        go_on.set()
+        await asyncio.gather(*held, other)
+        return refused, passed
+
+    assert asyncio.run(rush()) == (44, True)
+
+
+def test_an_upload_that_trickles_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(front_door, "_IDLE_S", 0.2)
+
+    async def trickling() -> list[str]:
+        async def receive() -> Any:
+            await asyncio.sleep(0.05)
+            return {"type": "http.request", "body": b"x", "more_body": True}
+
+        body = front_door._measured(receive, 2**20, 0.5)
+        return [str((await body())["type"]) for _ in range(14)]
+
+    assert asyncio.run(trickling())[-1] == "http.disconnect"
+
+
+def test_clients_take_turns_in_a_line() -> None:
+    line = FairLine()
+    for number, client in enumerate("aaaabbcaab"):
+        line.append(SimpleNamespace(number=number, request=SimpleNamespace(scope={CLIENT: client})))
+    assert [event.number for event in line] == [0, 4, 6, 1, 5, 2, 9, 3, 7, 8]
+    assert [event.request.scope[CLIENT] for event in line][:3] == ["a", "b", "c"]
+
+
+def test_every_lane_of_the_app_is_fair(tmp_path: Path) -> None:
+    demo = build(make_state(tmp_path), guests=True)
+    lanes = demo._queue.event_queue_per_concurrency_id
+    for function in demo.fns.values():
+        demo._queue.create_event_queue_for_fn(function)
+    assert len(lanes) > 5
+    assert all(isinstance(lane.queue, FairLine) for lane in lanes.values())
+
+
+def test_a_small_picture_need_not_wait_for_a_huge_one_nor_longer_than_its_caller() -> None:
+    budget, stop = Budget(100), threading.Event()
+    with budget.of(10_000):
+        with budget.of(10):
+            pass
+        token = STOP.set(stop)
+        threading.Timer(0.1, stop.set).start()
+        try:
+            with pytest.raises(Cancelled), budget.of(30):
+                pytest.fail("there is no room")
+        finally:
+            STOP.reset(token)
+    with budget.of(80):
+        pass
+
+
+def test_scans_count_for_what_they_cost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.jpg"
+    draw_tile("road", 1).save(path, "JPEG", progressive=True)
+    check_work(path)
+    monkeypatch.setattr(images, "_MOST_SCANNED_PX", 128 * 128 * 5)
+    with pytest.raises(PictureError, match="scans"):
+        check_work(path)
+
+
+def shared_tiles(path: Path) -> Path:
+    """A TIFF whose tiles are all one and the same piece of the file."""
+    facts: dict[str, Any] = {"driver": "GTiff", "width": 1024, "height": 1024, "count": 1, "dtype": "uint8"}
+    with rasterio.open(path, "w", tiled=True, blockxsize=256, blockysize=256, compress="deflate", **facts) as data:
+        data.write(np.random.default_rng(1).integers(0, 255, (1, 1024, 1024), np.uint8))
+    content = bytearray(path.read_bytes())
+    begin = struct.unpack_from("<I", content, 4)[0]
+    for at in range(begin + 2, begin + 2 + 12 * struct.unpack_from("<H", content, begin)[0], 12):
+        code, _, count, value = struct.unpack_from("<HHII", content, at)
+        if code in (324, 325):
+            content[value : value + 4 * count] = content[value : value + 4] * count
+    path.write_bytes(content)
+    return path
+
+
+def test_tiles_that_are_all_one_piece_are_refused(tmp_path: Path) -> None:
+    path = shared_tiles(tmp_path / "a.tif")
+    assert open_scene(path).width_px == 1024
+    with pytest.raises(PictureError, match="far more pixels than a file of its size can"):
+        open_scene(path, untrusted=True)
+
+
+def test_the_scene_box_has_the_limit_of_scenes_and_stops_with_its_caller(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    facts: dict[str, Any] = {"driver": "GTiff", "width": 5000, "height": 4000, "count": 1, "dtype": "uint8"}
+    with rasterio.open(path, "w", tiled=True, **facts) as data:
+        data.write(np.arange(20_000_000, dtype=np.uint32).reshape(1, 4000, 5000).astype(np.uint8))
+    stop = threading.Event()
+    with open_scene(path) as scene:
+        assert scene.thumbnail(1600, stop).size == (1600, 1280)
+        stop.set()
+        with pytest.raises(Cancelled):
+            scene.thumbnail(1600, stop)
+    settings.use(settings.Settings(max_scene_px=1_000_000))
+    try:
+        with pytest.raises(PictureError, match="1,000,000 px are looked at in one go"), opened_upload(as_sent(path)):
+            pytest.fail("it was opened")
+    finally:
+        settings.use(settings.Settings())

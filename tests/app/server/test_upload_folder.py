@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import io
 import json
 import os
 import subprocess
@@ -68,11 +69,12 @@ def test_the_same_file_sent_twice_lies_in_two_places_that_nobody_can_guess(url: 
     "name", ["../../../x.csv", "/etc/passwd", ".hidden", "", "a" * 400, "x\\y", "%2e%2e%2fx", "é<b>.csv"]
 )
 def test_a_name_leads_nowhere(url: str, name: str) -> None:
-    status, body = send(url, (name, b"content"))
+    draw_tile("road", 1).save(buffer := io.BytesIO(), "PNG")
+    status, body = send(url, (name, buffer.getvalue()))
     if status == 200:
         path = Path(json.loads(body)[0])
         assert path.parent.parent == own_folder().root and not path.name.startswith(".")
-        assert path.read_bytes() == b"content"
+        assert path.read_bytes() == buffer.getvalue()
     else:
         assert status == 400
 
@@ -80,7 +82,7 @@ def test_a_name_leads_nowhere(url: str, name: str) -> None:
 def test_all_that_is_kept_is_bounded(url: str) -> None:
     paths = []
     for _ in range(8):
-        status, body = send(url, ("a.bin", os.urandom(3_900_000)))
+        status, body = send(url, ("a.csv", os.urandom(1_950_000).hex().encode()))
         assert status == 200
         paths.append(Path(json.loads(body)[0]))
         time.sleep(0.02)  # files of one moment have no order

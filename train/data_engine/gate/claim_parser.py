@@ -76,7 +76,7 @@ class _Reader(PlaceReader):
         self.none = False
         self.definite = False
 
-    def _step(self, at: int) -> int:
+    def _step(self, at: int) -> int:  # noqa: C901  (a branch for each kind of word)
         word = self.words[at]
         if word in ENDS:
             self._close()

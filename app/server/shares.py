@@ -1,0 +1,62 @@
+"""What one client may have open or on its way at once, so that the rest is left to others."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Literal
+
+from app.server.reply import Refused
+
+Kind = Literal["call", "upload", "stream", "request"]
+_WAIT_S = 5.0
+_TOLD = {
+    "call": "too much is on its way to this server; try again in a moment",
+    "upload": "too many files are on their way to this server; try again in a moment",
+    "stream": "too many streams are open; close a page and try again",
+    "request": "too many requests of yours are open; wait for one of them",
+}
+
+
+@dataclass
+class Shares:
+    """What is open or on its way: of each client, and of all together.
+
+    Attributes:
+        by_client: whether clients can be told apart; else only what all have together is bounded.
+    """
+
+    by_client: bool
+    _all: Counter[str] = field(default_factory=Counter)
+    _each: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+    @contextmanager
+    def of(self, client: str, kind: Kind, amount: int, most_each: int, most: int | None = None) -> Iterator[None]:
+        """Have a share as long as the context lasts.
+
+        Args:
+            client: who asks.
+            kind: of what.
+            amount: bytes, or 1 of what is counted.
+            most_each: that one client may have; a single thing may be larger than that.
+            most: that all may have together; None for any number.
+
+        Raises:
+            Refused: there is none left.
+        """
+        own, all_of_it = self._each[client, kind], self._all[kind]
+        if self.by_client and own and own + amount > most_each:
+            raise Refused(429, _TOLD[kind], _WAIT_S)
+        if most is not None and all_of_it and all_of_it + amount > most:
+            raise Refused(429, _TOLD[kind], _WAIT_S)
+        self._each[client, kind] += amount
+        self._all[kind] += amount
+        try:
+            yield
+        finally:
+            self._all[kind] -= amount
+            self._each[client, kind] -= amount
+            if not self._each[client, kind]:
+                del self._each[client, kind]
