@@ -10,15 +10,17 @@ last block looks at each patch's neighbours instead, as in NACLIP (Hajimiri et a
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
-from open_clip.transformer import VisionTransformer
 from torch import Tensor
-from torchvision.ops import roi_align
 
 from lrsclip.models.config import TRUNK_STRIDE_PX as STRIDE_PX
 from lrsclip.models.image_tower import ResNetTower
+
+if TYPE_CHECKING:
+    from open_clip.transformer import VisionTransformer
 
 _SQUARE_PX, _MARGIN_PX = 832, 48  # a map of 1,800 px a side in one piece takes half as long again
 _SAMPLES = 1  # per side of a pooled cell, which is about as large as one of the map; two cost time and win nothing
@@ -68,6 +70,8 @@ def pool_windows(tower: ResNetTower, features: Tensor, boxes: Tensor) -> Tensor:
     Returns:
         (N, D) of length one, float32.
     """
+    from torchvision.ops import roi_align  # two seconds to import, and a search needs none of it
+
     grid = roi_align(features, [boxes], tower.grid, sampling_ratio=_SAMPLES, aligned=True)
     tokens = grid.flatten(2).transpose(1, 2).to(tower.pool.proj.dtype)
     return F.normalize(tower.pool.read(tokens).float(), dim=-1)

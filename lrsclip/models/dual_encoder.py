@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING, cast
 
 import torch
 import torch.nn.functional as F
-from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
 
 from lrsclip.models.config import ModelConfig
 from lrsclip.models.image_tower import ResNetTower, build_image_tower
 from lrsclip.models.kps import stretch_positions
 from lrsclip.models.text_tower import build_text_tower, encode_by_length
+
+if TYPE_CHECKING:
+    from open_clip.transformer import VisionTransformer
 
 TEXT_CHUNK = 64
 MAX_LOGIT_SCALE = 100.0
@@ -59,9 +62,9 @@ class DualEncoder(nn.Module):
         Raises:
             TypeError: this configuration has a convolutional trunk.
         """
-        if not isinstance(self.visual, VisionTransformer):
+        if self.config.image.kind != "vit":
             raise TypeError("only an image tower of kind vit has patches")
-        return self.visual
+        return cast("VisionTransformer", self.visual)
 
     @property
     def scale(self) -> Tensor:

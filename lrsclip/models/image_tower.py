@@ -6,12 +6,14 @@ and keep its features, and localisation can look at the map before it is pooled.
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
-from open_clip.transformer import LayerNorm, QuickGELU, ResidualAttentionBlock, Transformer, VisionTransformer
 from torch import Tensor, nn
 
 from lrsclip.models.config import ImageConfig
+from lrsclip.models.transformer import LayerNorm, QuickGELU, ResidualAttentionBlock, Transformer
 
 TRUNK_CHANNELS = 1024
 _STAGES = ((3, 64, 256, 1), (4, 128, 512, 2), (6, 256, 1024, 2))  # blocks, inner width, outer width, stride
@@ -76,9 +78,7 @@ class AttentionPool(nn.Module):
         self.cls = nn.Parameter(torch.randn(width) * 0.02)
         self.positions = nn.Parameter(torch.randn(config.grid**2 + 1, width) * 0.02)
         self.ln_pre = LayerNorm(width)
-        self.transformer = Transformer(
-            width, config.layers, config.heads, config.mlp_ratio, act_layer=act, norm_layer=LayerNorm
-        )
+        self.transformer = Transformer(width, config.layers, config.heads, config.mlp_ratio, act)
         self.ln_post = LayerNorm(width)
         self.proj = nn.Parameter(torch.randn(width, embed_dim) * width**-0.5)
         self.dropout = nn.Dropout(config.dropout)
@@ -97,16 +97,7 @@ class AttentionPool(nn.Module):
         *blocks, last = self.transformer.resblocks
         for block in blocks:
             x = block(x)
-        x = _class_token(last, x)
-        return self.ln_post(x) @ self.proj.to(x.dtype)
-
-
-def _class_token(block: ResidualAttentionBlock, x: Tensor) -> Tensor:
-    """What a transformer block makes of the first token alone: (N, L, W) to (N, W)."""
-    normed = block.ln_1(x)
-    attended = block.attn(normed[:, :1], normed, normed, need_weights=False)[0]
-    cls = x[:, :1] + block.ls_1(attended)
-    return (cls + block.ls_2(block.mlp(block.ln_2(cls))))[:, 0]
+        return self.ln_post(cast(ResidualAttentionBlock, last).first_token(x)) @ self.proj.to(x.dtype)
 
 
 class ResNetTower(nn.Module):
@@ -133,14 +124,6 @@ def build_image_tower(config: ImageConfig, embed_dim: int, quick_gelu: bool) -> 
     """The tower that a configuration names, with fresh weights."""
     if config.kind == "resnetv2":
         return ResNetTower(config, embed_dim, quick_gelu)
-    return VisionTransformer(
-        image_size=config.image_px,
-        patch_size=config.patch_px,
-        width=config.width,
-        layers=config.layers,
-        heads=config.heads,
-        mlp_ratio=config.mlp_ratio,
-        output_dim=embed_dim,
-        act_layer=QuickGELU if quick_gelu else nn.GELU,
-        norm_layer=LayerNorm,
-    )
+    from lrsclip.models.clip_towers import build_vit  # open_clip takes seconds to import
+
+    return build_vit(config, embed_dim, quick_gelu)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
-from open_clip import image_transform
 from PIL import Image
 from torch import Tensor
 
@@ -18,17 +18,30 @@ MAX_ASPECT = 500  # a 1 x 50,000 px strip would be resized to a picture of gigab
 
 
 def build_preprocess(config: ModelConfig) -> Preprocess:
-    """One RGB picture to a (3, image_px, image_px) float tensor: shorter side resized, centre crop, normalise."""
-    p = config.preprocess
-    transform: Preprocess = image_transform(
-        config.image.image_px,
-        is_train=False,
-        mean=p.mean,
-        std=p.std,
-        interpolation=p.interpolation,
-        resize_mode="shortest",
-    )
+    """One RGB picture to a (3, image_px, image_px) float tensor: shorter side resized, center crop, normalized.
+
+    The same as open_clip's transform for evaluation, to the last bit.
+    """
+    side_px, facts = config.image.image_px, config.preprocess
+    mean, std = (torch.tensor(values)[:, None, None] for values in (facts.mean, facts.std))
+    filter_ = Image.Resampling[facts.interpolation.upper()]
+
+    def transform(picture: Image.Image) -> Tensor:
+        square = _shorter_side(picture.convert("RGB"), side_px, filter_)
+        values = torch.from_numpy(np.array(square)).permute(2, 0, 1).contiguous()
+        return (values.to(torch.float32) / 255 - mean) / std
+
     return transform
+
+
+def _shorter_side(picture: Image.Image, side_px: int, filter_: Image.Resampling) -> Image.Image:
+    """A square from the middle of a picture whose shorter side was resized to it."""
+    width, height = picture.size
+    short, long = min(width, height), int(side_px * max(width, height) / min(width, height))
+    if short != side_px:
+        picture = picture.resize((side_px, long) if width <= height else (long, side_px), filter_)
+    left, top = (round((length - side_px) / 2) for length in picture.size)
+    return picture.crop((left, top, left + side_px, top + side_px))
 
 
 def to_batch(pictures: list[Image.Image], preprocess: Preprocess, first: int = 0) -> Tensor:

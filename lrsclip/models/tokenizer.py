@@ -10,12 +10,17 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
-from open_clip.tokenizer import SimpleTokenizer
 from torch import Tensor
 
 from lrsclip.errors import TextError
+
+if TYPE_CHECKING:
+    from open_clip.tokenizer import SimpleTokenizer
 
 MAX_CHARACTERS = 100_000  # of one text; far beyond 248 tokens, short enough to be read in no time
 _CACHED_TEXTS, _CACHED_WORDS = 4096, 50_000  # a server must not remember all that was ever typed
@@ -53,7 +58,17 @@ def words(text: str) -> list[str]:
 
 @lru_cache(maxsize=1)
 def _clip_tokenizer() -> SimpleTokenizer:
-    return SimpleTokenizer()
+    """open_clip's tokenizer, from its file alone: the package around it brings a zoo of models, which takes seconds."""
+    package = find_spec("open_clip")
+    if package is None or not package.submodule_search_locations:
+        raise ModuleNotFoundError("open_clip is not installed; pip install open_clip_torch")
+    file = Path(package.submodule_search_locations[0], "tokenizer.py")
+    spec = spec_from_file_location("lrsclip._open_clip_tokenizer", file)
+    assert spec is not None and spec.loader is not None, file
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    made: SimpleTokenizer = module.SimpleTokenizer()
+    return made
 
 
 class Tokenizer:
