@@ -11,8 +11,14 @@ import struct
 import zlib
 from collections.abc import Iterator
 
+from lrsclip.errors import PictureError
+
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
-_END_OF_SCAN = re.compile(rb"\xff+[^\x00\xff\xd0-\xd7]")  # a mark that is neither data nor a restart
+# A mark that is neither data nor a restart. A run of 0xFF is looked at once, from its begin and never back: going back
+# takes a time that grows with the square of its length.
+_END_OF_SCAN = re.compile(rb"(?<!\xff)\xff++[^\x00\xd0-\xd7]")
+_FILLING = re.compile(rb"\xff*+")
+_MOST_PARTS = 100_000  # of 64 MB in pieces of 8 kB there are 8,000
 _START_OF_SCAN, _END_OF_JPEG = 0xDA, 0xD9
 # Tables, frames and scans; of the parts for applications only those below.
 _PIXELS_OF_JPEG = frozenset({*range(0xC0, 0xD0), 0xDA, 0xDB, 0xDC, 0xDD, 0xDE, 0xDF} - {0xC8})
@@ -37,6 +43,9 @@ def without_metadata(content: bytes, orientation: int) -> bytes:
     Args:
         content: a JPEG, PNG or WebP file.
         orientation: how its pixels are to be turned, 1 (not at all) to 8, as EXIF has it.
+
+    Raises:
+        PictureError: it is in far more parts than any picture.
     """
     if content.startswith(_JPEG):
         return _jpeg(content, orientation)
@@ -57,10 +66,10 @@ def _jpeg(content: bytes, orientation: int) -> bytes:
 
 
 def _parts_of_jpeg(content: bytes) -> Iterator[bytes]:
-    at = 2
+    at, number = 2, 0
     while at + 4 <= len(content) and content[at] == 0xFF:
-        while at + 1 < len(content) and content[at + 1] == 0xFF:  # filling
-            at += 1
+        at, number = _filled(content, at), number + 1
+        _check_count(number)
         mark = content[at + 1 : at + 2]
         if mark == bytes([_END_OF_JPEG]) or at + 4 > len(content):
             break
@@ -68,7 +77,7 @@ def _parts_of_jpeg(content: bytes) -> Iterator[bytes]:
         body = content[at + 4 : end]
         if mark[0] == _START_OF_SCAN:
             found = _END_OF_SCAN.search(content, end)
-            end = found.start() if found else len(content)
+            end = _filled(content, found.start()) if found else len(content)
         if mark[0] == _JFIF and body.startswith(_SHOWN_OF_JPEG[_JFIF]) and len(body) >= _JFIF_BYTES:
             yield struct.pack(">BBH", 0xFF, _JFIF, _JFIF_BYTES + 2) + body[: _JFIF_BYTES - 2] + b"\0\0"
         elif mark[0] in _PIXELS_OF_JPEG or (mark[0] in _SHOWN_OF_JPEG and body.startswith(_SHOWN_OF_JPEG[mark[0]])):
@@ -78,9 +87,21 @@ def _parts_of_jpeg(content: bytes) -> Iterator[bytes]:
         yield content[at : at + 2]
 
 
+def _filled(content: bytes, at: int) -> int:
+    """The last 0xFF of a run of them."""
+    found = _FILLING.match(content, at)
+    return max(at, found.end() - 1) if found is not None else at
+
+
+def _check_count(number: int) -> None:
+    if number > _MOST_PARTS:
+        raise PictureError("the upload is a picture in far too many parts; save it anew, and send that")
+
+
 def _png(content: bytes, orientation: int) -> bytes:
-    kept, at = [_PNG], len(_PNG)
+    kept, at, number = [_PNG], len(_PNG), 0
     while at + 8 <= len(content):
+        _check_count(number := number + 1)
         size, kind = int.from_bytes(content[at : at + 4], "big"), content[at + 4 : at + 8]
         end = at + 12 + size
         if kind in _CHUNKS_OF_PNG:
@@ -95,10 +116,11 @@ def _png(content: bytes, orientation: int) -> bytes:
 
 
 def _webp(content: bytes, orientation: int) -> bytes:
-    kept, at = [], 12
+    kept, at, number = [], 12, 0
     end_of_file = min(len(content), 8 + int.from_bytes(content[4:8], "little"))
     turned = orientation != _UPRIGHT
     while at + 8 <= end_of_file:
+        _check_count(number := number + 1)
         kind, size = content[at : at + 4], int.from_bytes(content[at + 4 : at + 8], "little")
         end = at + 8 + size + size % 2
         if kind == b"VP8X" and size and at + 8 < end_of_file:

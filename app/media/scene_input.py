@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from PIL import Image
 
 from app.collections import AppState, Collections
-from app.media.images import LARGE_PX, check_pixels, given, keep, shrunk, tile_picture
+from app.media.images import DECODING, LARGE_PX, check_pixels, given, keep, shrunk, tile_picture
+from app.server.concurrency import Budget
 from app.server.encoder_queue import STOP
 from app.server.events import INTERNAL, UPLOAD, sentence
 from app.server.settings import in_force
@@ -25,6 +27,9 @@ from lrsclip.localize import Allowance, Scene, open_scene
 from lrsclip.localize.georeference import georeference_of_corners
 from lrsclip.tiles.atlas import AtlasTiles
 
+_HELD_PX = 250_000_000
+HELD = Budget(_HELD_PX)
+"""Pixels of scenes that are open in memory at the same moment, some 4 bytes each; what is larger waits."""
 _NOT_SHOWN = (".tif", ".tiff")  # by browsers
 
 
@@ -124,14 +129,23 @@ def opened_upload(upload: Upload | None) -> Iterator[OpenScene]:
     """
     path = given(upload).path
     with given(upload).open() as file:
-        check_pixels(file)
+        held_px = check_pixels(file)
     try:
-        with open_scene(path, untrusted=True) as scene:
+        # One that is decoded whole stays in memory as long as it is open, and takes a few copies of itself to open.
+        with HELD.of(held_px), _opened_in_turn(path, held_px) as scene:
             limits = in_force()
             Allowance(limits.max_windows, limits.max_scene_px).check_size(scene.width_px, scene.height_px)
             yield OpenScene(scene)
     except PictureError as error:
         raise PictureError(str(error).replace(str(path), "the upload")) from error
+
+
+@contextmanager
+def _opened_in_turn(path: Path, held_px: int) -> Iterator[Scene]:
+    with DECODING.of(held_px):
+        scene = open_scene(path, untrusted=True)
+    with scene:
+        yield scene
 
 
 def of_tile(state: AppState, tile_id: str) -> OpenScene:

@@ -17,6 +17,7 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from app.server import request_log as calls
+from app.server.rate_limit import network_of
 
 HEAD_S = 15.0
 """Seconds in which the head of a request must be there."""
@@ -93,7 +94,7 @@ class CountedConnection(H11Protocol):
         if calls.is_on():  # uvicorn has words of its own for what is no request
             self.logger = _UNHEARD
         super().connection_made(transport)  # type: ignore[arg-type]
-        self._address = self.client[0] if self.client else ""
+        self._address = network_of(self.client[0]) if self.client else ""
         self._head_timer: asyncio.TimerHandle | None = None
         self._unread_timer: asyncio.TimerHandle | None = None
         self._admitted = self.open_connections.admit(self._address)
@@ -109,7 +110,8 @@ class CountedConnection(H11Protocol):
         if not self._admitted:
             return
         super().data_received(data)
-        if self.conn.their_state is h11.IDLE:
+        answered = self.cycle is not None and self.cycle.response_complete  # what comes now belongs to no request
+        if self.conn.their_state is h11.IDLE or answered:
             self._wait_for_head()
         elif self._head_timer is not None:
             self._head_timer.cancel()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import sys
 import threading
@@ -14,7 +15,7 @@ from app.server.upload_folder import forget_own_folder
 
 END_S = 2.0
 """Seconds after Ctrl-C in which the process ends, one way or the other."""
-_LOOK_S = 0.2
+_LOOK_S, _GRACE_S = 0.2, 0.9
 _STOPPED = 130  # what a shell expects after Ctrl-C
 
 
@@ -32,6 +33,8 @@ def stay(demo: CheckedBlocks) -> None:
         last = threading.Timer(END_S, _end_hard)
         last.daemon = True
         last.start()
+        # A thread that decodes may hold Python's lock, so that not even this timer is heard; a watchdog without it is.
+        faulthandler.dump_traceback_later(END_S + _GRACE_S, exit=True, file=open(os.devnull, "w"))  # noqa: SIM115
         demo.callers.end_all()
         for tunnel in CURRENT_TUNNELS:
             tunnel.kill()  # type: ignore[no-untyped-call]
@@ -40,6 +43,7 @@ def stay(demo: CheckedBlocks) -> None:
 
 
 def _end_hard() -> None:
+    faulthandler.cancel_dump_traceback_later()
     forget_own_folder()
     print("stopped; what was made so far is kept", file=sys.stderr, flush=True)
     os._exit(_STOPPED)

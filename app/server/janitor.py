@@ -16,6 +16,7 @@ PATIENCE_S = 60.0
 _EVERY_S = 10.0
 _FILES_EVERY = 30  # rounds
 _OLDEST_S = 6 * 3600
+_DRAFT_S = 90.0  # an upload may pause for 60; pictures of language models lie there only until they are sent on
 
 
 async def sweep(demo: CheckedBlocks, patience_s: float = PATIENCE_S) -> None:
@@ -43,6 +44,7 @@ def keeping_tidy(demo: CheckedBlocks, max_total_bytes: int) -> Any:
             await asyncio.sleep(_EVERY_S)
             number += 1
             await sweep(demo)
+            await anyio.to_thread.run_sync(demo.folder.sweep_drafts, _DRAFT_S)
             if number % _FILES_EVERY == 0:
                 await anyio.to_thread.run_sync(demo.folder.trim, max_total_bytes, _OLDEST_S)
 

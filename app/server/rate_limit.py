@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -14,6 +15,7 @@ CLIENT = "lrsclip.client"
 """Key of a request's scope: who asks, once the front door knows."""
 _MOST_CLIENTS = 10_000
 _LONGEST_NAME = 64
+_WITH_PORT = re.compile(r"\[([0-9a-fA-F:.]+)\](?::\d+)?|(\d+\.\d+\.\d+\.\d+):\d+", re.ASCII)
 _NETWORK_BITS = 64  # of an IPv6 address: whoever has one has all that begin like it
 
 
@@ -51,15 +53,17 @@ class Buckets:
 
 def client_of(scope: Scope, proxies: int) -> str:
     """Who asks: the address of the connection, or what the outermost of our own proxies saw."""
-    direct = _network(str((scope.get("client") or ("unknown",))[0]))
+    direct = network_of(str((scope.get("client") or ("unknown",))[0]))
     if not proxies:
         return direct
     told = [part.strip() for part in header_of(scope, b"x-forwarded-for").split(",") if part.strip()]
-    return _network(told[-proxies]) if len(told) >= proxies else direct
+    return network_of(told[-proxies]) if len(told) >= proxies else direct
 
 
-def _network(address: str) -> str:
+def network_of(address: str) -> str:
     """An address as it counts: of IPv6 the network, as one client has more addresses there than could be counted."""
+    if (with_port := _WITH_PORT.fullmatch(address)) is not None:  # as some proxies write it
+        address = with_port[1] or with_port[2]
     try:
         found = ipaddress.ip_address(address)
     except ValueError:

@@ -173,6 +173,16 @@ class UploadFolder:
         folder.mkdir(parents=True, mode=0o700)
         return folder
 
+    def sweep_drafts(self, most_age_s: float) -> None:
+        """Remove what is on its way no longer: nothing has been written to it for a while."""
+        oldest_s = time.time() - most_age_s
+        for changed_s, _, path in _files_by_age(self.drafts):
+            if changed_s >= oldest_s:
+                break
+            path.unlink(missing_ok=True)
+            with suppress(OSError):  # another file lies there still
+                path.parent.rmdir()
+
     def keep_own(self) -> None:
         """Keep what lies in the folder now as long as the server runs: the pictures that every page begins with."""
         with self._lock:

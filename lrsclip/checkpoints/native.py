@@ -115,9 +115,20 @@ def read_checkpoint(folder: Path) -> tuple[DualEncoder, dict[str, Any]]:
     config = ModelConfig.parse(manifest["config"], origin=str(folder / MANIFEST))
     if manifest.get("preprocessing", _preprocessing(config)) != _preprocessing(config):
         raise CheckpointError(f"{folder / MANIFEST}: preprocessing contradicts config; fetch the checkpoint again")
-    model = seeded_model(config, seed=0)
-    load_tensors(model, _unpacked(read_tensors(path)), origin=str(path))
+    bare = config.image.kind == "resnetv2" and config.text.kind == "sentence"
+    model = _bare_model(config) if bare else seeded_model(config, seed=0)
+    load_tensors(model, _unpacked(read_tensors(path)), origin=str(path), assign=bare)
     return model, manifest
+
+
+def _bare_model(config: ModelConfig) -> DualEncoder:
+    """A model whose tensors have shapes and no numbers yet: drawing them takes longer than reading those that count."""
+    with torch.device("meta"):
+        model = DualEncoder(config)
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):  # the one tensor that checkpoints leave out
+            module.num_batches_tracked = torch.tensor(0)
+    return model
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -132,8 +143,14 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(f"{path} is not a safetensors file ({error}); fetch it again") from error
 
 
-def load_tensors(model: nn.Module, tensors: Mapping[str, Tensor], *, origin: str) -> None:
+def load_tensors(model: nn.Module, tensors: Mapping[str, Tensor], *, origin: str, assign: bool = False) -> None:
     """Fill a model, every tensor accounted for.
+
+    Args:
+        model: what to fill.
+        tensors: by name.
+        origin: where they are from, for the message.
+        assign: put them in the place of the model's own instead of copying them over.
 
     Raises:
         CheckpointError: a tensor is missing, unknown, of another shape or not finite; the message names the first.
@@ -150,7 +167,7 @@ def load_tensors(model: nn.Module, tensors: Mapping[str, Tensor], *, origin: str
             )
         if not tensors[name].float().isfinite().all():
             raise CheckpointError(f"{origin}: tensor {name} holds values that are not finite; fetch or train it again")
-    model.load_state_dict({k: v.float() for k, v in tensors.items()}, strict=False)
+    model.load_state_dict({k: v.float() for k, v in tensors.items()}, strict=False, assign=assign)
 
 
 def _preprocessing(config: ModelConfig) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from contextlib import contextmanager, nullcontext
 from typing import BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from lrsclip.errors import PictureError
@@ -43,6 +44,7 @@ _TURNS = {
 _SIDEWAYS = frozenset({5, 6, 7, 8})
 _STRETCH_PERCENTILES = (2.0, 98.0)
 _STRETCH_SAMPLE = 1_000_000
+_STRIP_PX = 512
 
 
 def read_picture(path: str | os.PathLike[str] | BinaryIO, *, name: str | None = None) -> Image.Image:
@@ -119,26 +121,46 @@ def as_rgb(picture: Image.Image) -> Image.Image:
     if picture.mode.startswith("I") or picture.mode == "F":
         return _stretched(picture)
     if picture.has_transparency_data:
-        layer = picture.convert("RGBA")
-        ground = Image.new("RGBA", layer.size, (0, 0, 0, 255))
-        return Image.alpha_composite(ground, layer).convert("RGB")
+        solid = Image.new("RGB", picture.size)
+        for top in range(0, picture.height, _STRIP_PX):  # whole copies of a large picture would be gigabytes
+            layer = picture.crop((0, top, picture.width, min(top + _STRIP_PX, picture.height))).convert("RGBA")
+            ground = Image.new("RGBA", layer.size, (0, 0, 0, 255))
+            solid.paste(Image.alpha_composite(ground, layer).convert("RGB"), (0, top))
+        return solid
     # A copy even where the mode fits, so that nothing holds on to the open file.
     return picture.convert("RGB") if picture.mode != "RGB" else picture.copy()
 
 
 def _stretched(picture: Image.Image) -> Image.Image:
-    values = np.asarray(picture, dtype=np.float32)  # (H, W)
-    finite = values[np.isfinite(values)]
-    if finite.size == 0:
-        raise ValueError("no pixel holds a finite number")
-    low, high = np.percentile(finite[:: max(1, finite.size // _STRETCH_SAMPLE)], _STRETCH_PERCENTILES)
+    """One deep band as gray; in strips, because whole copies of a large picture in floats would be gigabytes."""
+    step = max(1, picture.width * picture.height // _STRETCH_SAMPLE)
+    parts = [strip.ravel()[_first(top, picture.width, step) :: step] for top, strip in _strips(picture)]
+    sample = np.concatenate(parts)
+    finite = sample[np.isfinite(sample)]
+    low, high = np.percentile(finite, _STRETCH_PERCENTILES) if finite.size else (0.0, 0.0)
     if high <= low:  # nearly all pixels alike: keep what little there is
-        low, high = finite.min(), finite.max()
-    if high <= low:
-        return Image.new("RGB", picture.size)
-    shares = np.nan_to_num((values - low) / (high - low), nan=0.0)
-    grey = np.clip(shares, 0.0, 1.0) * 255.0
-    return Image.fromarray(np.rint(grey).astype(np.uint8)).convert("RGB")
+        ends = [(part.min(), part.max()) for _, strip in _strips(picture) if (part := strip[np.isfinite(strip)]).size]
+        if not ends:
+            raise ValueError("no pixel holds a finite number")
+        low, high = min(least for least, _ in ends), max(most for _, most in ends)
+    gray = Image.new("L", picture.size)
+    if high > low:
+        for top, strip in _strips(picture):
+            shares = np.nan_to_num((strip - low) / (high - low), nan=0.0)
+            gray.paste(Image.fromarray(np.rint(np.clip(shares, 0.0, 1.0) * 255.0).astype(np.uint8)), (0, top))
+    return gray.convert("RGB")
+
+
+def _strips(picture: Image.Image) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """The rows of a picture from top to bottom, a few hundred at once: (row, (h, W) values)."""
+    for top in range(0, picture.height, _STRIP_PX):
+        strip = picture.crop((0, top, picture.width, min(top + _STRIP_PX, picture.height)))
+        yield top, np.asarray(strip, dtype=np.float32)
+
+
+def _first(top: int, width: int, step: int) -> int:
+    """Where in a strip the next of every `step` pixels lies."""
+    return -(top * width) % step
 
 
 def unreadable(name: str, error: Exception) -> PictureError:

@@ -91,6 +91,8 @@ def _from_raster(path: Path, driver: str | None, bands: tuple[int, ...] | None, 
     try:
         place = file.use(lambda data: _place_of(path, data, untrusted))
         if place[0] is None and bands is None and driver == "GTiff" and _tiff_orientation(path) != 1:
+            if untrusted:
+                file.use(lambda data: _check_turned(path, data))
             file.close()
             return _from_picture_file(path, place)  # GDAL would leave it lying on its side
         if file.use(lambda data: _needs_whole(path, data, bands, untrusted)):
@@ -150,7 +152,10 @@ def _data_in(picture: Image.Image) -> NDArray[np.bool_] | None:
         values = np.asarray(picture)
         there = np.isfinite(values) & (values != clear if isinstance(clear, int | float) else True)
     elif picture.has_transparency_data:
-        there = np.asarray(picture.convert("RGBA").getchannel("A")) > 0
+        there = np.empty((picture.height, picture.width), np.bool_)
+        for top in range(0, picture.height, _STRIP_PX):
+            strip = picture.crop((0, top, picture.width, min(top + _STRIP_PX, picture.height)))
+            there[top : top + _STRIP_PX] = np.asarray(strip.convert("RGBA").getchannel("A")) > 0
     else:
         return None
     return None if there.all() else there
@@ -260,6 +265,17 @@ def _check_total(path: Path, data: rasterio.DatasetReader, together: int) -> Non
         )
     if total > _SLACK_BYTES + _MOST_PACKED * path.stat().st_size or shares_pieces(path):
         raise PictureError(f"{path} holds far more pixels than a file of its size can; save it anew")
+
+
+def _check_turned(path: Path, data: rasterio.DatasetReader) -> None:
+    """Refuse a stranger's raster that has to be decoded whole because it lies on its side, and is large or deep.
+
+    Raises:
+        PictureError: it is; and as `_check_total`.
+    """
+    _check_total(path, data, data.count if data.interleaving == Interleaving.pixel else 1)
+    if data.width * data.height > _MAX_WHOLE_PX or set(data.dtypes) != {"uint8"}:
+        raise PictureError(f"{path} is turned by a camera tag and too large or too deep for that; save it upright")
 
 
 def _needs_whole(path: Path, data: rasterio.DatasetReader, bands: tuple[int, ...] | None, untrusted: bool) -> bool:

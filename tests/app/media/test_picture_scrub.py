@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import time
 import zlib
 from typing import Any
 
@@ -15,6 +16,7 @@ from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 
 from app.media.picture_scrub import is_known, without_metadata
+from lrsclip.errors import PictureError
 from lrsclip.io.decode import orientation, read_picture
 
 SECRET = b"SECRET CAMERA"
@@ -119,3 +121,31 @@ def test_a_text_that_pillow_would_only_find_when_it_decodes() -> None:
     plain, text = buffer.getvalue(), b"tEXtComment\0" + SECRET
     chunk = struct.pack(">I", len(text) - 4) + text + struct.pack(">I", zlib.crc32(text))
     assert without_metadata(plain[:-12] + chunk + plain[-12:], 1) == plain
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xff\xd8\xff\xda\0\4\0\0" + b"\xff" * 4_000_000 + b"\0",
+        b"\xff\xd8" + b"\xff" * 4_000_000 + b"\xd9",
+        b"\xff\xd8\xff\xda\0\4\0\0" + b"\xff\0" * 2_000_000,
+        b"\xff\xd8\xff\xda\0\4\0\0" + b"\xff\xff\0" * 1_000_000,
+    ],
+)
+def test_the_time_grows_with_the_length_and_not_with_its_square(content: bytes) -> None:
+    begun = time.process_time()
+    without_metadata(content, 1)
+    assert time.process_time() - begun < 3, "with the square it would be hours"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xff\xd8" + b"\xff\xdd\0\2" * 200_000,
+        b"\x89PNG\r\n\x1a\n" + b"\0\0\0\0IDAT\0\0\0\0" * 200_000,
+        b"RIFF" + struct.pack("<I", 4 + 200_000 * 8) + b"WEBP" + b"ALPH\0\0\0\0" * 200_000,
+    ],
+)
+def test_far_too_many_parts_are_refused(content: bytes) -> None:
+    with pytest.raises(PictureError, match="far too many parts"):
+        without_metadata(content, 1)

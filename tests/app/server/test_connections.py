@@ -15,6 +15,7 @@ import pytest
 from app.build import build, serve
 from app.server.checked_blocks import CheckedBlocks
 from app.server.connections import OpenConnections, most_connections
+from app.server.rate_limit import network_of
 from tests.helpers.app_parts import make_state
 
 
@@ -47,9 +48,11 @@ def is_well(url: str) -> bool:
         return bool(answer.status == 200)
 
 
-@pytest.mark.parametrize(
-    "said", [b"", b"GET / HTTP/1.1\r\nHost: 127", b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\nGET"]
-)
+WHOLE = b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+REFUSED = b"POST /health HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n\r\n"
+
+
+@pytest.mark.parametrize("said", [b"", WHOLE[:20], WHOLE + b"GET", REFUSED, REFUSED + b"x"])
 def test_a_connection_that_stops_halfway_is_closed(
     server: tuple[CheckedBlocks, str], few: OpenConnections, said: bytes
 ) -> None:
@@ -113,6 +116,7 @@ def test_an_answer_that_nobody_reads_ends(server: tuple[CheckedBlocks, str], few
         while len(few) and time.monotonic() < until:
             time.sleep(0.05)
         assert not len(few), "the server has let go of the connection"
+    place.unlink()
     assert is_well(url)
 
 
@@ -124,3 +128,28 @@ def test_a_form_has_few_files(server: tuple[CheckedBlocks, str]) -> None:
         headers={"Content-Type": "multipart/form-data; boundary=e"},
     )
     assert answer.status_code == 413 and "32" in answer.text
+
+
+def test_a_byte_after_the_answer_starts_no_new_patience(
+    server: tuple[CheckedBlocks, str], few: OpenConnections
+) -> None:
+    with connect(server[1]) as odd:
+        odd.sendall(REFUSED)
+        assert odd.recv(4096).startswith(b"HTTP/1.1 405")
+        odd.sendall(b"x")
+        begun = time.monotonic()
+        while odd.recv(65536):
+            pass
+        assert time.monotonic() - begun < 5
+
+
+def test_addresses_of_one_network_count_as_one() -> None:
+    assert network_of("2001:db8::1") == network_of("2001:db8::ffff") != network_of("2001:db8:1::1")
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [("192.0.2.1:4711", "192.0.2.1"), ("[2001:db8::1]:80", "2001:db8::1"), ("[2001:db8::1]", "2001:db8::1")],
+)
+def test_a_port_behind_an_address_makes_no_other_client(said: str, meant: str) -> None:
+    assert network_of(said) == network_of(meant)

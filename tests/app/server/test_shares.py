@@ -20,7 +20,7 @@ import rasterio
 from PIL import Image
 
 from app.build import build
-from app.media import images
+from app.media import images, scene_input
 from app.media.images import check_work, uploaded
 from app.media.scene_input import opened_upload
 from app.server import front_door, settings
@@ -33,6 +33,7 @@ from app.server.front_door import FrontDoor, Known, Limits
 from app.server.rate_limit import CLIENT
 from app.server.upload_folder import UploadFolder, own_folder
 from lrsclip.errors import Cancelled, PictureError
+from lrsclip.io.decode import as_rgb
 from lrsclip.localize import open_scene
 from tests.helpers.app_parts import as_sent, draw_tile, make_state
 
@@ -336,3 +337,63 @@ def test_the_scene_box_has_the_limit_of_scenes_and_stops_with_its_caller(tmp_pat
             pytest.fail("it was opened")
     finally:
         settings.use(settings.Settings())
+
+
+def test_a_transparent_picture_takes_no_whole_copies_of_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(2)
+    whole = Image.fromarray(rng.integers(0, 255, (1300, 70, 4), np.uint8))
+    ground = Image.new("RGBA", whole.size, (0, 0, 0, 255))
+    expected = Image.alpha_composite(ground, whole).convert("RGB")
+    largest: list[int] = []
+    convert = Image.Image.convert
+
+    def noted(self: Image.Image, *rest: Any, **more: Any) -> Image.Image:
+        largest.append(self.height)
+        return convert(self, *rest, **more)
+
+    monkeypatch.setattr(Image.Image, "convert", noted)
+    assert as_rgb(whole).tobytes() == expected.tobytes()
+    assert max(largest) <= 512
+    with open_scene(whole) as scene:
+        assert scene.data_share((0, 0, 70, 1300)) == pytest.approx((np.asarray(whole)[:, :, 3] > 0).mean())
+    assert max(largest) <= 512
+
+
+def test_a_deep_picture_is_stretched_strip_by_strip_as_it_was_at_once() -> None:
+    values = np.random.default_rng(3).normal(500, 100, (1700, 900)).astype(np.float32)
+    values[5:9] = np.nan
+    finite = values[np.isfinite(values)]
+    low, high = np.percentile(finite, (2, 98))
+    shares = np.nan_to_num((values - low) / (high - low), nan=0.0)
+    expected = np.rint(np.clip(shares, 0, 1) * 255).astype(np.uint8)
+    made = np.asarray(as_rgb(Image.fromarray(values)))
+    assert np.abs(made[:, :, 0].astype(int) - expected).max() <= 1
+    flat = np.zeros((600, 4), np.float32)
+    flat[577, 3] = 7
+    assert np.asarray(as_rgb(Image.fromarray(flat)))[577, 3, 0] == 255, "what little there is shows"
+
+
+def test_a_stranger_s_raster_that_lies_on_its_side_is_bounded_as_others_are(tmp_path: Path) -> None:
+    deep = Image.fromarray(np.zeros((64, 64), np.float32))
+    deep.save(tmp_path / "deep.tif", tiffinfo={274: 6})
+    with pytest.raises(PictureError, match="save it upright"):
+        open_scene(tmp_path / "deep.tif", untrusted=True)
+    assert open_scene(tmp_path / "deep.tif").width_px == 64
+    draw_tile("road", 1).resize((200, 100)).save(tmp_path / "plain.tif", tiffinfo={274: 6})
+    assert open_scene(tmp_path / "plain.tif", untrusted=True).width_px == 100
+
+
+def test_scenes_in_memory_share_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw_tile("road", 1, 100).save(tmp_path / "a.png")
+    monkeypatch.setattr(scene_input, "HELD", Budget(12_000))
+    upload, stop = as_sent(tmp_path / "a.png"), threading.Event()
+    token = STOP.set(stop)
+    try:
+        with opened_upload(upload):
+            threading.Timer(0.1, stop.set).start()
+            with pytest.raises(Cancelled), opened_upload(upload):
+                pytest.fail("there is room for one")
+    finally:
+        STOP.reset(token)
+    with opened_upload(upload):
+        pass

@@ -68,5 +68,6 @@ def test_blocks_compute_what_open_clips_do(act: type[torch.nn.Module], their_act
     for block in mine.resblocks[:-1]:
         x = block(x)
     last = mine.resblocks[-1]
+    assert isinstance(last, ours.ResidualAttentionBlock)
     assert torch.equal(last(x), expected)
     assert torch.allclose(last.first_token(x), expected[:, 0], atol=1e-5)
