@@ -1,1 +1,1 @@
-"""Speed measurements, each with both sides in one run; figures in the README come from here."""
+"""Speed measurements, each with both sides in one run; figures in docs/results.md come from here."""
