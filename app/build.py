@@ -21,7 +21,6 @@ from app.search import page as page_search
 from app.server.checked_blocks import CheckedBlocks
 from app.server.connections import OpenConnections, counted, most_connections
 from app.server.ending import stay
-from app.server.fetching import refuse_addresses
 from app.server.front_door import FrontDoor, Known, Limits
 from app.server.gradio_patches import patch_gradio, share_the_queue, tell_when_callers_leave
 from app.server.health import health_route
@@ -29,7 +28,6 @@ from app.server.hosts import ANY, hosts_of
 from app.server.janitor import keeping_tidy
 from app.server.queued_model import SharedModel
 from app.server.settings import in_force
-from app.server.traces import log_instead
 from app.server.upload_folder import own_folder
 from app.server.zero_gpu import lent_model, on_zero_gpu
 from app.ui.html import header
@@ -110,8 +108,6 @@ def serve(
         KeyboardInterrupt: Ctrl-C ended it.
     """
     settings = in_force()
-    refuse_addresses()
-    log_instead()
     one, all_files = settings.max_upload_mb * _MIB, settings.max_uploads_mb * _MIB
     hosts = hosts_of(settings.hosts) or ((ANY,) if demo.guests else ())
     limits = Limits(settings.requests_per_minute, one, settings.trust_proxy, hosts, all_files)

@@ -7,17 +7,22 @@ without the change.
 from __future__ import annotations
 
 import logging
+import sys
+import traceback
 from copy import copy
 from datetime import datetime
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, NoReturn
 
-from gradio import http_server, queueing, route_utils, routes
+import gradio as gr
+from gradio import http_server, processing_utils, queueing, route_utils, routes
 from gradio.components import State
 from gradio.state_holder import SessionState, StateHolder
 
+from app.server import request_log as calls
 from app.server.checked_blocks import CheckedBlocks
 from app.server.fair_line import FairLine
 
@@ -41,6 +46,8 @@ def patch_gradio(drafts: Path) -> None:
     _count_nothing()
     _count_connections()
     _take_few_parts()
+    _fetch_nothing()
+    _log_instead_of_traces()
     if find_spec("mcp") is not None:
         _keep_drafts_of_models(drafts)
     # They warn of each damaged form and each unknown tool, and the warning shows what was sent.
@@ -140,6 +147,45 @@ def _count_nothing() -> None:
     """Work out no figures for Gradio's monitoring page, which is closed: it did so after every event."""
     _there(queueing.Queue, "compute_analytics_summary")
     queueing.Queue.compute_analytics_summary = lambda *_: {"functions": {}}  # type: ignore[method-assign]
+
+
+def _fetch_nothing() -> None:
+    """Answer web addresses with a sentence instead of fetching them.
+
+    Gradio takes one wherever a file is expected, from programs and language models too. Nothing here needs it.
+    """
+
+    def refuse(*_: Any, **__: Any) -> NoReturn:
+        raise gr.Error("this server fetches no web addresses; send the file itself", print_exception=False)
+
+    async def refuse_later(*_: Any, **__: Any) -> NoReturn:
+        refuse()
+
+    for name, stand_in in (
+        ("save_url_to_cache", refuse),
+        ("ssrf_protected_download", refuse),
+        ("async_ssrf_protected_download", refuse_later),
+    ):
+        _there(processing_utils, name)
+        setattr(processing_utils, name, stand_in)
+
+
+def _log_instead_of_traces() -> None:
+    """Make a line of the log of each trace, while it is switched on: the end of one may repeat what was sent.
+
+    Gradio prints them of faults that it meets outside of our events, such as a value of a wrong kind.
+    """
+
+    def print_exc() -> None:
+        error = sys.exception()
+        if not calls.is_on() or error is None:
+            traceback.print_exc()
+            return
+        calls.tell("gradio", "failed", error=type(error).__name__, at=calls.place_of(error))
+
+    for module in (queueing, routes):
+        _there(module, "traceback")
+        module.traceback = SimpleNamespace(print_exc=print_exc)  # type: ignore[attr-defined]
 
 
 def share_the_queue(demo: CheckedBlocks) -> None:
