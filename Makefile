@@ -1,5 +1,6 @@
 # make demo   serve the demo on http://HOST:PORT (what serving needs is installed first: some 4 GB, 8 GB on disk)
 # make test   run every test (installs the rest too: another 0.2 GB, 1 GB on disk)
+# make quick  run what needs no browser, no server and no training
 # make lint   ruff and mypy
 # make env    only install what serving needs; again only after requirements.txt has changed
 
@@ -13,13 +14,16 @@ REST := .venv/.rest-installed
 LISTS := requirements/train.txt requirements/data-engine.txt requirements/test.txt
 PIP := $(BIN)/python -m pip install --disable-pip-version-check
 
-.PHONY: demo test lint env clean-env
+.PHONY: demo test quick lint env clean-env
 
 demo: $(SERVING)
 	$(BIN)/python app.py --host $(HOST) --port $(PORT)
 
 test: $(REST)
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder # a file's tests share servers and models
+
+quick: $(REST)
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder -m "not browser and not slow"
 
 lint: $(REST)
 	$(BIN)/ruff check .

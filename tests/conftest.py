@@ -32,6 +32,19 @@ os.environ["LRSCLIP_CACHE"] = str(_FOLDER / "cache")
 os.environ["GRADIO_TEMP_DIR"] = str(_FOLDER / "gradio")  # uploads, and what is made for the browser
 
 
+_OF_SERVERS = frozenset({"url", "open_url", "server", "client", "hub", "wheel"})  # fixtures that start something
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs a browser or a server; `make quick` runs the rest."""
+    for item in items:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if "browser" in fixtures:
+            item.add_marker(pytest.mark.browser)
+        if fixtures & _OF_SERVERS:
+            item.add_marker(pytest.mark.slow)
+
+
 def _remove_folder(owner: int = os.getpid()) -> None:
     if os.getpid() == owner:
         shutil.rmtree(_FOLDER, ignore_errors=True)

@@ -19,6 +19,8 @@ from rasterio.transform import from_origin
 import lrsclip
 from lrsclip import cli
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(
     path.relative_to(ROOT).as_posix()

@@ -22,6 +22,8 @@ from lrsclip.tiles import open_source
 from lrsclip.tiles.atlas import AtlasTiles
 from tests.helpers.tile_server import serve_tiles
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

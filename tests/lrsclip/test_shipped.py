@@ -15,6 +15,8 @@ from lrsclip.atlas.seeds import DEFAULT_SEED
 from lrsclip.localize import localize
 from lrsclip.tiles.atlas import TILE_PX
 
+pytestmark = pytest.mark.slow
+
 WANTED = {
     "airport": "an airport with several planes parked on a wide concrete apron",
     "baseball field": "a baseball field",

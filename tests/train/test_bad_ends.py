@@ -22,6 +22,8 @@ from train.state import read_state
 from train.step import add_gradients, memory_named
 from train.trainer import Trainer
 
+pytestmark = pytest.mark.slow
+
 SETTINGS: dict[str, Any] = {
     "model": "small",
     "trunk": "frozen",

@@ -29,6 +29,8 @@ from train.settings import Settings
 from train.state import read_state
 from train.trainer import Trainer
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = {
     "model": "tiny-causal",
     "trunk": "frozen",

@@ -20,6 +20,8 @@ from train.losses import DualTextLoss, dual_text_loss
 from train.settings import Settings
 from train.step import Objective, add_gradients
 
+pytestmark = pytest.mark.slow
+
 PICTURES = 12
 PREPARED = made_up_corpus(PICTURES).prepared
 RECIPES = {

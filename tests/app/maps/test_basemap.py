@@ -15,6 +15,8 @@ from tests.helpers.app_parts import answer_of, ground_with, made_heatmap
 from tests.helpers.scene_places import place
 from tests.helpers.tile_server import serve_tiles
 
+pytestmark = pytest.mark.slow
+
 
 def test_services_have_their_name_address_and_credit() -> None:
     base = BaseMap.of("USGS.USImagery")

@@ -19,6 +19,8 @@ from lrsclip.tiles import Tile, open_source
 from tests.helpers.app_parts import find, landscape_state, make_state, running
 from tests.helpers.browsing import visit
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def state(tmp_path_factory: pytest.TempPathFactory) -> AppState:

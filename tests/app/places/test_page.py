@@ -19,6 +19,8 @@ from tests.helpers.app_parts import make_state, running
 from tests.helpers.browsing import needs_chromium, visit
 from tests.helpers.tile_server import TileServer, serve_tiles
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def state(tmp_path_factory: pytest.TempPathFactory) -> AppState:

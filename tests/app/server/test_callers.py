@@ -26,6 +26,8 @@ from app.server.janitor import sweep
 from app.server.settings import Settings
 from tests.helpers.app_parts import as_sent, draw_tile, make_state
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[CheckedBlocks, str]]:

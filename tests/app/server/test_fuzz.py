@@ -10,6 +10,8 @@ import pytest
 
 from tests.app.server.fuzz import bombarded, fuzzed_server
 
+pytestmark = pytest.mark.slow
+
 
 def test_every_random_call_is_answered(tmp_path: Path, lines: list[str], capfd: pytest.CaptureFixture[str]) -> None:
     with fuzzed_server(tmp_path) as (demo, url):

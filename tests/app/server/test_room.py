@@ -32,6 +32,8 @@ from tests.app.server.test_callers import until
 from tests.helpers.app_parts import make_state
 from tests.helpers.scene_parts import smooth
 
+pytestmark = pytest.mark.slow
+
 
 def test_who_sends_without_end_pushes_out_own_files_alone(tmp_path: Path) -> None:
     folder = UploadFolder(tmp_path.resolve())

@@ -19,6 +19,8 @@ from lrsclip.errors import TextError
 from lrsclip.localize import WindowMemory, localize
 from tests.helpers.app_parts import draw_tile, make_state, running
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def lent(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:

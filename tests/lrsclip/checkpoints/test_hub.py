@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 
 from lrsclip.checkpoints.native import write_checkpoint
@@ -15,6 +16,8 @@ from lrsclip.models.config import ModelConfig
 from lrsclip.models.dual_encoder import seeded_model
 from tests.helpers.hub_server import serve_hub
 from tests.helpers.published_forward import random_state
+
+pytestmark = pytest.mark.slow
 
 _SCRIPT = """
 import sys, lrsclip

@@ -25,6 +25,8 @@ from lrsclip.tiles import FolderTiles, Tile, open_source
 
 from .helpers import KILL_TOOLS, REPOSITORY, Recorder, contents, names, paint, run_python, vectors_of
 
+pytestmark = pytest.mark.slow
+
 # Building
 
 

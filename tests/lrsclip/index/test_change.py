@@ -21,6 +21,8 @@ from lrsclip.tiles import FolderTiles, Tile, TileSource, open_source
 
 from .helpers import KILL_TOOLS, REPOSITORY, Recorder, contents, names, paint, run_python
 
+pytestmark = pytest.mark.slow
+
 
 class Flaky:
     """A source that cannot tell the state of its pictures, some of which are out of reach for now.

@@ -25,6 +25,8 @@ from train.data.readers import Record
 from train.settings import Settings
 from train.trainer import Trainer
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = {
     "model": "tiny-causal",
     "trunk": "frozen",

@@ -40,6 +40,8 @@ from train.data_engine.texts import Texts
 from train.data_engine.writer.llm import BudgetSpent
 from train.data_engine.writer.llm_settings import LlmSettings
 
+pytestmark = pytest.mark.slow
+
 
 def settings(*sources: Source, **changes: Any) -> RunSettings:
     fields: dict[str, Any] = {"sources": tuple(s.model_dump_json() for s in sources), "duplicates": "hash"}

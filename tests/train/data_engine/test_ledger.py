@@ -18,6 +18,8 @@ from lrsclip.errors import DataError
 from tests.train.data_engine.llm_server import GOOD, Ask, Reply, serve_llm
 from train.data_engine.writer.ledger import Answer, Ledger, Spent, read_answers
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[3]
 ANSWER = Answer("a" * 64, "made/1", 0, 0, "Ein Dörfchen — “quoted”\nover two lines", "stop", 100, 50, "m")
 WRITE = """

@@ -19,6 +19,8 @@ from train.data_engine.writer.ledger import Ledger, Spent, read_answers
 from train.data_engine.writer.llm import BudgetSpent, EndpointError, LlmWriter
 from train.data_engine.writer.llm_endpoint import retry_after_s
 
+pytestmark = pytest.mark.slow
+
 SECRET = "sk-very-secret-0123456789"
 
 

@@ -17,6 +17,8 @@ from tests.train.data_engine.llm_server import GOOD, Reply, serve_llm
 from train.data_engine.texts import Texts
 from train.data_engine.writer.prompts import read_answer, read_prompt
 
+pytestmark = pytest.mark.slow
+
 
 def test_findings_go_back_to_the_model_and_into_the_result(tmp_path: Path) -> None:
     with serve_llm(script(Reply(content=VOLCANO))) as server:

@@ -27,6 +27,8 @@ from train.evaluation.atlas import run_grounding
 from train.evaluation.localization import run_atlas_scenes
 from train.evaluation.synonyms import PAIRS, run_synonyms
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -13,6 +13,8 @@ from lrsclip.models.config import ModelConfig
 from lrsclip.models.dual_encoder import seeded_model
 from train.init.average_checkpoints import blend
 
+pytestmark = pytest.mark.slow
+
 
 def _written(folder: Path, model: str, seed: int, words: dict[str, int]) -> Path:
     made = seeded_model(ModelConfig.named(model), seed=seed)
