@@ -100,7 +100,8 @@ def collection_summary(tiles: int, shown: int) -> Markup:
 def class_bars(scores: Sequence[ClassScore], shown: int) -> Markup:
     """The best classes as bars: probability drawn, cosine beside it."""
     rest = sum(score.probability for score in scores[shown:])
-    return render("ui/class_bars.html", scores=scores[:shown], more=len(scores) - shown, rest=rest)
+    bars = [(score, 100 * score.probability) for score in scores[:shown]]
+    return render("ui/class_bars.html", bars=bars, more=len(scores) - shown, rest=rest)
 
 
 def beside(*fragments: Markup) -> Markup:

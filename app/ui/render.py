@@ -1,7 +1,8 @@
 """HTML out of Jinja2 templates, with everything escaped that is not markup of our own.
 
 A template lies in `templates/` of the folder that uses it and is named by both: `search/summary.html`; those in `ui/`
-are shared. Templates loop and choose; numbers are worked out and sentences worded in Python, before.
+are shared. Templates loop and choose; numbers are worked out and sentences worded in Python, before. Python holds only
+markup that is a constant, an empty line for a script to fill, because a file for it would say no more.
 
 What `render` returns is `Markup`, which another template takes as it is; a plain string is escaped, whatever is in it.
 So a fragment can be nested, and a text that skipped the templates can do no harm. A name that a template is not given
@@ -10,6 +11,7 @@ is an error, not an empty place.
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, PrefixLoader, StrictUndefined
@@ -61,6 +63,7 @@ def render(name: str, /, **values: object) -> Markup:
     return Markup(_TEMPLATES.get_template(name).render(values))
 
 
+@cache
 def own_file(path: Path) -> Markup:
     """Read a script or a style sheet of this project, to be written into a page as it is."""
     return Markup(path.read_text(encoding="utf-8"))

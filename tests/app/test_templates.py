@@ -42,7 +42,10 @@ def faults(tree: ast.AST) -> list[str]:
                 found.append(f"line {node.lineno} puts a tag together with + or %")
             case ast.Call(func=ast.Attribute(value=filled, attr=name)) if name in _FILLING and has_tag(filled):
                 found.append(f"line {node.lineno} fills a tag with .{name}()")
-            case ast.ImportFrom(module="html") | ast.Import(names=[ast.alias(name="html")]):
+            case ast.ImportFrom(module=module, names=names, level=0) if "escape" in {one.name for one in names}:
+                if module != "markupsafe":
+                    found.append(f"line {node.lineno} takes an escape() that a template does not know of")
+            case ast.Import(names=names) if "html" in {one.name for one in names}:
                 found.append(f"line {node.lineno} imports html, whose escape() a template does not know of")
     return found
 
@@ -52,7 +55,7 @@ def markings(tree: ast.AST) -> list[int]:
     return [
         node.lineno
         for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Markup" and node.args
+        if isinstance(node, ast.Call) and node.args and ast.unparse(node.func).rpartition(".")[2] == "Markup"
     ]
 
 
@@ -76,13 +79,17 @@ def test_no_module_makes_html_by_itself(path: Path) -> None:
         "'<b>{}</b>'.format(text)",
         "'<br>'.join(texts)",
         "from html import escape",
-        "import html",
+        "import re, html",
         "f'<!doctype html>{text}'",
     ],
 )
 def test_html_by_hand_is_found(source: str) -> None:
     assert len(faults(ast.parse(source))) == 1
-    assert markings(ast.parse("Markup(text)")) == [1]
+
+
+@pytest.mark.parametrize("source", ["Markup(text)", "markupsafe.Markup(text)", "f(x, Markup('<p>'))"])
+def test_a_text_called_markup_is_found(source: str) -> None:
+    assert markings(ast.parse(source)) == [1]
 
 
 @pytest.mark.parametrize("source", ["'<p>All of it</p>'", "f'{a} < {b}'", "f'(?P<name>{words})'", "f'plain {text}'"])
