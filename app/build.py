@@ -31,6 +31,7 @@ from app.server.settings import in_force
 from app.server.upload_folder import own_folder
 from app.server.zero_gpu import lent_model, on_zero_gpu
 from app.ui.html import header
+from app.ui.render import own_file, render
 
 TITLE = "LRSCLIP: find and pinpoint long descriptions in satellite and aerial pictures"
 QUEUE_SIZE = 128  # events that wait; each holds what it was sent
@@ -148,8 +149,7 @@ def serve(
 
 def _head() -> str:
     """What must be there before the page is: a style out of reach of `css`, and who clicks early is waited for."""
-    order = (_UI / "click_order.js").read_text(encoding="utf-8")
-    return f"<style>footer .divider {{ display: none; }}</style><script>{order}</script>"
+    return render("ui/head.html", script=own_file(_UI / "click_order.js"))
 
 
 def theme() -> gr.themes.Base:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
+from markupsafe import Markup
 
 from app.classify.html import table, verdict
 from app.classify.label_sets import FIRST_SET, LABEL_SETS, OWN, about, set_of
@@ -14,7 +15,7 @@ from app.collections import AppState, Collections
 from app.media.images import upload_box, uploaded
 from app.server.events import ENCODING, INTERNAL, QUICK, UPLOAD, for_page, show_js
 from app.server.upload_folder import Upload
-from app.ui.html import empty
+from app.ui.html import empty, hint
 from app.ui.tile_picker import TileStrip
 from lrsclip.calibration.labels import Judged
 from lrsclip.zero_shot.classifier import DEFAULT_TEMPLATES
@@ -130,8 +131,8 @@ def _names() -> Names:
     return Names(chosen, told, gr.State(""), labels, templates, reset)
 
 
-def _hint(title: str) -> str:
-    return f'<p class="hint">{about(title)}</p>'
+def _hint(title: str) -> Markup:
+    return hint(about(title))
 
 
 def wire(collections: Collections, page: ClassifyPage) -> None:

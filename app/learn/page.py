@@ -19,7 +19,7 @@ from app.media.images import THUMB_PX, shrunk, thumbnail, tile_picture
 from app.server.concurrency import Stops
 from app.server.events import ENCODING, FILLED_JS, INTERNAL, QUICK, for_page, show_js
 from app.server.upload_folder import own_folder
-from app.ui.html import empty, token_meter
+from app.ui.html import empty, hint, token_meter
 from app.ui.tile_picker import Shown as Tiles
 from app.ui.tile_picker import TileStrip
 from app.ui.token_counter import meter_of
@@ -122,7 +122,7 @@ def lay_out(state: AppState) -> LearnPage:
 
 
 def _task(state: AppState) -> Task:
-    gr.HTML('<p class="hint">Lessons of 10 minutes</p>')
+    gr.HTML(hint("Lessons of 10 minutes"))
     with gr.Column(elem_classes="lessons"):
         lessons = [
             gr.Button(f"{n}  {lesson.title}", size="lg", elem_id=f"lesson-{n}", elem_classes="fills-learn-run")

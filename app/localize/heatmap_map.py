@@ -14,6 +14,7 @@ from typing import Any
 import folium
 from branca.element import Figure, MacroElement
 from folium.template import Template
+from markupsafe import Markup
 
 from app.localize.html import clause_told
 from app.localize.service import Answer, Ground
@@ -105,7 +106,7 @@ class _Script(MacroElement):
         self.views, self.facts = views, facts
 
 
-def map_frame(answer: Answer, ground: Ground) -> str:
+def map_frame(answer: Answer, ground: Ground) -> Markup:
     """An HTML fragment that shows the maps; safe to put into a page whatever was typed."""
     lies = map_ground(ground.picture, answer.findings[0].heatmap)
     title = f"Heat-map over the scene for: {answer.question.text[:120]}"

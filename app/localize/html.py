@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from html import escape
+from markupsafe import Markup
 
 from app.localize.service import Answer, Finding
 from app.maps.overlays import MOST_REGIONS, area_text
 from app.ui.html import list_of
+from app.ui.render import render
 from lrsclip.calibration.presence import Presence
 from lrsclip.localize import Heatmap
 from lrsclip.localize.regions import Regions
@@ -14,16 +15,13 @@ from lrsclip.localize.regions import Regions
 _METHODS = {"dense": "dense: windows pooled from one look at the scene", "windows": "windows, each looked at by itself"}
 
 
-def answer_facts(answer: Answer) -> str:
-    """The facts of every large map; with two of them, each under its sentence."""
-    lists = [list_of(_rows(finding, answer.place_note)) for finding in answer.findings]
-    if len(lists) == 1:
-        return lists[0] + _clauses(answer)
-    named = "".join(
-        f'<section class="named"><h3>{escape(finding.heatmap.text)}</h3>{facts}</section>'
-        for finding, facts in zip(answer.findings, lists, strict=True)
+def answer_facts(answer: Answer) -> Markup:
+    """The facts of every large map; with two of them, each under its sentence. Below: the clauses with own maps."""
+    return render(
+        "localize/answer_facts.html",
+        findings=[(one.heatmap.text, list_of(_rows(one, answer.place_note))) for one in answer.findings],
+        clauses=[(heatmap.text, _capital(clause_told(heatmap))) for heatmap in answer.clauses],
     )
-    return named + _clauses(answer)
 
 
 def clause_told(heatmap: Heatmap) -> str:
@@ -33,16 +31,6 @@ def clause_told(heatmap: Heatmap) -> str:
         return told
     said = "probably present" if heatmap.presence.present else "probably not here"
     return f"{told}, {said} ({100 * heatmap.presence.probability:.0f} %)"
-
-
-def _clauses(answer: Answer) -> str:
-    """The clauses that have a map of their own, in its order."""
-    if not answer.clauses:
-        return ""
-    rows = "".join(
-        f"<li><h4>{escape(heatmap.text)}</h4><p>{_capital(clause_told(heatmap))}</p></li>" for heatmap in answer.clauses
-    )
-    return f'<section class="clauses"><h3>Each clause apart</h3><ol>{rows}</ol></section>'
 
 
 def _capital(text: str) -> str:

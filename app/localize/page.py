@@ -19,7 +19,7 @@ from app.media.scene_input import Behind, SceneBox, opened, with_tile
 from app.server.concurrency import Stops
 from app.server.events import ENCODING, FILLED_JS, INTERNAL, QUICK, SCENES, UPLOAD, for_page, show_js
 from app.server.upload_folder import Upload
-from app.ui.html import beside, empty, token_meter
+from app.ui.html import beside, empty, hint, token_meter
 from app.ui.tile_picker import Shown, TileStrip
 from app.ui.token_counter import meter_of
 from lrsclip.errors import PictureError
@@ -92,7 +92,7 @@ def lay_out(state: AppState) -> LocalisePage:
             )
             meter = gr.HTML(token_meter(None, state.bundle.context_length), elem_id="sentence-meter")
             with gr.Row(elem_classes="pills"):
-                gr.HTML('<p class="hint">Examples with a tile</p>')
+                gr.HTML(hint("Examples with a tile"))
                 starts = [
                     gr.Button(
                         start.title, size="sm", min_width=60, elem_id=f"start-{n}",

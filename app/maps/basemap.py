@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from html import escape
+
+from markupsafe import escape
 
 from lrsclip.errors import TileSourceError
 from lrsclip.tiles.xyz_services import provider_of
@@ -45,7 +46,7 @@ class BaseMap:
         url = provider.build_url(fill_subdomain=False)
         if not _ORIGIN.match(url):  # it goes into the policy of the map's document
             raise TileSourceError(f"{url!r} has no host that a browser could ask; check the address")
-        return cls(str(provider.name), url, escape(credit), int(provider.get("max_zoom", _MOST_ZOOM)))
+        return cls(str(provider.name), url, str(escape(credit)), int(provider.get("max_zoom", _MOST_ZOOM)))
 
     @property
     def origin(self) -> str:

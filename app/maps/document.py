@@ -12,16 +12,17 @@ from __future__ import annotations
 import base64
 import re
 from functools import lru_cache
-from html import escape
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, cast
 
 import folium
 from branca.element import Element, Figure, MacroElement
+from markupsafe import Markup
+
+from app.ui.render import own_file, render
 
 _HERE = Path(__file__).parent
-_POLICY = "default-src 'none'; img-src data:{more}; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 
 
 class _AsItIs(Element):
@@ -60,28 +61,21 @@ def whole_document(view: folium.Map, script: str, pictures_from: str = "") -> st
     """
     figure = cast(Figure, view.get_root())  # Folium puts every map into one
     leaflet_js, leaflet_css = _leaflet()
-    policy = _POLICY.format(more=f" {pictures_from}" if pictures_from else "")
-    figure.header.add_child(Element(f'<meta http-equiv="Content-Security-Policy" content="{policy}">'), index=0)
-    figure.header.add_child(Element(f"<script>{leaflet_js}</script><style>{leaflet_css}</style>"), name="leaflet")
-    figure.header.add_child(Element(f"<script>{_own(script)}</script><style>{_own('map.css')}</style>"), name="lrsclip")
+    leaflet = render("maps/code.html", script=leaflet_js, style=leaflet_css)
+    own = render("maps/code.html", script=own_file(_HERE / script), style=own_file(_HERE / "map.css"))
+    figure.header.add_child(_AsItIs(render("maps/policy.html", pictures_from=pictures_from)), index=0)
+    figure.header.add_child(_AsItIs(leaflet), name="leaflet")
+    figure.header.add_child(_AsItIs(own), name="lrsclip")
     return str(figure.render())
 
 
-def frame(document: str, css_class: str, title: str, style: str = "") -> str:
+def frame(document: str, css_class: str, title: str, style: str = "") -> Markup:
     """An HTML fragment that shows a document in a sandbox; safe to put into a page whatever the document holds."""
-    return (
-        f'<iframe class="{css_class}" style="{style}" sandbox="allow-scripts" title="{escape(title, quote=True)}" '
-        f'srcdoc="{escape(document, quote=True)}"></iframe>'
-    )
-
-
-@lru_cache(maxsize=4)
-def _own(name: str) -> str:
-    return (_HERE / name).read_text(encoding="utf-8")
+    return render("maps/frame.html", document=document, css_class=css_class, title=title, style=style)
 
 
 @lru_cache(maxsize=1)
-def _leaflet() -> tuple[str, str]:
+def _leaflet() -> tuple[Markup, Markup]:
     """Leaflet's script and style sheet, the pictures that the style sheet names written into it."""
     data = files("xstatic.pkg.leaflet") / "data"
     script = (data / "leaflet.js").read_text(encoding="utf-8")
@@ -92,4 +86,4 @@ def _leaflet() -> tuple[str, str]:
         return f"url(data:image/png;base64,{base64.b64encode(picture).decode()})"
 
     style = re.sub(r"url\((images/[\w.-]+\.png)\)", inline, (data / "leaflet.css").read_text(encoding="utf-8"))
-    return script, style
+    return Markup(script), Markup(style)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import folium
 from branca.element import MacroElement
 from folium.template import Template
+from markupsafe import Markup
 from PIL import Image
 
 from app.collections import AppState
@@ -85,7 +86,7 @@ def has_places(state: AppState) -> bool:
     return bool(ids) and box_of(state.index.tile(ids[0])) is not None
 
 
-def hits_frame(state: AppState, hits: Sequence[Hit], found: bool, area_lonlat: Box | None = None) -> str:
+def hits_frame(state: AppState, hits: Sequence[Hit], found: bool, area_lonlat: Box | None = None) -> Markup:
     """An HTML fragment with the map of some hits, or nothing where no places are known.
 
     Args:
@@ -95,7 +96,7 @@ def hits_frame(state: AppState, hits: Sequence[Hit], found: bool, area_lonlat: B
         area_lonlat: the area that the search was kept to.
     """
     if not has_places(state):
-        return ""
+        return Markup()
     return frame(hits_document(state, hits, found, area_lonlat), "places-map", "Map of the tiles")
 
 

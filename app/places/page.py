@@ -12,7 +12,7 @@ from app.places.service import SUGGESTIONS, look_up, open_collection
 from app.search.service import public_address
 from app.server.concurrency import Stops
 from app.server.events import INTERNAL, PLACES, QUICK, for_page
-from app.ui.html import collection_facts, empty, plan_facts
+from app.ui.html import collection_facts, empty, hint, plan_facts
 
 _HINT = "Look a place up to see how many tiles it has, before anything is fetched."
 _FORMS = """
@@ -61,7 +61,7 @@ def lay_out(collections: Collections) -> PlacesPage:
                 )
                 stop = gr.Button("Stop", scale=1, min_width=70, elem_id="places-stop")
             with gr.Row(elem_classes="pills"):
-                gr.HTML('<p class="hint">For example</p>')
+                gr.HTML(hint("For example"))
                 suggestions = [gr.Button(one.title, size="sm", min_width=60) for one in SUGGESTIONS]
             with gr.Accordion("What can be written here", open=False):
                 gr.Markdown(_FORMS + ("" if collections.guests else _LOCAL_FORMS), elem_classes="forms")

@@ -8,9 +8,9 @@ from typing import Any
 import gradio as gr
 
 from app.collections import Collections
-from app.search.batch import MOST_ROWS, as_csv, read_queries, run
+from app.search.batch import as_csv, read_queries, run
 from app.search.controls import Controls, query_of
-from app.search.html import batch_table
+from app.search.html import batch_hint, batch_table
 from app.server.concurrency import Stops
 from app.server.events import INTERNAL, QUICK, UPLOAD, for_page
 from app.ui.download import download_js
@@ -35,10 +35,7 @@ class BatchPart:
 def lay_out() -> BatchPart:
     """Put the parts on the page."""
     with gr.Accordion("Many descriptions from a CSV", open=False, elem_id="batch"):
-        gr.HTML(
-            '<p class="why">A column named <code>query</code>, or one column alone, then without a heading; at most '
-            f"{MOST_ROWS} rows. What is left out, the area and the settings above count for all.</p>"
-        )
+        gr.HTML(batch_hint())
         file = gr.File(
             label="CSV file", file_types=[".csv", ".tsv", ".txt"], type="filepath", height=110, elem_id="batch-file",
             elem_classes="upload-frame",

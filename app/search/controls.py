@@ -16,7 +16,7 @@ from app.search.service import EXAMPLES, MAX_HITS, START_EXCLUDE_WEIGHT, START_H
 from app.server.events import FILLED_JS, QUICK
 from app.server.upload_folder import Upload
 from app.ui.bbox import area_of
-from app.ui.html import token_meter
+from app.ui.html import hint, token_meter, why
 from app.ui.token_counter import meter_of
 
 LIKE_PX = 72  # of the picture beside the controls
@@ -116,7 +116,7 @@ def lay_out_controls(state: AppState) -> Controls:
     button = gr.Button("Search", variant="primary", elem_id="search-button")
     reading = gr.HTML("", elem_id="reading", elem_classes="if-any")
     with gr.Row(elem_classes="pills"):
-        gr.HTML('<p class="hint">Examples</p>')
+        gr.HTML(hint("Examples"))
         examples = [
             gr.Button(
                 example.title, size="sm", min_width=60, elem_id=f"example-{n}", elem_classes="fills-search-button"
@@ -128,7 +128,7 @@ def lay_out_controls(state: AppState) -> Controls:
         exclude = gr.Textbox(
             label="Leave out", placeholder="for example: parked cars", lines=1, max_lines=4, elem_id="exclude"
         )
-        gr.HTML(f'<p class="why">{EXCLUDE_WHY}</p>')
+        gr.HTML(why(EXCLUDE_WHY))
     by_picture, picture_parts = _by_picture()
     by_area, area_parts = _by_area(state)
     with gr.Accordion("More settings", open=False, elem_id="more-settings"):

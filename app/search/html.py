@@ -1,15 +1,17 @@
-"""HTML of the Search page: the line over the results, the judgement, a tile's facts; what is not ours is escaped."""
+"""HTML of the Search page: the line over the results, the judgement, a tile's facts."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from html import escape
+
+from markupsafe import Markup
 
 from app.collections import AppState
-from app.search.batch import Row
+from app.search.batch import MOST_ROWS, Row
 from app.search.service import Found, public_address
 from app.ui.html import list_of
+from app.ui.render import render
 from lrsclip.calibration.match import Match
 from lrsclip.index import Hit
 from lrsclip.tiles import Tile
@@ -21,45 +23,45 @@ EXCLUDE_WHY = (
 _SUREST = 95  # per cent; beyond it a figure would read as a promise
 
 
-def summary(found: Found, tiles: int) -> str:
+def summary(found: Found, tiles: int) -> Markup:
     """How many were found of how many, the judgement, and where the time went."""
-    query = found.query
-    area = " in the area" if query.bbox_lonlat is not None else ""
-    count = f"<b>{len(found.hits)} of {tiles:,} tiles</b>{area}, best first" if found.hits else "<b>No tiles</b>"
-    if query.has_picture:
-        like = "your picture" if query.picture is not None else f"the tile {escape(query.like)}"
-        count += f", like {like}" + (" and the description" if query.has_text else "")
-    times = f"text {found.text_ms:.0f} ms · index {found.index_ms:.1f} ms · pictures {found.pictures_ms:.0f} ms"
-    return f'<p class="summary" role="status">{count}</p>{_judgement(found)}<p class="times">{times}</p>'
-
-
-def _judgement(found: Found) -> str:
-    """Whether what was found is any good: said, and never promised."""
     query, match = found.query, found.match
-    if not found.hits:
-        if found.best_cos is None:
-            where = "no tile lies in this area" if query.bbox_lonlat is not None else "there is nothing else to show"
-            return _no_match(f"{where}; make it wider or leave it empty" if query.bbox_lonlat is not None else where)
-        return _no_match(
-            f"the best tile scores {found.best_cos:.3f}, below your lowest score of {query.min_score_cos:g}; lower it"
-        )
-    if match is None:
-        return ""
-    if not match.good:
-        where = "the area" if query.bbox_lonlat is not None else "the collection"
-        return _no_match(
-            f"{where} probably has nothing like this ({_per_cent(match)} that it has). The tiles below are only "
-            f"the nearest there are. Of descriptions whose tile was there, {100 * match.miss_rate:.0f} % were told so "
-            "by mistake"
-        )
-    return (
-        f'<p class="why">The best tile probably fits ({_per_cent(match)}); of descriptions that nothing fitted, '
-        f"{100 * match.false_alarm_rate:.0f} % came as far.</p>"
+    like = ""
+    if query.has_picture:
+        like = "your picture" if query.picture is not None else f"the tile {query.like}"
+    return render(
+        "search/summary.html",
+        found=found,
+        hits=len(found.hits),
+        tiles=tiles,
+        in_area=query.bbox_lonlat is not None,
+        like=like,
+        with_text=query.has_text,
+        warning=_warning(found),
+        match=match,
+        probability=_per_cent(match) if match is not None else "",
     )
 
 
-def _no_match(why: str) -> str:
-    return f'<p class="no-match"><b>No good match:</b> {why}.</p>'
+def _warning(found: Found) -> str:
+    """Say why there is no good match; "" where there may be one. It is said, and never promised."""
+    query, match = found.query, found.match
+    if not found.hits:
+        if found.best_cos is None:
+            if query.bbox_lonlat is not None:
+                return "no tile lies in this area; make it wider or leave it empty"
+            return "there is nothing else to show"
+        return (
+            f"the best tile scores {found.best_cos:.3f}, below your lowest score of {query.min_score_cos:g}; lower it"
+        )
+    if match is None or match.good:
+        return ""
+    where = "the area" if query.bbox_lonlat is not None else "the collection"
+    return (
+        f"{where} probably has nothing like this ({_per_cent(match)} that it has). The tiles below are only "
+        f"the nearest there are. Of descriptions whose tile was there, {100 * match.miss_rate:.0f} % were told so "
+        "by mistake"
+    )
 
 
 def _per_cent(match: Match) -> str:
@@ -67,12 +69,17 @@ def _per_cent(match: Match) -> str:
     return f"over {_SUREST} %" if shown > _SUREST else f"under {100 - _SUREST} %" if shown < 5 else f"{shown} %"
 
 
-def shown_tiles(hits: Sequence[Hit]) -> str:
+def shown_tiles(hits: Sequence[Hit]) -> Markup:
     """The ids of the pictures in the gallery, in their order, for the script that links it with the map."""
-    return f'<i data-tiles="{escape(json.dumps([hit.tile_id for hit in hits]), quote=True)}"></i>'
+    return render("search/shown_tiles.html", tile_ids=json.dumps([hit.tile_id for hit in hits]))
 
 
-def hit_facts(state: AppState, tile: Tile, hit: Hit | None) -> str:
+def fly_to(tile_id: str) -> Markup:
+    """Tell the script that links gallery and map which tile the map shall fly to."""
+    return render("search/fly_to.html", tile_id=tile_id)
+
+
+def hit_facts(state: AppState, tile: Tile, hit: Hit | None) -> Markup:
     """A tile's facts as names and values."""
     rows = [("Tile", tile.tile_id)]
     if hit is not None:
@@ -97,34 +104,21 @@ def _degrees(lonlat: tuple[float, float]) -> str:
     return f"{abs(latitude):.5f}° {'NS'[latitude < 0]} {abs(longitude):.5f}° {'EW'[longitude < 0]}"
 
 
-def like_note(tile_id: str, picture_url: str) -> str:
+def like_note(tile_id: str, picture_url: str) -> Markup:
     """Which tile is searched by."""
-    alt = escape(f"the tile {tile_id}", quote=True)
-    return f'<p class="like"><img src="{picture_url}" alt="{alt}"> Like the tile <b>{escape(tile_id)}</b></p>'
+    return render("search/like_note.html", tile_id=tile_id, picture_url=picture_url)
 
 
-def note(sentence: str) -> str:
+def note(sentence: str) -> Markup:
     """A sentence over the results that stays."""
-    return f'<p class="no-match" role="status">{escape(sentence)}</p>' if sentence else ""
+    return render("search/note.html", sentence=sentence) if sentence else Markup()
 
 
-def batch_table(rows: Sequence[Row]) -> str:
+def batch_hint() -> Markup:
+    """Say what a CSV file of descriptions looks like."""
+    return render("search/batch_hint.html", most_rows=MOST_ROWS)
+
+
+def batch_table(rows: Sequence[Row]) -> Markup:
     """The best tile of each description."""
-    lines = "".join(
-        f"<tr><td>{row.number}</td><td>{escape(row.text)}</td>"
-        + (
-            f"<td>{escape(row.found.hits[0].tile_id)}</td><td>{row.found.hits[0].score_cos:.3f}</td>"
-            f"<td>{_short_judgement(row.found)}</td></tr>"
-            if row.found is not None and row.found.hits
-            else f'<td colspan="3">{escape(row.fault or "no tile passes")}</td></tr>'
-        )
-        for row in rows
-    )
-    head = "".join(f'<th scope="col">{name}</th>' for name in ("", "Description", "Best tile", "Score", "Judgement"))
-    return f'<div class="batch"><table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table></div>'
-
-
-def _short_judgement(found: Found) -> str:
-    if found.match is None:
-        return ""
-    return "probably fits" if found.match.good else "no good match"
+    return render("search/batch_table.html", rows=rows)

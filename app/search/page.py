@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from app.search.controls import (
     wire_controls,
 )
 from app.search.files import found_csv, found_geojson
-from app.search.html import hit_facts, shown_tiles, summary
+from app.search.html import fly_to, hit_facts, shown_tiles, summary
 from app.search.link_panel import LinkPart
 from app.search.service import START_PICTURE_WEIGHT, Found, Query, first_tiles, search
 from app.server.events import ENCODING, INTERNAL, UPLOAD, for_page, show_js
@@ -237,8 +236,7 @@ def _wire_choice(collections: Collections, page: SearchPage) -> None:
         state, hit = collections.of(found.spec), found.hits[event.index]
         large = shrunk(tile_picture(state, hit.tile_id), LARGE_PX)
         facts = hit_facts(state, state.index.tile(hit.tile_id), hit if found.searched else None)
-        fly = f'<i data-tile="{escape(hit.tile_id, quote=True)}"></i>'
-        return hit.tile_id, gr.Image(large, visible=True), facts, fly, gr.Row(visible=True)
+        return hit.tile_id, gr.Image(large, visible=True), facts, fly_to(hit.tile_id), gr.Row(visible=True)
 
     chosen = [details.chosen, details.picture, details.facts, details.fly, details.actions]
     picked = results.gallery.select(for_page(choose), results.found, chosen, show_progress="hidden", **INTERNAL)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from html import escape
 from typing import Any, ParamSpec, TypedDict, TypeVar
 
 import gradio as gr
+from markupsafe import Markup, escape
 
 from app.server import request_log as calls
 from app.server.encoder_queue import one_event
@@ -107,7 +107,7 @@ def _logged(function: Callable[..., Result], who: str, *args: Any, **kwargs: Any
         raise gr.Error(UNEXPECTED, print_exception=False) from error
 
 
-def sentence(error: LRSCLIPError) -> str:
+def sentence(error: LRSCLIPError) -> Markup:
     """An error as a sentence, safe to show: Gradio renders HTML in notes and errors."""
     text = str(error)
     return escape(text[:1].upper() + text[1:].rstrip(".") + ".")

@@ -1,12 +1,14 @@
-"""HTML fragments. Everything that a user or a file wrote passes through `html.escape`."""
+"""HTML fragments that several pages use, made from the templates in `app/ui/templates`."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from html import escape
+
+from markupsafe import Markup
 
 from app.collections import AppState
+from app.ui.render import render
 from lrsclip import TokenReport
 from lrsclip.models.tokenizer import WORD
 from lrsclip.tiles import Tile
@@ -15,23 +17,13 @@ from lrsclip.zero_shot.classifier import ClassScore
 _CONTEXT = 48  # characters left of a long stretch of plain text on either side of something marked
 
 
-def header(state: AppState) -> str:
+def header(state: AppState) -> Markup:
     """The page's head: name, claim, and what is loaded."""
-    tiles = state.tile_count
-    facts = (
-        ("model", state.bundle.name),
-        ("tiles", f"{tiles:,}"),
-        ("text limit", f"{state.bundle.context_length} tokens"),
-    )
-    chips = "".join(f"<li><span>{escape(name)}</span> {escape(value)}</li>" for name, value in facts)
-    return (
-        '<header class="top"><div><h1>LRSCLIP</h1>'
-        "<p>Find and pinpoint places in satellite and aerial pictures by describing them at length.</p></div>"
-        f'<ul class="chips">{chips}</ul></header>'
-    )
+    bundle = state.bundle
+    return render("ui/header.html", model=bundle.name, tiles=state.tile_count, limit=bundle.context_length)
 
 
-def plan_facts(spec: str, tiles: int, first: Tile | None, work: str) -> str:
+def plan_facts(spec: str, tiles: int, first: Tile | None, work: str) -> Markup:
     """What opening a collection would mean: how many tiles, how large, what is fetched and whom it is from."""
     rows = [("Tiles", f"{tiles:,}"), ("Address", spec)]
     if first is not None and first.ground_m is not None:
@@ -42,7 +34,7 @@ def plan_facts(spec: str, tiles: int, first: Tile | None, work: str) -> str:
     return list_of(rows)
 
 
-def collection_facts(spec: str, tiles: int, skipped: Sequence[str]) -> str:
+def collection_facts(spec: str, tiles: int, skipped: Sequence[str]) -> Markup:
     """What was opened."""
     rows = [("Open", spec), ("Tiles", f"{tiles:,}, searched from now on")]
     if skipped:
@@ -50,55 +42,45 @@ def collection_facts(spec: str, tiles: int, skipped: Sequence[str]) -> str:
     return list_of(rows)
 
 
-def list_of(rows: Sequence[tuple[str, str]]) -> str:
+def list_of(rows: Sequence[tuple[str, str]]) -> Markup:
     """Names and values as a list."""
-    cells = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in rows)
-    return f'<dl class="facts">{cells}</dl>'
+    return render("ui/facts.html", rows=rows)
 
 
-def token_meter(report: TokenReport | None, limit: int) -> str:
+def token_meter(report: TokenReport | None, limit: int) -> Markup:
     """How much of the limit a text takes."""
     count = report.count if report else 0
-    over = max(0, count - limit)
-    note = f"{over} too many: the end is not read" if over else ""
-    return (
-        f'<div class="meter{" over" if over else ""}">'
-        f'<div class="count" aria-live="polite"><b>{count} / {limit}</b> tokens <em>{note}</em></div>'
-        f'<div class="track"><i style="width:{min(100.0, 100 * count / limit):.1f}%"></i></div></div>'
+    width_percent = min(100.0, 100 * count / limit)
+    return render(
+        "ui/token_meter.html", count=count, limit=limit, over=max(0, count - limit), width_percent=width_percent
     )
 
 
-def reading(report: TokenReport | None) -> str:
+def reading(report: TokenReport | None) -> Markup:
     """What the model cannot make use of: the part that is cut, struck out, and the words that are new to it, marked."""
-    parts = []
-    if report and report.is_cut:
-        before = _shortened(report.kept, keep_start=False)
-        parts.append(
-            f'<p class="reading">{escape(before)}<del>{escape(report.cut)}</del></p>'
-            f'<p class="why"><del>Struck out</del>: beyond {report.limit} tokens, not read by the model.</p>'
-        )
-    if report and report.unseen_words:
-        parts.append(
-            f'<p class="reading">{_marked(report)}</p>'
-            '<p class="why"><mark>Marked</mark>: words that no picture was described with in training.</p>'
-        )
-    return "".join(parts)
+    if report is None:
+        return Markup()
+    before = _shortened(report.kept, keep_start=False)
+    return render("ui/reading.html", report=report, before=before, parts=_marked(report) if report.unseen_words else ())
 
 
-def _marked(report: TokenReport) -> str:
-    """The text that is read, words never seen in training marked, long stretches between them shortened."""
+def _marked(report: TokenReport) -> list[tuple[str, bool]]:
+    """Split the text that is read into parts, and say of each whether it is a word never seen in training.
+
+    Long stretches between such words are shortened.
+    """
     first: dict[str, re.Match[str]] = {}  # once is enough: a word that comes back is no news
     for match in WORD.finditer(report.kept):
         if match.group().lower() in report.unseen_words:
             first.setdefault(match.group().lower(), match)
     marks = list(first.values())
     if not marks:  # they all stand in the part that is cut
-        return ", ".join(f"<mark>{escape(word)}</mark>" for word in report.unseen_words)
-    out = escape(_shortened(report.kept[: marks[0].start()], keep_start=False))
+        return [part for word in report.unseen_words for part in ((", ", False), (word, True))][1:]
+    parts = [(_shortened(report.kept[: marks[0].start()], keep_start=False), False)]
     for match, following in zip(marks, [*marks[1:], None], strict=True):
         rest = report.kept[match.end() : following.start() if following else None]
-        out += f"<mark>{escape(match.group())}</mark>{escape(_shortened(rest, keep_end=following is not None))}"
-    return out
+        parts += [(match.group(), True), (_shortened(rest, keep_end=following is not None), False)]
+    return parts
 
 
 def _shortened(text: str, *, keep_start: bool = True, keep_end: bool = True) -> str:
@@ -110,30 +92,33 @@ def _shortened(text: str, *, keep_start: bool = True, keep_end: bool = True) -> 
     return f"{head} … {tail}"
 
 
-def collection_summary(tiles: int, shown: int) -> str:
+def collection_summary(tiles: int, shown: int) -> Markup:
     """One line over the first tiles, before any search."""
-    return f'<p class="summary"><b>{tiles:,} tiles</b> to search, {shown} of them here</p>'
+    return render("ui/collection_summary.html", tiles=tiles, shown=shown)
 
 
-def class_bars(scores: Sequence[ClassScore], shown: int) -> str:
+def class_bars(scores: Sequence[ClassScore], shown: int) -> Markup:
     """The best classes as bars: probability drawn, cosine beside it."""
-    rows = "".join(
-        f'<li><div class="line"><span class="label">{escape(s.label)}</span><b>{100 * s.probability:.1f} %</b></div>'
-        f'<div class="track"><i style="width:{100 * s.probability:.2f}%"></i></div>'
-        f'<span class="cos">cosine {s.score_cos:.3f}</span></li>'
-        for s in scores[:shown]
-    )
-    rest = sum(s.probability for s in scores[shown:])
-    more = len(scores) - shown
-    left = f'<p class="why">{more} more classes share {100 * rest:.1f} %.</p>' if more > 0 else ""
-    return f'<ol class="bars">{rows}</ol>{left}'
+    rest = sum(score.probability for score in scores[shown:])
+    bars = [(score, 100 * score.probability) for score in scores[:shown]]
+    return render("ui/class_bars.html", bars=bars, more=len(scores) - shown, rest=rest)
 
 
-def beside(*fragments: str) -> str:
+def beside(*fragments: Markup) -> Markup:
     """Fragments side by side, one under the other where there is no room."""
-    return f'<div class="beside">{"".join(fragments)}</div>'
+    return render("ui/beside.html", fragments=fragments)
 
 
-def empty(sentence: str) -> str:
+def empty(sentence: str) -> Markup:
     """A quiet line where a result will stand."""
-    return f'<p class="empty">{escape(sentence)}</p>'
+    return render("ui/paragraph.html", css_class="empty", text=sentence)
+
+
+def hint(sentence: str) -> Markup:
+    """Say in small print what the parts beside it are."""
+    return render("ui/paragraph.html", css_class="hint", text=sentence)
+
+
+def why(sentence: str) -> Markup:
+    """Explain in small print what stands above."""
+    return render("ui/paragraph.html", css_class="why", text=sentence)

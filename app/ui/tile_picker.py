@@ -13,6 +13,7 @@ from PIL import Image
 from app.collections import AppState, Collections
 from app.media.images import thumbnail, tile_picture
 from app.server.events import INTERNAL, for_page
+from app.ui.html import hint
 from lrsclip.errors import TileSourceError
 
 TILES = 6
@@ -67,7 +68,7 @@ class TileStrip:
     def lay_out(cls, state: AppState, elem_id: str) -> TileStrip:
         """Show some of a collection's tiles."""
         shown = spread(state)
-        gr.HTML('<p class="hint">or take one of the tiles</p>')
+        gr.HTML(hint("or take one of the tiles"))
         gallery = gr.Gallery(
             _pictures(state, shown),
             label="Tiles to take",

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from app.collections import AppState
 from app.server.events import sentence
-from app.ui.html import reading, token_meter
+from app.ui.html import reading, token_meter, why
 from lrsclip import TokenReport
 from lrsclip.errors import TextError
 
@@ -28,7 +28,7 @@ def meter_of(state: AppState) -> Callable[[str], tuple[str, str]]:
         try:
             report = token_report(state, text)
         except TextError as error:  # said in place: a passing note needs the queue, which typing does not wait in
-            return token_meter(None, limit), f'<p class="why">{sentence(error)}</p>'
+            return token_meter(None, limit), why(sentence(error))
         return token_meter(report, limit), reading(report)
 
     return measure

@@ -225,7 +225,7 @@ def page(browser: Browser) -> Page:
 
 def shown_in(page: Page, asked: Answer, beneath: Ground) -> FrameLocator:
     style = "<style>iframe { width: 100%; aspect-ratio: var(--wide); border: 0 }</style>"
-    page.set_content(style + map_frame(asked, beneath))
+    page.set_content(f"{style}{map_frame(asked, beneath)}")
     frame = page.frame_locator("iframe")
     expect(frame.locator("path.region").first).to_be_attached()
     return frame

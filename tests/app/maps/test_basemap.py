@@ -53,7 +53,7 @@ def test_nothing_is_requested_until_the_map_is_switched_on(browser: Browser) -> 
         base = replace(BaseMap.of(server.url), credit_html="&lt;b&gt;Us&lt;/b&gt;")
         page = browser.new_page(viewport={"width": 900, "height": 700})
         style = "<style>iframe { width: 100%; aspect-ratio: var(--wide); border: 0 }</style>"
-        page.set_content(style + map_frame(answer, replace(ground_with(), base=base)))
+        page.set_content(f"{style}{map_frame(answer, replace(ground_with(), base=base))}")
         frame = page.frame_locator("iframe")
         expect(frame.locator("path.region").first).to_be_attached()
         page.wait_for_timeout(300)

@@ -81,7 +81,7 @@ def test_the_map_holds_the_hits_and_asks_for_nothing(state: AppState) -> None:
     west, south, east, north = mosaic_of(state).box
     assert -124 < west < east < -122
     assert -50 < south < north < -48
-    assert "default-src &#x27;none&#x27;" in fragment  # whatever stands in it, nothing may be asked for
+    assert "default-src &#39;none&#39;" in fragment  # whatever stands in it, nothing may be asked for
 
 
 def test_the_map_flies_to_the_best_hit_and_to_a_clicked_one(browser: Browser, state: AppState) -> None:
