@@ -26,8 +26,8 @@ def summary(found: Found, tiles: int) -> str:
     query = found.query
     area = " in the area" if query.bbox_lonlat is not None else ""
     count = f"<b>{len(found.hits)} of {tiles:,} tiles</b>{area}, best first" if found.hits else "<b>No tiles</b>"
-    if query.has_picture:
-        like = "your picture" if query.picture is not None else f"the tile {escape(query.like)}"
+    if query.has_image:
+        like = "your picture" if query.image is not None else f"the tile {escape(query.like)}"
         count += f", like {like}" + (" and the description" if query.has_text else "")
     times = f"text {found.text_ms:.0f} ms · index {found.index_ms:.1f} ms · pictures {found.pictures_ms:.0f} ms"
     return f'<p class="summary" role="status">{count}</p>{_judgement(found)}<p class="times">{times}</p>'

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lrsclip.index.schema import IndexArgumentError, IndexData
+from lrsclip.errors import IndexArgumentError
+from lrsclip.index.schema import IndexData
 
 DUPLICATE_COS = 0.99
 """Tiles nearer than this to a better hit show the same."""

@@ -23,7 +23,7 @@ from rasterio.io import MemoryFile
 from rasterio.transform import Affine
 from rasterio.windows import Window
 
-from lrsclip.errors import LRSCLIPError, PictureError
+from lrsclip.errors import ExportError, PictureError
 from lrsclip.io.atomic import write_atomically
 from lrsclip.localize.colormap import Drawable, Palette, overlay
 from lrsclip.localize.georeference import GeoReference
@@ -38,10 +38,6 @@ _PIXEL_NOTE = (
     "The scene has no place on Earth. Coordinates are pixels of the scene, x to the right and y up, so that row 10 is "
     "at y = -10; they lie over the PNG of the heat-map with its world file, in a project without a coordinate system."
 )
-
-
-class ExportError(LRSCLIPError):
-    """A heat-map cannot be written where it should go."""
 
 
 def write_geotiff(

@@ -89,7 +89,7 @@ def test_a_calibration_changes_how_sure_but_never_which() -> None:
         assert said.fit_probability == pytest.approx(1 / (1 + np.exp(-10 * best)), rel=1e-4)
         assert said.fits == (said.fit_probability >= 0.4)
     assert judge(bundle, PICTURES[:1], class_prototypes(bundle, ["a road"]))[0].fits is None
-    with pytest.raises(CheckpointError, match=r"train\.calibrate_labels"):
+    with pytest.raises(CheckpointError, match=r"train\.calibration\.labels"):
         judge(replace(bundle, manifest={MANIFEST_KEY: {"scale": [1]}}), PICTURES, prototypes)
 
 

@@ -233,7 +233,7 @@ def test_links_and_thresholds_are_of_plain_numbers() -> None:
     link = read_parameters({"k": "1_0", "min": "nan", "xw": "٠", "pw": "1e-05"})
     assert link is not None
     assert len(link.faults) == 3
-    assert link.query.picture_weight == 1e-05
+    assert link.query.image_weight == 1e-05
     for text in ("1_0", "nan", "٠", "1e400", "9" * 5000):
         with pytest.raises(LRSCLIPError, match="threshold"):
             threshold_of(text)
