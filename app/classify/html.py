@@ -9,7 +9,7 @@ from html import escape
 from app.classify.service import Row
 from app.ui.csv_export import csv_text as csv_file
 from app.ui.html import class_bars
-from lrsclip.calibration.labels import Calibration, Judged
+from lrsclip.calibration.labels import Calibration, Classification
 
 NO_FIT = "No label fits well"
 ALONE = "One label alone always gets 100 %: give at least two to choose from."
@@ -19,13 +19,13 @@ _CSV_HEAD = (
 )  # fmt: skip
 
 
-def verdict(judged: Judged, shown: int) -> str:
+def verdict(judged: Classification, shown: int) -> str:
     """One picture: the hint if no label fits, the best labels as bars, and how far the numbers hold."""
     alone = f'<p class="why">{ALONE}</p>' if len(judged.scores) == 1 else ""
     return f"{_hint(judged)}{class_bars(judged.scores, shown)}{alone or _basis(judged.calibration)}"
 
 
-def _hint(judged: Judged) -> str:
+def _hint(judged: Classification) -> str:
     if judged.fits is not False or judged.calibration is None:
         return ""
     said = judged.calibration
