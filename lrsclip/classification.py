@@ -10,7 +10,7 @@ from PIL import Image
 
 from lrsclip.calibration.labels import CalibratedEncoders, Classification, judge
 from lrsclip.errors import PictureError
-from lrsclip.io.decode import DECODE_FAULTS, read_picture, unreadable
+from lrsclip.io.decode import DECODE_FAULTS, open_image, unreadable
 from lrsclip.zero_shot.classifier import DEFAULT_TEMPLATES, Prototypes, class_prototypes
 from lrsclip.zero_shot.templates import TemplateSet
 
@@ -53,7 +53,7 @@ def classify(
 
 def _opened(image: ImageFile) -> Image.Image:
     if not isinstance(image, Image.Image):
-        return read_picture(image)
+        return open_image(image)
     try:
         image.load()
     except DECODE_FAULTS as error:

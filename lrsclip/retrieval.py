@@ -20,7 +20,7 @@ from lrsclip.errors import IndexArgumentError, TextError, TileSourceError
 from lrsclip.index.filters import SearchFilter
 from lrsclip.index.index import Hit, TileIndex
 from lrsclip.index.schema import ImageEncoder, ModelMark
-from lrsclip.io.decode import read_picture
+from lrsclip.io.decode import open_image
 from lrsclip.vectors import Floats, unit
 
 _LEAST_LENGTH = 1e-3  # of a query vector; with less of it left, what is found would be noise
@@ -226,7 +226,7 @@ def _mean(image_vector: Floats | None, text_vector: Floats | None, image_weight:
 
 def _image_vector(index: TileIndex, bundle: Encoders, query: Query) -> Floats:
     if query.image is not None:
-        image = query.image if isinstance(query.image, Image.Image) else read_picture(query.image)
+        image = query.image if isinstance(query.image, Image.Image) else open_image(query.image)
         return bundle.encode_image([image])[0]
     if query.source_specs is not None and index.source_spec(query.like) not in query.source_specs:
         raise TileSourceError(f"the tile {query.like!r} is of another collection; open that one")

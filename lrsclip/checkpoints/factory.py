@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import torch
@@ -20,7 +21,7 @@ EMBEDDED = Path(__file__).resolve().parent
 
 
 def load(
-    name_or_path: str | Path = "tiny", *, device: str | torch.device | None = None, precision: str = "auto"
+    name_or_path: str | os.PathLike[str] = "tiny", *, device: str | torch.device | None = None, precision: str = "auto"
 ) -> LRSCLIP:
     """Load a checkpoint.
 
@@ -41,7 +42,7 @@ def load(
     """
     target = pick_device(device)
     dtype = pick_dtype(precision, target)
-    path = locate(str(name_or_path))
+    path = locate(os.fspath(name_or_path))
     if path.is_dir():
         model, manifest = read_checkpoint(path)
         return LRSCLIP.assemble(

@@ -22,7 +22,7 @@ from lrsclip.index.filters import SearchFilter
 from lrsclip.index.index import TileIndex
 from lrsclip.index.storage import read_manifest
 from lrsclip.numbers import decimal_argument, whole_argument
-from lrsclip.tiles import Preparable, TileSource, open_source
+from lrsclip.tiles import Preparable, TileSource, open_tiles
 from lrsclip.workers import interrupted_by_term, stop_on_signals
 
 _SPEC_HELP = "folder of pictures, geotiff:PATTERN, place:LAT,LON,2km@17, hub:OWNER/NAME, or atlas"
@@ -137,7 +137,7 @@ def _remove(directory: Path, spec: str, checkpoint: str | None) -> None:
 
 def _address(index: TileIndex, spec: str) -> str:
     """A source's address as the index has it. What is gone from the disk cannot be opened, and still has its own."""
-    return spec if spec in index.manifest.source_specs else open_source(spec).spec
+    return spec if spec in index.manifest.source_specs else open_tiles(spec).spec
 
 
 def _opened(directory: Path, checkpoint: str | None) -> tuple[lrsclip.LRSCLIP, TileIndex]:
@@ -164,7 +164,7 @@ def _tell(index: TileIndex, directory: Path) -> None:
 def _listed(spec: str) -> TileSource:
     """Open a source; what is found so far is shown, because many files take a while."""
     with tqdm(desc="listing", unit="tile", delay=0.3) as bar:
-        source = open_source(spec, progress=lambda found: bar.update(found - bar.n))
+        source = open_tiles(spec, progress=lambda found: bar.update(found - bar.n))
     print("loading the model", file=sys.stderr)
     return source
 

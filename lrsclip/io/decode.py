@@ -45,7 +45,7 @@ _STRETCH_PERCENTILES = (2.0, 98.0)
 _STRETCH_SAMPLE = 1_000_000
 
 
-def read_picture(path: str | os.PathLike[str] | BinaryIO, *, name: str | None = None) -> Image.Image:
+def open_image(path: str | os.PathLike[str] | BinaryIO, *, name: str | None = None) -> Image.Image:
     """Read a JPEG, PNG, WebP or TIFF file as an upright RGB picture without metadata.
 
     Transparent parts become black, as missing data is in most rasters. One band of more than 8 bits is stretched
@@ -109,7 +109,7 @@ def upright(picture: Image.Image) -> Image.Image:
 
 
 def upright_size(picture: Image.Image) -> tuple[int, int]:
-    """Width and height in px as `read_picture` will show it."""
+    """Width and height in px as `open_image` will show it."""
     width, height = picture.size
     return (height, width) if orientation(picture) in _SIDEWAYS else (width, height)
 

@@ -31,7 +31,7 @@ from lrsclip.checkpoints.native import write_checkpoint
 from lrsclip.classification import classify
 from lrsclip.errors import PictureError, TextError, TileSourceError
 from lrsclip.localize import WindowMemory, localize
-from lrsclip.tiles import open_source
+from lrsclip.tiles import open_tiles
 from lrsclip.zero_shot.classifier import class_prototypes
 from tests.helpers.app_parts import KINDS, NASTY, PER_KIND, as_sent, draw_tile, find, make_state, write_geotiff
 
@@ -123,7 +123,7 @@ def test_tiles_of_another_source_in_the_index_are_not_shown(tmp_path: Path) -> N
     (tmp_path / "other").mkdir()
     for seed in range(3):
         draw_tile("harbour", 20 + seed).save(tmp_path / "other" / f"0-other{seed}.png")
-    state.index.add(open_source(str(tmp_path / "other")), state.bundle, directory=tmp_path / "index")
+    state.index.add(open_tiles(str(tmp_path / "other")), state.bundle, directory=tmp_path / "index")
     assert len(state.index) == len(own) + 3
     found = find(state, "a harbour", 60).hits
     assert sorted(hit.tile_id for hit in found) == sorted(own)

@@ -13,7 +13,7 @@ from lrsclip.calibration.match import BEST, MANIFEST_KEY
 from lrsclip.errors import IndexArgumentError, IndexMismatchError, PictureError, TextError, TileSourceError
 from lrsclip.index import TileIndex, build_index
 from lrsclip.retrieval import Query, collection_centroid, encode_query, search
-from lrsclip.tiles import TileSource, open_source
+from lrsclip.tiles import TileSource, open_tiles
 from tests.lrsclip.index.helpers import paint, vectors_of
 
 TILES = 16
@@ -29,7 +29,7 @@ def bundle() -> lrsclip.LRSCLIP:
 
 @pytest.fixture(scope="module")
 def tiles() -> TileSource:
-    return open_source(f"atlas:?tiles={TILES}")
+    return open_tiles(f"atlas:?tiles={TILES}")
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +148,7 @@ def test_near_duplicates_are_hidden_unless_they_are_asked_for(
 ) -> None:
     for name, at in (("0.png", 0), ("1.png", 6), ("twin.png", 0)):
         tiles.picture(tiles.tile_ids()[at]).save(tmp_path / name)
-    index = build_index(open_source(str(tmp_path)), bundle, tmp_path / "index")
+    index = build_index(open_tiles(str(tmp_path)), bundle, tmp_path / "index")
     hidden, kept = (search(index, bundle, Query("a road", hide_duplicates=hide)).hits for hide in (True, False))
     assert sorted(hit.tile_id for hit in kept) == ["0.png", "1.png", "twin.png"]
     assert sorted(hit.tile_id for hit in hidden) == ["0.png", "1.png"]  # of equals the first
@@ -156,7 +156,7 @@ def test_near_duplicates_are_hidden_unless_they_are_asked_for(
 
 def test_a_search_of_some_sources_knows_nothing_of_the_others(tmp_path: Path) -> None:
     model = judging(lrsclip.random_model(), weights=[0.0, 0.0, 0.0, 1.0], bias=0.0)
-    one, other = (open_source(str(paint(tmp_path / name, numbers, name))) for name, numbers in SOURCES.items())
+    one, other = (open_tiles(str(paint(tmp_path / name, numbers, name))) for name, numbers in SOURCES.items())
     index = build_index(one, model, tmp_path / "index")
     index.add(other, model)
     query = Query("a road", source_specs=(other.spec,), hide_duplicates=False)
