@@ -15,9 +15,9 @@ from app.search.html import EXCLUDE_WHY, like_note
 from app.search.service import EXAMPLES, MAX_HITS, START_EXCLUDE_WEIGHT, START_HITS, START_IMAGE_WEIGHT, Query
 from app.server.events import FILLED_JS, QUICK
 from app.server.upload_folder import Upload
-from app.ui.bbox import area_of
 from app.ui.html import token_meter
 from app.ui.token_counter import meter_of
+from lrsclip.index import parse_bbox
 
 LIKE_PX = 72  # of the picture beside the controls
 
@@ -88,7 +88,7 @@ def query_of(
         k=START_HITS if count is None else int(count),
         min_score_cos=float(least or 0) or None,
         hide_duplicates=bool(hide),
-        bbox_lonlat=area_of(area or ""),
+        bbox_lonlat=parse_bbox(area or ""),
     )
 
 

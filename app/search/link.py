@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
 from app.search.service import MAX_HITS, START_EXCLUDE_WEIGHT, START_HITS, START_IMAGE_WEIGHT, Query
-from app.ui.bbox import Box, area_of, written
+from app.ui.bbox import Box, written
 from lrsclip.errors import LRSCLIPError
+from lrsclip.index import parse_bbox
 from lrsclip.numbers import decimal_of
 
 TABS = ("search", "classify", "localise", "learn", "places")
@@ -96,7 +97,7 @@ def read_parameters(given: Mapping[str, str]) -> Link | None:
         faults.append(f"there is no tab {tab[:40]!r}")
         tab = "search"
     try:
-        bbox_lonlat: Box | None = area_of(given.get("bbox", ""))
+        bbox_lonlat: Box | None = parse_bbox(given.get("bbox", ""))
     except LRSCLIPError as error:
         faults.append(str(error))
         bbox_lonlat = None

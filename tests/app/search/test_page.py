@@ -23,11 +23,11 @@ from app.search.html import batch_table, hit_facts, like_note, note, shown_tiles
 from app.search.service import Found, Query, first_tiles, public_address, search
 from app.server.concurrency import Stops
 from app.server.queued_model import SharedModel
-from app.ui.bbox import area_of, written
+from app.ui.bbox import written
 from app.ui.csv_export import csv_text
 from lrsclip.calibration.match import BEST, MANIFEST_KEY
 from lrsclip.errors import TextError, TileSourceError
-from lrsclip.index import Hit, IndexArgumentError
+from lrsclip.index import Hit, IndexArgumentError, parse_bbox
 from lrsclip.tiles import Tile
 from tests.helpers.app_parts import NASTY, as_sent, landscape_state, make_state, running
 
@@ -121,12 +121,12 @@ def test_an_area_keeps_the_search_to_its_tiles(placed: AppState) -> None:
 
 
 def test_an_area_is_read_as_it_is_typed() -> None:
-    assert area_of(" -95.4,29.7 ; -95.3  29.8 ") == (-95.4, 29.7, -95.3, 29.8)
-    assert area_of("  ") is None
-    assert area_of(written((-95.4, 29.7, 0.0, 29.8123456))) == (-95.4, 29.7, 0.0, 29.812346)
+    assert parse_bbox(" -95.4,29.7 ; -95.3  29.8 ") == (-95.4, 29.7, -95.3, 29.8)
+    assert parse_bbox("  ") is None
+    assert parse_bbox(written((-95.4, 29.7, 0.0, 29.8123456))) == (-95.4, 29.7, 0.0, 29.812346)
     for wrong in ("1,2,3", "a,b,c,d", "nan,0,1,1", "0,0,181,1", "0,9,1,1"):
         with pytest.raises(IndexArgumentError):
-            area_of(wrong)
+            parse_bbox(wrong)
 
 
 def test_a_bar_that_nothing_passes_is_no_good_match(state: AppState) -> None:

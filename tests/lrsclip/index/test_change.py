@@ -290,6 +290,6 @@ def test_shell_takes_a_source_as_it_was_typed(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     build_index(open_tiles(str(folder)), named, "index").add(more(tmp_path, "a"), named, directory="index")
-    assert shell.main(["search", "index", "boats", "--source", "a", "-k", "9"]) == 0
+    assert shell.main(["search", "index", "boats", "--source", "a", "-k", "9", "--keep-duplicates"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 3
     assert json.loads((tmp_path / "index" / "manifest.json").read_text())["count"] == read_manifest(Path("index")).count

@@ -233,9 +233,14 @@ def test_shell_adds_filters_and_removes(
     assert shell.main(["build", str(folder), "--out", directory]) == 0
     assert shell.main(["add", directory, str(placed)]) == 0
     assert capsys.readouterr().out.splitlines()[-1].startswith("24 tiles")
-    assert shell.main(["search", directory, "a field", "-k", "9", "--bbox", "-95.615", "29", "-95.605", "30"]) == 0
+    assert shell.main(["search", directory, "a field", "-k", "9", "--area", "-95.615,29,-95.605,30"]) == 0
     assert [line.split()[-1] for line in capsys.readouterr().out.splitlines()] == ["-95.61_29.7.png"]
-    assert shell.main(["search", directory, "a field", "-k", "9", "--source", f"folder:{placed.resolve()}"]) == 0
+    assert (
+        shell.main(
+            ["search", directory, "a field", "-k", "9", "--keep-duplicates", "--source", f"folder:{placed.resolve()}"]
+        )
+        == 0
+    )
     assert len(capsys.readouterr().out.splitlines()) == 4
     assert shell.main(["remove", directory, str(placed)]) == 0
     assert capsys.readouterr().out.startswith("20 tiles")

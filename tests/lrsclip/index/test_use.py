@@ -333,7 +333,7 @@ def test_shell_builds_tells_and_searches(folder: Path, tmp_path: Path, capsys: p
     assert "7.png" in told.err
     assert main(["info", out]) == 0
     assert f"folder:{folder}" in capsys.readouterr().out
-    assert main(["search", out, "a harbour with many boats", "-k", "3"]) == 0
+    assert main(["search", out, "a harbour with many boats", "-k", "3", "--keep-duplicates"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == ["1", "2", "3"]
     assert all(line.endswith(".png") for line in lines)

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from app.localize.service import threshold_of
 from app.search.link import read_parameters
-from app.ui.bbox import area_of
 from lrsclip.errors import LRSCLIPError, TileSourceError
+from lrsclip.index import parse_bbox
 from lrsclip.index.__main__ import main as index_command
 from lrsclip.numbers import decimal_of, whole_of
 from lrsclip.tiles import open_tiles
@@ -226,7 +226,7 @@ def test_eight_look_ups_that_are_refused_cost_no_time() -> None:
 )
 def test_an_area_is_of_plain_numbers(text: str) -> None:
     with pytest.raises(LRSCLIPError, match="area"):
-        area_of(text)
+        parse_bbox(text)
 
 
 def test_links_and_thresholds_are_of_plain_numbers() -> None:
@@ -239,7 +239,7 @@ def test_links_and_thresholds_are_of_plain_numbers() -> None:
             threshold_of(text)
 
 
-@pytest.mark.parametrize("option", [["-k", "1_0"], ["-k", "٣"], ["--bbox", "nan", "0", "1", "1"]])
+@pytest.mark.parametrize("option", [["-k", "1_0"], ["-k", "٣"], ["--min-score", "nan"], ["--image-weight", "1_0"]])
 def test_the_index_command_takes_plain_numbers(option: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         index_command(["search", "nowhere", "a text", *option])
