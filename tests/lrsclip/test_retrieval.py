@@ -12,7 +12,7 @@ import lrsclip
 from lrsclip.calibration.match import BEST, MANIFEST_KEY
 from lrsclip.errors import IndexArgumentError, IndexMismatchError, PictureError, TextError, TileSourceError
 from lrsclip.index import TileIndex, build_index
-from lrsclip.retrieval import Query, collection_centroid, encode_query, search
+from lrsclip.retrieval import Query, collection_centroid, encode_query, search, search_encoded
 from lrsclip.tiles import TileSource, open_tiles
 from tests.lrsclip.index.helpers import paint, vectors_of
 
@@ -129,6 +129,8 @@ def test_a_judgement_is_of_the_words_and_says_whether_a_tile_fits(bundle: lrscli
     sure, unsure = (search(index, judging(bundle, bias=bias), ALL) for bias in (9.0, -9.0))
     assert (sure.fits, unsure.fits) == (True, False) and unsure.hits  # shown all the same
     assert sure.match is not None and (sure.match.false_alarm_rate, sure.match.miss_rate) == (0.13, 0.092)
+    mixed = search(index, judging(bundle), dataclasses.replace(ALL, like=index.tile_ids()[0], image_weight=0.2))
+    assert mixed.match is None  # nobody has measured what a score means where an image counts too
     silent = search(index, dataclasses.replace(bundle, manifest={}), ALL)
     assert silent.match is None and silent.fits is None
     by_score = judging(bundle, weights=[1.0, 0.0, 0.0, 0.0], bias=0.0)
@@ -168,6 +170,13 @@ def test_a_search_of_some_sources_knows_nothing_of_the_others(tmp_path: Path) ->
         collection_centroid(index, query.source_specs), vectors_of(index)[own].mean(axis=0), atol=1e-4
     )
     assert np.abs(collection_centroid(index) - collection_centroid(index, query.source_specs)).max() > 1e-6
+    alike = judging(model, weights=[0.0, 0.0, 5.0, 0.0], bias=0.0)  # likeness, seen from the collection's centroid
+    vectors = encode_query(index, alike, query)
+    own_match, other_match = (
+        search_encoded(index, alike, query, vectors, collection_centroid(index, specs)).match
+        for specs in (query.source_specs, None)
+    )
+    assert search(index, alike, query).match == own_match != other_match
     with pytest.raises(TileSourceError, match="another collection"):
         search(index, model, Query(like=one.tile_ids()[0], source_specs=(other.spec,)))
 

@@ -95,6 +95,14 @@ def test_every_option_asks_what_the_library_answers(shell: Shell, tmp_path: Path
     assert len(set(answers)) == len(answers) - 1  # the only source is all there is
 
 
+def test_duplicates_are_hidden_unless_they_are_kept(shell: Shell, tmp_path: Path) -> None:
+    for name, at in (("0.png", 0), ("1.png", 6), ("twin.png", 0)):
+        TILES.picture(TILES.tile_ids()[at]).save(tmp_path / name)
+    shell.directory = str(tmp_path / "index")
+    build_index(open_tiles(tmp_path), shell.bundle, shell.directory)
+    assert [len(shell.run(TEXT, *more)[0].splitlines()) for more in ([], ["--keep-duplicates"])] == [2, 3]
+
+
 def test_the_judgement_is_told(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     calibrated(shell, monkeypatch)
     assert shell.run(TEXT, "-k", "1")[0].splitlines()[1:] == ["the best tile probably fits (100%)"]
