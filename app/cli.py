@@ -29,7 +29,7 @@ from lrsclip.index import TileIndex, build_index, default_cache_dir
 from lrsclip.io.safe_fetch import ALLOW_PRIVATE
 from lrsclip.io.user_cache import MEND, user_cache
 from lrsclip.numbers import whole_argument
-from lrsclip.tiles import Preparable, TileSource, open_source
+from lrsclip.tiles import Preparable, TileSource, open_tiles
 from lrsclip.workers import interrupted_by_term
 
 DEFAULT_TILES = "atlas"
@@ -115,7 +115,7 @@ def open_state(tiles: str | None, checkpoint: str, index_dir: Path | None = None
     """
     with tqdm(desc="listing", unit="tile", leave=False, delay=0.3) as bar:
         spec = DEFAULT_TILES if tiles is None else tiles
-        source = open_source(spec, progress=lambda found: bar.update(found - bar.n))
+        source = open_tiles(spec, progress=lambda found: bar.update(found - bar.n))
     bundle = lrsclip.load(checkpoint)
     if MANIFEST_KEY in bundle.manifest:
         land_use_references(bundle)  # now, and not while the first visitor waits

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageEnhance
 
-from lrsclip.io.decode import read_picture
+from lrsclip.io.decode import open_image
 from train.data_engine.dedup.fingerprints import (
     Limits,
     Prints,
@@ -95,7 +95,7 @@ def recall(paths: list[Path], originals: Prints, checkpoint: str, limits: Limits
 
     def copies(change: Change) -> Iterator[Image.Image]:
         for number, path in enumerate(paths):
-            yield change(read_picture(path), random.Random(number))
+            yield change(open_image(path), random.Random(number))
 
     print("| changed | found | found by hash alone | bits, median and 95 % | cosine, median and 5 % |")
     print("|---|---|---|---|---|")
@@ -167,7 +167,7 @@ def main() -> None:
         if not paths:
             parser.error(f"{args.data} has none of {', '.join(FOLDERS)}; name the folder of the data sets with --data")
         started = time.perf_counter()
-        prints = fingerprint((read_picture(path) for path in paths), encoder_of(args.checkpoint))
+        prints = fingerprint((open_image(path) for path in paths), encoder_of(args.checkpoint))
         print(f"{len(paths) / (time.perf_counter() - started):.0f} pictures fingerprinted a second\n")
         recall(paths, prints, args.checkpoint, Limits())
         false_pairs(paths, prints, Limits())

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 import lrsclip
-from lrsclip.tiles import open_source
+from lrsclip.tiles import open_tiles
 from train.data.corpus import read_rsicd
 from train.data.feature_cache import open_picture
 from train.data.text_pairs import paragraph
@@ -42,7 +42,7 @@ def main() -> None:
         records = [r for r in read_rsicd(args.data) if r.split == "test"][:PICTURES]
         pictures, texts = [open_picture(r.path) for r in records], [paragraph(r) for r in records]
     else:
-        source = open_source("atlas:?tiles=64")
+        source = open_tiles("atlas:?tiles=64")
         pictures, texts = [source.picture(tile_id) for tile_id in source.tile_ids()], list(SENTENCES)
     here = lrsclip.load(args.checkpoint, device="cpu", precision="bf16")
     there = lrsclip.load(args.checkpoint, device=args.device, precision="fp32")

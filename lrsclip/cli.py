@@ -34,7 +34,7 @@ class Command:
 COMMANDS = {
     "serve": Command("app.cli", "start the demo in the browser"),
     "index": Command("lrsclip.index.__main__", "index tiles: build, add, remove, info"),
-    "search": Command("lrsclip.index.__main__", "find the tiles of an index that fit a text", before=("search",)),
+    "search": Command("lrsclip.index.__main__", "find the tiles that fit a text or an image", before=("search",)),
     "localize": Command("lrsclip.commands.localize", "show where in a scene a sentence is true"),
     "classify": Command("lrsclip.commands.classify", "name what pictures show"),
     "train": Command("train.fit", "train a model", "train"),

@@ -47,6 +47,14 @@ class IndexDamagedError(LRSCLIPError):
     """An index on disk is incomplete or does not match its manifest."""
 
 
+class IndexArgumentError(LRSCLIPError, ValueError):
+    """A number or an array handed to an index, or to a search of it, makes no sense."""
+
+
+class ExportError(LRSCLIPError):
+    """A heat-map cannot be written where it should go."""
+
+
 class DataError(LRSCLIPError):
     """Training or evaluation data is missing, or not laid out as its reader expects."""
 

@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from lrsclip.errors import DataError
 from lrsclip.io.atomic import write_atomically
-from lrsclip.io.decode import read_picture
+from lrsclip.io.decode import open_image
 from train.command import run_command
 from train.data.readers import Record
 from train.data.text_pairs import paragraph
@@ -141,7 +141,7 @@ def compose(cells: Sequence[Record]) -> Image.Image:
     """The scene of `SIDE` x `SIDE` pictures, row by row; RGB, `SIDE * CELL_PX` px a side."""
     scene = Image.new("RGB", (SIDE * CELL_PX, SIDE * CELL_PX))
     for number, record in enumerate(cells):
-        picture = read_picture(record.path).resize((CELL_PX, CELL_PX), Image.Resampling.BICUBIC)
+        picture = open_image(record.path).resize((CELL_PX, CELL_PX), Image.Resampling.BICUBIC)
         scene.paste(picture, (number % SIDE * CELL_PX, number // SIDE * CELL_PX))
     return scene
 

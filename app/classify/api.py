@@ -13,7 +13,7 @@ from app.media.images import upload_box, uploaded
 from app.server.endpoint import publish
 from app.server.events import UPLOAD
 from app.server.upload_folder import Upload
-from lrsclip.calibration.labels import Judged
+from lrsclip.calibration.labels import Classification
 from lrsclip.zero_shot.classifier import DEFAULT_TEMPLATES
 
 
@@ -55,7 +55,7 @@ def add_classify(state: AppState) -> None:
     publish(classify_many, [pictures, labels, templates], **UPLOAD)
 
 
-def _scores(judged: Judged) -> list[dict[str, Any]]:
+def _scores(judged: Classification) -> list[dict[str, Any]]:
     return [{"label": s.label, "score_cos": s.score_cos, "probability": s.probability} for s in judged.scores]
 
 

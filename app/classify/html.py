@@ -11,7 +11,7 @@ from app.classify.service import Row
 from app.ui.csv_export import csv_text as csv_file
 from app.ui.html import class_bars
 from app.ui.render import render
-from lrsclip.calibration.labels import Judged
+from lrsclip.calibration.labels import Classification
 
 NO_FIT = "No label fits well"
 ALONE = "One label alone always gets 100 %: give at least two to choose from."
@@ -21,7 +21,7 @@ _CSV_HEAD = (
 )  # fmt: skip
 
 
-def verdict(judged: Judged, shown: int) -> Markup:
+def verdict(judged: Classification, shown: int) -> Markup:
     """One picture: the hint if no label fits, the best labels as bars, and how far the numbers hold."""
     return render(
         "classify/verdict.html",

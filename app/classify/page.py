@@ -17,7 +17,7 @@ from app.server.events import ENCODING, INTERNAL, QUICK, UPLOAD, for_page, show_
 from app.server.upload_folder import Upload
 from app.ui.html import empty, hint
 from app.ui.tile_picker import TileStrip
-from lrsclip.calibration.labels import Judged
+from lrsclip.calibration.labels import Classification
 from lrsclip.zero_shot.classifier import DEFAULT_TEMPLATES
 
 PICTURE_FILES = ["image", ".tif", ".tiff"]
@@ -139,11 +139,11 @@ def wire(collections: Collections, page: ClassifyPage) -> None:
     """Connect the tab's parts."""
     state = collections.first  # all collections share its model
 
-    def classify(upload: Upload | None, labels: str, templates: str, shown: float | None) -> tuple[str, Judged]:
+    def classify(upload: Upload | None, labels: str, templates: str, shown: float | None) -> tuple[str, Classification]:
         said = judge_one(state, uploaded(upload), labels or "", templates or "")
         return verdict(said, int(shown or _SHOWN)), said
 
-    def show(said: Judged | None, shown: float | None) -> Any:
+    def show(said: Classification | None, shown: float | None) -> Any:
         return gr.skip() if said is None else verdict(said, int(shown or _SHOWN))
 
     def classify_all(uploads: tuple[Upload, ...] | None, labels: str, templates: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
@@ -13,7 +13,8 @@ from app.collections import AppState
 from app.media.images import uploaded
 from app.server.concurrency import Recent
 from app.server.upload_folder import Upload
-from lrsclip.calibration.labels import Judged, judge
+from lrsclip.calibration.labels import Classification, judge
+from lrsclip.classification import classify_each
 from lrsclip.errors import PictureError, TextError
 from lrsclip.zero_shot.classifier import Prototypes, class_prototypes
 
@@ -23,7 +24,6 @@ MAX_PROMPTS = 3000
 """Class names times templates; short ones take 2 ms each on two cores, and more where they fill the model's context."""
 MAX_PROMPT_CHARACTERS = 300_000
 MAX_PICTURES = 32
-_BATCH, _BATCH_PX = 16, 16_000_000  # pictures decoded at once, so that 32 large ones do not fill the memory
 
 
 _PROTOTYPES: Recent[Prototypes] = Recent(16)
@@ -40,7 +40,7 @@ class Row:
     """
 
     file: str
-    judged: Judged | None = None
+    judged: Classification | None = None
     problem: str = ""
 
 
@@ -67,7 +67,7 @@ def prototypes_of(state: AppState, labels: str, templates: str) -> Prototypes:
     )
 
 
-def judge_one(state: AppState, picture: Image.Image, labels: str, templates: str) -> Judged:
+def judge_one(state: AppState, picture: Image.Image, labels: str, templates: str) -> Classification:
     """Judge one picture.
 
     Args:
@@ -109,31 +109,11 @@ def judge_many(
     if len(uploads) > MAX_PICTURES:
         raise PictureError(f"{len(uploads)} pictures; give at most {MAX_PICTURES} at once")
     prototypes = prototypes_of(state, labels, templates)
-    rows = [Row(_name_of(upload)) for upload in uploads]
-    for numbers, pictures in _batches(uploads, rows):
-        for number, judged in zip(numbers, judge(state.bundle, pictures, prototypes), strict=True):
-            rows[number] = Row(rows[number].file, judged)
-    return tuple(rows)
-
-
-def _batches(uploads: Sequence[Upload], rows: list[Row]) -> Iterator[tuple[list[int], list[Image.Image]]]:
-    """The readable pictures with their numbers, as many at once as memory allows; the others get their reason."""
-    numbers: list[int] = []
-    pictures: list[Image.Image] = []
-    pixels = 0
-    for number, upload in enumerate(uploads):
-        try:
-            picture = uploaded(upload)
-        except PictureError as error:
-            rows[number] = Row(rows[number].file, problem=str(error))
-            continue
-        numbers, pictures = [*numbers, number], [*pictures, picture]
-        pixels += picture.width * picture.height
-        if len(pictures) >= _BATCH or pixels >= _BATCH_PX:
-            yield numbers, pictures
-            numbers, pictures, pixels = [], [], 0
-    if pictures:
-        yield numbers, pictures
+    answers = classify_each(state.bundle, uploads, prototypes, opened=uploaded)
+    return tuple(
+        Row(name, problem=str(answer)) if isinstance(answer, PictureError) else Row(name, answer)
+        for name, answer in zip(map(_name_of, uploads), answers, strict=True)
+    )
 
 
 def _name_of(upload: Upload) -> str:

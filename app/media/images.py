@@ -20,7 +20,7 @@ from app.server.upload_folder import Upload, UploadFolder, own_folder
 from lrsclip.errors import PictureError, TileSourceError
 from lrsclip.io.decode import DECODE_FAULTS, FORMATS, orientation
 from lrsclip.io.tiff_tags import compressions
-from lrsclip.tiles import read_picture
+from lrsclip.tiles import open_image
 
 THUMB_PX = 360
 LARGE_PX = 1600
@@ -65,7 +65,7 @@ def uploaded(upload: Upload | None) -> Image.Image:
         PictureError: there is no picture, or the file is none.
     """
     with given(upload).open() as file, DECODING.of(check_pixels(file, whole=True)):
-        picture = read_picture(file, name="the upload")
+        picture = open_image(file, name="the upload")
         return picture.reduce(max(1, min(picture.size) // _KEPT_PX))  # it waits for the model, and others with it
 
 

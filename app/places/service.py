@@ -12,7 +12,7 @@ from app.places.cache import index_dir, make_room
 from app.server.settings import in_force
 from lrsclip.errors import LRSCLIPError, TileSourceError
 from lrsclip.index import build_index, default_cache_dir
-from lrsclip.tiles import Planned, Preparable, Tile, TileSource, open_source
+from lrsclip.tiles import Planned, Preparable, Tile, TileSource, open_tiles
 
 _MIB = 2**20
 Progress = Callable[[str, int, int], None]
@@ -57,7 +57,7 @@ def look_up(collections: Collections, spec: str) -> Plan:
     Raises:
         TileSourceError: the address is none, or there are too many tiles.
     """
-    source = open_source(spec, guest=collections.guests)
+    source = open_tiles(spec, guest=collections.guests)
     work = source.plan() if isinstance(source, Planned) else ""
     first = None
     # one that has a plan and no preparation fetches a tile to tell of it
@@ -74,7 +74,7 @@ def open_collection(collections: Collections, spec: str, progress: Progress, sto
         TileSourceError: the address is none, its tiles cannot be had, or the disk has no room for a visitor's.
         Cancelled: `stop` was set; what was done is kept for the next time.
     """
-    source = open_source(spec, guest=collections.guests)
+    source = open_tiles(spec, guest=collections.guests)
     if source.spec in collections.specs():
         return collections.of(source.spec)
     bundle = collections.first.bundle

@@ -12,12 +12,12 @@ from app.collections import AppState, Collections
 from app.maps.results_map import has_places
 from app.media.images import data_url, shrunk, thumbnail, upload_box, uploaded
 from app.search.html import EXCLUDE_WHY, like_note
-from app.search.service import EXAMPLES, MAX_HITS, START_EXCLUDE_WEIGHT, START_HITS, START_PICTURE_WEIGHT, Query
+from app.search.service import EXAMPLES, MAX_HITS, START_EXCLUDE_WEIGHT, START_HITS, START_IMAGE_WEIGHT, Query
 from app.server.events import FILLED_JS, QUICK
 from app.server.upload_folder import Upload
-from app.ui.bbox import area_of
 from app.ui.html import hint, token_meter, why
 from app.ui.token_counter import meter_of
+from lrsclip.index import parse_bbox
 
 LIKE_PX = 72  # of the picture beside the controls
 
@@ -83,12 +83,12 @@ def query_of(
         exclude=exclude or "",
         exclude_weight=START_EXCLUDE_WEIGHT if exclude_weight is None else float(exclude_weight),
         like=like or "",
-        picture=uploaded(upload) if upload is not None else None,
-        picture_weight=START_PICTURE_WEIGHT if picture_weight is None else float(picture_weight),
+        image=uploaded(upload) if upload is not None else None,
+        image_weight=START_IMAGE_WEIGHT if picture_weight is None else float(picture_weight),
         k=START_HITS if count is None else int(count),
         min_score_cos=float(least or 0) or None,
         hide_duplicates=bool(hide),
-        bbox_lonlat=area_of(area or ""),
+        bbox_lonlat=parse_bbox(area or ""),
     )
 
 
@@ -153,7 +153,7 @@ def _by_picture() -> tuple[gr.Accordion, tuple[gr.Image, gr.State, gr.HTML, gr.B
         weight = gr.Slider(
             0,
             1,
-            value=START_PICTURE_WEIGHT,
+            value=START_IMAGE_WEIGHT,
             step=0.05,
             label="Picture against description",
             info="0: the description alone, 1: the picture alone.",
@@ -206,7 +206,7 @@ def _nothing_liked() -> tuple[Any, ...]:
 
 # After "More like this" the picture counts alone; who takes an example wants its words to count. Of who writes or
 # pastes himself, which Gradio's own event does not hear of, `search/page.js` takes care.
-_WORDS_COUNT = f"(weight) => weight >= 1 ? {START_PICTURE_WEIGHT} : weight"
+_WORDS_COUNT = f"(weight) => weight >= 1 ? {START_IMAGE_WEIGHT} : weight"
 
 
 def _ask_map(what: str, answer: str = "[]") -> str:

@@ -27,8 +27,8 @@ def summary(found: Found, tiles: int) -> Markup:
     """How many were found of how many, the judgement, and where the time went."""
     query, match = found.query, found.match
     like = ""
-    if query.has_picture:
-        like = "your picture" if query.picture is not None else f"the tile {query.like}"
+    if query.has_image:
+        like = "your picture" if query.image is not None else f"the tile {query.like}"
     return render(
         "search/summary.html",
         found=found,

@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
-from app.search.service import MAX_HITS, START_EXCLUDE_WEIGHT, START_HITS, START_PICTURE_WEIGHT, Query
-from app.ui.bbox import Box, area_of, written
+from app.search.service import MAX_HITS, START_EXCLUDE_WEIGHT, START_HITS, START_IMAGE_WEIGHT, Query
+from app.ui.bbox import Box, written
 from lrsclip.errors import LRSCLIPError
+from lrsclip.index import parse_bbox
 from lrsclip.numbers import decimal_of
 
 TABS = ("search", "classify", "localise", "learn", "places")
@@ -57,7 +58,7 @@ def as_parameters(link: Link) -> str:
     told |= {name: text for name, text in (("q", query.text), ("x", query.exclude), ("like", query.like)) if text}
     numbers = (
         ("xw", query.exclude_weight, START_EXCLUDE_WEIGHT),
-        ("pw", query.picture_weight, START_PICTURE_WEIGHT),
+        ("pw", query.image_weight, START_IMAGE_WEIGHT),
         ("k", query.k, START_HITS),
         ("min", query.min_score_cos, None),
     )
@@ -96,7 +97,7 @@ def read_parameters(given: Mapping[str, str]) -> Link | None:
         faults.append(f"there is no tab {tab[:40]!r}")
         tab = "search"
     try:
-        bbox_lonlat: Box | None = area_of(given.get("bbox", ""))
+        bbox_lonlat: Box | None = parse_bbox(given.get("bbox", ""))
     except LRSCLIPError as error:
         faults.append(str(error))
         bbox_lonlat = None
@@ -106,7 +107,7 @@ def read_parameters(given: Mapping[str, str]) -> Link | None:
         exclude=text("x", LONGEST_TEXT, "the text to exclude"),
         exclude_weight=number("xw", 0, 1, START_EXCLUDE_WEIGHT),
         like=text("like", LONGEST_NAME, "the tile's name"),
-        picture_weight=number("pw", 0, 1, START_PICTURE_WEIGHT),
+        image_weight=number("pw", 0, 1, START_IMAGE_WEIGHT),
         k=round(number("k", 1, MAX_HITS, START_HITS)),
         min_score_cos=None if math.isnan(least) else least,
         hide_duplicates=given.get("dup", "0") != "1",

@@ -102,7 +102,7 @@ def restore(state: AppState, link: Link) -> tuple[Any, ...]:
         like,
         shown_like,
         gr.Button(visible=bool(like)),
-        query.picture_weight,
+        query.image_weight,
         gr.Accordion(open=bool(like)),
         query.k,
         query.min_score_cos or 0,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from PIL import Image
 
 from app.collections import AppState, Collections
 from app.maps.results_map import has_places, hits_frame
@@ -27,7 +28,7 @@ from app.search.controls import (
 from app.search.files import found_csv, found_geojson
 from app.search.html import fly_to, hit_facts, shown_tiles, summary
 from app.search.link_panel import LinkPart
-from app.search.service import START_PICTURE_WEIGHT, Found, Query, first_tiles, search
+from app.search.service import START_IMAGE_WEIGHT, Found, Query, first_tiles, search
 from app.server.events import ENCODING, INTERNAL, UPLOAD, for_page, show_js
 from app.ui.download import download_js
 from app.ui.html import collection_summary, empty
@@ -174,8 +175,8 @@ def shown(state: AppState, query: Query) -> tuple[Any, ...]:
     pictures = [(thumbnail(state, hit.tile_id), f"{hit.rank}  ·  {hit.score_cos:.3f}") for hit in found.hits]
     pictures_ms = 1000 * (time.perf_counter() - started)
     # The upload itself is not kept with what was found: it may be large, and every visitor has one.
-    small = shrunk(query.picture, LIKE_PX) if query.picture is not None else None
-    found = replace(found, query=replace(query, picture=small), pictures_ms=pictures_ms)
+    small = shrunk(query.image, LIKE_PX) if isinstance(query.image, Image.Image) else None
+    found = replace(found, query=replace(query, image=small), pictures_ms=pictures_ms)
     places = hits_frame(state, found.hits, found=True, area_lonlat=query.bbox_lonlat)
     gallery = gr.Gallery(pictures, selected_index=None)
     said = summary(found, state.tile_count)
@@ -201,7 +202,7 @@ def wire(
 
 def _page_script() -> str:
     script = (Path(__file__).parent / "page.js").read_text(encoding="utf-8")
-    return script.replace("HALF", str(START_PICTURE_WEIGHT))
+    return script.replace("HALF", str(START_IMAGE_WEIGHT))
 
 
 def _wire_search(collections: Collections, page: SearchPage) -> None:

@@ -3,33 +3,10 @@
 from __future__ import annotations
 
 import math
-import re
 
 from lrsclip.index import IndexArgumentError, SearchFilter
-from lrsclip.numbers import decimal_of
 
 Box = tuple[float, float, float, float]
-_LONGEST = 200
-_BETWEEN = re.compile(r"[\s,;]+")
-
-
-def area_of(text: str) -> Box | None:
-    """Four numbers as a box; None where nothing is written.
-
-    Raises:
-        IndexArgumentError: they are no box.
-    """
-    parts = [part for part in _BETWEEN.split(text[:_LONGEST].strip()) if part]
-    if not parts:
-        return None
-    numbers = [value for part in parts if (value := decimal_of(part)) is not None]
-    if len(parts) != 4 or len(numbers) != 4 or len(text.strip()) > _LONGEST:
-        raise IndexArgumentError(
-            f"the area {text[:_LONGEST]!r} is no box; write west, south, east, north in degrees, "
-            "such as -95.4, 29.7, -95.3, 29.8"
-        )
-    west, south, east, north = numbers
-    return checked((west, south, east, north))
 
 
 def checked(box: Box) -> Box:
@@ -45,5 +22,5 @@ def checked(box: Box) -> Box:
 
 
 def written(box: Box) -> str:
-    """A box as `area_of` reads it; to a tenth of a metre."""
+    """A box as `parse_bbox` reads it; to a tenth of a metre."""
     return ", ".join(f"{value:.6f}".rstrip("0").rstrip(".") for value in box)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,7 +145,7 @@ def _places(outlines: list[BaseGeometry]) -> tuple[Polygon, ...]:
 
 
 def write_scenes(
-    folder: Path, count: int = 12, seed: int = 11, progress: Callable[[int, int], None] | None = None
+    folder: str | os.PathLike[str], count: int = 12, seed: int = 11, progress: Callable[[int, int], None] | None = None
 ) -> int:
     """Draw scenes and write them with their queries; the annotations last, as the sign that all is there.
 
@@ -160,6 +161,7 @@ def write_scenes(
     Raises:
         TileSourceError: the folder cannot be written to, or holds annotations already.
     """
+    folder = Path(folder)
     annotations = folder / "annotations" / "anno.json"
     if annotations.exists():
         raise TileSourceError(f"{annotations} is there already; choose another folder, or delete that one")

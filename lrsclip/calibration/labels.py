@@ -9,20 +9,26 @@ the second. `train.calibration.labels` fits both and writes them into the checkp
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import numpy as np
 from PIL import Image
 
 from lrsclip.calibration.logistic import Doubles, Logistic, calibration_of, logistic
-from lrsclip.zero_shot.classifier import ClassScore, Floats, Prototypes, ranked
-
-if TYPE_CHECKING:  # it brings torch
-    from lrsclip.clip import LRSCLIP
+from lrsclip.zero_shot.classifier import ClassScore, Encoders, Floats, Prototypes, ranked
 
 MANIFEST_KEY = "labels"
+
+
+class CalibratedEncoders(Encoders, Protocol):
+    """The part of a model that a calibrated classification needs; `lrsclip.LRSCLIP` has it."""
+
+    @property
+    def manifest(self) -> Mapping[str, Any]:
+        """The checkpoint's manifest."""
+        ...
 
 
 class Calibration(Logistic):
@@ -45,8 +51,8 @@ class Calibration(Logistic):
 
 
 @dataclass(frozen=True)
-class Judged:
-    """What is said of one picture.
+class Classification:
+    """How well labels fit one image.
 
     Attributes:
         scores: every label, best first.
@@ -60,6 +66,16 @@ class Judged:
     fit_probability: float | None
 
     @property
+    def label(self) -> str:
+        """The best label."""
+        return self.scores[0].label
+
+    @property
+    def probability(self) -> float:
+        """Probability of the best label among those given, 0 to 1."""
+        return self.scores[0].probability
+
+    @property
     def fits(self) -> bool | None:
         """Whether some label fits; None where that cannot be told."""
         if self.calibration is None or self.fit_probability is None:
@@ -67,7 +83,7 @@ class Judged:
         return self.fit_probability >= self.calibration.threshold
 
 
-def judge(bundle: LRSCLIP, pictures: Sequence[Image.Image], prototypes: Prototypes) -> list[Judged]:
+def judge(bundle: CalibratedEncoders, pictures: Sequence[Image.Image], prototypes: Prototypes) -> list[Classification]:
     """Judge pictures against prototypes made before.
 
     Args:
@@ -85,13 +101,15 @@ def judge(bundle: LRSCLIP, pictures: Sequence[Image.Image], prototypes: Prototyp
     said = calibration_of(bundle.manifest, (MANIFEST_KEY,), Calibration, "train.calibration.labels")
     cosines = bundle.encode_image(list(pictures)) @ prototypes.vectors.T  # (N, C)
     if said is None:
-        return [Judged(tuple(ranked(row, prototypes.labels, bundle.logit_scale)), None, None) for row in cosines]
+        return [
+            Classification(tuple(ranked(row, prototypes.labels, bundle.logit_scale)), None, None) for row in cosines
+        ]
     factors = np.exp(log_factors(cosines, said.scale))
     scores = [tuple(ranked(row, prototypes.labels, f)) for row, f in zip(cosines, factors, strict=True)]
     if len(prototypes.labels) < 2:
-        return [Judged(row, said, None) for row in scores]
+        return [Classification(row, said, None) for row in scores]
     chances = logistic(evidence(cosines), said.weights, said.bias)
-    return [Judged(row, said, float(chance)) for row, chance in zip(scores, chances, strict=True)]
+    return [Classification(row, said, float(chance)) for row, chance in zip(scores, chances, strict=True)]
 
 
 def log_factors(cosines: Floats | Doubles, scale: Sequence[float]) -> Doubles:

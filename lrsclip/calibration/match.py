@@ -60,7 +60,7 @@ class Match:
     miss_rate: float
 
 
-def middle_of(vectors: npt.NDArray[np.floating]) -> Floats:
+def centroid(vectors: npt.NDArray[np.floating]) -> Floats:
     """The mean of a collection's vectors, (D,), from tiles evenly out of all.
 
     Args:
@@ -79,7 +79,7 @@ def evidence(
     Args:
         text_vector: (D,) L2-normalised.
         best: (BEST, D) the best tiles, best first, L2-normalised.
-        middle: (D,) of `middle_of`.
+        middle: (D,) of `centroid`.
         references: (R, D) of `land_use_references`.
         tiles: how many there are to search.
     """
@@ -103,7 +103,7 @@ def match_of(bundle: Calibrated, text_vector: Floats, best: Floats, middle: Floa
         bundle: the model.
         text_vector: (D,) L2-normalised.
         best: (n, D) the best tiles, best first, L2-normalised.
-        middle: (D,) of `middle_of`.
+        middle: (D,) of `centroid`.
         tiles: how many there are to search.
 
     Returns:

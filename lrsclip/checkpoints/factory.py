@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +23,7 @@ EMBEDDED = Path(__file__).resolve().parent
 
 
 def load(
-    name_or_path: str | Path = "tiny", *, device: str | torch.device | None = None, precision: str = "auto"
+    name_or_path: str | os.PathLike[str] = "tiny", *, device: str | torch.device | None = None, precision: str = "auto"
 ) -> LRSCLIP:
     """Load a checkpoint.
 
@@ -43,7 +44,7 @@ def load(
     """
     target = pick_device(device)
     dtype = pick_dtype(precision, target)
-    path = locate(str(name_or_path))
+    path = locate(os.fspath(name_or_path))
     with _one_thread():
         return _read(path, target, dtype)
 

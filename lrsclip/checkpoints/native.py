@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ _LARGE = 2**14  # elements; below, a scale for each row costs more than it saves
 
 
 def write_checkpoint(
-    folder: Path,
+    folder: str | os.PathLike[str],
     model: DualEncoder,
     *,
     name: str,
@@ -54,6 +55,7 @@ def write_checkpoint(
     Returns:
         SHA-256 of the weights file.
     """
+    folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     weights = save(_packed(model))  # the library's own writer of files has its own error for a full disk
     sha = hashlib.sha256(weights).hexdigest()
@@ -73,13 +75,13 @@ def write_checkpoint(
     return sha
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
+def read_manifest(folder: str | os.PathLike[str]) -> dict[str, Any]:
     """Read and check the manifest.
 
     Raises:
         CheckpointError: missing, not JSON, of a later format, or without a needed field.
     """
-    path = folder / MANIFEST
+    path = Path(folder) / MANIFEST
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -96,12 +98,13 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def read_checkpoint(folder: Path) -> tuple[DualEncoder, dict[str, Any]]:
+def read_checkpoint(folder: str | os.PathLike[str]) -> tuple[DualEncoder, dict[str, Any]]:
     """Read a checkpoint folder: the model in float32, and its manifest.
 
     Raises:
         CheckpointError: a file is missing or damaged, the weights are not those of the manifest, or do not fit it.
     """
+    folder = Path(folder)
     manifest = read_manifest(folder)
     path = folder / WEIGHTS
     if not path.is_file():
@@ -131,7 +134,7 @@ def _bare_model(config: ModelConfig) -> DualEncoder:
     return model
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
+def read_tensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     """The tensors of a safetensors file.
 
     Raises:

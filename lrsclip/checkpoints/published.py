@@ -8,6 +8,7 @@ every CLIP.
 
 from __future__ import annotations
 
+import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ _NEEDED = {  # tensors that say what the model is, and how many axes each has
 _IGNORED = ("input_resolution", "context_length", "vocab_size", "mask1", "mask2")  # numbers some savers keep as tensors
 
 
-def read_published(path: Path) -> DualEncoder:
+def read_published(path: str | os.PathLike[str]) -> DualEncoder:
     """Read a published `.pt` state dict.
 
     Args:
@@ -51,6 +52,7 @@ def read_published(path: Path) -> DualEncoder:
     Raises:
         CheckpointError: unreadable, not of the CLIP layout, or tensors of shapes that do not fit together.
     """
+    path = Path(path)
     try:
         raw = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:

@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import lrsclip
-from lrsclip.calibration.labels import judge
+from lrsclip.classification import classify_each
 from lrsclip.commands.parts import EXIT_ERROR, run
 from lrsclip.errors import PictureError, TextError
-from lrsclip.io.decode import read_picture
 from lrsclip.numbers import whole_argument
 from lrsclip.zero_shot.classifier import DEFAULT_TEMPLATES, class_prototypes
 
@@ -47,15 +46,13 @@ def _classify(asked: argparse.Namespace) -> int:
     bundle = lrsclip.load(asked.checkpoint)
     prototypes = class_prototypes(bundle, labels, asked.template or DEFAULT_TEMPLATES)
     status = 0
-    for path in asked.pictures:
-        try:
-            judged = judge(bundle, [read_picture(path)], prototypes)[0]
-        except PictureError as error:  # one bad file does not lose the others
-            print(f"error: {error}", file=sys.stderr)
+    for path, answer in zip(asked.pictures, classify_each(bundle, asked.pictures, prototypes), strict=True):
+        if isinstance(answer, PictureError):  # one bad file does not lose the others
+            print(f"error: {answer}", file=sys.stderr)
             status = EXIT_ERROR
             continue
-        best = ", ".join(f"{score.label} {score.probability:.0%}" for score in judged.scores[: max(1, asked.k)])
-        print(f"{path}\t{best}{'' if judged.fits is not False else '  (none of the labels fits well)'}")
+        best = ", ".join(f"{score.label} {score.probability:.0%}" for score in answer.scores[: max(1, asked.k)])
+        print(f"{path}\t{best}{'' if answer.fits is not False else '  (none of the labels fits well)'}")
     return status
 
 

@@ -3,10 +3,11 @@
 `build_index` makes or updates one, `TileIndex` searches it; `python -m lrsclip.index` does both from a shell.
 """
 
+from lrsclip.errors import IndexArgumentError
 from lrsclip.index.build import build_index, default_cache_dir
-from lrsclip.index.filters import SearchFilter
+from lrsclip.index.filters import SearchFilter, parse_bbox
 from lrsclip.index.index import Hit, TileIndex
-from lrsclip.index.schema import IndexArgumentError, Manifest, ModelMark, Skipped
+from lrsclip.index.schema import Manifest, ModelMark, Skipped
 from lrsclip.index.storage import read_manifest
 
 __all__ = [
@@ -19,5 +20,6 @@ __all__ = [
     "TileIndex",
     "build_index",
     "default_cache_dir",
+    "parse_bbox",
     "read_manifest",
 ]

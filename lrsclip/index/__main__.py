@@ -11,18 +11,20 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from tqdm import tqdm
 
 import lrsclip
 from lrsclip.errors import Cancelled, LRSCLIPError, UnknownModelError
+from lrsclip.index import search_command
 from lrsclip.index.build import build_index, default_cache_dir
-from lrsclip.index.filters import SearchFilter
 from lrsclip.index.index import TileIndex
 from lrsclip.index.storage import read_manifest
-from lrsclip.numbers import decimal_argument, whole_argument
-from lrsclip.tiles import Preparable, TileSource, open_source
+from lrsclip.numbers import whole_argument
+from lrsclip.retrieval import search
+from lrsclip.tiles import Preparable, TileSource, open_tiles
 from lrsclip.workers import interrupted_by_term, stop_on_signals
 
 _SPEC_HELP = "folder of pictures, geotiff:PATTERN, place:LAT,LON,2km@17, hub:OWNER/NAME, or atlas"
@@ -39,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         Exit status: 0 done, 2 an error (one line on stderr), 130 stopped with Ctrl-C.
     """
-    asked = _parser().parse_args(argv)
+    asked = _parser().parse_args(search_command.joined(sys.argv[1:] if argv is None else argv))
     try:
         with interrupted_by_term():
             _run(asked)
@@ -82,20 +84,8 @@ def _parser() -> argparse.ArgumentParser:
         change.add_argument("dir", type=Path, metavar="DIR", help="folder of the index")
         change.add_argument("spec", metavar="SPEC", help=_SPEC_HELP)
         change.add_argument("--checkpoint", help="the model (default: the one named in the index)")
-    search = commands.add_parser("search", help="find the tiles that fit a text")
-    search.add_argument("dir", type=Path, metavar="DIR", help="folder of the index")
-    search.add_argument("text", metavar="TEXT")
-    search.add_argument("-k", type=whole_argument, default=5, help="number of hits (default: %(default)s)")
-    search.add_argument(
-        "--bbox",
-        type=decimal_argument,
-        nargs=4,
-        metavar=("W", "S", "E", "N"),
-        help="only tiles whose middle lies there, degrees",
-    )
-    search.add_argument("--source", action="append", metavar="SPEC", help="only this source's tiles; may be repeated")
-    search.add_argument("--hide-duplicates", action="store_true", help="leave out tiles that look like a better hit")
-    search.add_argument("--checkpoint", help="the model (default: the one named in the index)")
+    find = commands.add_parser("search", help="find the tiles that fit a text or an image best")
+    search_command.add_arguments(find)
     info = commands.add_parser("info", help="tell what an index holds")
     info.add_argument("dir", type=Path, metavar="DIR", help="folder of the index")
     return parser
@@ -137,7 +127,7 @@ def _remove(directory: Path, spec: str, checkpoint: str | None) -> None:
 
 def _address(index: TileIndex, spec: str) -> str:
     """A source's address as the index has it. What is gone from the disk cannot be opened, and still has its own."""
-    return spec if spec in index.manifest.source_specs else open_source(spec).spec
+    return spec if spec in index.manifest.source_specs else open_tiles(spec).spec
 
 
 def _opened(directory: Path, checkpoint: str | None) -> tuple[lrsclip.LRSCLIP, TileIndex]:
@@ -164,7 +154,7 @@ def _tell(index: TileIndex, directory: Path) -> None:
 def _listed(spec: str) -> TileSource:
     """Open a source; what is found so far is shown, because many files take a while."""
     with tqdm(desc="listing", unit="tile", delay=0.3) as bar:
-        source = open_source(spec, progress=lambda found: bar.update(found - bar.n))
+        source = open_tiles(spec, progress=lambda found: bar.update(found - bar.n))
     print("loading the model", file=sys.stderr)
     return source
 
@@ -190,16 +180,15 @@ def _bar(source: TileSource, what: str) -> Iterator[Callable[[int, int], None]]:
 
 
 def _search(asked: argparse.Namespace) -> None:
+    query = search_command.make_query(asked)  # says what is wrong with a number before a model is loaded
     bundle, index = _opened(asked.dir, asked.checkpoint)
-    report = bundle.describe_tokens(asked.text)
-    if report.cut:
-        print(f"the text is cut at {report.limit} tokens; not read: {report.cut}", file=sys.stderr)
-    sources = None if asked.source is None else tuple(_address(index, spec) for spec in asked.source)
-    box = tuple(asked.bbox) if asked.bbox else None
-    within = SearchFilter(box, sources) if box or sources else None
-    vectors = bundle.encode_text([asked.text])
-    for hit in index.search(vectors, asked.k, within=within, hide_duplicates=asked.hide_duplicates)[0]:
-        print(f"{hit.rank:4d}  {hit.score_cos:+.4f}  {hit.tile_id}")
+    if asked.source is not None:
+        query = replace(query, source_specs=tuple(_address(index, spec) for spec in asked.source))
+    for text in filter(str.strip, (query.text, query.exclude)):
+        if (report := bundle.describe_tokens(text)).cut:
+            print(f"the text is cut at {report.limit} tokens; not read: {report.cut}", file=sys.stderr)
+    result = search(index, bundle, query)
+    print(search_command.as_json(index, result) if asked.json else search_command.as_lines(result))
 
 
 def _info(directory: Path) -> None:

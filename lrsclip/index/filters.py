@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lrsclip.index.schema import IndexArgumentError, IndexData
+from lrsclip.errors import IndexArgumentError
+from lrsclip.index.schema import IndexData
+from lrsclip.numbers import decimal_of
 
+_LONGEST_BBOX = 200  # characters
+_BETWEEN = re.compile(r"[\s,;]+")
 DUPLICATE_COS = 0.99
 """Tiles nearer than this to a better hit show the same."""
 
@@ -66,6 +71,26 @@ class SearchFilter:
             across = (longitude >= west) | (longitude <= east)
             passes &= (between if west <= east else across) & (latitude >= south) & (latitude <= north)
         return np.flatnonzero(passes).astype(np.int64)
+
+
+def parse_bbox(text: str) -> tuple[float, float, float, float] | None:
+    """Parse west, south, east, north in degrees, with commas, semicolons or spaces between; None for an empty text.
+
+    Raises:
+        IndexArgumentError: it is no box.
+    """
+    parts = [part for part in _BETWEEN.split(text[:_LONGEST_BBOX].strip()) if part]
+    if not parts:
+        return None
+    numbers = [value for part in parts if (value := decimal_of(part)) is not None]
+    if len(parts) != 4 or len(numbers) != 4 or len(text.strip()) > _LONGEST_BBOX:
+        raise IndexArgumentError(
+            f"the area {text[:_LONGEST_BBOX]!r} is no box; write west, south, east, north in degrees, "
+            "such as -95.4, 29.7, -95.3, 29.8"
+        )
+    west, south, east, north = numbers
+    SearchFilter((west, south, east, north))  # refuses what lies off the map
+    return west, south, east, north
 
 
 def middles_of(data: IndexData) -> NDArray[np.float64]:

@@ -14,12 +14,12 @@ import faiss
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from lrsclip.errors import IndexMismatchError, TileSourceError
+from lrsclip.errors import IndexArgumentError, IndexMismatchError, TileSourceError
 from lrsclip.index.build_parts import PartStore, directory_lock
 from lrsclip.index.faiss_backend import NEAR_TIE_COS, Engine, forget_kept, kept_path, plan_of
 from lrsclip.index.filters import SearchFilter, distinct, middles_of
 from lrsclip.index.refresh import Pace, Progress, refresh, without
-from lrsclip.index.schema import ImageEncoder, IndexArgumentError, IndexData, Manifest, ModelMark
+from lrsclip.index.schema import ImageEncoder, IndexData, Manifest, ModelMark
 from lrsclip.index.storage import has_index, new_manifest, read_index, read_manifest, require_room, write_index
 from lrsclip.tiles.base import Tile, TileSource
 from lrsclip.vectors import unit

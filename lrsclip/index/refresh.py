@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lrsclip.errors import Cancelled, TileSourceError
+from lrsclip.errors import Cancelled, IndexArgumentError, TileSourceError
 from lrsclip.index.build_parts import Encoded, PartStore
 from lrsclip.index.encode import encode_tiles, fingerprint_of
-from lrsclip.index.schema import ImageEncoder, IndexArgumentError, IndexData, Row, Skipped, build_command
+from lrsclip.index.schema import ImageEncoder, IndexData, Row, Skipped, build_command
 from lrsclip.tiles.base import TileSource
 
 Progress = Callable[[int, int], None]

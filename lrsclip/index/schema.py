@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from lrsclip.errors import IndexMismatchError, LRSCLIPError
+from lrsclip.errors import IndexMismatchError
 from lrsclip.tiles.base import Tile
 
 FORMAT = "lrsclip-index"
@@ -23,10 +23,6 @@ VECTORS_DTYPE = "float16"
 def build_command(directory: str | os.PathLike[str] = "DIR") -> str:
     """What a shell builds an index in a folder with, for error messages."""
     return f"python -m lrsclip.index build SPEC --out {shlex.quote(os.fspath(directory))}"
-
-
-class IndexArgumentError(LRSCLIPError, ValueError):
-    """A number or an array handed to an index makes no sense."""
 
 
 class ImageEncoder(Protocol):

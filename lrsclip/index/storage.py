@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 import re
 from collections.abc import Iterator
@@ -59,12 +60,13 @@ def new_manifest(index: d.IndexData, model: d.ModelMark) -> d.Manifest:
     )
 
 
-def read_manifest(directory: Path) -> d.Manifest:
+def read_manifest(directory: str | os.PathLike[str]) -> d.Manifest:
     """Read and check the manifest of an index, without its vectors.
 
     Raises:
         IndexDamagedError: there is no index there, only part of one, one of another format, or a broken manifest.
     """
+    directory = Path(directory)
     path = directory / MANIFEST
     if not has_index(directory):
         unfinished = "is unfinished; build it again to go on from where it stopped"

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 
-def write_atomically(path: Path, content: bytes | memoryview) -> None:
+def write_atomically(path: str | os.PathLike[str], content: bytes | memoryview) -> None:
     """Write a file under a temporary name, then rename it; holds even after a power cut.
 
     Raises:
         OSError: it cannot be written.
     """
+    path = Path(path)
     draft = path.with_name(f"{path.name}.{os.getpid()}{threading.get_ident()}.tmp")  # two writers, two drafts
     try:
         with draft.open("wb") as file:
@@ -28,7 +29,7 @@ def write_atomically(path: Path, content: bytes | memoryview) -> None:
         draft.unlink(missing_ok=True)
 
 
-def write_json(path: Path, data: Mapping[str, Any]) -> None:
+def write_json(path: str | os.PathLike[str], data: Mapping[str, Any]) -> None:
     """Write JSON, whole or not at all.
 
     Raises:
@@ -37,7 +38,7 @@ def write_json(path: Path, data: Mapping[str, Any]) -> None:
     write_atomically(path, (json.dumps(data, indent=1, ensure_ascii=False) + "\n").encode("utf-8"))
 
 
-def file_sha256(path: Path) -> str:
+def file_sha256(path: str | os.PathLike[str]) -> str:
     """SHA-256 of a file, as hexadecimal."""
-    with path.open("rb") as file:
+    with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -47,7 +47,7 @@ _STRETCH_SAMPLE = 1_000_000
 _STRIP_PX = 512
 
 
-def read_picture(path: str | os.PathLike[str] | BinaryIO, *, name: str | None = None) -> Image.Image:
+def open_image(path: str | os.PathLike[str] | BinaryIO, *, name: str | None = None) -> Image.Image:
     """Read a JPEG, PNG, WebP or TIFF file as an upright RGB picture without metadata.
 
     Transparent parts become black, as missing data is in most rasters. One band of more than 8 bits is stretched
@@ -111,7 +111,7 @@ def upright(picture: Image.Image) -> Image.Image:
 
 
 def upright_size(picture: Image.Image) -> tuple[int, int]:
-    """Width and height in px as `read_picture` will show it."""
+    """Width and height in px as `open_image` will show it."""
     width, height = picture.size
     return (height, width) if orientation(picture) in _SIDEWAYS else (width, height)
 

@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import logging
+import os
 import threading
 import zipfile
 from collections import OrderedDict
@@ -81,10 +82,13 @@ class WindowMemory:
     """
 
     def __init__(
-        self, max_bytes: int = 128 * 2**20, folder: Path | None = None, max_disk_bytes: int = 512 * 2**20
+        self,
+        max_bytes: int = 128 * 2**20,
+        folder: str | os.PathLike[str] | None = None,
+        max_disk_bytes: int = 512 * 2**20,
     ) -> None:
         self._max_bytes, self._max_disk_bytes = max_bytes, max_disk_bytes
-        self._folder = folder
+        self._folder = None if folder is None else Path(folder)
         self._kept: OrderedDict[SceneKey, EmbeddedScene] = OrderedDict()
         self._lock = threading.Lock()
 

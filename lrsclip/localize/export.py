@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from rasterio.io import MemoryFile
 from rasterio.transform import Affine
 from rasterio.windows import Window
 
-from lrsclip.errors import LRSCLIPError, PictureError
+from lrsclip.errors import ExportError, PictureError
 from lrsclip.io.atomic import write_atomically
 from lrsclip.localize.colormap import Drawable, Palette, overlay
 from lrsclip.localize.georeference import GeoReference
@@ -40,12 +41,14 @@ _PIXEL_NOTE = (
 )
 
 
-class ExportError(LRSCLIPError):
-    """A heat-map cannot be written where it should go."""
-
-
 def write_geotiff(
-    path: Path, cells: CellMap, georeference: GeoReference | None, *, text: str, method: str, model: str
+    path: str | os.PathLike[str],
+    cells: CellMap,
+    georeference: GeoReference | None,
+    *,
+    text: str,
+    method: str,
+    model: str,
 ) -> None:
     """Write the map itself, at the scene's full size: float32 cosines, NaN where there is no data.
 
@@ -88,7 +91,7 @@ def write_geotiff(
                 data.write(rows, 1, window=Window(0, top_px, width_px, len(rows)))
             data.set_band_description(1, f"cosine with: {_plain(text)}")
             data.update_tags(text=_plain(text), method=_plain(method), model=_plain(model))
-        _write(path, memory.getbuffer())
+        _write(Path(path), memory.getbuffer())
 
 
 def regions_geojson(
@@ -129,7 +132,7 @@ def regions_geojson(
 
 
 def write_geojson(
-    path: Path,
+    path: str | os.PathLike[str],
     regions: Regions,
     georeference: GeoReference | None,
     text: str,
@@ -143,11 +146,11 @@ def write_geojson(
         ExportError: the folder is not there or cannot be written to.
     """
     collection = regions_geojson(regions, georeference, text, facts=facts)
-    _write(path, json.dumps(collection, ensure_ascii=False, allow_nan=False).encode("utf-8"))
+    _write(Path(path), json.dumps(collection, ensure_ascii=False, allow_nan=False).encode("utf-8"))
 
 
 def write_png(
-    path: Path,
+    path: str | os.PathLike[str],
     heatmap: Drawable,
     georeference: GeoReference | None,
     *,
@@ -177,6 +180,7 @@ def write_png(
         PictureError: `low_cos` lies above `high_cos`.
         ExportError: the name does not end in .png, or the folder is not there or cannot be written to.
     """
+    path = Path(path)
     if path.suffix.lower() != ".png":
         raise ExportError(f"{path.name} would be a PNG by another name; end it in .png, as the world file goes by that")
     picture = overlay(heatmap, palette=palette, low_cos=low_cos, high_cos=high_cos, longest_px=longest_px)

@@ -2,13 +2,13 @@
 
 A tile source lists tiles in a stable order and hands out each one's facts and its picture. There are folders of
 picture files, rasters (`geotiff`), places on Earth (`place`), data sets (`hub`) and the rendered landscape
-(`lrsclip.atlas`); `open_source` turns what a user types into a source.
+(`lrsclip.atlas`); `open_tiles` turns what a user types into a source.
 """
 
-from lrsclip.io.decode import read_picture
+from lrsclip.io.decode import open_image
 from lrsclip.tiles.base import Fingerprinted, Planned, Preparable, Tile, TileSource, unwrapped
 from lrsclip.tiles.folder import FolderTiles
-from lrsclip.tiles.registry import is_for_guests, open_source
+from lrsclip.tiles.registry import is_for_guests, open_tiles
 
 __all__ = [
     "Fingerprinted",
@@ -18,7 +18,7 @@ __all__ = [
     "Tile",
     "TileSource",
     "is_for_guests",
-    "open_source",
-    "read_picture",
+    "open_image",
+    "open_tiles",
     "unwrapped",
 ]

@@ -65,7 +65,7 @@ class TileSource(Protocol):
 
     @property
     def spec(self) -> str:
-        """Stable address of the source; `open_source(spec)` opens the same one again."""
+        """Stable address of the source; `open_tiles(spec)` opens the same one again."""
         ...
 
     def __len__(self) -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 from PIL import Image
 
 from lrsclip.errors import PictureError, TileSourceError
-from lrsclip.io.decode import DECODE_FAULTS, opened, read_picture, unreadable, upright_size
+from lrsclip.io.decode import DECODE_FAULTS, open_image, opened, unreadable, upright_size
 from lrsclip.io.plain_file import leads_inside
 from lrsclip.tiles.base import Tile
 from lrsclip.tiles.sidecar import place_in_exif, place_in_name, read_captions
@@ -81,13 +81,13 @@ class FolderTiles:
         return Tile(tile_id, width_px, height_px, caption=self._caption(path), center_lonlat=place)
 
     def picture(self, tile_id: str) -> Image.Image:
-        """Picture of one tile, upright and in mode RGB; see `read_picture`.
+        """Picture of one tile, upright and in mode RGB; see `open_image`.
 
         Raises:
             TileSourceError: the folder had no such tile when it was listed.
             PictureError: the file is gone, broken, or over Pillow's limit on pixels.
         """
-        return read_picture(self._path(tile_id), name=tile_id)
+        return open_image(self._path(tile_id), name=tile_id)
 
     def fingerprint(self, tile_id: str) -> str:
         """Size and time of change of the tile's file, "gone" when it is no longer there.

@@ -25,7 +25,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RevisionNo
 from PIL import Image
 
 from lrsclip.errors import PictureError, TileSourceError
-from lrsclip.io.decode import DECODE_FAULTS, opened, read_picture, upright_size
+from lrsclip.io.decode import DECODE_FAULTS, open_image, opened, upright_size
 from lrsclip.numbers import clipped, whole_of
 from lrsclip.tiles.base import Tile, check_count
 
@@ -179,7 +179,7 @@ class HubTiles:
             TileSourceError: there is no such tile, or the Hub does not answer.
         """
         content = _bytes(self._row(tile_id)[self.image], tile_id)
-        return read_picture(io.BytesIO(content), name=f"{tile_id} of {self.repo}")
+        return open_image(io.BytesIO(content), name=f"{tile_id} of {self.repo}")
 
     def _split_files(self, split: str | None) -> list[str]:
         """Paths of the Parquet files, in order; those that the Hub converted where the data set has none of its own."""

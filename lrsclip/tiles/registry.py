@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -27,14 +28,16 @@ _ACCEPTED = (
 )
 
 
-def open_source(spec: str, *, guest: bool = False, progress: Callable[[int], None] | None = None) -> TileSource:
+def open_tiles(
+    uri: str | os.PathLike[str], *, guest: bool = False, progress: Callable[[int], None] | None = None
+) -> TileSource:
     """Open the tile source at an address.
 
     Args:
-        spec: "atlas" for the landscape that the project renders, with options behind a question mark
+        uri: "atlas" for the landscape that the project renders, with options behind a question mark
             ("atlas:?seed=3&tiles=4096"); "place:37.76,-122.45,2km@17" for the web map of a place; "hub:owner/name" or
             "hub:owner/name:split" for a data set; "geotiff:scenes/*.tif?tile_px=512" for rasters; or the path of a
-            folder, or "folder:PATH". A leading ~ stands for the home folder.
+            folder, or "folder:PATH". A leading ~ stands for the home folder. A `Path` is always a folder's.
         guest: a stranger typed it: no files of this machine, no access token, no more than GUEST_TILES tiles.
         progress: called with the pictures found so far, where listing them takes a while.
 
@@ -45,8 +48,10 @@ def open_source(spec: str, *, guest: bool = False, progress: Callable[[int], Non
         TileSourceError: the address is of no known kind, or there is no folder of pictures at it.
     """
     if guest:
-        return _for_guest(spec.strip())
-    address = spec.strip()
+        return _for_guest(os.fspath(uri).strip())
+    if not isinstance(uri, str):
+        return FolderTiles(uri, progress)
+    address = uri.strip()
     if not address:
         raise TileSourceError(f"the tile source is empty; {_ACCEPTED}")
     kind = _KIND.match(address)

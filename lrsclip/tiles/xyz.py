@@ -24,7 +24,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_aft
 
 from lrsclip.errors import Cancelled, FetchError, PictureError, TileSourceError
 from lrsclip.io.atomic import write_atomically
-from lrsclip.io.decode import DECODE_FAULTS, opened, read_picture
+from lrsclip.io.decode import DECODE_FAULTS, open_image, opened
 from lrsclip.io.safe_fetch import fetch
 from lrsclip.io.user_cache import MEND, user_cache
 from lrsclip.numbers import clipped, decimal_of
@@ -229,11 +229,11 @@ class PlaceTiles:
             self._bring(tile_id, None)
         name = f"tile {tile_id} of {self._provider['name']}"
         try:
-            return read_picture(file, name=name)
+            return open_image(file, name=name)
         except PictureError:  # what was kept was whole when it was written; the disk has lost it since
             file.unlink(missing_ok=True)
             self._bring(tile_id, None)
-            return read_picture(file, name=name)
+            return open_image(file, name=name)
 
     def plan(self) -> str:
         """What `prepare` would do."""

@@ -71,8 +71,11 @@ def class_prototypes(
         templates: phrasings with a {} where the name goes; or a set, which brings its own way to average them.
 
     Raises:
-        TextError: no label or template, an empty or repeated label, or a template without {}.
+        TextError: no label or template, an empty or repeated label, a template without {}, or a str for a list.
     """
+    for what, given in (("labels", labels), ("templates", templates)):
+        if isinstance(given, str):  # whose letters would be labels
+            raise TextError(f"{what} come as a list, not as str; pass [text, ...]")
     names = [label.strip() for label in labels]
     _check_labels(names)
     phrasings = templates.templates if isinstance(templates, TemplateSet) else templates
@@ -82,36 +85,6 @@ def class_prototypes(
     vectors = bundle.encode_text(texts, normalize=not before)
     per_class = vectors.reshape(len(names), len(phrasings), -1).mean(axis=1)
     return Prototypes(tuple(names), per_class / np.linalg.norm(per_class, axis=1, keepdims=True))
-
-
-def classify(
-    bundle: Encoders,
-    pictures: Sequence[Image.Image],
-    labels: Sequence[str],
-    templates: Sequence[str] | TemplateSet = DEFAULT_TEMPLATES,
-) -> list[list[ClassScore]]:
-    """Score pictures against class names.
-
-    Args:
-        bundle: the model.
-        pictures: N pictures of any size.
-        labels: C different class names.
-        templates: phrasings with a {} where the name goes, or a set of them.
-
-    Returns:
-        For each picture its C scores, best first.
-
-    Raises:
-        TextError: see `class_prototypes`.
-        PictureError: a picture cannot be decoded.
-    """
-    return classify_with(bundle, pictures, class_prototypes(bundle, labels, templates))
-
-
-def classify_with(bundle: Encoders, pictures: Sequence[Image.Image], prototypes: Prototypes) -> list[list[ClassScore]]:
-    """Score pictures against prototypes made before; otherwise as `classify`."""
-    cosines = bundle.encode_image(list(pictures)) @ prototypes.vectors.T  # (N, C)
-    return [ranked(row, prototypes.labels, bundle.logit_scale) for row in cosines]
 
 
 def ranked(cosines: Floats, labels: Sequence[str], logit_scale: float) -> list[ClassScore]:

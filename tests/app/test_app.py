@@ -28,10 +28,11 @@ from app.ui import html as words
 from app.ui.tile_picker import spread
 from app.ui.token_counter import token_report
 from lrsclip.checkpoints.native import write_checkpoint
+from lrsclip.classification import classify
 from lrsclip.errors import PictureError, TextError, TileSourceError
 from lrsclip.localize import WindowMemory, localize
-from lrsclip.tiles import open_source
-from lrsclip.zero_shot.classifier import class_prototypes, classify
+from lrsclip.tiles import open_tiles
+from lrsclip.zero_shot.classifier import class_prototypes
 from tests.helpers.app_parts import KINDS, NASTY, PER_KIND, as_sent, draw_tile, find, make_state, write_geotiff
 
 
@@ -122,7 +123,7 @@ def test_tiles_of_another_source_in_the_index_are_not_shown(tmp_path: Path) -> N
     (tmp_path / "other").mkdir()
     for seed in range(3):
         draw_tile("harbour", 20 + seed).save(tmp_path / "other" / f"0-other{seed}.png")
-    state.index.add(open_source(str(tmp_path / "other")), state.bundle, directory=tmp_path / "index")
+    state.index.add(open_tiles(str(tmp_path / "other")), state.bundle, directory=tmp_path / "index")
     assert len(state.index) == len(own) + 3
     found = find(state, "a harbour", 60).hits
     assert sorted(hit.tile_id for hit in found) == sorted(own)
@@ -146,7 +147,8 @@ def test_a_prototype_is_the_normalised_mean_of_its_phrasings(state: AppState) ->
 
 def test_probabilities_are_the_softmax_of_scaled_cosines(state: AppState) -> None:
     labels = ["road", "harbour", "a {} field"]
-    for scores in classify(state.bundle, [draw_tile("road", 0), draw_tile("tanks", 1)], labels, ["{}"]):
+    for answer in classify(state.bundle, [draw_tile("road", 0), draw_tile("tanks", 1)], labels, ["{}"]):
+        scores = answer.scores
         logits = np.array([s.score_cos for s in scores]) * state.bundle.logit_scale
         np.testing.assert_allclose([s.probability for s in scores], np.exp(logits) / np.exp(logits).sum(), rtol=1e-4)
         assert [s.probability for s in scores] == sorted((s.probability for s in scores), reverse=True)
@@ -326,7 +328,7 @@ def test_search_endpoint_agrees_with_the_library(client: Client, state: AppState
 def test_classify_endpoint_agrees_with_the_library(client: Client, state: AppState, tmp_path: Path) -> None:
     draw_tile("tanks", 7).save(tmp_path / "tanks.png")
     answer = client.predict(handle_file(tmp_path / "tanks.png"), "road\nstorage tanks", "{}", api_name="/classify")
-    expected = classify(state.bundle, [draw_tile("tanks", 7)], ["road", "storage tanks"], ["{}"])[0]
+    expected = classify(state.bundle, [draw_tile("tanks", 7)], ["road", "storage tanks"], ["{}"])[0].scores
     assert [row["label"] for row in answer] == [s.label for s in expected]
     assert [row["probability"] for row in answer] == pytest.approx([s.probability for s in expected])
     assert len(client.predict(handle_file(tmp_path / "tanks.png"), api_name="/classify")) == 30

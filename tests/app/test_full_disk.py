@@ -18,7 +18,7 @@ import lrsclip
 from app.shipped_collection import unpack
 from lrsclip.errors import TileSourceError
 from lrsclip.localize.embedding_cache import EmbeddedScene, SceneKey, WindowMemory
-from lrsclip.tiles import open_source
+from lrsclip.tiles import open_tiles
 from lrsclip.tiles.atlas import AtlasTiles
 from tests.helpers.tile_server import serve_tiles
 
@@ -95,7 +95,7 @@ def test_tiles_of_a_place_do_not_fit(full: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("LRSCLIP_ALLOW_PRIVATE", "1")
     (full / "ballast").write_bytes(b"x" * 256 * 1024)
     with serve_tiles() as server:
-        source = open_source(f"place:10,10,1km@3?service={server.url}")
+        source = open_tiles(f"place:10,10,1km@3?service={server.url}")
         with pytest.raises(TileSourceError, match=r"cannot write to .*No space left.*LRSCLIP_CACHE"):
             source.picture(source.tile_ids()[0])
     assert [path.name for path in full.rglob("*") if path.is_file()] == ["ballast"]

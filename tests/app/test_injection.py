@@ -27,7 +27,7 @@ from app.localize.service import Question
 from app.maps.results_map import hits_document
 from app.ui.html import beside
 from lrsclip.index import Hit, build_index
-from lrsclip.tiles import open_source
+from lrsclip.tiles import open_tiles
 from tests.helpers.app_parts import TRUTH, answer_of, draw_tile, ground_with, made_heatmap
 from tests.helpers.browsing import needs_chromium
 
@@ -105,7 +105,7 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> AppState:
         draw_tile("harbour", number).save(folder / f"{name}.jpg", exif=exif)
         captions.append({"filename": f"{name}.jpg", "sentences": [{"raw": ALL}]})
     (folder / "dataset.json").write_text(json.dumps({"images": captions}))
-    source, bundle = open_source(str(folder)), lrsclip.random_model()
+    source, bundle = open_tiles(str(folder)), lrsclip.random_model()
     state = AppState(bundle, build_index(source, bundle, folder.parent / "index"), source)
     assert state.tile_count == len(NAMES)
     assert state.index.tile(state.tile_ids()[0]).center_lonlat is not None

@@ -14,7 +14,7 @@ from app.media.images import tile_picture
 from app.shipped_collection import INDEX, SHIPPED, SPEC, TILES, Mark, read_mark, unpack
 from assets.make_collection import MOST_BYTES
 from lrsclip.index import build_index, default_cache_dir
-from lrsclip.tiles import open_source
+from lrsclip.tiles import open_tiles
 from lrsclip.tiles.atlas import TILE_PX, AtlasTiles, recipe
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,7 +36,7 @@ def test_the_collection_is_of_this_program_and_these_weights() -> None:
 
 def test_it_opens_without_drawing_or_encoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LRSCLIP_CACHE", str(tmp_path))
-    bundle, source = lrsclip.load("tiny"), open_source("atlas")
+    bundle, source = lrsclip.load("tiny"), open_tiles("atlas")
     assert isinstance(source, AtlasTiles)
     assert source.plan() != ""
     assert unpack(source, bundle)

@@ -23,7 +23,7 @@ from app.search.service import Found, Query, search
 from app.server.upload_folder import Upload, own_folder
 from lrsclip.index import build_index
 from lrsclip.localize import CellMap, GeoReference, Heatmap, ScoredWindow
-from lrsclip.tiles import open_source
+from lrsclip.tiles import open_tiles
 
 KINDS = ("field", "harbour", "road", "tanks")
 PER_KIND = 4
@@ -73,13 +73,13 @@ def make_state(folder: Path) -> AppState:
     """The app's state over freshly drawn tiles, with random weights and a small vocabulary."""
     write_tiles(folder / "tiles")
     bundle = dataclasses.replace(lrsclip.random_model(), vocabulary=dict.fromkeys(SEEN_WORDS, 1))
-    source = open_source(str(folder / "tiles"))
+    source = open_tiles(str(folder / "tiles"))
     return AppState(bundle, build_index(source, bundle, folder / "index"), source)
 
 
 def landscape_state(folder: Path, tiles: int, seed: int = 4) -> AppState:
     """The app's state over tiles of the rendered landscape, whose place is known, with random weights."""
-    source, bundle = open_source(f"atlas:?seed={seed}&tiles={tiles}"), lrsclip.random_model()
+    source, bundle = open_tiles(f"atlas:?seed={seed}&tiles={tiles}"), lrsclip.random_model()
     return AppState(bundle, build_index(source, bundle, folder / "index"), source)
 
 

@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from lrsclip import LRSCLIP
 from lrsclip.calibration.land_use import LAND_USES, land_use_references
-from lrsclip.calibration.match import BEST, MANIFEST_KEY, evidence, middle_of
+from lrsclip.calibration.match import BEST, MANIFEST_KEY, centroid, evidence
 from lrsclip.index import build_index, default_cache_dir
 from lrsclip.tiles.atlas import AtlasTiles
 from train.calibration.presence import fitted, into_manifest
@@ -118,10 +118,10 @@ def measured(
             without = rng.permutation(others)[:size]
             within = np.append(rng.permutation(everything)[: len(without) - 1], at)
             tiles = [gallery.vectors[places] for places in (within, without)]
-            middles = [middle_of(vectors) for vectors in tiles]
+            centers = [centroid(vectors) for vectors in tiles]
             for name in TEXTS:
                 text = gallery.texts[name][at]
-                for vectors, middle, is_there in zip(tiles, middles, (True, False), strict=True):
+                for vectors, middle, is_there in zip(tiles, centers, (True, False), strict=True):
                     best = vectors[np.argsort(-(vectors @ text), kind="stable")[:BEST]]
                     rows.append(evidence(text, best, middle, references, len(vectors)))
                     there.append(is_there)

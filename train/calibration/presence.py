@@ -29,7 +29,7 @@ from lrsclip.checkpoints.factory import locate
 from lrsclip.checkpoints.native import MANIFEST, read_manifest
 from lrsclip.errors import DataError
 from lrsclip.io.atomic import write_json
-from lrsclip.io.decode import read_picture
+from lrsclip.io.decode import open_image
 from lrsclip.localize import WindowMemory, embed_scene, open_scene
 from lrsclip.localize.window_encoding import scales_of
 from lrsclip.protocols import METHODS, Method
@@ -75,7 +75,7 @@ def cases(data: Path, split: str, count: int, seed: int) -> Iterator[Case]:
         here, elsewhere = chosen[: side**2], chosen[side**2 :]
         scene = Image.new("RGB", (side * cell_px, side * cell_px))
         for at, record in enumerate(here):
-            cell = read_picture(record.path).resize((cell_px, cell_px), Image.Resampling.BICUBIC)
+            cell = open_image(record.path).resize((cell_px, cell_px), Image.Resampling.BICUBIC)
             scene.paste(cell, (at % side * cell_px, at // side * cell_px))
         texts = [*_asked(here, rng), *_asked(elsewhere, rng)]
         yield Case(scene, texts, np.arange(len(texts)) < len(texts) // 2)

@@ -27,7 +27,7 @@ from tqdm import tqdm
 
 from lrsclip.errors import DataError, PictureError
 from lrsclip.io.atomic import write_json
-from lrsclip.io.decode import read_picture
+from lrsclip.io.decode import open_image
 from lrsclip.models.dual_encoder import DualEncoder
 from lrsclip.models.image_tower import TRUNK_CHANNELS
 from lrsclip.models.precision import fast_bf16
@@ -96,11 +96,11 @@ def open_picture(path: Path, span: tuple[int, int] | None = None) -> Image.Image
     """
     try:
         if span is None:
-            return read_picture(path)
+            return open_image(path)
         with path.open("rb") as file:
             file.seek(span[0])
             content = io.BytesIO(file.read(span[1]))
-        return read_picture(content, name=f"the picture at byte {span[0]} of {path}")
+        return open_image(content, name=f"the picture at byte {span[0]} of {path}")
     except PictureError as error:
         raise DataError(str(error)) from error
 

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from lrsclip.errors import PictureError
-from lrsclip.io.decode import read_picture
+from lrsclip.io.decode import open_image
 from lrsclip.io.plain_file import open_plain
 from train.data.records import PictureRef
 
@@ -29,7 +29,7 @@ def open_ref(ref: PictureRef) -> Image.Image:
     Raises:
         PictureError: it cannot be read.
     """
-    return read_picture(io.BytesIO(read_bytes(ref)), name=name_of(ref))
+    return open_image(io.BytesIO(read_bytes(ref)), name=name_of(ref))
 
 
 def name_of(ref: PictureRef) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageFont
 
 from lrsclip.io.atomic import write_atomically
-from lrsclip.io.decode import read_picture
+from lrsclip.io.decode import open_image
 from train.data_engine.report import BIN_TOKENS, Report
 from train.data_engine.run import Run, source_of
 from train.data_engine.steps.pack import Packed, packed_of
@@ -51,7 +51,7 @@ def _contact_sheet(samples: list[Packed]) -> bytes:
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(11)
     for number, sample in enumerate(shown):
         x, y = number % _COLUMNS * _TILE_PX, number // _COLUMNS * (_TILE_PX + _TEXT_PX)
-        picture = read_picture(io.BytesIO(sample.picture), name=sample.name)
+        picture = open_image(io.BytesIO(sample.picture), name=sample.name)
         sheet.paste(picture.resize((_TILE_PX - 4, _TILE_PX - 4)), (x + 2, y + 2))
         text = f"{sample.record.key}\n{sample.texts.variants[0].texts.long}"
         draw.multiline_text((x + 4, y + _TILE_PX), _wrapped(draw, text, font), "black", font, spacing=1)

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from lrsclip.atlas.scenes import write_scenes
 from lrsclip.atlas.seeds import DEFAULT_SEED
 from lrsclip.errors import DataError
-from lrsclip.io.decode import read_picture
+from lrsclip.io.decode import open_image
 from lrsclip.io.user_cache import user_cache
 from lrsclip.localize import Encoders, Method, WindowMemory, embed_scene, localize, mean_over_windows, open_scene
 from lrsclip.localize.window_encoding import scales_of
@@ -220,7 +220,7 @@ def _pairs(edges_px: npt.NDArray[np.int64]) -> list[tuple[int, int]]:
 def _encoded(bundle: Encoders, path: Path, protocol: SeloProtocol, method: Method) -> SceneWindows:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # a scene of 10,000 px a side is meant to be
-        scene = read_picture(path)
+        scene = open_image(path)
     if method == "dense":
         scales_px = scales_of(method, *scene.size, None)
         embedded = embed_scene(bundle, open_scene(scene), method, scales_px, memory=WindowMemory(0))
@@ -257,7 +257,7 @@ def _grounded(bundle: Encoders, task: str, folder: Path, name: str, maker: MapMa
     started = time.monotonic()
     pairs: list[tuple[Floats, Mask]] = []
     for item in tqdm(items, desc=f"{task}, {name}", unit="picture", leave=False):
-        picture = read_picture(item.picture)
+        picture = open_image(item.picture)
         pairs.append((min_max(maker(bundle, picture, item.phrase)), item.target(*picture.size)))
     scores: GroundingScores = grounding_scores(pairs)
     return Result(
@@ -274,7 +274,7 @@ def _grounded(bundle: Encoders, task: str, folder: Path, name: str, maker: MapMa
 
 def _captions_chosen(bundle: Encoders, data_set: str, items: list[CaptionChoice]) -> Result:
     started = time.monotonic()
-    images = bundle.encode_image([read_picture(item.picture) for item in items])
+    images = bundle.encode_image([open_image(item.picture) for item in items])
     hits, chance = [], []
     for item, image in zip(items, images, strict=True):
         right = np.arange(len(item.captions)) == item.right

@@ -20,7 +20,7 @@ from app.classify.label_sets import LABEL_SETS, OWN, set_of
 from app.classify.service import MAX_PICTURES, Row, judge_many
 from app.collections import AppState
 from app.server.upload_folder import Upload
-from lrsclip.calibration.labels import MANIFEST_KEY, Calibration, Judged
+from lrsclip.calibration.labels import MANIFEST_KEY, Calibration, Classification
 from lrsclip.errors import PictureError
 from lrsclip.zero_shot.classifier import ClassScore
 from tests.helpers.app_parts import as_sent, draw_tile, make_state
@@ -54,9 +54,9 @@ def uploads(files: list[Path]) -> list[Upload]:
     return [as_sent(path) for path in files]
 
 
-def judged(fit: float | None = 0.9, *labels: str) -> Judged:
+def judged(fit: float | None = 0.9, *labels: str) -> Classification:
     scores = tuple(ClassScore(label, 0.4 - n / 10, 0.7 - n / 10) for n, label in enumerate(labels or ("a", "b")))
-    return Judged(scores, Calibration.model_validate(STRICT) if fit is not None else None, fit)
+    return Classification(scores, Calibration.model_validate(STRICT) if fit is not None else None, fit)
 
 
 def test_label_sets_are_what_they_are_called_and_in_the_words_that_were_measured() -> None:

@@ -15,7 +15,7 @@ from app.collections import AppState
 from app.maps.results_map import box_of, has_places, hits_document, hits_frame, mosaic_of
 from app.search.service import first_tiles
 from lrsclip.index import build_index
-from lrsclip.tiles import Tile, open_source
+from lrsclip.tiles import Tile, open_tiles
 from tests.helpers.app_parts import find, landscape_state, make_state, running
 from tests.helpers.browsing import visit
 
@@ -50,7 +50,7 @@ def placed(folder: Path, *places: str) -> AppState:
     (folder / "tiles").mkdir()
     for number, place in enumerate(places):
         Image.new("RGB", (64, 64), (90 * number, 90, 90)).save(folder / "tiles" / f"{place}.png")
-    source, bundle = open_source(str(folder / "tiles")), lrsclip.random_model()
+    source, bundle = open_tiles(str(folder / "tiles")), lrsclip.random_model()
     return AppState(bundle, build_index(source, bundle, folder / "index"), source)
 
 

@@ -25,7 +25,7 @@ from app.media.images import _checked, copy_without_metadata, uploaded
 from app.media.scene_input import opened_upload
 from app.server.concurrency import Budget
 from lrsclip.errors import PictureError
-from lrsclip.tiles import read_picture
+from lrsclip.tiles import open_image
 from tests.helpers.app_parts import as_sent, draw_tile
 
 SECRET = b"SECRET CAMERA"
@@ -56,7 +56,7 @@ def written(path: Path) -> Path:
 @pytest.mark.parametrize("scene", [False, True])
 def test_an_upload_is_read_as_before_and_keeps_no_secret(name: str, scene: bool, tmp_path: Path) -> None:
     path = written(tmp_path / name)
-    before = np.asarray(read_picture(path), np.int16)
+    before = np.asarray(open_image(path), np.int16)
     content = path.read_bytes()
     upload = as_sent(path)
     if scene:
@@ -65,7 +65,7 @@ def test_an_upload_is_read_as_before_and_keeps_no_secret(name: str, scene: bool,
     else:
         assert uploaded(upload).size == before.shape[1::-1]
     assert SECRET not in upload.path.read_bytes()
-    after = np.asarray(read_picture(upload.path), np.int16)
+    after = np.asarray(open_image(upload.path), np.int16)
     assert after.shape == before.shape, "it stands as upright as it did"
     assert abs(after - before).mean() < (2 if name == "a.jpg" else 1e-9)
     assert path.read_bytes() == content, "what is stripped is a copy"
@@ -93,10 +93,10 @@ def hidden(path: Path) -> Path:
 )
 def test_no_secret_is_left_where_few_look(name: str, tmp_path: Path) -> None:
     path = hidden(tmp_path / name)
-    before = np.asarray(read_picture(path), np.int16)
+    before = np.asarray(open_image(path), np.int16)
     assert copy_without_metadata(path, copy := tmp_path / "copy")
     assert SECRET not in copy.read_bytes() and SECRET in path.read_bytes()
-    assert abs(np.asarray(read_picture(copy), np.int16) - before).mean() < 2
+    assert abs(np.asarray(open_image(copy), np.int16) - before).mean() < 2
 
 
 KINDS: dict[str, dict[str, Any]] = {
@@ -139,7 +139,7 @@ def seen(path: Path) -> tuple[object, ...]:
 def test_what_a_camera_wrote_into_a_tiff_goes_wherever_it_lies(tmp_path: Path) -> None:
     plain, exif = draw_tile("tanks", 3, 96), exif_of(6)
     plain.save(path := tmp_path / "a.tif", exif=exif)
-    before = np.asarray(read_picture(path))
+    before = np.asarray(open_image(path))
     content = bytearray(path.read_bytes())
     # Pillow writes no list within the list, as cameras do: so the maker's name becomes the address of one
     camera = struct.pack("<HHHIII", 1, 0x9003, 2, len(SECRET), len(content) + 18, 0) + SECRET
@@ -151,7 +151,7 @@ def test_what_a_camera_wrote_into_a_tiff_goes_wherever_it_lies(tmp_path: Path) -
     upload = as_sent(path)
     assert uploaded(upload).size == plain.size
     assert SECRET not in upload.path.read_bytes()
-    np.testing.assert_array_equal(np.asarray(read_picture(upload.path)), before)
+    np.testing.assert_array_equal(np.asarray(open_image(upload.path)), before)
     with Image.open(upload.path) as opened:
         assert not opened.getexif().get_ifd(0x8769) and opened.getexif()[0x0112] == 6
 
@@ -208,10 +208,10 @@ def test_large_uploads_are_decoded_one_after_the_other_and_kept_small(
         most.append(len(at_work))
         time.sleep(0.05)
         at_work.pop()
-        return read_picture(*given, **options)
+        return open_image(*given, **options)
 
     monkeypatch.setattr(pictures, "DECODING", budget)
-    monkeypatch.setattr(pictures, "read_picture", read)
+    monkeypatch.setattr(pictures, "open_image", read)
     with ThreadPoolExecutor(4) as pool:
         sizes = list(pool.map(lambda _: uploaded(upload).size, range(4)))
     assert sizes == [(3000, 1050)] * 4

@@ -14,7 +14,7 @@ import lrsclip.io.safe_fetch as web
 from app.collections import AppState, Collections
 from app.places.service import SUGGESTIONS, look_up, open_collection
 from lrsclip.errors import TileSourceError
-from lrsclip.tiles import open_source
+from lrsclip.tiles import open_tiles
 from tests.helpers.app_parts import make_state, running
 from tests.helpers.browsing import needs_chromium, visit
 from tests.helpers.tile_server import TileServer, serve_tiles
@@ -104,7 +104,7 @@ def test_collections_are_closed_in_turn_but_never_the_first(state: AppState, tmp
     collections, folder = Collections(state), state.source.spec
     others = []
     for number in range(8):
-        source = open_source(folder)
+        source = open_tiles(folder)
         source.root = tmp_path / str(number)  # type: ignore[attr-defined]
         others.append(AppState(state.bundle, state.index, source))
         collections.add(others[-1])

@@ -142,7 +142,7 @@ def test_more_like_this_searches_by_the_tile(visitor: BrowserContext, url: str, 
     ids = expect_hits(page, state, ALL)
     page.locator("#gallery .thumbnail-item").nth(1).click()
     page.get_by_role("button", name="More like this").click()
-    expect_hits(page, state, replace(ALL, like=ids[1], picture_weight=1.0))
+    expect_hits(page, state, replace(ALL, like=ids[1], image_weight=1.0))
     expect(page.locator("#summary")).to_contain_text(f"like the tile {ids[1]}")
     page.locator("#description textarea").fill(f"{TEXT}!")  # who pastes or writes again wants the words to count
     page.locator("#search-button").click()
@@ -162,7 +162,7 @@ def test_an_upload_and_words_are_searched_together(
     page.locator("#search-picture input[type=file]").set_input_files(tmp_path / "mine.png")
     expect(page.locator("#search-picture img")).to_be_visible()
     ask(page)
-    expect_hits(page, state, replace(ALL, picture=picture))
+    expect_hits(page, state, replace(ALL, image=picture))
     expect(page.locator("#summary")).to_contain_text("like your picture and the description")
 
 
@@ -236,7 +236,7 @@ def test_what_was_found_is_taken_home(visitor: BrowserContext, url: str, state: 
 def test_a_copied_link_restores_the_search(visitor: BrowserContext, url: str, state: AppState) -> None:
     tile = state.tile_ids()[3]
     given = {"tab": "search", "q": TEXT, "x": "a forest", "like": tile, "k": "4", "dup": "1", "pw": "0.25"}
-    query = Query(TEXT, "a forest", like=tile, picture_weight=0.25, k=4, hide_duplicates=False)
+    query = Query(TEXT, exclude="a forest", like=tile, image_weight=0.25, k=4, hide_duplicates=False)
     page = opened(visitor, f"{url}?{urlencode(given)}")
     expect_hits(page, state, query)
     page.get_by_role("button", name="Copy link").click()

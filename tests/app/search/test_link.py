@@ -22,7 +22,7 @@ _queries = st.builds(
     exclude=_texts,
     exclude_weight=_shares,
     like=_texts,
-    picture_weight=_shares,
+    image_weight=_shares,
     k=st.integers(1, MAX_HITS),
     min_score_cos=st.none() | st.integers(-100, 100).map(lambda hundredths: hundredths / 100),
     hide_duplicates=st.booleans(),
@@ -67,4 +67,4 @@ def test_a_text_that_fits_no_address_is_refused() -> None:
         as_parameters(Link(query=Query("a" * (LONGEST_TEXT + 1))))
     link = read(urlencode({"q": "a" * (LONGEST_TEXT + 1)}))
     assert link is not None and link.faults
-    assert not link.query.has_text and not link.query.has_picture
+    assert not link.query.has_text and not link.query.has_image

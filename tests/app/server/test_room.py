@@ -27,7 +27,7 @@ from app.server.upload_folder import UploadFolder
 from lrsclip.errors import LRSCLIPError, TileSourceError
 from lrsclip.localize import open_scene
 from lrsclip.localize.window_encoding import parts_of
-from lrsclip.tiles import open_source
+from lrsclip.tiles import open_tiles
 from tests.app.server.test_callers import until
 from tests.helpers.app_parts import make_state
 from tests.helpers.scene_parts import smooth
@@ -88,7 +88,7 @@ def test_collections_of_visitors_have_a_bound_on_disk(cache: Path) -> None:
 
 
 def test_what_is_open_stays(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    source, bundle = open_source("atlas:?seed=4&tiles=4"), lrsclip.random_model()
+    source, bundle = open_tiles("atlas:?seed=4&tiles=4"), lrsclip.random_model()
     state = AppState(bundle, cast(Any, None), source)
     held = [
         of_size(index_dir(source, bundle) / "vectors", 900, 9000),

@@ -28,7 +28,7 @@ from lrsclip.calibration.land_use import LAND_USES
 from lrsclip.errors import Cancelled, TileSourceError
 from lrsclip.metrics.selo import region_mask
 from lrsclip.models.tokenizer import Tokenizer
-from lrsclip.tiles import Preparable, open_source
+from lrsclip.tiles import Preparable, open_tiles
 from lrsclip.tiles.atlas import AtlasTiles
 from train.evaluation.localization import read_scenes
 
@@ -183,7 +183,7 @@ def test_tiles_are_drawn_once_kept_and_the_same_without_being_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LRSCLIP_CACHE", str(tmp_path))
-    source = open_source("atlas:?seed=2&tiles=4")
+    source = open_tiles("atlas:?seed=2&tiles=4")
     assert isinstance(source, AtlasTiles)
     assert isinstance(source, Preparable)
     before = np.asarray(source.picture("r001c001")).astype(int)
@@ -214,16 +214,16 @@ def test_drawing_can_be_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("spec", ["atlas", "atlas:?seed=4", "atlas:?seed=4&tiles=4096", "atlas:?px_m=0.5"])
 def test_an_address_opens_the_same_tiles_again(spec: str) -> None:
-    source = open_source(spec)
+    source = open_tiles(spec)
     assert source.spec == spec
-    assert open_source(source.spec).tile_ids() == source.tile_ids()
+    assert open_tiles(source.spec).tile_ids() == source.tile_ids()
     assert len(set(source.tile_ids())) == len(source)
 
 
 @pytest.mark.parametrize("spec", ["atlas:here", "atlas:?colour=red", "atlas:?seed=x", "atlas:?tiles=0", "atlas:?seed"])
 def test_a_wrong_address_says_what_is_wrong(spec: str) -> None:
     with pytest.raises(TileSourceError, match="atlas"):
-        open_source(spec)
+        open_tiles(spec)
     with pytest.raises(TileSourceError, match="r000c000"):
         AtlasTiles(DEFAULT_SEED, 4).picture("r900c000")
 

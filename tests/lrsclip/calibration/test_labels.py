@@ -13,7 +13,7 @@ import lrsclip
 from lrsclip.calibration.labels import MANIFEST_KEY, evidence, judge, log_factors
 from lrsclip.checkpoints.native import read_manifest, write_checkpoint
 from lrsclip.errors import CheckpointError
-from lrsclip.zero_shot.classifier import class_prototypes, classify_with
+from lrsclip.zero_shot.classifier import class_prototypes, ranked
 from tests.helpers.app_parts import draw_tile
 from tests.helpers.corpora import make_class_folders
 from train.calibration import labels as calibrate_labels
@@ -64,9 +64,9 @@ def test_the_hint_keeps_to_its_false_alarms_and_tells_a_missing_label() -> None:
 def test_an_uncalibrated_checkpoint_gives_its_own_softmax_and_no_hint() -> None:
     bundle = lrsclip.random_model()
     prototypes = class_prototypes(bundle, ["a road", "a harbour", "tanks"])
-    for said, plain in zip(
-        judge(bundle, PICTURES, prototypes), classify_with(bundle, PICTURES, prototypes), strict=True
-    ):
+    cosines = bundle.encode_image(PICTURES) @ prototypes.vectors.T
+    for said, own in zip(judge(bundle, PICTURES, prototypes), cosines, strict=True):
+        plain = ranked(own, prototypes.labels, bundle.logit_scale)
         assert list(said.scores) == plain
         assert said.calibration is None and said.fits is None
 
@@ -76,9 +76,9 @@ def test_a_calibration_changes_how_sure_but_never_which() -> None:
     entry = {"scale": [0.5, 1.0], "weights": [10.0, 0.0], "bias": 0.0, "threshold": 0.4, **rates}
     bundle = replace(lrsclip.random_model(), manifest={MANIFEST_KEY: entry})
     prototypes = class_prototypes(bundle, ["a road", "a harbour", "tanks"])
-    for said, plain in zip(
-        judge(bundle, PICTURES, prototypes), classify_with(bundle, PICTURES, prototypes), strict=True
-    ):
+    cosines = bundle.encode_image(PICTURES) @ prototypes.vectors.T
+    for said, own in zip(judge(bundle, PICTURES, prototypes), cosines, strict=True):
+        plain = ranked(own, prototypes.labels, bundle.logit_scale)
         assert [s.label for s in said.scores] == [s.label for s in plain]
         best = said.scores[0].score_cos
         logits = np.array([s.score_cos for s in said.scores]) * np.exp(0.5 + best)
@@ -89,7 +89,7 @@ def test_a_calibration_changes_how_sure_but_never_which() -> None:
         assert said.fit_probability == pytest.approx(1 / (1 + np.exp(-10 * best)), rel=1e-4)
         assert said.fits == (said.fit_probability >= 0.4)
     assert judge(bundle, PICTURES[:1], class_prototypes(bundle, ["a road"]))[0].fits is None
-    with pytest.raises(CheckpointError, match=r"train\.calibrate_labels"):
+    with pytest.raises(CheckpointError, match=r"train\.calibration\.labels"):
         judge(replace(bundle, manifest={MANIFEST_KEY: {"scale": [1]}}), PICTURES, prototypes)
 
 

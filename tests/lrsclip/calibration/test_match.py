@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import lrsclip
-from lrsclip.calibration.match import BEST, MANIFEST_KEY, MOST_LOOKED_AT, evidence, match_of, middle_of
+from lrsclip.calibration.match import BEST, MANIFEST_KEY, MOST_LOOKED_AT, centroid, evidence, match_of
 from lrsclip.errors import CheckpointError
 from train.calibration.match import Gallery, measured
 from train.calibration.presence import fitted
@@ -62,15 +62,15 @@ def test_without_calibration_nothing_is_claimed() -> None:
     best = at_cos(text, 0.7, 1)
     assert match_of(told(None), text, best, middle, 30) is None
     assert match_of(bundle, text, best[: BEST - 1], middle, BEST - 1) is None
-    with pytest.raises(CheckpointError, match=r"broken 'match' entry .* train\.calibrate_match"):
+    with pytest.raises(CheckpointError, match=r"broken 'match' entry .* train\.calibration\.match"):
         match_of(told({"weights": [1]}), text, best, middle, 30)
 
 
 def test_the_middle_is_of_tiles_spread_over_all() -> None:
     vectors = np.zeros((3 * MOST_LOOKED_AT, 2), np.float16)
     vectors[: len(vectors) // 2, 0], vectors[len(vectors) // 2 :, 1] = 3, 5
-    np.testing.assert_allclose(middle_of(vectors), [0.5, 0.5], atol=1e-3)
-    np.testing.assert_allclose(middle_of(vectors[:3]), [1, 0])
+    np.testing.assert_allclose(centroid(vectors), [0.5, 0.5], atol=1e-3)
+    np.testing.assert_allclose(centroid(vectors[:3]), [1, 0])
 
 
 def made_gallery(seed: int) -> Gallery:

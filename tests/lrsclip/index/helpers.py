@@ -74,7 +74,7 @@ import numpy as np
 sys.modules["lrsclip"] = package = types.ModuleType("lrsclip")
 package.__path__ = [sys.argv[3]]
 from lrsclip.index import TileIndex, build_index, build_parts
-from lrsclip.tiles import open_source
+from lrsclip.tiles import open_tiles
 
 class Colours:
     name, sha256, embed_dim, image_px = "colours", "colours", 3, 8

@@ -21,7 +21,7 @@ from PIL import Image
 import lrsclip
 from lrsclip.errors import Cancelled, IndexDamagedError, IndexMismatchError, TileSourceError
 from lrsclip.index import TileIndex, build_index, read_manifest
-from lrsclip.tiles import FolderTiles, Tile, open_source
+from lrsclip.tiles import FolderTiles, Tile, open_tiles
 
 from .helpers import KILL_TOOLS, REPOSITORY, Recorder, contents, names, paint, run_python, vectors_of
 
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.slow
 
 def test_build_saves_every_readable_tile_once(folder: Path, tmp_path: Path, recorder: Recorder) -> None:
     (folder / "7.png").write_bytes(b"not a picture")
-    source, out, seen = open_source(str(folder)), tmp_path / "index", list[tuple[int, int]]()
+    source, out, seen = open_tiles(str(folder)), tmp_path / "index", list[tuple[int, int]]()
     index = build_index(source, recorder, out, batch_size=6, progress=lambda done, total: seen.append((done, total)))
     readable = [name for name in names(range(20)) if name != "7.png"]
     assert index.tile_ids() == readable
@@ -53,10 +53,10 @@ def test_build_saves_every_readable_tile_once(folder: Path, tmp_path: Path, reco
 
 def test_complete_index_is_loaded_not_built(folder: Path, tmp_path: Path, recorder: Recorder) -> None:
     (folder / "7.png").write_bytes(b"not a picture")
-    first = build_index(open_source(str(folder)), recorder, tmp_path / "index")
+    first = build_index(open_tiles(str(folder)), recorder, tmp_path / "index")
     seen: list[tuple[int, int]] = []
     again = build_index(
-        open_source(str(folder)), recorder, tmp_path / "index", progress=lambda done, total: seen.append((done, total))
+        open_tiles(str(folder)), recorder, tmp_path / "index", progress=lambda done, total: seen.append((done, total))
     )
     assert (recorder.encoded, seen) == (19, [(20, 20)])
     assert again.manifest == first.manifest
@@ -65,14 +65,14 @@ def test_complete_index_is_loaded_not_built(folder: Path, tmp_path: Path, record
 
 def test_only_new_and_changed_pictures_are_encoded(folder: Path, tmp_path: Path, recorder: Recorder) -> None:
     (folder / "7.png").write_bytes(b"not a picture")
-    before = build_index(open_source(str(folder)), recorder, tmp_path / "index")
+    before = build_index(open_tiles(str(folder)), recorder, tmp_path / "index")
     paint(folder, range(20, 22))
     paint(folder, range(7, 8))  # mended
     (folder / "0.png").unlink()
     shutil.copy(folder / "9.png", folder / "4.png")
     os.utime(folder / "4.png", ns=(1, 1))
     recorder.encoded = 0
-    after = build_index(open_source(str(folder)), recorder, tmp_path / "index")
+    after = build_index(open_tiles(str(folder)), recorder, tmp_path / "index")
     assert recorder.encoded == 4
     assert after.tile_ids() == names(range(1, 22))
     assert not after.manifest.skipped
@@ -84,7 +84,7 @@ def test_only_new_and_changed_pictures_are_encoded(folder: Path, tmp_path: Path,
 
 def test_picture_that_the_encoder_refuses_is_skipped_alone(folder: Path, tmp_path: Path, recorder: Recorder) -> None:
     Image.new("RGB", (2000, 1)).save(folder / "strip.png")
-    index = build_index(open_source(str(folder)), recorder, tmp_path / "index")
+    index = build_index(open_tiles(str(folder)), recorder, tmp_path / "index")
     assert index.tile_ids() == names(range(20))
     assert [one.tile_id for one in index.manifest.skipped] == ["strip.png"]
     assert "strip" in index.manifest.skipped[0].reason
@@ -94,13 +94,13 @@ def test_nothing_readable_is_an_error(tmp_path: Path, recorder: Recorder) -> Non
     (tmp_path / "tiles").mkdir()
     (tmp_path / "tiles" / "a.png").write_bytes(b"")
     with pytest.raises(TileSourceError, match=r"none of the 1 pictures.*a\.png"):
-        build_index(open_source(str(tmp_path / "tiles")), recorder, tmp_path / "index")
+        build_index(open_tiles(str(tmp_path / "tiles")), recorder, tmp_path / "index")
 
 
 def test_vectors_that_are_no_numbers_are_refused(folder: Path, tmp_path: Path, recorder: Recorder) -> None:
     recorder.encode_image = lambda pictures: np.full((len(pictures), 32), np.nan, np.float32)  # type: ignore[method-assign]
     with pytest.raises(IndexMismatchError, match="not finite"):
-        build_index(open_source(str(folder)), recorder, tmp_path / "index")
+        build_index(open_tiles(str(folder)), recorder, tmp_path / "index")
 
 
 def test_pictures_are_read_while_the_encoder_works_but_not_without_bound(
@@ -130,7 +130,7 @@ def test_large_pictures_wait_shrunk(tmp_path: Path, recorder: Recorder) -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (8, 9, 3), dtype=np.uint8)
     large = Image.fromarray(pixels).resize((2700, 2400))
     large.save(tmp_path / "tiles" / "a.jpg", quality=95)
-    index = build_index(open_source(str(tmp_path / "tiles")), recorder, tmp_path / "index")
+    index = build_index(open_tiles(str(tmp_path / "tiles")), recorder, tmp_path / "index")
     assert recorder.sizes == {(1350, 1200)}
     assert index.tile("a.jpg") == Tile("a.jpg", 2700, 2400)
     assert index.search(recorder.model.encode_image([large]), 1)[0][0].score_cos > 0.999
@@ -147,7 +147,7 @@ def test_stopped_build_goes_on_where_it_was(folder: Path, tmp_path: Path, record
         if done >= 6:
             stop.set()
 
-    source = open_source(str(folder))
+    source = open_tiles(str(folder))
     with pytest.raises(Cancelled, match="after 6 of 20"):
         build_index(source, recorder, tmp_path / "index", batch_size=3, progress=progress, stop=stop)
     assert recorder.encoded == 6
@@ -165,9 +165,9 @@ def test_crash_of_the_encoder_loses_no_finished_batch(folder: Path, tmp_path: Pa
             raise RuntimeError("out of memory")
 
     with pytest.raises(RuntimeError, match="out of memory"):
-        build_index(open_source(str(folder)), Recorder(model, out_of_memory), tmp_path / "index", batch_size=3)
+        build_index(open_tiles(str(folder)), Recorder(model, out_of_memory), tmp_path / "index", batch_size=3)
     recorder = Recorder(model)
-    assert len(build_index(open_source(str(folder)), recorder, tmp_path / "index")) == 20
+    assert len(build_index(open_tiles(str(folder)), recorder, tmp_path / "index")) == 20
     assert recorder.encoded == 11
 
 
@@ -176,7 +176,7 @@ def test_broken_part_is_encoded_again(folder: Path, tmp_path: Path, recorder: Re
     stop = threading.Event()
     with pytest.raises(Cancelled):
         build_index(
-            open_source(str(folder)),
+            open_tiles(str(folder)),
             recorder,
             tmp_path / "index",
             batch_size=4,
@@ -187,7 +187,7 @@ def test_broken_part_is_encoded_again(folder: Path, tmp_path: Path, recorder: Re
     first.write_bytes(first.read_bytes()[:-5])
     second.write_bytes(b"")
     recorder.encoded = 0
-    index = build_index(open_source(str(folder)), recorder, tmp_path / "index")
+    index = build_index(open_tiles(str(folder)), recorder, tmp_path / "index")
     assert recorder.encoded == 16
     assert index.tile_ids() == names(range(20))
 
@@ -205,12 +205,12 @@ SLOW_BUILD = """
 import sys, time
 import lrsclip
 from lrsclip.index import build_index, build_parts
-from lrsclip.tiles import open_source
+from lrsclip.tiles import open_tiles
 build_parts.PART_SECONDS = 0.0
 def progress(done, total):
     print(done, flush=True)
     time.sleep(0.2)
-build_index(open_source(sys.argv[1]), lrsclip.random_model(), sys.argv[2], batch_size=2, progress=progress)
+build_index(open_tiles(sys.argv[1]), lrsclip.random_model(), sys.argv[2], batch_size=2, progress=progress)
 """
 
 
@@ -226,10 +226,10 @@ def test_killed_build_goes_on_with_every_tile_once(folder: Path, tmp_path: Path,
     ]
     kept = sum(len(vectors) for vectors in found)
     assert 6 <= kept < 20
-    resumed = build_index(open_source(str(folder)), recorder, tmp_path / "index")
+    resumed = build_index(open_tiles(str(folder)), recorder, tmp_path / "index")
     assert recorder.encoded == 20 - kept
     assert resumed.tile_ids() == names(range(20))
-    straight = build_index(open_source(str(folder)), recorder, tmp_path / "straight")
+    straight = build_index(open_tiles(str(folder)), recorder, tmp_path / "straight")
     np.testing.assert_allclose(vectors_of(resumed), vectors_of(straight), atol=1e-3)
 
 
@@ -239,12 +239,12 @@ KILL_EVERYWHERE = (
     + """
 folder, base, model = Path(sys.argv[1]), Path(sys.argv[2]), Colours()
 fewer, more = base / "fewer", base / "more"
-build_index(open_source(str(folder)), model, fewer)
+build_index(open_tiles(str(folder)), model, fewer)
 for late in (base / "late").iterdir():
     late.rename(folder / late.name)
-build_index(open_source(str(folder)), model, more)
+build_index(open_tiles(str(folder)), model, more)
 (folder / "1.png").unlink()
-source = open_source(str(folder))
+source = open_tiles(str(folder))
 exact = model.encode_image([source.picture(t) for t in source.tile_ids()])
 
 def check(directory):
@@ -290,7 +290,7 @@ def test_second_builder_waits_for_the_first(folder: Path, tmp_path: Path, model:
     first, second, found = Recorder(model, before), Recorder(model), list[TileIndex]()
 
     def build(recorder: Recorder) -> None:
-        found.append(build_index(open_source(str(folder)), recorder, tmp_path / "index"))
+        found.append(build_index(open_tiles(str(folder)), recorder, tmp_path / "index"))
 
     threads = [threading.Thread(target=build, args=(recorder,)) for recorder in (first, second)]
     threads[0].start()
@@ -298,7 +298,7 @@ def test_second_builder_waits_for_the_first(folder: Path, tmp_path: Path, model:
     stop = threading.Event()
     stop.set()
     with pytest.raises(Cancelled, match="another build"):
-        build_index(open_source(str(folder)), second, tmp_path / "index", stop=stop)
+        build_index(open_tiles(str(folder)), second, tmp_path / "index", stop=stop)
     threads[1].start()
     go_on.set()
     for thread in threads:

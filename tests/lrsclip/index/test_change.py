@@ -17,7 +17,7 @@ from lrsclip.index import __main__ as shell
 from lrsclip.index import index as index_module
 from lrsclip.index import storage as disk
 from lrsclip.index.build_parts import directory_lock
-from lrsclip.tiles import FolderTiles, Tile, TileSource, open_source
+from lrsclip.tiles import FolderTiles, Tile, TileSource, open_tiles
 
 from .helpers import KILL_TOOLS, REPOSITORY, Recorder, contents, names, paint, run_python
 
@@ -52,7 +52,7 @@ class Flaky:
 
 
 def more(tmp_path: Path, letter: str) -> TileSource:
-    return open_source(str(paint(tmp_path / letter, range(50, 53), letter)))
+    return open_tiles(str(paint(tmp_path / letter, range(50, 53), letter)))
 
 
 # Changing
@@ -60,7 +60,7 @@ def more(tmp_path: Path, letter: str) -> TileSource:
 
 def test_two_that_change_one_index_keep_each_others_tiles(folder: Path, tmp_path: Path, recorder: Recorder) -> None:
     out = tmp_path / "index"
-    build_index(open_source(str(folder)), recorder, out)
+    build_index(open_tiles(str(folder)), recorder, out)
     one, other = TileIndex.load(out, recorder), TileIndex.load(out, recorder)
     a, b = more(tmp_path, "a"), more(tmp_path, "b")
     one.add(a, recorder, directory=out)
@@ -77,7 +77,7 @@ def test_two_that_change_one_index_keep_each_others_tiles(folder: Path, tmp_path
 
 def test_changes_in_memory_are_not_lost_in_silence(folder: Path, tmp_path: Path, recorder: Recorder) -> None:
     out = tmp_path / "index"
-    index = build_index(open_source(str(folder)), recorder, out)
+    index = build_index(open_tiles(str(folder)), recorder, out)
     index.add(more(tmp_path, "a"), recorder)
     index.add(more(tmp_path, "b"), recorder, directory=out)  # the folder is as it was: both are saved
     assert len(TileIndex.load(out, recorder)) == len(index) == 26
@@ -91,7 +91,7 @@ def test_changes_in_memory_are_not_lost_in_silence(folder: Path, tmp_path: Path,
 def test_a_change_that_cannot_be_saved_is_none(
     folder: Path, tmp_path: Path, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    index = build_index(open_source(str(folder)), recorder, tmp_path / "index")
+    index = build_index(open_tiles(str(folder)), recorder, tmp_path / "index")
     index.add(more(tmp_path, "a"), recorder, directory=tmp_path / "index")
 
     def full(*_args: object) -> None:
@@ -107,7 +107,7 @@ def test_a_change_that_cannot_be_saved_is_none(
 
 
 def test_saving_waits_for_who_holds_the_folder(folder: Path, tmp_path: Path, recorder: Recorder) -> None:
-    index = build_index(open_source(str(folder)), recorder, tmp_path / "index")
+    index = build_index(open_tiles(str(folder)), recorder, tmp_path / "index")
     saving = threading.Thread(target=index.save, args=(tmp_path / "copy",))
     with directory_lock(tmp_path / "copy", None):
         saving.start()
@@ -123,7 +123,7 @@ KILL_ADD = (
     KILL_TOOLS
     + """
 base, model = Path(sys.argv[2]), Colours()
-first, second = open_source(sys.argv[1]), open_source(str(base / "late"))
+first, second = open_tiles(sys.argv[1]), open_tiles(str(base / "late"))
 build_index(first, model, base / "before")
 
 def add(directory):
@@ -171,14 +171,14 @@ def test_a_reader_beside_a_writer_sees_a_whole_index(
     folder: Path, tmp_path: Path, model: lrsclip.LRSCLIP, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "index"
-    build_index(open_source(str(folder)), model, out)
+    build_index(open_tiles(str(folder)), model, out)
     read, writes = disk.read_manifest, iter(range(20, 23))
 
     def overtaken(directory: Path) -> object:
         manifest = read(directory)
         if (number := next(writes, None)) is not None:
             monkeypatch.setattr(disk, "read_manifest", read)
-            build_index(open_source(str(paint(folder, range(number, number + 1)))), model, out)
+            build_index(open_tiles(str(paint(folder, range(number, number + 1)))), model, out)
             monkeypatch.setattr(disk, "read_manifest", overtaken)
         return manifest
 
@@ -207,7 +207,7 @@ def test_pictures_whose_state_is_not_known_are_tried_again(folder: Path, tmp_pat
 def test_the_old_index_counts_until_its_rebuild_works(
     folder: Path, tmp_path: Path, recorder: Recorder, caplog: pytest.LogCaptureFixture
 ) -> None:
-    out, source, added = tmp_path / "index", open_source(str(folder)), more(tmp_path, "a")
+    out, source, added = tmp_path / "index", open_tiles(str(folder)), more(tmp_path, "a")
     build_index(source, recorder, out).add(added, recorder, directory=out)
     stop = threading.Event()
     stop.set()
@@ -227,14 +227,14 @@ def test_a_cut_manifest_is_rebuilt_whatever_else_is_gone(
     folder: Path, tmp_path: Path, recorder: Recorder, lost: list[str]
 ) -> None:
     out = tmp_path / "index"
-    build_index(open_source(str(folder)), recorder, out)
+    build_index(open_tiles(str(folder)), recorder, out)
     (out / "manifest.json").write_text('{"format": "lrsclip-in')
     for kind in lost:
         next(out.glob(f"{kind}-*")).unlink()
     with pytest.raises(IndexDamagedError) as caught:
         TileIndex.load(out, recorder)
     assert f"`python -m lrsclip.index build SPEC --out {out} --rebuild`" in str(caught.value)
-    assert len(build_index(open_source(str(folder)), recorder, out, rebuild=True)) == 20
+    assert len(build_index(open_tiles(str(folder)), recorder, out, rebuild=True)) == 20
     assert len(TileIndex.load(out, recorder)) == 20
 
 
@@ -242,7 +242,7 @@ def test_an_index_of_another_model_names_the_command_that_rebuilds_it(
     folder: Path, tmp_path: Path, model: lrsclip.LRSCLIP
 ) -> None:
     out = tmp_path / "index"
-    build_index(open_source(str(folder)), model, out)
+    build_index(open_tiles(str(folder)), model, out)
     with pytest.raises(IndexMismatchError) as caught:
         TileIndex.load(out, lrsclip.random_model(seed=1))
     assert f"`python -m lrsclip.index build SPEC --out {out} --rebuild`" in str(caught.value)
@@ -254,7 +254,7 @@ def test_a_strangers_folder_gets_no_lock_of_ours(folder: Path, tmp_path: Path, r
     (tmp_path / "site" / "manifest.json").write_text("no JSON")
     for _ in range(2):  # a lock left by the first attempt would make the second one take the folder for an index
         with pytest.raises(IndexDamagedError, match="another program's"):
-            build_index(open_source(str(folder)), recorder, tmp_path / "site", rebuild=True)
+            build_index(open_tiles(str(folder)), recorder, tmp_path / "site", rebuild=True)
     assert [path.name for path in (tmp_path / "site").iterdir()] == ["manifest.json"]
 
 
@@ -269,7 +269,7 @@ def test_shell_asks_for_the_checkpoint_that_has_no_known_name(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     out = str(tmp_path / "index")
-    build_index(open_source(str(folder)), model, out)
+    build_index(open_tiles(str(folder)), model, out)
     for command in (["search", out, "boats"], ["add", out, str(folder)], ["remove", out, str(folder)]):
         assert shell.main(command) == 2
         assert "--checkpoint" in capsys.readouterr().err
@@ -291,7 +291,7 @@ def test_shell_takes_a_source_as_it_was_typed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    build_index(open_source(str(folder)), named, "index").add(more(tmp_path, "a"), named, directory="index")
-    assert shell.main(["search", "index", "boats", "--source", "a", "-k", "9"]) == 0
+    build_index(open_tiles(str(folder)), named, "index").add(more(tmp_path, "a"), named, directory="index")
+    assert shell.main(["search", "index", "boats", "--source", "a", "-k", "9", "--keep-duplicates"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 3
     assert json.loads((tmp_path / "index" / "manifest.json").read_text())["count"] == read_manifest(Path("index")).count

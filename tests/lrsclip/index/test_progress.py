@@ -10,7 +10,7 @@ import pytest
 
 from lrsclip.index import build_index
 from lrsclip.index.__main__ import main
-from lrsclip.tiles import open_source
+from lrsclip.tiles import open_tiles
 
 from .helpers import Recorder, paint
 
@@ -23,7 +23,7 @@ def test_listing_and_matching_are_told_before_anything_is_encoded(
     paint(tmp_path / "tiles", range(20))
     paint(tmp_path / "tiles" / "more", range(20, 30))
     found: list[int] = []
-    source = open_source(str(tmp_path / "tiles"), progress=found.append)
+    source = open_tiles(str(tmp_path / "tiles"), progress=found.append)
     assert len(source) == 30
     assert found[0] == 0
     assert {5, 10, 15, 20, 25, 30} <= set(found)
@@ -44,7 +44,7 @@ def test_links_are_judged_as_before(tmp_path: Path) -> None:
     (folder / "linked").symlink_to(outside)
     (folder / "broken.png").symlink_to(folder / "none.png")
     os.mkfifo(folder / "pipe.png")
-    assert open_source(str(folder)).tile_ids() == ["0.png", "1.png", "in.png"]
+    assert open_tiles(str(folder)).tile_ids() == ["0.png", "1.png", "in.png"]
 
 
 def test_the_bars_of_the_command_appear_before_the_first_batch(

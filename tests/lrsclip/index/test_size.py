@@ -20,7 +20,7 @@ from lrsclip.index import index as index_module
 from lrsclip.index.faiss_backend import Engine, EngineKind, EnginePlan, plan_of
 from lrsclip.index.schema import IndexData, ModelMark, Row
 from lrsclip.index.storage import new_manifest
-from lrsclip.tiles import Tile, open_source
+from lrsclip.tiles import Tile, open_tiles
 from lrsclip.vectors import unit
 
 from .helpers import Recorder, paint
@@ -182,9 +182,9 @@ def test_near_duplicates_are_hidden_behind_the_best_of_them() -> None:
 
 def test_sources_come_and_go(folder: Path, tmp_path: Path, model: lrsclip.LRSCLIP, recorder: Recorder) -> None:
     other = paint(tmp_path / "more", range(50, 56), "m")
-    index = build_index(open_source(str(folder)), model, tmp_path / "index")
+    index = build_index(open_tiles(str(folder)), model, tmp_path / "index")
     before = index.data.vectors.copy()
-    index.add(open_source(str(other)), recorder, directory=tmp_path / "index")
+    index.add(open_tiles(str(other)), recorder, directory=tmp_path / "index")
     assert (len(index), recorder.encoded) == (26, 6)
     index.remove(f"folder:{other.resolve()}", directory=tmp_path / "index")
     again = TileIndex.load(tmp_path / "index", model)
@@ -203,7 +203,7 @@ def test_one_command_rebuilds_what_is_damaged(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     directory = tmp_path / "index"
-    build_index(open_source(str(folder)), named, directory)
+    build_index(open_tiles(str(folder)), named, directory)
     next(directory.glob("vectors-*")).write_bytes(b"cut")
     build = ["build", str(folder), "--out", str(directory)]
     assert shell.main(build) == 2
@@ -216,7 +216,7 @@ def test_one_command_rebuilds_what_is_damaged(
     stranger.mkdir()
     (stranger / "manifest.json").write_text('{"name": "an extension"}')
     with pytest.raises(IndexDamagedError, match="another program's"):
-        build_index(open_source(str(folder)), named, stranger, rebuild=True)
+        build_index(open_tiles(str(folder)), named, stranger, rebuild=True)
     assert (stranger / "manifest.json").read_text() == '{"name": "an extension"}'
 
 
@@ -233,9 +233,14 @@ def test_shell_adds_filters_and_removes(
     assert shell.main(["build", str(folder), "--out", directory]) == 0
     assert shell.main(["add", directory, str(placed)]) == 0
     assert capsys.readouterr().out.splitlines()[-1].startswith("24 tiles")
-    assert shell.main(["search", directory, "a field", "-k", "9", "--bbox", "-95.615", "29", "-95.605", "30"]) == 0
+    assert shell.main(["search", directory, "a field", "-k", "9", "--area", "-95.615,29,-95.605,30"]) == 0
     assert [line.split()[-1] for line in capsys.readouterr().out.splitlines()] == ["-95.61_29.7.png"]
-    assert shell.main(["search", directory, "a field", "-k", "9", "--source", f"folder:{placed.resolve()}"]) == 0
+    assert (
+        shell.main(
+            ["search", directory, "a field", "-k", "9", "--keep-duplicates", "--source", f"folder:{placed.resolve()}"]
+        )
+        == 0
+    )
     assert len(capsys.readouterr().out.splitlines()) == 4
     assert shell.main(["remove", directory, str(placed)]) == 0
     assert capsys.readouterr().out.startswith("20 tiles")
@@ -313,14 +318,14 @@ def test_a_kept_file_goes_with_the_state_it_is_of(
 ) -> None:
     monkeypatch.setenv("LRSCLIP_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(index_module, "plan_of", lambda _count, _dimension: EnginePlan("hnsw"))
-    index = build_index(open_source(str(folder)), model, tmp_path / "index")
+    index = build_index(open_tiles(str(folder)), model, tmp_path / "index")
 
     def kept() -> set[str]:
         return {path.name.split("-")[0] for path in (tmp_path / "cache" / "search").iterdir()}
 
     assert kept() == {index.manifest.vectors_sha256}
-    index.add(open_source(str(paint(tmp_path / "more", range(50, 52), "m"))), model, directory=tmp_path / "index")
+    index.add(open_tiles(str(paint(tmp_path / "more", range(50, 52), "m"))), model, directory=tmp_path / "index")
     assert kept() == {index.manifest.vectors_sha256}
     paint(folder, range(20, 21))
-    index = build_index(open_source(str(folder)), model, tmp_path / "index")
+    index = build_index(open_tiles(str(folder)), model, tmp_path / "index")
     assert kept() == {index.manifest.vectors_sha256}

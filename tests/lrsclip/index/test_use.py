@@ -24,7 +24,7 @@ from lrsclip.index import IndexArgumentError, TileIndex, build_index, default_ca
 from lrsclip.index.__main__ import main
 from lrsclip.index.schema import IndexData, ModelMark, Row
 from lrsclip.index.storage import new_manifest
-from lrsclip.tiles import FolderTiles, Tile, open_source
+from lrsclip.tiles import FolderTiles, Tile, open_tiles
 
 from .helpers import Recorder, names, paint, vectors_of
 
@@ -32,12 +32,12 @@ from .helpers import Recorder, names, paint, vectors_of
 
 
 def test_other_model_is_refused_and_both_are_named(folder: Path, tmp_path: Path, model: lrsclip.LRSCLIP) -> None:
-    build_index(open_source(str(folder)), model, tmp_path / "index")
+    build_index(open_tiles(str(folder)), model, tmp_path / "index")
     other = lrsclip.random_model(seed=1)
     for use in (
         lambda: TileIndex.load(tmp_path / "index", other),
-        lambda: build_index(open_source(str(folder)), other, tmp_path / "index"),
-        lambda: TileIndex.load(tmp_path / "index", model).add(open_source(str(folder)), other),
+        lambda: build_index(open_tiles(str(folder)), other, tmp_path / "index"),
+        lambda: TileIndex.load(tmp_path / "index", model).add(open_tiles(str(folder)), other),
     ):
         with pytest.raises(IndexMismatchError, match=rf"{model.name}.*not by {other.name}.*rebuild"):
             use()
@@ -45,9 +45,9 @@ def test_other_model_is_refused_and_both_are_named(folder: Path, tmp_path: Path,
 
 
 def test_other_source_is_refused(folder: Path, tmp_path: Path, model: lrsclip.LRSCLIP) -> None:
-    build_index(open_source(str(folder)), model, tmp_path / "index")
+    build_index(open_tiles(str(folder)), model, tmp_path / "index")
     with pytest.raises(IndexMismatchError, match="another folder"):
-        build_index(open_source(str(paint(tmp_path / "other", range(2)))), model, tmp_path / "index")
+        build_index(open_tiles(str(paint(tmp_path / "other", range(2)))), model, tmp_path / "index")
 
 
 def _edit(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], object]:
@@ -96,7 +96,7 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.parametrize("fault", DAMAGE)
 def test_damage_is_seen_and_the_mend_told(folder: Path, tmp_path: Path, model: lrsclip.LRSCLIP, fault: str) -> None:
-    build_index(open_source(str(folder)), model, tmp_path / "index")
+    build_index(open_tiles(str(folder)), model, tmp_path / "index")
     DAMAGE[fault](tmp_path / "index")
     with pytest.raises(IndexDamagedError, match=r"build|choose another folder") as caught:
         TileIndex.load(tmp_path / "index", model)
@@ -108,8 +108,8 @@ def test_strangers_manifest_is_not_overwritten(folder: Path, tmp_path: Path, mod
     site = tmp_path / "site"
     site.mkdir()
     (site / "manifest.json").write_text('{"name": "web app"}')
-    index = build_index(open_source(str(folder)), model, tmp_path / "index")
-    for write in (lambda: build_index(open_source(str(folder)), model, site), lambda: index.save(site)):
+    index = build_index(open_tiles(str(folder)), model, tmp_path / "index")
+    for write in (lambda: build_index(open_tiles(str(folder)), model, site), lambda: index.save(site)):
         with pytest.raises(IndexDamagedError, match="choose another folder"):
             write()
     assert [path.name for path in site.iterdir()] == ["manifest.json"]
@@ -118,7 +118,7 @@ def test_strangers_manifest_is_not_overwritten(folder: Path, tmp_path: Path, mod
 def test_folder_that_cannot_be_made_is_told_in_one_line(folder: Path, tmp_path: Path, model: lrsclip.LRSCLIP) -> None:
     (tmp_path / "taken").write_text("a file")
     with pytest.raises(IndexDamagedError, match="cannot write the index to"):
-        build_index(open_source(str(folder)), model, tmp_path / "taken" / "index")
+        build_index(open_tiles(str(folder)), model, tmp_path / "taken" / "index")
 
 
 # Searching
@@ -212,7 +212,7 @@ def test_k_is_clamped_and_nonsense_refused() -> None:
 
 
 def test_text_finds_tiles_and_a_tile_finds_itself(folder: Path, tmp_path: Path, model: lrsclip.LRSCLIP) -> None:
-    index = build_index(open_source(str(folder)), model, tmp_path / "index")
+    index = build_index(open_tiles(str(folder)), model, tmp_path / "index")
     assert len(index.search(model.encode_text(["a harbour", "a runway"]), 3)) == 2
     best = index.search(index.vector("5.png")[None], 2)[0][0]
     assert (best.tile_id, best.rank) == ("5.png", 1)
@@ -254,8 +254,8 @@ def test_gpu_is_used_within_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_add_takes_in_another_source(folder: Path, tmp_path: Path, recorder: Recorder) -> None:
     out = tmp_path / "index"
-    index = build_index(open_source(str(folder)), recorder, out)
-    other = open_source(str(paint(tmp_path / "other", range(50, 53), "b")))
+    index = build_index(open_tiles(str(folder)), recorder, out)
+    other = open_tiles(str(paint(tmp_path / "other", range(50, 53), "b")))
     index.add(other, recorder, directory=out)
     assert index.tile_ids() == [*names(range(20)), "b50.png", "b51.png", "b52.png"]
     assert index.search(index.vector("b51.png")[None], 1)[0][0].tile_id == "b51.png"
@@ -264,24 +264,24 @@ def test_add_takes_in_another_source(folder: Path, tmp_path: Path, recorder: Rec
     # Updating the first leaves the second alone, and both stay in order.
     (folder / "0.png").unlink()
     recorder.encoded = 0
-    updated = build_index(open_source(str(folder)), recorder, out)
+    updated = build_index(open_tiles(str(folder)), recorder, out)
     assert updated.tile_ids() == [*names(range(1, 20)), "b50.png", "b51.png", "b52.png"]
     assert recorder.encoded == 0
     # In memory only, until saved.
-    index.add(open_source(str(paint(tmp_path / "third", range(1), "c"))), recorder)
+    index.add(open_tiles(str(paint(tmp_path / "third", range(1), "c"))), recorder)
     index.save(tmp_path / "copy")
     assert TileIndex.load(tmp_path / "copy", recorder).tile_ids() == index.tile_ids()
 
 
 def test_add_refuses_equal_ids_and_stays_as_it_was(folder: Path, tmp_path: Path, recorder: Recorder) -> None:
-    index = build_index(open_source(str(folder)), recorder, tmp_path / "index")
+    index = build_index(open_tiles(str(folder)), recorder, tmp_path / "index")
     before = index.manifest
     with pytest.raises(TileSourceError, match=r"1 tile ids.*'19\.png'.*build a second index"):
-        index.add(open_source(str(paint(tmp_path / "other", range(19, 25)))), recorder)
+        index.add(open_tiles(str(paint(tmp_path / "other", range(19, 25)))), recorder)
     stop = threading.Event()
     stop.set()
     with pytest.raises(Cancelled, match="as it was"):
-        index.add(open_source(str(paint(tmp_path / "b", range(3), "b"))), recorder, stop=stop)
+        index.add(open_tiles(str(paint(tmp_path / "b", range(3), "b"))), recorder, stop=stop)
     assert (len(index), index.manifest) == (20, before)
 
 
@@ -302,12 +302,12 @@ def test_facts_of_a_tile_survive_the_disk(folder: Path, tmp_path: Path, model: l
 def test_cache_folder_depends_on_source_and_model(
     folder: Path, tmp_path: Path, model: lrsclip.LRSCLIP, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source, other = open_source(str(folder)), open_source(str(paint(tmp_path / "other", range(1))))
+    source, other = open_tiles(str(folder)), open_tiles(str(paint(tmp_path / "other", range(1))))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.delenv("LRSCLIP_CACHE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     mine = default_cache_dir(source, model)
-    assert mine == default_cache_dir(open_source(str(folder)), model)
+    assert mine == default_cache_dir(open_tiles(str(folder)), model)
     assert mine.is_relative_to(tmp_path / "xdg" / "lrsclip")
     assert len({mine, default_cache_dir(other, model), default_cache_dir(source, lrsclip.random_model(seed=1))}) == 3
     monkeypatch.setenv("LRSCLIP_CACHE", str(tmp_path / "own"))
@@ -333,7 +333,7 @@ def test_shell_builds_tells_and_searches(folder: Path, tmp_path: Path, capsys: p
     assert "7.png" in told.err
     assert main(["info", out]) == 0
     assert f"folder:{folder}" in capsys.readouterr().out
-    assert main(["search", out, "a harbour with many boats", "-k", "3"]) == 0
+    assert main(["search", out, "a harbour with many boats", "-k", "3", "--keep-duplicates"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == ["1", "2", "3"]
     assert all(line.endswith(".png") for line in lines)
@@ -377,5 +377,5 @@ def test_ctrl_c_leaves_a_build_that_goes_on(
     assert "build again to go on" in told
     assert signal.getsignal(signal.SIGINT) is handler
     recorder = Recorder(model)
-    assert len(build_index(open_source(str(folder)), recorder, tmp_path / "index")) == 20
+    assert len(build_index(open_tiles(str(folder)), recorder, tmp_path / "index")) == 20
     assert recorder.encoded == 14

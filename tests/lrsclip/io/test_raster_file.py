@@ -20,7 +20,7 @@ from rasterio.shutil import copy
 from lrsclip.errors import DataError, PictureError, TileSourceError
 from lrsclip.io.raster_file import names_other_files, open_raster
 from lrsclip.localize.scene import open_scene
-from lrsclip.tiles import open_source, read_picture
+from lrsclip.tiles import open_image, open_tiles
 from lrsclip.tiles.geotiff import GeoTiffTiles
 from tests.helpers.scene_parts import whole, write_raster
 from train.data.faults import Faults
@@ -124,7 +124,7 @@ def test_a_description_is_no_raster_whatever_it_is_called(
         with pytest.raises(PictureError, match=told):
             open_scene(path, bands=(1,), untrusted=untrusted)
     with pytest.raises(TileSourceError, match=told):
-        open_source(f"geotiff:{tmp_path}/*.tif")
+        open_tiles(f"geotiff:{tmp_path}/*.tif")
     assert not loopback.heard
 
 
@@ -240,7 +240,7 @@ def test_a_kind_that_may_name_other_files_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PictureError, match="save it as GeoTIFF"):
         open_scene(tmp_path / "a.img")
     with pytest.raises(TileSourceError, match="save it as GeoTIFF"):
-        open_source(f"geotiff:{tmp_path}/a.img")
+        open_tiles(f"geotiff:{tmp_path}/a.img")
 
 
 def test_a_name_is_nothing_but_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -261,7 +261,7 @@ def test_a_pipe_ends_at_once_everywhere(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     pipe = folder / "a.tif"
     os.mkfifo(pipe)
-    for refused in (lambda: open_raster(pipe), lambda: read_picture(pipe), lambda: read_picture("/dev/zero")):
+    for refused in (lambda: open_raster(pipe), lambda: open_image(pipe), lambda: open_image("/dev/zero")):
         with pytest.raises(PictureError, match="regular file"):
             refused()
     with pytest.raises(DataError, match="no regular file"):

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from PIL.ExifTags import GPS, IFD
 
-from lrsclip.tiles import open_source
+from lrsclip.tiles import open_tiles
 
 
 def write_picture(path: Path, exif: Image.Exif | None = None) -> None:
@@ -20,7 +20,7 @@ def write_picture(path: Path, exif: Image.Exif | None = None) -> None:
 def test_a_place_in_the_name(tmp_path: Path) -> None:
     for name in ("-93.94735_30.135984.jpg", "tile_12_14.jpg", "200.5_30.1.jpg", "12_14.jpg"):
         write_picture(tmp_path / name)
-    source = open_source(str(tmp_path))
+    source = open_tiles(str(tmp_path))
     places = {name: source.tile(name).middle_lonlat for name in source.tile_ids()}
     assert places.pop("-93.94735_30.135984.jpg") == (-93.94735, 30.135984)
     assert set(places.values()) == {None}
@@ -38,7 +38,7 @@ def test_a_place_in_exif(tmp_path: Path) -> None:
     garbled = Image.Exif()
     garbled[IFD.GPSInfo] = {GPS.GPSLatitude: (33.0,), GPS.GPSLongitude: (70.0, 0.0, 0.0)}
     write_picture(tmp_path / "b.jpg", garbled)
-    source = open_source(str(tmp_path))
+    source = open_tiles(str(tmp_path))
     assert source.tile("a.jpg").middle_lonlat == pytest.approx((-70.25, -33.51))
     assert source.tile("b.jpg").middle_lonlat is None
 
@@ -49,7 +49,7 @@ def test_captions_of_a_karpathy_file_beside_the_folder(tmp_path: Path, caplog: p
     rows = [{"filename": "a.png", "sentences": [{"raw": " . "}, {"raw": "A green\n field ."}]}]
     (tmp_path / "dataset_x.json").write_text(json.dumps({"images": rows}))
     (tmp_path / "dataset_y.json").write_text("{")
-    source = open_source(str(tmp_path / "Images"))
+    source = open_tiles(str(tmp_path / "Images"))
     assert source.tile("deep/a.png").caption == "A green field ."
     assert source.tile("b.png").caption is None
     assert "dataset_y.json" in caplog.text
@@ -61,7 +61,7 @@ def test_captions_of_equal_names_in_different_folders(tmp_path: Path) -> None:
     rows = [{"filename": f"{k}/1.png", "sentences": [{"raw": f"a {k}"}]} for k in ("airport", "beach")]
     rows.append({"filename": "2.png", "sentences": [{"raw": "a second beach"}]})
     (tmp_path / "dataset.json").write_text(json.dumps({"images": rows}))
-    source = open_source(str(tmp_path))
+    source = open_tiles(str(tmp_path))
     told = {name: source.tile(name).caption for name in source.tile_ids()}
     assert told == {
         "airport/1.png": "a airport",
@@ -69,4 +69,4 @@ def test_captions_of_equal_names_in_different_folders(tmp_path: Path) -> None:
         "beach/2.png": "a second beach",
         "port/1.png": None,  # whose "1.png" a mere name would be cannot be told
     }
-    assert open_source(str(tmp_path / "beach")).tile("2.png").caption == "a second beach"
+    assert open_tiles(str(tmp_path / "beach")).tile("2.png").caption == "a second beach"

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from lrsclip.errors import PictureError, TileSourceError
-from lrsclip.tiles import FolderTiles, TileSource, open_source
+from lrsclip.tiles import FolderTiles, TileSource, open_tiles
 
 RED, GREY = (255, 0, 0), (90, 90, 90)
 
@@ -31,9 +31,9 @@ def _exif(orientation: int) -> Image.Exif:
 @pytest.mark.parametrize("given", ["{}", "folder:{}", "Folder:{}", "  {}/ "])
 def test_typed_address_opens_the_folder(tmp_path: Path, given: str) -> None:
     _save(tmp_path / "a.png")
-    source: TileSource = open_source(given.format(tmp_path))
+    source: TileSource = open_tiles(given.format(tmp_path))
     assert source.spec == f"folder:{tmp_path.resolve()}"
-    assert open_source(source.spec).tile_ids() == source.tile_ids() == ["a.png"]
+    assert open_tiles(source.spec).tile_ids() == source.tile_ids() == ["a.png"]
 
 
 @pytest.mark.parametrize(
@@ -41,21 +41,21 @@ def test_typed_address_opens_the_folder(tmp_path: Path, given: str) -> None:
 )
 def test_other_addresses_are_refused_with_the_mend(given: str) -> None:
     with pytest.raises(TileSourceError, match="folder"):
-        open_source(given)
+        open_tiles(given)
 
 
 def test_folder_whose_name_holds_a_colon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _save(tmp_path / "area:one" / "a.png")
     monkeypatch.chdir(tmp_path)
-    assert open_source("area:one").tile_ids() == ["a.png"]
+    assert open_tiles("area:one").tile_ids() == ["a.png"]
 
 
 def test_file_and_folder_without_pictures_are_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no picture")
     with pytest.raises(TileSourceError, match=r"no pictures under .*put JPEG, PNG, WebP or TIFF"):
-        open_source(str(tmp_path))
+        open_tiles(str(tmp_path))
     with pytest.raises(TileSourceError, match="is a file"):
-        open_source(str(tmp_path / "notes.txt"))
+        open_tiles(str(tmp_path / "notes.txt"))
 
 
 def test_pictures_at_any_depth_in_natural_order(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from rasterio.transform import from_origin
 
 from lrsclip.errors import PictureError, TileSourceError
 from lrsclip.io.raster import starts
-from lrsclip.tiles import open_source, unwrapped
+from lrsclip.tiles import open_tiles, unwrapped
 from lrsclip.tiles.geotiff import GeoTiffTiles
 
 SHARED = Path(__file__).parents[3].parent / "shared" / "data" / "geotiff"
@@ -71,13 +71,13 @@ def test_a_tile_lies_where_the_raster_says(tmp_path: Path) -> None:
 def test_bands_are_chosen_and_deep_ones_stretched_alike_in_all_tiles(tmp_path: Path) -> None:
     ramp = np.linspace(0, 40_000, 256 * 128).reshape(128, 256).astype(np.uint16)
     write_raster(tmp_path / "deep.tif", np.stack([ramp, ramp[:, ::-1], ramp * 0 + 7, ramp]))
-    source = open_source(f"geotiff:{tmp_path}/deep.tif?tile_px=128&bands=4,2,1")
+    source = open_tiles(f"geotiff:{tmp_path}/deep.tif?tile_px=128&bands=4,2,1")
     left, right = (np.asarray(source.picture(name)).astype(int) for name in source.tile_ids())
     assert left[0, 0].tolist()[0] == 0
     assert right[-1, -1].tolist()[0] == 255
     assert abs(left[60, 127, 0] - right[60, 0, 0]) <= 1  # no seam: one stretch for the raster
     assert left[60, 0, 1] > left[60, 127, 1]
-    grey = open_source(f"geotiff:{tmp_path}/deep.tif?bands=1").picture("deep.tif@0,0")
+    grey = open_tiles(f"geotiff:{tmp_path}/deep.tif?bands=1").picture("deep.tif@0,0")
     assert len(set(map(tuple, np.asarray(grey)[:, 5].tolist()))) > 10
     assert all(r == g == b for r, g, b in np.asarray(grey)[:, 5].tolist())
 
@@ -119,7 +119,7 @@ def test_a_wrong_address_says_what_is_wrong(tmp_path: Path, ask: str, told: str)
     write_raster(tmp_path / "a.tif", np.full((3, 64, 64), 9, np.uint8))
     (tmp_path / "note.txt").write_text("no raster")
     with pytest.raises(TileSourceError, match=told):
-        open_source(ask.format(tmp_path))
+        open_tiles(ask.format(tmp_path))
 
 
 def test_a_raster_that_breaks_later_is_a_picture_error(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_a_raster_that_breaks_later_is_a_picture_error(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="../shared/data/geotiff is not there")
 def test_real_rasters() -> None:
-    source = open_source(f"geotiff:{SHARED}/*.tif*?tile_px=256")
+    source = open_tiles(f"geotiff:{SHARED}/*.tif*?tile_px=256")
     assert len({tile_id.split("@")[0] for tile_id in source.tile_ids()}) == 6
     for tile_id in source.tile_ids()[::60]:
         tile = source.tile(tile_id)

@@ -17,7 +17,7 @@ from PIL import Image
 from app.collections import AppState, Collections
 from app.places.service import look_up
 from lrsclip.errors import PictureError, TileSourceError
-from lrsclip.tiles import open_source
+from lrsclip.tiles import open_tiles
 from tests.helpers.dataset_server import DatasetHub, serve_datasets
 
 
@@ -93,7 +93,7 @@ def _endpoint(hub: DatasetHub, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_split_is_listed_and_read_row_by_row(hub: DatasetHub) -> None:
-    source = open_source("hub:someone/tiles:train")
+    source = open_tiles("hub:someone/tiles:train")
     names = source.tile_ids()
     assert len(source) == len(names) == len(set(names)) == 8
     for number in (7, 0, 4, 5, 3):
@@ -103,9 +103,9 @@ def test_a_split_is_listed_and_read_row_by_row(hub: DatasetHub) -> None:
         assert tile.attribution
         assert "someone/tiles" in tile.attribution
     assert source.spec == "hub:someone/tiles:train"
-    assert open_source(source.spec).tile_ids() == names
-    assert len(open_source("hub:someone/tiles")) == 10
-    assert len(open_source("hub:someone/tiles:test")) == 2
+    assert open_tiles(source.spec).tile_ids() == names
+    assert len(open_tiles("hub:someone/tiles")) == 10
+    assert len(open_tiles("hub:someone/tiles:test")) == 2
     with pytest.raises(TileSourceError, match="has no tile"):
         source.picture("train-00000-of-00002/5")
 
@@ -113,19 +113,19 @@ def test_a_split_is_listed_and_read_row_by_row(hub: DatasetHub) -> None:
 def test_only_what_is_looked_at_is_fetched(hub: DatasetHub) -> None:
     whole = len(hub.repos["someone/large"]["default/train/0000.parquet"])
     before = hub.sent_bytes
-    source = open_source("hub:someone/large:train")
+    source = open_tiles("hub:someone/large:train")
     assert source.picture(source.tile_ids()[11]).size == (400, 400)
     assert whole > 10_000_000
     assert hub.sent_bytes - before < whole / 2
 
 
 def test_columns_are_found_or_named(hub: DatasetHub) -> None:
-    source = open_source("hub:someone/plain?image=jpg&caption=text")
+    source = open_tiles("hub:someone/plain?image=jpg&caption=text")
     first, second = source.tile_ids()
     assert source.tile(first).caption == "a"
     with pytest.raises(PictureError, match="not a JPEG"):
         source.picture(second)
-    assert open_source("hub:someone/plain").tile(first).caption == "a"
+    assert open_tiles("hub:someone/plain").tile(first).caption == "a"
 
 
 @pytest.mark.parametrize(
@@ -145,11 +145,11 @@ def test_columns_are_found_or_named(hub: DatasetHub) -> None:
 )
 def test_what_is_no_data_set_of_pictures(spec: str, reason: str) -> None:
     with pytest.raises(TileSourceError, match=reason):
-        open_source(spec)
+        open_tiles(spec)
 
 
 def test_rows_that_only_name_a_picture() -> None:
-    source = open_source("hub:someone/paths")
+    source = open_tiles("hub:someone/paths")
     for name in source.tile_ids():
         with pytest.raises(PictureError, match="holds no picture"):
             source.picture(name)
@@ -160,18 +160,18 @@ def test_a_hub_that_cannot_be_reached_is_said(monkeypatch: pytest.MonkeyPatch) -
         free.bind(("127.0.0.1", 0))
         monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{free.getsockname()[1]}")
     with pytest.raises(TileSourceError, match=r"cannot be read from the Hub.*check its name, the network"):
-        open_source("hub:someone/tiles")
+        open_tiles("hub:someone/tiles")
 
 
 def test_a_row_group_too_large_to_unpack_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lrsclip.tiles.hf_dataset._MOST_GROUP_BYTES", 200_000)
-    source = open_source("hub:someone/large:train")
+    source = open_tiles("hub:someone/large:train")
     with pytest.raises(TileSourceError, match="smaller row groups"):
         source.picture(source.tile_ids()[0])
 
 
 def test_sounds_are_no_pictures_and_turned_ones_stand_upright() -> None:
-    source = open_source("hub:someone/sounds")
+    source = open_tiles("hub:someone/sounds")
     (name,) = source.tile_ids()
     tile, picture = source.tile(name), source.picture(name)
     assert (tile.width_px, tile.height_px) == picture.size == (20, 40)

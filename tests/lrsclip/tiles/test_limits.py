@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 
 from app.localize.service import threshold_of
 from app.search.link import read_parameters
-from app.ui.bbox import area_of
 from lrsclip.errors import LRSCLIPError, TileSourceError
+from lrsclip.index import parse_bbox
 from lrsclip.index.__main__ import main as index_command
 from lrsclip.numbers import decimal_of, whole_of
-from lrsclip.tiles import open_source
+from lrsclip.tiles import open_tiles
 from lrsclip.tiles.registry import GUEST_TILES
 from tests.helpers.dataset_server import serve_datasets
 
@@ -49,11 +49,11 @@ MOST_BYTES = (
 
 def refused(spec: str) -> int:
     """Peak of memory in bytes while a stranger's address is refused."""
-    open_source("atlas:?tiles=1", guest=True)  # imports are no part of it
+    open_tiles("atlas:?tiles=1", guest=True)  # imports are no part of it
     tracemalloc.start()
     try:
         with pytest.raises(TileSourceError):
-            open_source(spec, guest=True)
+            open_tiles(spec, guest=True)
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -106,13 +106,13 @@ def test_an_address_that_is_too_much_costs_nothing(spec: str) -> None:
 @pytest.mark.parametrize("options", ["limit=0", "limit=1_000", "limit=" + "9" * 16, "per_second=nan", "per_second=1_0"])
 def test_a_place_has_no_such_numbers(options: str) -> None:
     with pytest.raises(TileSourceError, match=options.split("=")[0]):
-        open_source(f"place:37.76,-122.45,0.3km@17?{options}")
+        open_tiles(f"place:37.76,-122.45,0.3km@17?{options}")
 
 
 @pytest.mark.parametrize("options", ["tile_px=5_12", "tile_px=٥١٢", "overlap_px=1e1", "bands=1,²,3", "bands=1,,3"])
 def test_a_raster_has_no_such_numbers(options: str) -> None:
     with pytest.raises(TileSourceError, match=options.split("=")[0]):
-        open_source(f"geotiff:/nowhere/*.tif?{options}")
+        open_tiles(f"geotiff:/nowhere/*.tif?{options}")
 
 
 values = st.one_of(
@@ -140,10 +140,10 @@ addresses = st.one_of(
 @settings(max_examples=250, deadline=None)
 @given(addresses)
 def test_any_address_opens_little_or_is_refused(spec: str) -> None:
-    open_source("atlas:?tiles=1", guest=True)
+    open_tiles("atlas:?tiles=1", guest=True)
     tracemalloc.start()
     try:
-        assert len(open_source(spec, guest=True)) <= GUEST_TILES
+        assert len(open_tiles(spec, guest=True)) <= GUEST_TILES
     except TileSourceError:
         pass
     finally:
@@ -194,7 +194,7 @@ def test_a_data_set_that_claims_too_much_is_refused_before_it_is_listed(monkeypa
         monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
         assert refused("hub:a/rows") < 20_000_000
         with pytest.raises(TileSourceError, match="10,000,000 can be listed"):
-            open_source("hub:a/rows")
+            open_tiles("hub:a/rows")
         for name, reason in (
             ("more", "4,097 tiles are more than visitors"),
             ("files", "1,000 files, more than the 64"),
@@ -202,9 +202,9 @@ def test_a_data_set_that_claims_too_much_is_refused_before_it_is_listed(monkeypa
             ("footer", "footer of 2,048 MB"),
         ):
             with pytest.raises(TileSourceError, match=reason):
-                open_source(f"hub:a/{name}", guest=True)
-        assert len(open_source("hub:a/more")) == GUEST_TILES + 1
-        lying = open_source("hub:a/short", guest=True)
+                open_tiles(f"hub:a/{name}", guest=True)
+        assert len(open_tiles("hub:a/more")) == GUEST_TILES + 1
+        lying = open_tiles("hub:a/short", guest=True)
         for name in lying.tile_ids()[3:]:
             with pytest.raises(LRSCLIPError, match="row"):
                 lying.picture(name)
@@ -226,20 +226,20 @@ def test_eight_look_ups_that_are_refused_cost_no_time() -> None:
 )
 def test_an_area_is_of_plain_numbers(text: str) -> None:
     with pytest.raises(LRSCLIPError, match="area"):
-        area_of(text)
+        parse_bbox(text)
 
 
 def test_links_and_thresholds_are_of_plain_numbers() -> None:
     link = read_parameters({"k": "1_0", "min": "nan", "xw": "٠", "pw": "1e-05"})
     assert link is not None
     assert len(link.faults) == 3
-    assert link.query.picture_weight == 1e-05
+    assert link.query.image_weight == 1e-05
     for text in ("1_0", "nan", "٠", "1e400", "9" * 5000):
         with pytest.raises(LRSCLIPError, match="threshold"):
             threshold_of(text)
 
 
-@pytest.mark.parametrize("option", [["-k", "1_0"], ["-k", "٣"], ["--bbox", "nan", "0", "1", "1"]])
+@pytest.mark.parametrize("option", [["-k", "1_0"], ["-k", "٣"], ["--min-score", "nan"], ["--image-weight", "1_0"]])
 def test_the_index_command_takes_plain_numbers(option: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         index_command(["search", "nowhere", "a text", *option])
@@ -248,5 +248,5 @@ def test_the_index_command_takes_plain_numbers(option: list[str], capsys: pytest
 
 def test_sizes_of_numpy_do_not_matter_to_a_seed() -> None:
     assert np.array_equal(
-        np.asarray(open_source("atlas:?seed=4294967295&tiles=1", guest=True).picture("r000c000")).shape, (192, 192, 3)
+        np.asarray(open_tiles("atlas:?seed=4294967295&tiles=1", guest=True).picture("r000c000")).shape, (192, 192, 3)
     )

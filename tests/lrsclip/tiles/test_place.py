@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import lrsclip.io.safe_fetch as web
 from lrsclip.errors import AddressError, Cancelled, FetchError, PictureError, TileSourceError
-from lrsclip.tiles import open_source
+from lrsclip.tiles import open_tiles
 from lrsclip.tiles.xyz import Place, PlaceTiles
 from tests.helpers.tile_server import TileServer, serve_tiles
 
@@ -33,7 +33,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TileServ
 
 
 def opened(server: TileServer, spec: str = SMALL) -> PlaceTiles:
-    source = open_source(f"{spec}?service={server.url}&per_second=50")
+    source = open_tiles(f"{spec}?service={server.url}&per_second=50")
     assert isinstance(source, PlaceTiles)
     return source
 
@@ -52,7 +52,7 @@ def test_a_place_is_fetched_once_and_every_tile_lies_where_it_says(server: TileS
         assert tile.attribution
         assert tile.attribution in server.url
         assert tile.ground_m == pytest.approx(483, rel=0.01)  # 611 m at the equator, times cos 37.76
-    again = open_source(source.spec)
+    again = open_tiles(source.spec)
     assert again.tile_ids() == source.tile_ids()
     assert again.picture(source.tile_ids()[0]).tobytes() == source.picture(source.tile_ids()[0]).tobytes()
     assert set(server.asked.values()) == {1}
@@ -80,7 +80,7 @@ def test_a_server_that_fails_stalls_and_lies_costs_single_tiles(server: TileServ
 
 
 def test_requests_keep_their_distance(server: TileServer) -> None:
-    open_source(f"{SMALL}?service={server.url}&per_second=20").prepare()  # type: ignore[attr-defined]
+    open_tiles(f"{SMALL}?service={server.url}&per_second=20").prepare()  # type: ignore[attr-defined]
     gaps = np.diff(sorted(server.times_s))
     assert (len(server.times_s) - 1) / (max(server.times_s) - min(server.times_s)) < 25
     assert gaps.mean() > 0.04
@@ -93,7 +93,7 @@ def test_a_server_that_is_gone_is_said_at_once(tmp_path: Path, monkeypatch: pyte
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}/{{z}}/{{x}}/{{y}}"
-    source = open_source(f"place:37.76,-122.45,2km@17?service={url}&per_second=50")
+    source = open_tiles(f"place:37.76,-122.45,2km@17?service={url}&per_second=50")
     with pytest.raises(TileSourceError, match=r"nothing can be fetched.*127\.0\.0\.1 does not answer"):
         source.prepare()  # type: ignore[attr-defined]
 
@@ -133,7 +133,7 @@ def test_fetching_stops_when_told_and_goes_on_later(server: TileServer) -> None:
 )
 def test_what_is_no_place_is_said_without_a_request(spec: str, reason: str) -> None:
     with pytest.raises(TileSourceError, match=reason):
-        open_source(spec)
+        open_tiles(spec)
 
 
 @given(st.floats(-84, 84), st.floats(-179, 179), st.floats(0.01, 3), st.integers(8, 18))
@@ -236,7 +236,7 @@ def test_a_tile_that_comes_later_changes_its_mark(server: TileServer) -> None:
 @pytest.mark.parametrize("more", ["?k={apikey}", "?{", "/{x:>99999999}"])
 def test_other_braces_in_an_address_are_refused(more: str) -> None:
     with pytest.raises(TileSourceError, match="braces"):
-        open_source(f"{SMALL}?service=https://tiles.example.com/{{z}}/{{x}}/{{y}}{more}")
+        open_tiles(f"{SMALL}?service=https://tiles.example.com/{{z}}/{{x}}/{{y}}{more}")
 
 
 def test_a_head_that_never_ends_is_not_waited_for(server: TileServer) -> None:

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageEnhance
 
 import lrsclip
 from lrsclip.errors import DataError
-from lrsclip.io.decode import read_picture
+from lrsclip.io.decode import open_image
 from train.data_engine.dedup import fingerprints as prints_module
 from train.data_engine.dedup.duplicates import Entry, Verdict, find_duplicates
 from train.data_engine.dedup.fingerprints import (
@@ -339,12 +339,12 @@ def test_rsitmd_is_found_to_be_rsicd(encoder: Encoder) -> None:
     folder = SHARED / "RSICD" / "RSICD_images"
     named = sorted(json.loads((SHARED / "RSITMD" / "rsitmd_captions_on_rsicd_files.json").read_text()))[::9][:120]
     others = [p.name for p in sorted(folder.glob("*.jpg"))[::60] if p.name not in set(named)][:150]
-    pictures = [read_picture(folder / name) for name in (*named, *others)]
+    pictures = [open_image(folder / name) for name in (*named, *others)]
     renamed = []
     for picture in pictures[: len(named)]:
         buffer = io.BytesIO()
         picture.resize((256, 256), Image.Resampling.BICUBIC).save(buffer, "JPEG", quality=85)
-        renamed.append(read_picture(buffer))
+        renamed.append(open_image(buffer))
     asked = [Entry(f"rsicd/{name}", "rsicd", "train") for name in (*named, *others)]
     asked += [Entry(f"rsitmd/{number}.jpg", "rsitmd", "train") for number in range(len(renamed))]
     prints = fingerprint([*pictures, *renamed], encoder)

@@ -17,7 +17,7 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lrsclip.errors import DataError
-from lrsclip.io.decode import read_picture
+from lrsclip.io.decode import open_image
 from train.data_engine.texts import Finding, Texts
 
 PROMPT_DIR = Path(__file__).parent / "prompts"
@@ -173,7 +173,7 @@ def data_url(content: bytes, longest_px: int, name: str) -> str:
     Raises:
         PictureError: it cannot be read.
     """
-    picture = read_picture(io.BytesIO(content), name=name)
+    picture = open_image(io.BytesIO(content), name=name)
     picture.thumbnail((longest_px, longest_px), Image.Resampling.LANCZOS)
     small = io.BytesIO()
     picture.save(small, "JPEG", quality=_JPEG_QUALITY)
