@@ -18,7 +18,7 @@ from app.server.events import INTERNAL, UPLOAD, sentence
 from app.server.settings import in_force
 from app.server.upload_folder import Upload, UploadFolder, own_folder
 from lrsclip.errors import PictureError, TileSourceError
-from lrsclip.io.decode import DECODE_FAULTS, FORMATS, orientation
+from lrsclip.io.decode import DECODE_FAULTS, FORMATS
 from lrsclip.io.tiff_tags import compressions
 from lrsclip.tiles import open_image
 
@@ -32,7 +32,7 @@ _TIFF_BEGINS: tuple[bytes, ...] = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _TIFF_BEGINS += (b"II\0*", b"MM*\0", b"II\0+", b"MM+\0")  # these are none, and Pillow reads them all the same
 _OLD_JPEG = 6
 _HEAD_BYTES = 12
-_TABLES = (".csv", ".tsv", ".txt")
+_TABLES, _UTF_16 = (".csv", ".tsv", ".txt"), (b"\xff\xfe", b"\xfe\xff")
 _KEPT_PX = 1024  # of the shorter side at least: far more than any model here looks at
 _DECODED_AT_ONCE_PX = 100_000_000  # some 750 MB of memory
 _LOST_GREY = (203, 213, 225)
@@ -104,7 +104,7 @@ def copy_without_metadata(path: Path, copy: Path) -> bool:
         if not is_known(head):
             return False
         content = head + file.read()
-    stripped = without_metadata(content, _orientation_of(path))
+    stripped = without_metadata(content)
     if stripped == content:
         return False
     try:
@@ -125,7 +125,10 @@ def check_kind(path: Path) -> None:
         head = file.read(_READ_AT_ONCE)
     if head.startswith(_TIFF_BEGINS) or is_known(head):
         return
-    if path.suffix.lower() not in _TABLES or b"\0" in head:
+    is_table = path.suffix.lower() in _TABLES
+    if is_table and b"\0" in head and not head.startswith(_UTF_16):
+        raise PictureError("the upload is no CSV file, whatever its name says; save it as CSV in UTF-8")
+    if not is_table:
         raise PictureError("the upload is no TIFF, JPEG, PNG or WebP picture; save it as one of these")
 
 
@@ -137,15 +140,6 @@ def keep(picture: Image.Image, folder: UploadFolder, name: str = "picture.png") 
     place = folder.new_place(name)
     picture.save(place, "PNG")
     return place
-
-
-def _orientation_of(path: Path) -> int:
-    try:
-        with Image.open(path, formats=_NO_RASTERS) as picture:
-            asked = orientation(picture)
-            return asked if asked in range(1, 9) else 1
-    except DECODE_FAULTS:  # whoever reads it says what is wrong
-        return 1
 
 
 def check_work(path: Path) -> None:

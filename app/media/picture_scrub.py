@@ -10,14 +10,20 @@ import re
 import struct
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
+
+from PIL import Image
 
 from lrsclip.errors import PictureError
+from lrsclip.io.decode import DECODE_FAULTS
 
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 # A mark that is neither data nor a restart. A run of 0xFF is looked at once, from its begin and never back: going back
 # takes a time that grows with the square of its length.
 _END_OF_SCAN = re.compile(rb"(?<!\xff)\xff++[^\x00\xd0-\xd7]")
 _FILLING = re.compile(rb"\xff*+")
+_EXIF_MARK, _EXIF_HEAD, _ORIENTATION_TAG, _MOST_EXIF_BYTES = 0xE1, b"Exif\0\0", 0x0112, 2**16
+_MOST_PARTS_OF_JPEG = 5_000  # a hundred scans with their tables, and a color profile of 255
 _MOST_PARTS = 100_000  # of 64 MB in pieces of 8 kB there are 8,000
 _START_OF_SCAN, _END_OF_JPEG = 0xDA, 0xD9
 # Tables, frames and scans; of the parts for applications only those below.
@@ -35,21 +41,30 @@ def is_known(head: bytes) -> bool:
     return head.startswith((_JPEG, _PNG)) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
 
 
-def without_metadata(content: bytes, orientation: int) -> bytes:
+def without_metadata(content: bytes) -> bytes:
     """A picture file with the parts that its pixels need, and nothing else.
 
     Of a damaged file the parts up to the damage are left, so that a reader still says what is wrong with it.
 
     Args:
         content: a JPEG, PNG or WebP file.
-        orientation: how its pixels are to be turned, 1 (not at all) to 8, as EXIF has it.
 
     Raises:
         PictureError: it is in far more parts than any picture.
     """
     if content.startswith(_JPEG):
-        return _jpeg(content, orientation)
-    return _png(content, orientation) if content.startswith(_PNG) else _webp(content, orientation)
+        return _jpeg(content)
+    return _png(content) if content.startswith(_PNG) else _webp(content)
+
+
+def _turn_of(exif: bytes) -> int:
+    """How the pixels are to be turned, 1 (not at all) to 8, by the EXIF of a file."""
+    found = Image.Exif()
+    with suppress(*DECODE_FAULTS):  # garbled ones are common
+        found.load(exif[:_MOST_EXIF_BYTES])
+        asked = found.get(_ORIENTATION_TAG)
+        return asked if isinstance(asked, int) and asked in range(1, 9) else _UPRIGHT
+    return _UPRIGHT
 
 
 def _exif(orientation: int) -> bytes:
@@ -57,34 +72,40 @@ def _exif(orientation: int) -> bytes:
     return b"II*\0" + struct.pack("<IHHHIHHI", 8, 1, 0x0112, 3, 1, orientation, 0, 0)
 
 
-def _jpeg(content: bytes, orientation: int) -> bytes:
-    turn = b"" if orientation == _UPRIGHT else b"Exif\0\0" + _exif(orientation)
-    said = struct.pack(">BBH", 0xFF, 0xE1, len(turn) + 2) + turn if turn else b""
-    parts = list(_parts_of_jpeg(content))
-    begin = parts.pop(0) if parts and parts[0][1:2] == bytes([_JFIF]) else b""  # nothing may stand before it
+def _jpeg(content: bytes) -> bytes:
+    turn, parts = _UPRIGHT, list[bytes]()
+    for mark, part in _parts_of_jpeg(content):
+        if mark == _EXIF_MARK and part[4:].startswith(_EXIF_HEAD) and turn == _UPRIGHT:
+            turn = _turn_of(part[4:])
+        elif mark != _EXIF_MARK:
+            parts.append(part)
+    body = b"" if turn == _UPRIGHT else _EXIF_HEAD + _exif(turn)
+    said = struct.pack(">BBH", 0xFF, _EXIF_MARK, len(body) + 2) + body if body else b""
+    begin = parts.pop(0) if parts and parts[0][1] == _JFIF else b""  # nothing may stand before it
     return b"\xff\xd8" + begin + said + b"".join(parts)
 
 
-def _parts_of_jpeg(content: bytes) -> Iterator[bytes]:
+def _parts_of_jpeg(content: bytes) -> Iterator[tuple[int, bytes]]:
+    """The parts that are needed, each with its mark: those of the pixels, and EXIF."""
     at, number = 2, 0
     while at + 4 <= len(content) and content[at] == 0xFF:
         at, number = _filled(content, at), number + 1
-        _check_count(number)
-        mark = content[at + 1 : at + 2]
-        if mark == bytes([_END_OF_JPEG]) or at + 4 > len(content):
+        _check_count(number, _MOST_PARTS_OF_JPEG)
+        if at + 4 > len(content) or (mark := content[at + 1]) == _END_OF_JPEG:
             break
         end = at + 2 + int.from_bytes(content[at + 2 : at + 4], "big")
-        body = content[at + 4 : end]
-        if mark[0] == _START_OF_SCAN:
+        begin = content[at + 4 : min(end, at + 4 + _JFIF_BYTES)]
+        if mark == _START_OF_SCAN:
             found = _END_OF_SCAN.search(content, end)
             end = _filled(content, found.start()) if found else len(content)
-        if mark[0] == _JFIF and body.startswith(_SHOWN_OF_JPEG[_JFIF]) and len(body) >= _JFIF_BYTES:
-            yield struct.pack(">BBH", 0xFF, _JFIF, _JFIF_BYTES + 2) + body[: _JFIF_BYTES - 2] + b"\0\0"
-        elif mark[0] in _PIXELS_OF_JPEG or (mark[0] in _SHOWN_OF_JPEG and body.startswith(_SHOWN_OF_JPEG[mark[0]])):
-            yield content[at:end]
+        shown = _SHOWN_OF_JPEG.get(mark)
+        if mark == _JFIF and shown and begin.startswith(shown) and len(begin) == _JFIF_BYTES:
+            yield mark, struct.pack(">BBH", 0xFF, _JFIF, _JFIF_BYTES + 2) + begin[: _JFIF_BYTES - 2] + b"\0\0"
+        elif mark in _PIXELS_OF_JPEG or mark == _EXIF_MARK or (mark != _JFIF and shown and begin.startswith(shown)):
+            yield mark, content[at:end]
         at = end
-    if content[at : at + 1] == b"\xff" and content[at + 1 : at + 2] == bytes([_END_OF_JPEG]):
-        yield content[at : at + 2]
+    if content[at : at + 2] == bytes([0xFF, _END_OF_JPEG]):
+        yield _END_OF_JPEG, content[at : at + 2]
 
 
 def _filled(content: bytes, at: int) -> int:
@@ -93,44 +114,49 @@ def _filled(content: bytes, at: int) -> int:
     return max(at, found.end() - 1) if found is not None else at
 
 
-def _check_count(number: int) -> None:
-    if number > _MOST_PARTS:
+def _check_count(number: int, most: int) -> None:
+    if number > most:
         raise PictureError("the upload is a picture in far too many parts; save it anew, and send that")
 
 
-def _png(content: bytes, orientation: int) -> bytes:
-    kept, at, number = [_PNG], len(_PNG), 0
+def _png(content: bytes) -> bytes:
+    turn, parts, at, number = _UPRIGHT, list[bytes](), len(_PNG), 0
     while at + 8 <= len(content):
-        _check_count(number := number + 1)
+        _check_count(number := number + 1, _MOST_PARTS)
         size, kind = int.from_bytes(content[at : at + 4], "big"), content[at + 4 : at + 8]
         end = at + 12 + size
         if kind in _CHUNKS_OF_PNG:
-            kept.append(content[at:end])
-        if kind == b"IHDR" and orientation != _UPRIGHT:
-            body = b"eXIf" + _exif(orientation)
-            kept.append(struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body)))
+            parts.append(content[at:end])
+        elif kind == b"eXIf" and turn == _UPRIGHT:
+            turn = _turn_of(content[at + 8 : end - 4])
         if kind == b"IEND":
             break
         at = end
-    return b"".join(kept)
+    if turn != _UPRIGHT and parts:
+        body = b"eXIf" + _exif(turn)
+        parts.insert(1, struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body)))
+    return _PNG + b"".join(parts)
 
 
-def _webp(content: bytes, orientation: int) -> bytes:
-    kept, at, number = [], 12, 0
+def _webp(content: bytes) -> bytes:
+    turn, parts, at, number = _UPRIGHT, list[bytes](), 12, 0
     end_of_file = min(len(content), 8 + int.from_bytes(content[4:8], "little"))
-    turned = orientation != _UPRIGHT
     while at + 8 <= end_of_file:
-        _check_count(number := number + 1)
+        _check_count(number := number + 1, _MOST_PARTS)
         kind, size = content[at : at + 4], int.from_bytes(content[at + 4 : at + 8], "little")
         end = at + 8 + size + size % 2
-        if kind == b"VP8X" and size and at + 8 < end_of_file:
-            flags = content[at + 8] & ~(_EXIF_OF_WEBP | _XMP_OF_WEBP) | (_EXIF_OF_WEBP if turned else 0)
-            kept.append(content[at : at + 8] + bytes([flags]) + content[at + 9 : end])
-        elif kind in _CHUNKS_OF_WEBP:
-            kept.append(content[at : min(end, end_of_file)])
+        if kind in _CHUNKS_OF_WEBP:
+            parts.append(content[at : min(end, end_of_file)])
+        elif kind == b"EXIF" and turn == _UPRIGHT:
+            turn = _turn_of(content[at + 8 : at + 8 + size])
         at = end
+    turned = turn != _UPRIGHT
+    for place, part in enumerate(parts):
+        if part.startswith(b"VP8X") and len(part) > 8:
+            flags = part[8] & ~(_EXIF_OF_WEBP | _XMP_OF_WEBP) | (_EXIF_OF_WEBP if turned else 0)
+            parts[place] = part[:8] + bytes([flags]) + part[9:]
     if turned:
-        exif = _exif(orientation)
-        kept.append(b"EXIF" + struct.pack("<I", len(exif)) + exif)
-    body = b"WEBP" + b"".join(kept)
+        exif = _exif(turn)
+        parts.append(b"EXIF" + struct.pack("<I", len(exif)) + exif)
+    body = b"WEBP" + b"".join(parts)
     return b"RIFF" + struct.pack("<I", len(body)) + body

@@ -21,7 +21,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from app.media.images import DECODING, check_kind, check_pixels, check_work, copy_without_metadata
+from app.media.images import check_kind, check_pixels, check_work, copy_without_metadata
 from app.server import request_log as calls
 from app.server.rate_limit import CLIENT
 from app.server.routes import API
@@ -91,7 +91,7 @@ async def _received(request: Request, folder: UploadFolder, max_file_bytes: int)
     finally:
         if upload_id:
             file_upload_statuses.set_done(upload_id)
-        await anyio.to_thread.run_sync(lambda: shutil.rmtree(draft, ignore_errors=True))
+        await anyio.to_thread.run_sync(folder.forget_draft, draft)
 
 
 def take_in(file: Path, folder: UploadFolder, sender: str = "") -> Path:
@@ -108,10 +108,11 @@ def take_in(file: Path, folder: UploadFolder, sender: str = "") -> Path:
     place = folder.new_place(file.name, sender)
     try:
         check_kind(file)
-        check_work(file)
-        with DECODING.of(check_pixels(file)):
-            if not copy_without_metadata(file, place):
-                os.replace(file, place)
+        if not copy_without_metadata(file, place):
+            os.replace(file, place)
+        # Only now, when it has few parts: Pillow takes a time that grows with the square of a picture's metadata.
+        check_work(place)
+        check_pixels(place)
     except PictureError as error:
         folder.refuse(place, str(error))
     except BaseException:

@@ -87,6 +87,7 @@ class UploadFolder:
     root: Path
     _own: set[Path] = field(default_factory=set, repr=False, compare=False)
     _senders: dict[Path, str] = field(default_factory=dict, repr=False, compare=False)  # by folder
+    _arriving: set[Path] = field(default_factory=set, repr=False, compare=False)
     _refusals: dict[Path, str] = field(default_factory=dict, repr=False, compare=False)
     _lock: Lock = field(default_factory=Lock, repr=False, compare=False)
 
@@ -170,8 +171,16 @@ class UploadFolder:
             OSError: the disk is full or may not be written to.
         """
         folder = self.drafts / secrets.token_hex(16)
+        with self._lock:
+            self._arriving.add(folder)
         folder.mkdir(parents=True, mode=0o700)
         return folder
+
+    def forget_draft(self, folder: Path) -> None:
+        """Remove a folder of `incoming` with all in it."""
+        shutil.rmtree(folder, ignore_errors=True)
+        with self._lock:
+            self._arriving.discard(folder)
 
     def sweep_drafts(self, most_age_s: float) -> None:
         """Remove what is on its way no longer: nothing has been written to it for a while."""
@@ -179,6 +188,8 @@ class UploadFolder:
         for changed_s, _, path in _files_by_age(self.drafts):
             if changed_s >= oldest_s:
                 break
+            if self._arriving.intersection(path.parents):  # complete, and waiting for a thread that takes it in
+                continue
             path.unlink(missing_ok=True)
             with suppress(OSError):  # another file lies there still
                 path.parent.rmdir()

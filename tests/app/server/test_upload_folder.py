@@ -194,11 +194,16 @@ def test_what_a_killed_server_left_goes_with_the_next_start_and_a_living_one_sta
 
 def test_what_is_on_its_way_no_longer_goes(tmp_path: Path) -> None:
     folder = UploadFolder(tmp_path.resolve())
-    old, fresh = (folder.incoming() / "a.jpg" for _ in range(2))
-    for path in (old, fresh):
+    old, fresh, waiting = folder.drafts / "a" / "a.jpg", folder.drafts / "b" / "a.jpg", folder.incoming() / "a.jpg"
+    for path in (old, fresh, waiting):
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"of a camera")
-    os.utime(old, (time.time() - 100,) * 2)
+    for path in (old, waiting):
+        os.utime(path, (time.time() - 100,) * 2)
     folder.sweep_drafts(90)
     assert not old.parent.exists() and fresh.is_file()
+    assert waiting.is_file(), "it is complete, and waits for its turn"
+    folder.forget_draft(waiting.parent)
+    assert not waiting.parent.exists()
     folder.drafts.rename(tmp_path / "elsewhere")
     folder.sweep_drafts(90)
