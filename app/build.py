@@ -13,7 +13,7 @@ from app import hand_over
 from app.classify import page as page_classify
 from app.collections import AppState, Collections
 from app.learn import page as page_learn
-from app.localize import page as page_localise
+from app.localize import page as page_localize
 from app.maps.basemap import BaseMap
 from app.media.upload_route import upload_route
 from app.places import page as page_places
@@ -67,19 +67,19 @@ def build(state: AppState, *, guests: bool = True, base: BaseMap | None = None) 
                 search = page_search.lay_out(state)
             with gr.Tab("Classify", id="classify"):
                 classify = page_classify.lay_out(state)
-            with gr.Tab("Localise", id="localise"):
-                localise = page_localise.lay_out(state)
+            with gr.Tab("Localize", id="localize"):
+                localize = page_localize.lay_out(state)
             with gr.Tab("Learn", id="learn"):
                 learn = page_learn.lay_out(state)
             with gr.Tab("Places", id="places"):
                 places = page_places.lay_out(collections)
         page_search.wire(collections, demo, search, tabs)
         page_classify.wire(collections, classify)
-        page_localise.wire(collections, demo, localise, base)
+        page_localize.wire(collections, demo, localize, base)
         page_learn.wire(collections, demo, learn)
         page_places.wire(collections, demo, places)
-        hand_over.wire_tiles(collections, search, classify, localise, tabs)
-        hand_over.wire_collection(collections, places, search, [classify.strip, localise.strip, learn.strip], head)
+        hand_over.wire_tiles(collections, search, classify, localize, tabs)
+        hand_over.wire_collection(collections, places, search, [classify.strip, localize.strip, learn.strip], head)
     # Nothing past the queue, whose lanes bound what runs at once; what runs at each key never stands in it.
     demo.queue(max_size=QUEUE_SIZE, default_concurrency_limit=8, api_open=False)
     demo.check_functions()

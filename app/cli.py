@@ -151,7 +151,7 @@ def _index(source: TileSource, bundle: lrsclip.LRSCLIP, directory: Path) -> Tile
 def _parser(settings: Settings) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="app.py",
-        description="Search, classify and localise in a folder of satellite or aerial pictures, in the browser.",
+        description="Search, classify and localize in a folder of satellite or aerial pictures, in the browser.",
         epilog="Environment variables stand in for options (LRSCLIP_TILES, LRSCLIP_PORT, ...) and set the limits: see "
         "docs/deploy.md.",
     )

@@ -9,7 +9,7 @@ from PIL import Image
 
 from app.classify.page import ClassifyPage
 from app.collections import Collections
-from app.localize.page import LocalisePage
+from app.localize.page import LocalizePage
 from app.media.images import tile_picture
 from app.media.scene_input import with_tile
 from app.places.page import PlacesPage
@@ -23,7 +23,7 @@ from lrsclip.errors import TileSourceError
 
 
 def wire_tiles(
-    collections: Collections, page: SearchPage, classify: ClassifyPage, localise: LocalisePage, tabs: gr.Tabs
+    collections: Collections, page: SearchPage, classify: ClassifyPage, localize: LocalizePage, tabs: gr.Tabs
 ) -> None:
     """Connect the buttons under a found tile with the tabs that they open."""
     details = page.details
@@ -36,12 +36,12 @@ def wire_tiles(
     def chosen_scene(found: Found, tile_id: str | None, text: str) -> tuple[Any, ...]:
         if tile_id is None:
             raise TileSourceError(CLICK_FIRST)
-        return *with_tile(collections.of(found.spec), tile_id), text, gr.Tabs(selected="localise")
+        return *with_tile(collections.of(found.spec), tile_id), text, gr.Tabs(selected="localize")
 
-    details.to_localise.click(
+    details.to_localize.click(
         for_page(chosen_scene),
         [page.results.found, details.chosen, page.controls.text],
-        [*localise.scene.parts, localise.text, tabs],
+        [*localize.scene.parts, localize.text, tabs],
         **INTERNAL,
     )
     details.to_classify.click(

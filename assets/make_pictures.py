@@ -40,7 +40,7 @@ def search(page: Page, text: str) -> None:
     page.locator("#search-button").click()
     expect(page.get_by_text("best first")).to_be_visible()
     page.locator("#gallery .thumbnail-item").first.click()
-    expect(page.get_by_text("Localise this tile")).to_be_visible()
+    expect(page.get_by_text("Localize this tile")).to_be_visible()
 
 
 def contact_sheet() -> None:
@@ -95,7 +95,7 @@ def main() -> int:
         page.set_viewport_size({"width": 1440, "height": LEARN_PX})
         shoot(page, "learn")
         page.set_viewport_size(WINDOW)
-        page.get_by_role("tab", name="Localise").click()
+        page.get_by_role("tab", name="Localize").click()
         with TemporaryDirectory() as folder:
             scene = Path(folder) / "scene.jpg"
             size_m = SCENE_PX * PX_M
@@ -105,9 +105,9 @@ def main() -> int:
             page.locator("#sentence textarea").fill(SENTENCE)
             page.get_by_role("button", name="Settings").click()
             page.get_by_label("Compare with").fill(COMPARED)
-            page.locator("#localise-button").click()
+            page.locator("#localize-button").click()
             expect(page.locator("#map")).to_contain_text("the scene was")
-        shoot(page, "localise")
+        shoot(page, "localize")
         browser.close()
     demo.close()
     return 0

@@ -1,6 +1,6 @@
 """Many at once: `python -m benchmarks.load` lets 32 users use a server of this machine for two minutes.
 
-Each user searches, classifies an upload or localises in a tile, and thinks for some seconds in between, over plain HTTP
+Each user searches, classifies an upload or localizes in a tile, and thinks for some seconds in between, over plain HTTP
 as programs do. Nothing leaves the machine; users and server share its processors, so a server alone is faster.
 """
 

@@ -22,7 +22,7 @@ from lrsclip.index.schema import IndexData, Row
 from lrsclip.index.storage import new_manifest
 from lrsclip.tiles import Tile, TileSource
 
-_NOISE = 0.02  # of each of 256 numbers of a vector of length one: neighbours stay neighbours
+_NOISE = 0.02  # of each of 256 numbers of a vector of length one: neighbors stay neighbors
 
 
 class RepeatedTiles:

@@ -1,4 +1,4 @@
-"""How fast is localisation? `python -m benchmarks.localize`.
+"""How fast is localization? `python -m benchmarks.localize`.
 
 On a scene of 4,096 x 4,096 px: the map of window scores on the grid of window edges against the loop over pixels; the
 dense method against windows; and a second sentence. On 2,048 x 2,048 px: the first answer and the next. Both sides of a
@@ -61,7 +61,7 @@ def land(side_px: int) -> Image.Image:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.localize", description="Time localisation.")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.localize", description="Time localization.")
     parser.add_argument("--checkpoint", default="tiny")
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()

@@ -245,7 +245,7 @@ class LRSCLIP:
 
     @torch.inference_mode()
     def map_square(self, pixels: torch.Tensor) -> torch.Tensor:
-        """(1, 3, H, W) normalised pixels to the trunk's places, (1, H / 16, W / 16, W') on the model's device."""
+        """(1, 3, H, W) normalized pixels to the trunk's places, (1, H / 16, W / 16, W') on the model's device."""
         tower = self.model.convolutional
         return tower.pool.inward(tower.trunk(pixels).movedim(1, -1))
 

@@ -18,17 +18,17 @@ METHODS: tuple[Method, ...] = get_args(Method)
 
 
 class Encoders(Protocol):
-    """What localisation needs of a model; `lrsclip.LRSCLIP` has it."""
+    """What localization needs of a model; `lrsclip.LRSCLIP` has it."""
 
     @property
     def sha256(self) -> str:
         """Hash of the weights."""
 
     def encode_text(self, texts: list[str]) -> Floats:
-        """Texts to (N, D) float32, L2-normalised."""
+        """Texts to (N, D) float32, L2-normalized."""
 
     def encode_image(self, pictures: list[Image.Image]) -> Floats:
-        """Pictures to (N, D) float32, L2-normalised."""
+        """Pictures to (N, D) float32, L2-normalized."""
 
 
 class DenseEncoders(Encoders, Protocol):

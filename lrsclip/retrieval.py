@@ -122,7 +122,7 @@ class SearchResult:
     Attributes:
         query: the question.
         hits: best first; may be fewer than `query.k`.
-        match: calibrated judgement of how well the best tile fits the description; None with an image or a tile, of
+        match: calibrated judgment of how well the best tile fits the description; None with an image or a tile, of
             which nobody has measured what a score means, where the checkpoint is not calibrated, and for fewer than
             five tiles.
         best_cos: score of the best tile before `query.min_score_cos`; None where there was no tile to score.

@@ -45,7 +45,7 @@ _LIMITS = """
 - It was trained on scene types of the sets above, most of them from China, the USA and Europe; it will name other
   places by what it knows. It is no basis for decisions about people.
 
-## Licence
+## License
 
 Weights: Apache-2.0. {begun} The training pictures are under their own terms, partly for research only, and are not
 distributed with the checkpoint.

@@ -1,6 +1,6 @@
-"""Scenes for localisation made of real pictures: `python -m train.mosaics --data ../shared/data --out DIR`.
+"""Scenes for localization made of real pictures: `python -m train.mosaics --data ../shared/data --out DIR`.
 
-A scene is a square of labelled pictures (RSICD's validation split), in which the sentence's class stands at known
+A scene is a square of labeled pictures (RSICD's validation split), in which the sentence's class stands at known
 places and nowhere else. It is written in the layout of AIR-SLT. Sizes follow that set: a scene is some 2,000 px a side,
 a query has one to three targets, and a target takes 4 % of the scene, so a query about 7 %. A picture is enlarged to
 twice its stored 224 px, so that SeLo's windows of 256, 512 and 768 px see part of one, one, and more than one.
@@ -103,7 +103,7 @@ def write_mosaics(
     """Compose scenes and write them with their queries; the annotations last, as the sign that all is there.
 
     Args:
-        pictures: labelled pictures with captions, of enough classes.
+        pictures: labeled pictures with captions, of enough classes.
         folder: made if need be.
         count: scenes.
         seed: which pictures stand where.

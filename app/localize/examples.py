@@ -1,4 +1,4 @@
-"""Sentences to start from on the Localise page, each with the tile of the open collection that fits it best."""
+"""Sentences to start from on the Localize page, each with the tile of the open collection that fits it best."""
 
 from __future__ import annotations
 

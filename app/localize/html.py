@@ -1,4 +1,4 @@
-"""What stands beside the maps of the Localise page, as HTML fragments and sentences."""
+"""What stands beside the maps of the Localize page, as HTML fragments and sentences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Localise tab: a scene, a sentence, and a map of where in the scene the sentence is true."""
+"""The Localize tab: a scene, a sentence, and a map of where in the scene the sentence is true."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from app.ui.token_counter import meter_of
 from lrsclip.errors import PictureError
 
 _NOTHING_YET = (
-    "Nothing is chosen yet. Upload a scene or take a tile, write what to look for and press Localise; or take an "
+    "Nothing is chosen yet. Upload a scene or take a tile, write what to look for and press Localize; or take an "
     "example. The map appears here."
 )
 _ONE_CLAUSE = "The sentence has only one clause, so there is nothing to show apart."
@@ -61,7 +61,7 @@ class Files:
 
 
 @dataclass(frozen=True)
-class LocalisePage:
+class LocalizePage:
     """The tab's parts that events speak of."""
 
     scene: SceneBox
@@ -77,7 +77,7 @@ class LocalisePage:
     files: Files
 
 
-def lay_out(state: AppState) -> LocalisePage:
+def lay_out(state: AppState) -> LocalizePage:
     """Put the tab's parts on the page."""
     with gr.Row(elem_classes="columns"):
         with gr.Column(scale=3, min_width=300, elem_classes="side"):
@@ -96,23 +96,23 @@ def lay_out(state: AppState) -> LocalisePage:
                 starts = [
                     gr.Button(
                         start.title, size="sm", min_width=60, elem_id=f"start-{n}",
-                        elem_classes="fills-localise-button",
+                        elem_classes="fills-localize-button",
                     )
                     for n, start in enumerate(STARTS)
                 ]  # fmt: skip
             with gr.Row():
-                button = gr.Button("Localise", variant="primary", scale=3, min_width=120, elem_id="localise-button")
+                button = gr.Button("Localize", variant="primary", scale=3, min_width=120, elem_id="localize-button")
                 stop = gr.Button("Stop", scale=1, min_width=70)
             read = gr.HTML("", elem_classes="if-any")
             settings = _settings()
         with gr.Column(scale=8, min_width=300):
             shown = gr.HTML(empty(_NOTHING_YET), elem_id="map")
             files = _files()
-    return LocalisePage(scene, strip, text, starts, meter, read, settings, button, stop, shown, files)
+    return LocalizePage(scene, strip, text, starts, meter, read, settings, button, stop, shown, files)
 
 
 def _settings() -> Settings:
-    with gr.Accordion("Settings", open=False, elem_id="localise-settings"):
+    with gr.Accordion("Settings", open=False, elem_id="localize-settings"):
         compare = gr.Textbox(
             label="Compare with", info="A second sentence, for a map beside the first.", elem_id="compare"
         )
@@ -149,11 +149,11 @@ def _files() -> Files:
     return Files(gr.State(None), button, shown)
 
 
-def wire(collections: Collections, demo: gr.Blocks, page: LocalisePage, base: BaseMap | None = None) -> None:
+def wire(collections: Collections, demo: gr.Blocks, page: LocalizePage, base: BaseMap | None = None) -> None:
     """Connect the tab's parts; work that nobody waits for any more is stopped. `base` is an online map to offer."""
     stops, state, downloads = Stops(), collections.first, Downloads()  # all collections share its model
 
-    def localise(
+    def localize(
         upload: Upload | None,
         behind: Behind | None,
         text: str,
@@ -201,7 +201,7 @@ def wire(collections: Collections, demo: gr.Blocks, page: LocalisePage, base: Ba
     asked = [page.button.click, page.text.submit]
     gr.on(asked, None, None, None, js=_SHOW_PROGRESS, **QUICK)
     drawn = gr.on(
-        asked, for_page(localise),
+        asked, for_page(localize),
         [*page.scene.parts, page.text, *page.settings.parts], [page.map, files.answer, files.button, files.shown],
         show_progress_on=page.map, **UPLOAD, **SCENES, **INTERNAL,
     )  # fmt: skip
@@ -216,13 +216,13 @@ def wire(collections: Collections, demo: gr.Blocks, page: LocalisePage, base: Ba
 def _wire_files(files: Files, downloads: Downloads, model: str) -> None:
     def make_files(answer: Answer | None, request: gr.Request) -> Any:
         if answer is None:
-            raise PictureError("there is no map yet; localise first")
+            raise PictureError("there is no map yet; localize first")
         return gr.File(downloads.write(str(request.session_hash), answer, model), visible=True)
 
     files.button.click(for_page(make_files), files.answer, files.shown, **INTERNAL)
 
 
-def _wire_starts(collections: Collections, page: LocalisePage) -> None:
+def _wire_starts(collections: Collections, page: LocalizePage) -> None:
     for n, (start, button) in enumerate(zip(STARTS, page.starts, strict=True)):
         button.click(for_page(_taking(collections, start.text)), page.strip.shown, [page.text, *page.scene.parts],
             show_progress="hidden", **ENCODING, **INTERNAL,

@@ -1,4 +1,4 @@
-"""The Localise page's work: what is asked of a scene becomes heat-maps with regions, and those plain data."""
+"""The Localize page's work: what is asked of a scene becomes heat-maps with regions, and those plain data."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def ask(
     progress: Callable[[int, int], None] | None = None,
     stop: threading.Event | None = None,
 ) -> Answer:
-    """Localise a sentence in a scene, and what else is asked for.
+    """Localize a sentence in a scene, and what else is asked for.
 
     Raises:
         TextError: the sentence is empty.

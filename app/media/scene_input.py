@@ -1,6 +1,6 @@
 """Which scene stands in the scene box: a picture or raster that was uploaded, or a tile; opened by the library.
 
-The box shows a picture that browsers can show. What is localised is the file behind it: a GeoTIFF with its place on
+The box shows a picture that browsers can show. What is localized is the file behind it: a GeoTIFF with its place on
 Earth, a tile with what is known of it.
 """
 

@@ -1,4 +1,4 @@
-"""HTML of the Search page: the line over the results, the judgement, a tile's facts."""
+"""HTML of the Search page: the line over the results, the judgment, a tile's facts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SUREST = 95  # per cent; beyond it a figure would read as a promise
 
 
 def summary(found: Found, tiles: int) -> Markup:
-    """How many were found of how many, the judgement, and where the time went."""
+    """How many were found of how many, the judgment, and where the time went."""
     query, match = found.query, found.match
     like = ""
     if query.has_image:

@@ -16,7 +16,7 @@ from lrsclip.errors import LRSCLIPError
 from lrsclip.index import parse_bbox
 from lrsclip.numbers import decimal_of
 
-TABS = ("search", "classify", "localise", "learn", "places")
+TABS = ("search", "classify", "localize", "learn", "places")
 LONGEST_TEXT = 4000  # characters; four times what the model reads, and short enough for an address
 LONGEST_NAME = 300
 

@@ -64,7 +64,7 @@ class Details:
     fly: gr.HTML
     actions: gr.Row
     more: gr.Button
-    to_localise: gr.Button
+    to_localize: gr.Button
     to_classify: gr.Button
 
 
@@ -145,9 +145,9 @@ def _details() -> Details:
     fly = gr.HTML("", elem_id="fly")  # tells the script below where the map shall go
     with gr.Row(visible=False) as actions:
         more = gr.Button("More like this", size="sm", min_width=250, elem_id="more-like-this")
-        to_localise = gr.Button("Localise this tile", size="sm", min_width=120)
+        to_localize = gr.Button("Localize this tile", size="sm", min_width=120)
         to_classify = gr.Button("Classify this tile", size="sm", min_width=120)
-    return Details(gr.State(None), picture, facts, fly, actions, more, to_localise, to_classify)
+    return Details(gr.State(None), picture, facts, fly, actions, more, to_localize, to_classify)
 
 
 def fresh(state: AppState) -> tuple[Any, ...]:

@@ -35,7 +35,7 @@ class Settings:
         max_pixels: most pixels of a picture that is decoded whole; rasters are read by windows.
         max_text: most characters of a text.
         max_windows: windows of a scene that one question may have encoded; 25 ms each on two idle cores.
-        max_scene_px: most pixels of a scene that is localised, also of a raster.
+        max_scene_px: most pixels of a scene that is localized, also of a raster.
         requests_per_minute: of one client; 0 for no limit.
         trust_proxy: how many proxies of the operator's stand before the server and add to X-Forwarded-For, which then
             says who the client is; 0 does not believe it.

@@ -92,7 +92,7 @@ def judge(bundle: CalibratedEncoders, pictures: Sequence[Image.Image], prototype
         prototypes: of C labels.
 
     Returns:
-        One judgement per picture.
+        One judgment per picture.
 
     Raises:
         PictureError: a picture cannot be encoded.

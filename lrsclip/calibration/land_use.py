@@ -29,12 +29,12 @@ class Referencing(Protocol):
         ...
 
     def encode_text(self, texts: list[str], /) -> Floats:
-        """Texts to (N, D), L2-normalised."""
+        """Texts to (N, D), L2-normalized."""
         ...
 
 
 def land_use_references(bundle: Referencing) -> Floats:
-    """(R, D) the names of thirty land uses, L2-normalised."""
+    """(R, D) the names of thirty land uses, L2-normalized."""
     model = bundle.sha256, precision_of(bundle)
     if model not in _REFERENCES:
         names = [name for wordings in LAND_USES.values() for name in wordings]

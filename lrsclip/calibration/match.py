@@ -45,7 +45,7 @@ class Calibrated(Referencing, Protocol):
 
 @dataclass(frozen=True)
 class Match:
-    """A calibrated judgement of a search.
+    """A calibrated judgment of a search.
 
     Attributes:
         probability: that the collection has what was described, 0 to 1, if that is as likely as not beforehand.
@@ -77,8 +77,8 @@ def evidence(
     """The four numbers, (4,): score of the best, agreement, likeness of the best, log of the number of tiles.
 
     Args:
-        text_vector: (D,) L2-normalised.
-        best: (BEST, D) the best tiles, best first, L2-normalised.
+        text_vector: (D,) L2-normalized.
+        best: (BEST, D) the best tiles, best first, L2-normalized.
         middle: (D,) of `centroid`.
         references: (R, D) of `land_use_references`.
         tiles: how many there are to search.
@@ -97,12 +97,12 @@ def _shares(scores_cos: Floats) -> Floats:
 
 
 def match_of(bundle: Calibrated, text_vector: Floats, best: Floats, middle: Floats, tiles: int) -> Match | None:
-    """The judgement of a description in words and the tiles that fit it best.
+    """The judgment of a description in words and the tiles that fit it best.
 
     Args:
         bundle: the model.
-        text_vector: (D,) L2-normalised.
-        best: (n, D) the best tiles, best first, L2-normalised.
+        text_vector: (D,) L2-normalized.
+        best: (n, D) the best tiles, best first, L2-normalized.
         middle: (D,) of `centroid`.
         tiles: how many there are to search.
 

@@ -51,8 +51,8 @@ def presence_of(bundle: Encoders, method: Method, text_vector: Floats, vectors: 
     Args:
         bundle: the model.
         method: how the scene was encoded.
-        text_vector: (D,) L2-normalised.
-        vectors: (N, D) of the scene's windows, L2-normalised.
+        text_vector: (D,) L2-normalized.
+        vectors: (N, D) of the scene's windows, L2-normalized.
 
     Returns:
         None where the checkpoint is not calibrated for the method.

@@ -83,7 +83,7 @@ def make_query(asked: argparse.Namespace) -> Query:
 
 
 def as_lines(result: SearchResult) -> str:
-    """Write a result for people: rank, score and id of each hit, then the judgement."""
+    """Write a result for people: rank, score and id of each hit, then the judgment."""
     hits = [f"{hit.rank:4d}  {hit.score_cos:+.4f}  {hit.tile_id}" for hit in result.hits]
     return "\n".join([*hits, *_verdict(result)])
 

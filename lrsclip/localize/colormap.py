@@ -85,7 +85,7 @@ def colourised(
     Raises:
         PictureError: `low_cos` lies above `high_cos`.
     """
-    shares = normalised(values_cos, low_cos, high_cos)
+    shares = normalized(values_cos, low_cos, high_cos)
     levels = np.where(np.isnan(shares), 0, 1 + np.nan_to_num(shares) * 254)
     picture = Image.fromarray(levels.round().astype(np.uint8), mode="P")
     picture.putpalette(palette_rgb(palette).tobytes())
@@ -95,7 +95,7 @@ def colourised(
     return picture
 
 
-def normalised(values_cos: Floats, low_cos: float | None = None, high_cos: float | None = None) -> Floats:
+def normalized(values_cos: Floats, low_cos: float | None = None, high_cos: float | None = None) -> Floats:
     """Scores stretched to 0..1 between two ends, by default their own; an even map becomes all zero, NaN stays.
 
     Raises:

@@ -53,7 +53,7 @@ class EmbeddedScene:
 
     Attributes:
         boxes_px: (N, 4) int64 left, top, right, bottom.
-        vectors: (N, D) float32, L2-normalised; fewer if the work was given up, those of the first boxes.
+        vectors: (N, D) float32, L2-normalized; fewer if the work was given up, those of the first boxes.
         reused: whether they were known already.
     """
 

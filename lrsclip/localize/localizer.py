@@ -1,4 +1,4 @@
-"""Semantic localisation: which part of a scene does a sentence speak of?
+"""Semantic localization: which part of a scene does a sentence speak of?
 
 Boxes of the scene get a vector each (`window_encoding`), and every pixel the mean cosine of the boxes that cover
 it, as SeLo does (Yuan et al. 2022). The map is the raw mean; smoothing and colour belong to whoever shows or scores it.
@@ -240,7 +240,7 @@ def _encoded(
             if isinstance(error, Busy):
                 raise
             raise Cancelled(
-                f"localisation stopped after {done} of {total} windows; start it again to go on from there"
+                f"localization stopped after {done} of {total} windows; start it again to go on from there"
             ) from error
         done = end
         if progress is not None:

@@ -1,4 +1,4 @@
-"""Scenes for semantic localisation: pictures, arrays and rasters of any size, read by windows."""
+"""Scenes for semantic localization: pictures, arrays and rasters of any size, read by windows."""
 
 from __future__ import annotations
 

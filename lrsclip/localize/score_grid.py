@@ -1,6 +1,6 @@
 """The mean score per pixel, held exactly on the grid of window edges.
 
-Between two neighbouring edges no window begins or ends, so the map is constant there. A 10,000 x 10,000 px scene has
+Between two neighboring edges no window begins or ends, so the map is constant there. A 10,000 x 10,000 px scene has
 only about 82 x 82 such cells; the scores are summed on them with a difference array, which gives the per-pixel loop's
 map in milliseconds.
 """

@@ -1,4 +1,4 @@
-"""Where the windows of a semantic localisation stand: SeLo's two diagonal grids per window size.
+"""Where the windows of a semantic localization stand: SeLo's two diagonal grids per window size.
 
 SeLo is Yuan et al., Learning to Evaluate Performance of Multi-modal Semantic Localization, TGRS 2022.
 

@@ -84,7 +84,7 @@ class SceneWindows:
 
     Attributes:
         boxes_px: (N, 4) int64 left, top, right, bottom.
-        vectors: (N, D) float32, L2-normalised.
+        vectors: (N, D) float32, L2-normalized.
         width_px: the scene's width.
         height_px: the scene's height.
     """
@@ -102,7 +102,7 @@ def selo_protocol(name: str) -> SeloProtocol:
         DataError: there is none.
     """
     if name not in PROTOCOLS:
-        raise DataError(f"localisation protocol {name!r} is not known; there are: {', '.join(PROTOCOLS)}")
+        raise DataError(f"localization protocol {name!r} is not known; there are: {', '.join(PROTOCOLS)}")
     return PROTOCOLS[name]
 
 
@@ -135,7 +135,7 @@ def selo_map(windows: SceneWindows, text_vector: Floats, protocol: SeloProtocol)
 
     Args:
         windows: the encoded scene.
-        text_vector: (D,) L2-normalised.
+        text_vector: (D,) L2-normalized.
         protocol: the same that the scene was encoded with.
     """
     scores_cos = windows.vectors @ text_vector

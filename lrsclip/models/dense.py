@@ -1,9 +1,9 @@
-"""Many vectors from one look at a large crop: the image towers' second way, for localisation.
+"""Many vectors from one look at a large crop: the image towers' second way, for localization.
 
 The small tower's trunk is convolutional, so the map of a whole scene is computed once, and any window of it is pooled
 from there: a window costs a fiftieth of a crop. A ViT has no such map; there each patch of a crop gets a vector of its
 own. MaskCLIP (Zhou et al., Extract Free Dense Labels from CLIP, 2022) takes the last block's values for that; here the
-last block looks at each patch's neighbours instead, as in NACLIP (Hajimiri et al., Pay Attention to Your Neighbours,
+last block looks at each patch's neighbors instead, as in NACLIP (Hajimiri et al., Pay Attention to Your Neighbors,
 2025): keys against keys, with a Gaussian around the patch, and neither skip connection nor feed-forward layer.
 """
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 _SQUARE_PX, _MARGIN_PX = 832, 48  # a map of 1,800 px a side in one piece takes half as long again
 _SAMPLES = 1  # per side of a pooled cell, which is about as large as one of the map; two cost time and win nothing
-_NEIGHBOUR_PATCHES = 5.0  # standard deviation of the Gaussian, NACLIP's
+_NEIGHBOR_PATCHES = 5.0  # standard deviation of the Gaussian, NACLIP's
 
 
 def trunk_map(look: Callable[[Tensor], Tensor], pixels: Tensor) -> Tensor:
-    """(1, 3, H, W) normalised RGB, H and W multiples of 16, to the map (1, W', H / 16, W / 16) that windows pool from.
+    """(1, 3, H, W) normalized RGB, H and W multiples of 16, to the map (1, W', H / 16, W / 16) that windows pool from.
 
     It is made in squares, whose layers stay in the processor's cache; each is looked at with some margin, because the
     trunk sees beyond a cell. The pool's first linear layer is applied here already: it commutes with averaging, and a
@@ -78,7 +78,7 @@ def pool_windows(tower: ResNetTower, features: Tensor, boxes: Tensor) -> Tensor:
 
 
 def patch_vectors(tower: VisionTransformer, pixels: Tensor) -> Tensor:
-    """A vector for every patch: (N, 3, S, S) normalised RGB to (N, G, G, D) of length one, float32, row by row."""
+    """A vector for every patch: (N, 3, S, S) normalized RGB to (N, G, G, D) of length one, float32, row by row."""
     x = tower._embeds(pixels)
     blocks = tower.transformer.resblocks
     for block in blocks[:-1]:
@@ -99,4 +99,4 @@ def _neighbourhood(side: int, dtype: torch.dtype, device: torch.device) -> Tenso
     """(G * G, G * G) what is added to a patch's attention to each other: one at itself, less with the distance."""
     at = torch.arange(side, device=device, dtype=torch.float32)
     places = torch.cartesian_prod(at, at)
-    return torch.exp(-torch.cdist(places, places).square() / (2 * _NEIGHBOUR_PATCHES**2)).to(dtype)
+    return torch.exp(-torch.cdist(places, places).square() / (2 * _NEIGHBOR_PATCHES**2)).to(dtype)

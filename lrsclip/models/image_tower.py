@@ -1,7 +1,7 @@
 """The image towers: CLIP's ViT (open_clip's own) and the small one, ResNet-50 v2 under an attention pool.
 
 The small tower is in two steps, `features` (the convolutional trunk) and `pool`, so that training can freeze the trunk
-and keep its features, and localisation can look at the map before it is pooled.
+and keep its features, and localization can look at the map before it is pooled.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class PreactBottleneck(nn.Module):
 
 
 class ResNetV2Trunk(nn.Module):
-    """Stem and stages 1-3 of ResNet-50 v2: (N, 3, H, W) normalised RGB to (N, 1024, H / 16, W / 16)."""
+    """Stem and stages 1-3 of ResNet-50 v2: (N, 3, H, W) normalized RGB to (N, 1024, H / 16, W / 16)."""
 
     stage1: nn.Sequential
     stage2: nn.Sequential
@@ -84,11 +84,11 @@ class AttentionPool(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Pool (N, G * G, 1024) to (N, D), not normalised."""
+        """Pool (N, G * G, 1024) to (N, D), not normalized."""
         return self.read(self.inward(self.dropout(features)))
 
     def read(self, tokens: Tensor) -> Tensor:
-        """(N, G * G, W) of the first layer to (N, D), not normalised.
+        """(N, G * G, W) of the first layer to (N, D), not normalized.
 
         Of the last block only the class token is asked for, so only its query is computed.
         """
@@ -110,12 +110,12 @@ class ResNetTower(nn.Module):
         self.pool = AttentionPool(config, embed_dim, QuickGELU if quick_gelu else nn.GELU)
 
     def features(self, pixels: Tensor) -> Tensor:
-        """(N, 3, H, W) normalised RGB to (N, G * G, 1024), row by row from the top left."""
+        """(N, 3, H, W) normalized RGB to (N, G * G, 1024), row by row from the top left."""
         grid = F.adaptive_avg_pool2d(self.trunk(pixels), self.grid)
         return grid.flatten(2).transpose(1, 2)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """(N, 3, H, W) normalised RGB to (N, D), not normalised."""
+        """(N, 3, H, W) normalized RGB to (N, D), not normalized."""
         out: Tensor = self.pool(self.features(pixels))
         return out
 

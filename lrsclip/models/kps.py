@@ -23,7 +23,7 @@ def stretch_positions(table: Tensor, kept: int = KEPT, stretch: int = STRETCH) -
     """Stretch a position table.
 
     Row `kept + stretch * i + r` is `(1 - r / stretch) * table[kept + i] + (r / stretch) * table[kept + i + 1]`; the
-    last `stretch` rows have no right neighbour and go on along the last slope.
+    last `stretch` rows have no right neighbor and go on along the last slope.
 
     Args:
         table: (L, W) with L >= kept + 2, any floating type.

@@ -47,7 +47,7 @@ class SentenceTower(nn.Module):
         self.proj = nn.Sequential(nn.Linear(width, 2 * embed_dim), nn.GELU(), nn.Linear(2 * embed_dim, embed_dim))
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """(N, L) token ids to (N, D), not normalised."""
+        """(N, L) token ids to (N, D), not normalized."""
         out: Tensor = self.proj(self.sentence(tokens))
         return out
 

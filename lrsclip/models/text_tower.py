@@ -43,7 +43,7 @@ def encode_by_length(tower: Callable[[Tensor], Tensor], tokens: Tensor, chunk: i
         chunk: how many texts go through the tower at once.
 
     Returns:
-        (N, D), not normalised; differentiable.
+        (N, D), not normalized; differentiable.
     """
     order = tokens.argmax(dim=1).argsort(stable=True)
     parts = [tower(trim(tokens[rows])) for rows in order.split(chunk)]

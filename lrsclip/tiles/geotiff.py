@@ -47,7 +47,7 @@ class GeoTiffTiles:
     Args:
         pattern: path of a raster, or a glob; a leading ~ stands for the home folder.
         tile_px: side of a tile in pixels of the raster.
-        overlap_px: how far neighbouring tiles overlap.
+        overlap_px: how far neighboring tiles overlap.
         bands: numbers (from 1) of the bands for red, green and blue, or one for grey; by default the file's own red,
             green and blue where it names them, else its first three.
 

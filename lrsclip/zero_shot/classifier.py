@@ -1,6 +1,6 @@
 """Zero-shot classification: a class is what its name says in a few phrasings (Radford et al. 2021, section 3.1.4).
 
-Each label is put into each template; the texts' features are normalised, averaged and normalised again (as
+Each label is put into each template; the texts' features are normalized, averaged and normalized again (as
 SkyScript does, Wang et al. 2024), which gives one prototype per class; a `TemplateSet` may ask for another average. A
 picture's probabilities are the softmax of logit_scale times its cosines.
 """
@@ -31,10 +31,10 @@ class Encoders(Protocol):
         """The factor between a cosine and a logit."""
 
     def encode_text(self, texts: list[str], *, normalize: bool = True) -> Floats:
-        """Texts to (N, D) float32, L2-normalised if `normalize`."""
+        """Texts to (N, D) float32, L2-normalized if `normalize`."""
 
     def encode_image(self, pictures: list[Image.Image]) -> Floats:
-        """Pictures to (N, D) float32, L2-normalised."""
+        """Pictures to (N, D) float32, L2-normalized."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class ClassScore:
 
 @dataclass(frozen=True, eq=False)
 class Prototypes:
-    """One vector per class: `vectors` (C, D) float32, L2-normalised, in the order of `labels`."""
+    """One vector per class: `vectors` (C, D) float32, L2-normalized, in the order of `labels`."""
 
     labels: tuple[str, ...]
     vectors: Floats
@@ -80,7 +80,7 @@ def class_prototypes(
     _check_labels(names)
     phrasings = templates.templates if isinstance(templates, TemplateSet) else templates
     _check_templates(phrasings)
-    before = isinstance(templates, TemplateSet) and templates.averaged == "before normalising"
+    before = isinstance(templates, TemplateSet) and templates.averaged == "before normalizing"
     texts = [phrasing.replace(PLACEHOLDER, name) for name in names for phrasing in phrasings]
     vectors = bundle.encode_text(texts, normalize=not before)
     per_class = vectors.reshape(len(names), len(phrasings), -1).mean(axis=1)

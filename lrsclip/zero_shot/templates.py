@@ -1,6 +1,6 @@
 """Template sets: the phrasings that a class name is put into, with the rule that makes one vector of them.
 
-A set is a JSON file in `template_sets/`: `rs5m` (105 phrasings, averaged before normalising) and `skyscript` (two,
+A set is a JSON file in `template_sets/`: `rs5m` (105 phrasings, averaged before normalizing) and `skyscript` (two,
 averaged after), each as its authors evaluate with it. Figures of two sets are not comparable.
 """
 
@@ -27,14 +27,14 @@ class TemplateSet:
     Attributes:
         name: what the set goes by.
         source: whose set it is.
-        averaged: whether features are averaged as the tower gives them and the mean is normalised, or each is
-            normalised, then averaged, and the mean normalised again.
+        averaged: whether features are averaged as the tower gives them and the mean is normalized, or each is
+            normalized, then averaged, and the mean normalized again.
         templates: phrasings with {} where the class name goes.
     """
 
     name: str
     source: str
-    averaged: Literal["before normalising", "after normalising"]
+    averaged: Literal["before normalizing", "after normalizing"]
     templates: tuple[str, ...]
 
     @classmethod
@@ -64,7 +64,7 @@ class _File(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     source: str
-    averaged: Literal["before normalising", "after normalising"]
+    averaged: Literal["before normalizing", "after normalizing"]
     images: tuple[str, ...] = ("",)
     phrasings: tuple[str, ...]
 

@@ -137,7 +137,7 @@ def test_tiles_of_another_source_in_the_index_are_not_shown(tmp_path: Path) -> N
 # classification
 
 
-def test_a_prototype_is_the_normalised_mean_of_its_phrasings(state: AppState) -> None:
+def test_a_prototype_is_the_normalized_mean_of_its_phrasings(state: AppState) -> None:
     templates = ("a photo of {}.", "{} from above, {}")
     made = class_prototypes(state.bundle, ["a road", "a field"], templates)
     texts = state.bundle.encode_text(["a photo of a road.", "a road from above, a road"])

@@ -141,19 +141,19 @@ def test_an_upload_that_is_no_picture_is_refused_in_words(page: Page, tmp_path: 
 
 def test_a_tiff_upload_is_shown_although_browsers_cannot(page: Page, tmp_path: Path) -> None:
     draw_tile("road", 5).save(tmp_path / "road.tif")
-    choose_tab(page, "Localise")
+    choose_tab(page, "Localize")
     page.locator("#scene input[type=file]").set_input_files(tmp_path / "road.tif")
     shown = page.locator("#scene img")
     expect(shown).to_have_attribute("src", re.compile(r"\.png$"))
     expect(shown).to_have_js_property("naturalWidth", 128)
 
 
-def test_a_found_tile_is_localised_on_a_map(page: Page) -> None:
+def test_a_found_tile_is_localized_on_a_map(page: Page) -> None:
     search(page, "white boats").first.click()
-    page.get_by_role("button", name="Localise this tile").click()
+    page.get_by_role("button", name="Localize this tile").click()
     expect(page.locator("#scene img")).to_be_visible()
     expect(page.locator("#sentence textarea")).to_have_value("white boats")
-    page.locator("#localise-button").click()
+    page.locator("#localize-button").click()
     frame = page.locator("iframe.map")
     expect(frame).to_have_attribute("sandbox", "allow-scripts")
     # another test may have asked about the same tile: the process remembers scenes, not visitors
@@ -161,17 +161,17 @@ def test_a_found_tile_is_localised_on_a_map(page: Page) -> None:
     inside = page.frame_locator("iframe.map")
     check_map(inside)
     page.locator("#sentence textarea").fill("a road")
-    page.locator("#localise-button").click()
+    page.locator("#localize-button").click()
     expect(page.locator("#map")).to_contain_text("the scene was known")
 
 
-def test_a_geotiff_is_localised_compared_and_taken_home(page: Page, tmp_path: Path) -> None:
+def test_a_geotiff_is_localized_compared_and_taken_home(page: Page, tmp_path: Path) -> None:
     scene = write_geotiff(tmp_path / "scene.tif", draw_tile("harbour", 6, 320).crop((0, 0, 320, 256)))
-    choose_tab(page, "Localise")
+    choose_tab(page, "Localize")
     page.locator("#scene input[type=file]").set_input_files(scene)
     expect(page.locator("#scene img")).to_have_attribute("src", re.compile(r"\.png$"))
     page.locator("#sentence textarea").fill("white boats")
-    page.locator("#localise-button").click()
+    page.locator("#localize-button").click()
     inside = page.frame_locator("iframe.map")
     region = inside.locator("path.region").first
     expect(region).to_be_visible()
@@ -186,10 +186,10 @@ def test_a_geotiff_is_localised_compared_and_taken_home(page: Page, tmp_path: Pa
     page.get_by_role("button", name="Settings").click()
     page.get_by_label("Compare with").fill(NASTY)
     page.get_by_label("Regions from cosine").fill("many")
-    page.locator("#localise-button").click()
+    page.locator("#localize-button").click()
     expect(page.get_by_text("The threshold is 'many'")).to_be_visible()
     page.get_by_label("Regions from cosine").fill("")
-    page.locator("#localise-button").click()
+    page.locator("#localize-button").click()
     expect(page.locator("#map h3")).to_have_text(["white boats", NASTY])
     expect(inside.get_by_alt_text("heat-map")).to_have_count(2)
     assert len(set(inside.locator(".ends span").all_inner_texts())) == 2  # one legend for both
@@ -242,7 +242,7 @@ def test_nothing_sticks_out_on_a_phone(page: Page) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     search(page, "white boats").first.click()
     expect(page.locator("#details img")).to_be_in_viewport()  # brought into view, although it stands far below
-    for tab in ("Classify", "Localise", "Search"):
+    for tab in ("Classify", "Localize", "Search"):
         choose_tab(page, tab)
         expect(page.get_by_role("tab", name=tab)).to_have_attribute("aria-selected", "true")
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
@@ -262,10 +262,10 @@ def test_on_a_phone_what_comes_out_comes_into_view(page: Page, tmp_path: Path) -
     expect(page.locator("#classify-picture img")).to_be_visible()
     page.locator("#classify-button").click()
     expect(page.locator("#bars li").first).to_be_in_viewport()
-    choose_tab(page, "Localise")
+    choose_tab(page, "Localize")
     page.locator("#scene input[type=file]").set_input_files(tmp_path / "scene.png")
     expect(page.locator("#scene img")).to_be_visible()
     page.locator("#sentence textarea").fill("a pond")
-    page.locator("#localise-settings > button").click()  # they stand between the button and the map
-    page.locator("#localise-button").click()
+    page.locator("#localize-settings > button").click()  # they stand between the button and the map
+    page.locator("#localize-button").click()
     expect(page.frame_locator("iframe.map").get_by_alt_text("heat-map")).to_be_in_viewport()

@@ -24,7 +24,7 @@ WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]  # the rules that must hold
 MAIN_CONTROLS = {
     "Search": "#search-button",
     "Classify": "#classify-button",
-    "Localise": "#localise-button",
+    "Localize": "#localize-button",
     "Learn": "#learn-run",
     "Places": "#places-look",
 }
@@ -71,11 +71,11 @@ def use_classify(page: Page) -> None:
     expect(page.locator("#bars li").first).to_be_visible()
 
 
-def use_localise(page: Page) -> None:
+def use_localize(page: Page) -> None:
     page.locator("#scene-strip .thumbnail-item").nth(2).click()
     expect(page.locator("#scene img")).to_be_visible()
     page.locator("#sentence textarea").fill("a road between houses and trees")
-    page.locator("#localise-button").click()
+    page.locator("#localize-button").click()
     expect(page.frame_locator("iframe.map").get_by_alt_text("heat-map")).to_be_visible()
 
 
@@ -89,7 +89,7 @@ def use_learn(page: Page) -> None:
 USES: dict[str, Callable[[Page], None]] = {
     "Search": use_search,
     "Classify": use_classify,
-    "Localise": use_localise,
+    "Localize": use_localize,
     "Learn": use_learn,
 }
 
@@ -126,7 +126,7 @@ def tab_to(page: Page, wanted: Locator) -> None:
     raise AssertionError(f"the Tab key does not reach {wanted}")
 
 
-def test_the_keyboard_alone_finds_a_tile_and_localises_in_it(opened: Callable[[int, str], Page]) -> None:
+def test_the_keyboard_alone_finds_a_tile_and_localizes_in_it(opened: Callable[[int, str], Page]) -> None:
     page = opened(1400, "light")
     tab_to(page, page.locator("#description textarea"))
     page.keyboard.type("a harbour with ships at a quay")
@@ -136,10 +136,10 @@ def test_the_keyboard_alone_finds_a_tile_and_localises_in_it(opened: Callable[[i
     tab_to(page, page.locator("#gallery .thumbnail-item").nth(1))
     page.keyboard.press("Enter")
     expect(page.locator("#details img")).to_be_visible()
-    tab_to(page, page.get_by_role("button", name="Localise this tile"))
+    tab_to(page, page.get_by_role("button", name="Localize this tile"))
     page.keyboard.press("Enter")
     expect(page.locator("#scene img")).to_be_visible()
-    tab_to(page, page.locator("#localise-button"))
+    tab_to(page, page.locator("#localize-button"))
     page.keyboard.press("Enter")
     expect(page.frame_locator("iframe.map").get_by_alt_text("heat-map")).to_be_visible()
 

@@ -215,7 +215,7 @@ def use_search(page: Page, tmp_path: Path) -> None:
     page.get_by_role("button", name="More like this").click()
     expect(page.locator("#like")).to_contain_text(liked)
     expect(page.locator("#summary")).to_contain_text(f"like the tile {liked}")
-    for action, box in (("Localise", "#scene"), ("Classify", "#classify-picture")):
+    for action, box in (("Localize", "#scene"), ("Classify", "#classify-picture")):
         choose_tile(page, "<svg")
         page.get_by_role("button", name=f"{action} this tile").click()
         expect(page.locator(f"{box} img")).to_be_visible()
@@ -254,7 +254,7 @@ def use_classify(page: Page, tmp_path: Path) -> None:
     expect(page.locator("#classified tbody td", has_text=INLINE)).to_have_count(2)  # the best label and the second
 
 
-def use_localise(page: Page, tmp_path: Path) -> None:
+def use_localize(page: Page, tmp_path: Path) -> None:
     page.locator("#scene-strip .thumbnail-item").first.click()
     expect(page.locator("#scene img")).to_be_visible()
     page.locator("#sentence textarea").fill(f"a road {INLINE}, a field {INLINE}")
@@ -264,7 +264,7 @@ def use_localise(page: Page, tmp_path: Path) -> None:
     for method, colours, told in (("Windows", "Cividis", "each looked at"), ("Dense", "Viridis", "from one look")):
         page.locator("#method").get_by_label(method).check()
         page.get_by_label(colours).check()
-        page.locator("#localise-button").click()
+        page.locator("#localize-button").click()
         expect(page.locator("#map .facts").first).to_contain_text(told)
         expect(page.locator("#map .named h3")).to_contain_text([INLINE, f"a pond {INLINE}"])
         expect(page.locator("#map .clauses h4")).to_have_text([f"a road {INLINE}", f"a field {INLINE}"])
@@ -313,7 +313,7 @@ def use_places(page: Page, tmp_path: Path) -> None:
 
 
 USES: dict[str, Callable[[Page, Path], None]] = dict(
-    Search=use_search, Classify=use_classify, Localise=use_localise, Learn=use_learn, Places=use_places
+    Search=use_search, Classify=use_classify, Localize=use_localize, Learn=use_learn, Places=use_places
 )
 
 

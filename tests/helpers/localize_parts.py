@@ -1,4 +1,4 @@
-"""A model that counts what it encodes, and scenes of noise, for the tests of localisation."""
+"""A model that counts what it encodes, and scenes of noise, for the tests of localization."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ def _blocks(s: State, prefix: str, x: Tensor, mask: Tensor | None) -> Tensor:
 
 
 def image_features(s: State, pixels: Tensor) -> Tensor:
-    """(N, 3, 224, 224) to (N, D), not normalised."""
+    """(N, 3, 224, 224) to (N, D), not normalized."""
     patch = s["visual.conv1.weight"].shape[-1]
     x = F.conv2d(pixels, s["visual.conv1.weight"], stride=patch).flatten(2).transpose(1, 2)
     x = torch.cat([s["visual.class_embedding"].expand(len(x), 1, -1), x], 1) + s["visual.positional_embedding"]
@@ -81,7 +81,7 @@ def image_features(s: State, pixels: Tensor) -> Tensor:
 
 
 def text_features(s: State, tokens: Tensor) -> Tensor:
-    """(N, 248) padded token ids to (N, D), not normalised."""
+    """(N, 248) padded token ids to (N, D), not normalized."""
     x = s["token_embedding.weight"][tokens]
     if "positional_embedding_res" in s:
         mask1 = torch.zeros(248, 1)

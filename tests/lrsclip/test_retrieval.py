@@ -110,7 +110,7 @@ def test_a_lowest_score_keeps_the_tiles_that_reach_it(bundle: lrsclip.LRSCLIP, i
     assert not none.hits and none.fits is False and none.best_cos == plain.hits[0].score_cos
 
 
-def test_an_area_keeps_hits_and_judgement_to_its_tiles(bundle: lrsclip.LRSCLIP, index: TileIndex) -> None:
+def test_an_area_keeps_hits_and_judgment_to_its_tiles(bundle: lrsclip.LRSCLIP, index: TileIndex) -> None:
     by_size = judging(bundle, weights=[0.0, 0.0, 0.0, 1.0], bias=0.0)  # the odds are the number of tiles
     middles = {tile_id: index.tile(tile_id).middle_lonlat or (0.0, 0.0) for tile_id in index.tile_ids()}
     south = sorted(latitude for _, latitude in middles.values())[TILES // 2] - 1e-9
@@ -125,7 +125,7 @@ def test_an_area_keeps_hits_and_judgement_to_its_tiles(bundle: lrsclip.LRSCLIP, 
     assert (nowhere.hits, nowhere.best_cos, nowhere.match, nowhere.fits) == ((), None, None, False)
 
 
-def test_a_judgement_is_of_the_words_and_says_whether_a_tile_fits(bundle: lrsclip.LRSCLIP, index: TileIndex) -> None:
+def test_a_judgment_is_of_the_words_and_says_whether_a_tile_fits(bundle: lrsclip.LRSCLIP, index: TileIndex) -> None:
     sure, unsure = (search(index, judging(bundle, bias=bias), ALL) for bias in (9.0, -9.0))
     assert (sure.fits, unsure.fits) == (True, False) and unsure.hits  # shown all the same
     assert sure.match is not None and (sure.match.false_alarm_rate, sure.match.miss_rate) == (0.13, 0.092)

@@ -24,7 +24,7 @@ from lrsclip.calibration.labels import MANIFEST_KEY, evidence, log_factors
 from lrsclip.calibration.logistic import Doubles, logistic
 from lrsclip.errors import DataError
 from lrsclip.zero_shot.classifier import class_prototypes
-from train.calibration.presence import RIDGE, fitted, into_manifest, minimised
+from train.calibration.presence import RIDGE, fitted, into_manifest, minimized
 from train.command import run_command
 from train.evaluation.sets import CLASS_SETS, NotHere
 from train.evaluation.vectors import PictureVectors
@@ -88,7 +88,7 @@ def fitted_scale(given: Samples, start: float) -> tuple[float, float]:
             total = total + torch.nn.functional.cross_entropy(cosines * factors[:, None], truth) / len(parts)
         return total
 
-    a, b = minimised(scale, loss)
+    a, b = minimized(scale, loss)
     return float(a), float(b)
 
 

@@ -46,10 +46,10 @@ class Gallery:
     """Tiles, and what can be asked of them.
 
     Attributes:
-        vectors: (N, D) L2-normalised.
+        vectors: (N, D) L2-normalized.
         kind: (N,) number of the kind that a tile is named by; -1: none, it is only in the way.
         shows: (N, K) whether a tile shows something of a kind.
-        texts: name of a text -> (N, D), L2-normalised.
+        texts: name of a text -> (N, D), L2-normalized.
     """
 
     vectors: Floats

@@ -117,21 +117,21 @@ def fitted(rows: Doubles, there: npt.NDArray[np.bool_], share: Doubles | None = 
         lost = torch.nn.functional.binary_cross_entropy_with_logits(logits, y, weight=weight, reduction="sum")
         return lost + RIDGE * line[:-1].square().sum()
 
-    found = minimised(line, loss)
+    found = minimized(line, loss)
     return found[:-1] / spread, float(found[-1] - (found[:-1] / spread * mean).sum())
 
 
-def minimised(parameters: torch.Tensor, loss: Callable[[], torch.Tensor]) -> Doubles:
+def minimized(parameters: torch.Tensor, loss: Callable[[], torch.Tensor]) -> Doubles:
     """The parameters that make a loss least, from those given on."""
-    optimiser = torch.optim.LBFGS([parameters], max_iter=200, line_search_fn="strong_wolfe")
+    optimizer = torch.optim.LBFGS([parameters], max_iter=200, line_search_fn="strong_wolfe")
 
     def closure() -> torch.Tensor:
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         value = loss()
         value.backward()
         return value
 
-    optimiser.step(closure)
+    optimizer.step(closure)
     found: Doubles = parameters.detach().numpy()
     return found
 

@@ -155,7 +155,7 @@ def prepare_pixels(records: list[Record], model: DualEncoder, cache: Path) -> Pr
 
 
 def to_pixels(rows: Tensor, model: DualEncoder) -> Tensor:
-    """(N, 3, P, P) uint8 to normalised floats, on the rows' own device."""
+    """(N, 3, P, P) uint8 to normalized floats, on the rows' own device."""
     p = model.config.preprocess
     mean = torch.tensor(p.mean, device=rows.device)[:, None, None]
     std = torch.tensor(p.std, device=rows.device)[:, None, None]

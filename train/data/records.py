@@ -98,7 +98,7 @@ class SourceRecord:
     Attributes:
         key: name that is unique within the data set: `<source>/<name within the source>`.
         source: the source's name.
-        licence: of the picture, as the source's description says.
+        license: of the picture, as the source's description says.
         split: as the source says, or a hash of the name where it has none.
         picture: where it lies; None for a record of text alone (a generated one).
         width_px, height_px: 0 where they are not known before decoding.
@@ -109,7 +109,7 @@ class SourceRecord:
 
     key: str
     source: str
-    licence: str
+    license: str
     split: Split
     picture: PictureRef | None
     width_px: int = 0

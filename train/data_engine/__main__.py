@@ -79,7 +79,7 @@ def _sources(args: argparse.Namespace) -> list[Source]:
 def _list(args: argparse.Namespace) -> None:
     for source in _sources(args):
         layout = source.model_dump()["layout"]
-        print(f"{source.name}\t{layout}\t{'held out' if source.held_out else source.split or ''}\t{source.licence}")
+        print(f"{source.name}\t{layout}\t{'held out' if source.held_out else source.split or ''}\t{source.license}")
 
 
 def _build(args: argparse.Namespace) -> None:

@@ -113,13 +113,13 @@ def _front_matter(run: Run) -> str:
 
 
 def _sources(report: Report) -> str:
-    lines = ["| source | licence | read | written: train | val | test |", "|---|---|---|---|---|---|"]
+    lines = ["| source | license | read | written: train | val | test |", "|---|---|---|---|---|---|"]
     for name, read in report.read.items():
         written, total = report.written.get(name, {}), sum(read.values())
         numbers = " | ".join(f"{written.get(split, 0):,}" for split in ("train", "val", "test"))
         if name in report.held_out:
             numbers = "held out | | "
-        lines.append(f"| {name} | {report.licences[name]} | {total:,} | {numbers} |")
+        lines.append(f"| {name} | {report.licenses[name]} | {total:,} | {numbers} |")
     return "\n".join(lines)
 
 

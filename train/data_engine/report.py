@@ -25,7 +25,7 @@ class Report:
     Attributes:
         read: source -> split -> records read.
         written: source -> split -> records written.
-        licences: source -> licence.
+        licenses: source -> license.
         held_out: sources that are only measured on.
         faults: kind -> count and examples, of every step.
         duplicates: what `judge` decided, see `verdict_report`.
@@ -39,7 +39,7 @@ class Report:
 
     read: dict[str, dict[str, int]] = field(default_factory=dict)
     written: dict[str, dict[str, int]] = field(default_factory=dict)
-    licences: dict[str, str] = field(default_factory=dict)
+    licenses: dict[str, str] = field(default_factory=dict)
     held_out: list[str] = field(default_factory=list)
     faults: dict[str, Any] = field(default_factory=dict)
     duplicates: dict[str, Any] = field(default_factory=dict)
@@ -80,7 +80,7 @@ def report_of(run: Run, chunks: list[str], written: list[str]) -> Report:
     for source in sources_of(run):
         found: dict[str, Any] = gathered(run, source.name)
         report.read[source.name] = found["counts"]
-        report.licences[source.name] = found["licence"]
+        report.licenses[source.name] = found["license"]
         if found["held_out"]:
             report.held_out.append(source.name)
         faults.merge(found["faults"])

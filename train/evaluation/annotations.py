@@ -1,4 +1,4 @@
-"""Readers for what a localisation is checked against: AIR-SLT's polygons, CHOICE's boxes, masks and captions."""
+"""Readers for what a localization is checked against: AIR-SLT's polygons, CHOICE's boxes, masks and captions."""
 
 from __future__ import annotations
 

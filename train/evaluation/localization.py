@@ -1,4 +1,4 @@
-"""Localisation: SeLo's four metrics on whole scenes, and CHOICE's boxes, masks and captions on small pictures."""
+"""Localization: SeLo's four metrics on whole scenes, and CHOICE's boxes, masks and captions on small pictures."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def run_selo(
     methods: Sequence[Method] = METHODS,
     name: str | None = None,
 ) -> list[Result]:
-    """Semantic localisation on a folder of the AIR-SLT layout: `imgs/` and `annotations/anno.json`.
+    """Semantic localization on a folder of the AIR-SLT layout: `imgs/` and `annotations/anno.json`.
 
     Every scene is encoded once for all its sentences. What becomes of mean cosines (grey levels, median, JPEG) is the
     protocol's for both methods; how the scene is cut is the protocol's for `windows`, and `dense` has its own way.
@@ -106,7 +106,7 @@ def _selo_row(
     metrics = mean_scores(list(scores.values())).as_dict()
     metrics |= {"pointing": 100 * float(np.mean(pointing)), "target_share": 100 * float(np.mean(shares))}
     return Result(
-        task="semantic-localisation",
+        task="semantic-localization",
         data_set=name,
         protocol=f"{method}, {protocol.name}",
         pictures=len(scenes),
@@ -143,7 +143,7 @@ def read_scenes(folder: Path) -> list[SceneQuery]:
     if missing := missing_scenes(queries):
         count = len({query.scene for query in queries})
         raise DataError(
-            f"semantic localisation needs {missing[0]}, which is not there ({len(missing)} of {count} scenes are "
+            f"semantic localization needs {missing[0]}, which is not there ({len(missing)} of {count} scenes are "
             "missing); put the scenes there, or leave this task out"
         )
     return queries

@@ -65,19 +65,19 @@ def rsitmd_captions(data: Path, split: str) -> PictureSet:
 def rsicd_classes(data: Path, split: str) -> PictureSet:
     """The 30 scene classes that RSICD's file names give; pictures without one are left out."""
     _need(data / "RSICD")
-    return _labelled("rsicd30", [r for r in read_rsicd(data) if r.label], split)
+    return _labeled("rsicd30", [r for r in read_rsicd(data) if r.label], split)
 
 
 def ucm_classes(data: Path, split: str) -> PictureSet:
     """UC Merced's 21 land-use classes, in the split of UCM-Captions."""
     _need(data / "UCMerced_LandUse")
-    return _labelled("ucm", read_ucm(data), split)
+    return _labeled("ucm", read_ucm(data), split)
 
 
 def eurosat_classes(data: Path, split: str) -> PictureSet:
     """EuroSAT's ten classes, in the hashed split: there is no official one, and training uses the other part."""
     records = read_class_folders(_need(data / "EuroSAT_RGB"), "eurosat", class_words("eurosat"))
-    return _labelled("eurosat hashed", records, split)
+    return _labeled("eurosat hashed", records, split)
 
 
 def resisc45_classes(data: Path, split: str) -> PictureSet:
@@ -85,7 +85,7 @@ def resisc45_classes(data: Path, split: str) -> PictureSet:
     root = _need(data / "NWPU-RESISC45-subset")
     official = {record.path: record.split for record in read_nwpu(root)}
     records = [replace(r, split=official.get(r.path, r.split)) for r in read_class_folders(root, "resisc45")]
-    return _labelled("resisc45-subset hashed", records, split)
+    return _labeled("resisc45-subset hashed", records, split)
 
 
 def rsscn7_classes(data: Path, split: str) -> PictureSet:
@@ -144,7 +144,7 @@ def _captioned(name: str, records: list[Record], split: str) -> PictureSet:
     return PictureSet(f"{name} {split}", chosen)
 
 
-def _labelled(name: str, records: list[Record], split: str) -> PictureSet:
+def _labeled(name: str, records: list[Record], split: str) -> PictureSet:
     chosen = tuple(r for r in records if r.split == split)
     if not chosen:
         raise NotHere(f"{name} has no {split} pictures; choose another --split, or leave it out with --sets")

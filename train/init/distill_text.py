@@ -62,7 +62,7 @@ def wordnet_texts(folder: Path) -> list[str]:
     try:
         for line in path.read_text(encoding="utf-8").splitlines():
             if line.startswith("  ") or " | " not in line:
-                continue  # the licence stands at the top, indented
+                continue  # the license stands at the top, indented
             head, gloss = line.split(" | ", 1)
             fields = head.split()
             nouns = [fields[4 + 2 * i].replace("_", " ") for i in range(int(fields[3], 16))]

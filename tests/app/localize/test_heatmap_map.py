@@ -1,4 +1,4 @@
-"""What the Localise page shows and hands out: maps on Earth and in pixels, typed text as text, and files."""
+"""What the Localize page shows and hands out: maps on Earth and in pixels, typed text as text, and files."""
 
 from __future__ import annotations
 
@@ -287,7 +287,7 @@ def test_maps_move_together_and_keep_their_part_when_the_frame_changes(page: Pag
 
 @pytest.fixture(scope="module")
 def state(tmp_path_factory: pytest.TempPathFactory) -> AppState:
-    return make_state(tmp_path_factory.mktemp("localise"))
+    return make_state(tmp_path_factory.mktemp("localize"))
 
 
 def test_a_question_becomes_maps_for_text_comparison_and_clauses(state: AppState) -> None:

@@ -1,4 +1,4 @@
-"""The Localise page beside its maps: what each clause is told, outlines that show on any ground, and the examples."""
+"""The Localize page beside its maps: what each clause is told, outlines that show on any ground, and the examples."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from tests.helpers.browsing import visit
 
 @pytest.fixture(scope="module")
 def state(tmp_path_factory: pytest.TempPathFactory) -> AppState:
-    return make_state(tmp_path_factory.mktemp("localise"))
+    return make_state(tmp_path_factory.mktemp("localize"))
 
 
 @pytest.fixture
 def page(browser: Browser, url: str) -> Iterator[Page]:
-    with visit(browser, url, "Localise") as opened:
+    with visit(browser, url, "Localize") as opened:
         yield opened
 
 
@@ -57,18 +57,18 @@ def test_an_example_takes_the_tile_that_search_finds(state: AppState) -> None:
         assert behind.tile_id == state.index.search(state.bundle.encode_text([start.text]), 1)[0][0].tile_id
 
 
-def test_an_example_is_localised_with_the_keyboard_alone(page: Page) -> None:
-    page.get_by_role("tab", name="Localise").click()
+def test_an_example_is_localized_with_the_keyboard_alone(page: Page) -> None:
+    page.get_by_role("tab", name="Localize").click()
     expect(page.locator("#map")).to_contain_text("Nothing is chosen yet")
     page.get_by_role("button", name="Storage tanks").focus()
     page.keyboard.press("Enter")
     expect(page.locator("#sentence textarea")).to_have_value("Round white storage tanks with a road beside them")
     expect(page.locator("#scene img")).to_be_visible()
-    page.locator("#localise-settings button").first.focus()
+    page.locator("#localize-settings button").first.focus()
     page.keyboard.press("Enter")
     page.get_by_label("Each clause apart").focus()
     page.keyboard.press("Space")
-    page.locator("#localise-button").focus()
+    page.locator("#localize-button").focus()
     page.keyboard.press("Enter")
     expect(page.locator("#map .clauses li")).to_have_count(3)
     inside = page.frame_locator("iframe.map")
@@ -94,13 +94,13 @@ def test_a_visitor_stops_a_heat_map_and_makes_it_after_all(
 
     monkeypatch.setattr(LRSCLIP, "encode_pixels", held)
     draw_tile("harbour", 5, 1600).save(tmp_path / "large.png")
-    page.get_by_role("tab", name="Localise").click()
+    page.get_by_role("tab", name="Localize").click()
     page.locator("#scene input[type=file]").set_input_files(tmp_path / "large.png")
     expect(page.locator("#scene img")).to_be_visible()
     page.locator("#sentence textarea").fill("white boats")
-    page.locator("#localise-settings > button").click()
+    page.locator("#localize-settings > button").click()
     page.get_by_label("Windows", exact=True).check()
-    page.locator("#localise-button").click()
+    page.locator("#localize-button").click()
     assert begun.wait(30)
     with page.expect_response(lambda answer: "/gradio_api/run/" in answer.url):
         page.get_by_role("button", name="Stop", exact=True).click()
@@ -108,7 +108,7 @@ def test_a_visitor_stops_a_heat_map_and_makes_it_after_all(
     expect(page.get_by_text(re.compile("stopped", re.IGNORECASE))).to_be_visible()
     assert len(pieces) == 1, "the piece that was at hand"
     expect(page.locator("#map")).to_contain_text("Nothing is chosen yet")
-    page.locator("#localise-button").click()
+    page.locator("#localize-button").click()
     expect(page.frame_locator("iframe.map").get_by_alt_text("heat-map")).to_be_visible(timeout=60_000)
     assert len(pieces) > 2
 

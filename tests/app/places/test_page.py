@@ -55,7 +55,7 @@ def test_a_visitor_opens_a_place_and_searches_it(browser: Browser, state: AppSta
         expect(page.locator(".summary")).to_contain_text("12 of 25 tiles")
         page.locator("#gallery button").first.click()
         expect(page.locator("#facts")).to_contain_text("483 m a side")
-        page.get_by_role("tab", name="Localise").click()
+        page.get_by_role("tab", name="Localize").click()
         page.locator("#scene-strip button").nth(2).click()
         expect(page.locator("#scene img")).to_be_visible()
         page.get_by_role("tab", name="Places").click()

@@ -138,7 +138,7 @@ def test_a_bar_that_nothing_passes_is_no_good_match(state: AppState) -> None:
     assert len(kept.hits) == 4
 
 
-def test_a_judgement_warns_below_the_bar_and_promises_nothing_above(state: AppState) -> None:
+def test_a_judgment_warns_below_the_bar_and_promises_nothing_above(state: AppState) -> None:
     sure, unsure = (search(judged(state, bias=bias), Query("white boats")) for bias in (9.0, -9.0))
     assert sure.match is not None and sure.match.good
     assert "probably fits (over 95 %)" in summary(sure, 16) and "13 % came as far" in summary(sure, 16)

@@ -234,7 +234,7 @@ def test_a_million_tiles_are_listed_without_being_drawn() -> None:
     assert source.picture(source.tile_ids()[-1]).size == (192, 192)
 
 
-def test_scenes_are_those_that_localisation_is_measured_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_scenes_are_those_that_localization_is_measured_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lrsclip.atlas.scenes.SCENE_PX", 1400)
     count = write_scenes(tmp_path, count=1, seed=4)
     queries = read_scenes(tmp_path)

@@ -1,4 +1,4 @@
-"""Whether a search found anything good: the judgement, its calibration, and what the shipped checkpoint says."""
+"""Whether a search found anything good: the judgment, its calibration, and what the shipped checkpoint says."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_evidence_is_score_agreement_likeness_and_size() -> None:
     assert evidence(text, other, middle, references, 100)[1] < 0.1
 
 
-def test_a_judgement_follows_the_weights_and_keeps_its_rates() -> None:
+def test_a_judgment_follows_the_weights_and_keeps_its_rates() -> None:
     bundle = told(ENTRY)
     text, middle = unit(np.ones(bundle.embed_dim)), np.zeros(bundle.embed_dim, np.float32)
     match = match_of(bundle, text, at_cos(text, 0.7, 1), middle, 30)

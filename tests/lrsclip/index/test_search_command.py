@@ -1,4 +1,4 @@
-"""`lrsclip search`: every part of a query from a shell, the judgement in words, JSON, and errors in one line."""
+"""`lrsclip search`: every part of a query from a shell, the judgment in words, JSON, and errors in one line."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_duplicates_are_hidden_unless_they_are_kept(shell: Shell, tmp_path: Path
     assert [len(shell.run(TEXT, *more)[0].splitlines()) for more in ([], ["--keep-duplicates"])] == [2, 3]
 
 
-def test_the_judgement_is_told(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_judgment_is_told(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     calibrated(shell, monkeypatch)
     assert shell.run(TEXT, "-k", "1")[0].splitlines()[1:] == ["the best tile probably fits (100%)"]
     calibrated(shell, monkeypatch, bias=-2.0)

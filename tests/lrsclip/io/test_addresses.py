@@ -72,7 +72,7 @@ def test_a_block_ends_where_it_ends(block: ipaddress.IPv4Network | ipaddress.IPv
         if not 0 <= number < 2**block.max_prefixlen:
             continue
         beside = kind(number)
-        elsewhere = any(beside in other for other in blocks)  # a neighbour may be special in its own right
+        elsewhere = any(beside in other for other in blocks)  # a neighbor may be special in its own right
         given_out = block.version == 4 or beside in ipaddress.ip_network("2000::/3")
         assert is_public(str(beside)) is (given_out and not elsewhere)
 

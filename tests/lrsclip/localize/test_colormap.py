@@ -16,7 +16,7 @@ from lrsclip.localize.colormap import (
     cell_table,
     colourised,
     legend_gradient,
-    normalised,
+    normalized,
     overlay,
     palette_rgb,
     smoothed,
@@ -50,7 +50,7 @@ def random_map(seed: int = 0, width: int = 300, height: int = 200, scale: int = 
 
 
 def tent_by_definition(values: Floats, radius: int) -> Floats:
-    """Two means over the neighbours of each pixel, the border repeated; NaN has no part in a mean."""
+    """Two means over the neighbors of each pixel, the border repeated; NaN has no part in a mean."""
     known, weight = np.nan_to_num(values.astype(np.float64)), (~np.isnan(values)).astype(np.float64)
     side = 2 * radius + 1
     for _ in range(2):
@@ -107,7 +107,7 @@ def test_two_maps_can_share_one_scale() -> None:
     assert (strong[1] == alone[1]).all()
     assert (weak[0] == strong[0]).all()
     assert weak[1, :3].tolist() == palette_rgb()[128].tolist()
-    outside = normalised(np.array([[-1.0, 1.0]], np.float32), 0.0, 0.4)
+    outside = normalized(np.array([[-1.0, 1.0]], np.float32), 0.0, 0.4)
     assert outside.tolist() == [[0, 1]]
     with pytest.raises(PictureError, match="low_cos below high_cos"):
         overlay(random_map(), low_cos=0.4, high_cos=0.1)

@@ -1,4 +1,4 @@
-"""Localisation: the map is exactly the mean over covering windows; scenes of any shape come out right or in words."""
+"""Localization: the map is exactly the mean over covering windows; scenes of any shape come out right or in words."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ def test_scenes_of_other_modes_are_read(model: lrsclip.LRSCLIP, mode: str) -> No
     assert np.isfinite(result.scores_cos).all()
 
 
-def test_a_long_strip_is_localised(model: lrsclip.LRSCLIP) -> None:
+def test_a_long_strip_is_localized(model: lrsclip.LRSCLIP) -> None:
     result = localize(model, noise(900, 16), "a river", memory=WindowMemory())
     assert result.scores_cos.shape == (16, 900)
 
@@ -313,7 +313,7 @@ def test_blocks_of_the_dense_map_agree_with_the_whole(land: Image.Image, monkeyp
     assert np.corrcoef(whole.scores_cos.ravel(), cut.scores_cos.ravel())[0, 1] > 0.93
 
 
-def test_patches_of_a_vit_look_at_their_neighbours(model: lrsclip.LRSCLIP) -> None:
+def test_patches_of_a_vit_look_at_their_neighbors(model: lrsclip.LRSCLIP) -> None:
     """Against NACLIP's formula, head by head and patch by patch."""
     tower, picture = model.model.patched, noise(224, 224)
     block = tower.transformer.resblocks[-1]

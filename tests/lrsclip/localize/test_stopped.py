@@ -1,4 +1,4 @@
-"""Localisation that is stopped or turned away keeps what is done, and goes on from there."""
+"""Localization that is stopped or turned away keeps what is done, and goes on from there."""
 
 from __future__ import annotations
 

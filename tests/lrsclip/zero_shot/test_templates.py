@@ -38,19 +38,19 @@ def test_rs5m_is_35_phrasings_with_3_nouns() -> None:
         assert sum(template.startswith(noun) for template in given.templates) == 15
     assert sum("aerial image" in template for template in given.templates) == 35
     assert "a jpeg corrupted aerial image of the {}." in given.templates
-    assert given.averaged == "before normalising"
+    assert given.averaged == "before normalizing"
 
 
 def test_skyscript_is_two() -> None:
     given = TemplateSet.named("skyscript")
     assert given.templates == ("a satellite photo of {}.", "a satellite image of {}")
-    assert given.averaged == "after normalising"
+    assert given.averaged == "after normalizing"
 
 
 def test_the_average_is_taken_as_the_set_says() -> None:
     phrasings = ("a {}", "the {}")
-    before = TemplateSet("x", "", "before normalising", phrasings)
-    after = TemplateSet("x", "", "after normalising", phrasings)
+    before = TemplateSet("x", "", "before normalizing", phrasings)
+    after = TemplateSet("x", "", "after normalizing", phrasings)
     model = TwoTexts()
     long_way = np.array([3, 1]) / math.sqrt(10)  # the mean of (3, 0) and (0, 1), brought to length one
     assert class_prototypes(model, ["road"], before).vectors[0] == pytest.approx(long_way)
@@ -58,7 +58,7 @@ def test_the_average_is_taken_as_the_set_says() -> None:
     assert class_prototypes(model, ["road"], phrasings).vectors[0] == pytest.approx(np.full(2, math.sqrt(0.5)))
 
 
-def test_features_before_normalising_are_the_same_directions() -> None:
+def test_features_before_normalizing_are_the_same_directions() -> None:
     bundle = lrsclip.random_model()
     unit, raw = bundle.encode_text(["a road", "sea"]), bundle.encode_text(["a road", "sea"], normalize=False)
     lengths = np.linalg.norm(raw, axis=1, keepdims=True)

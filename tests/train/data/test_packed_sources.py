@@ -105,7 +105,7 @@ def test_parquet_that_lacks_things(tmp_path: Path) -> None:
 
 def test_atlas_knows_everything(tmp_path: Path) -> None:
     records, _ = read(lay.make_atlas(tmp_path))
-    assert len(records) == 16 and {record.licence for record in records} == {"Apache-2.0"}
+    assert len(records) == 16 and {record.license for record in records} == {"Apache-2.0"}
     assert {record.split for record in records} == {"train"} and all(r.facts.things_complete for r in records)
     assert any(record.facts.things for record in records) and any(record.facts.scene for record in records)
     assert all(record.lat_deg and -49 < record.lat_deg < -48 for record in records)

@@ -206,7 +206,7 @@ def test_feature_maps_are_cropped_as_pictures_are() -> None:
     assert side.min() > 7 * 0.7 and side.max() < 7 and out.dtype == torch.float32
 
 
-def test_a_labelled_picture_has_its_class_named_now_and_then() -> None:
+def test_a_labeled_picture_has_its_class_named_now_and_then() -> None:
     r = record("a pond", "two roads", label="golf course")
     pairs = [compose(r, np.random.default_rng(seed), class_sentence=0.5) for seed in range(200)]
     named = [p for p in pairs if "golf course" in p.long]

@@ -89,7 +89,7 @@ def test_a_published_file_is_measured_in_one_run(place: Path, capsys: pytest.Cap
         *(("long-retrieval", name) for name in captions),
         *(("classification", name) for name in classes | {"rsscn7, all pictures", "scenes, all pictures"}),
         ("synonyms", "words of no caption"),
-        ("semantic-localisation", f"atlas scenes {DEFAULT_SEED}"),
+        ("semantic-localization", f"atlas scenes {DEFAULT_SEED}"),
         ("grounding", f"atlas {DEFAULT_SEED}"),
         ("grounding", f"atlas {GROUNDING_SEED}"),
     }
@@ -101,7 +101,7 @@ def test_a_published_file_is_measured_in_one_run(place: Path, capsys: pytest.Cap
         "## short-retrieval",
         "## long-retrieval",
         "## classification",
-        "## semantic-localisation",
+        "## semantic-localization",
         "## synonyms",
         "## grounding",
     ]
@@ -131,7 +131,7 @@ def test_record_goes_into_the_manifest_and_the_card(place: Path, capsys: pytest.
     assert card.main([str(place / "data")]) == 2
 
 
-def test_scenes_are_localised_under_a_named_protocol(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_scenes_are_localized_under_a_named_protocol(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     scenes = place / "scenes"
     write_picture(scenes / "imgs/0.jpg", COLOURS["desert"], 1, px=800)
     query = {"caption": "a desert", "jpg_name": "0.jpg", "points": [[[50, 50], [300, 50], [300, 300], [50, 300]]]}

@@ -1,4 +1,4 @@
-"""Localisation end to end: painted scenes of AIR-SLT's layout and CHOICE's, and what is wrong with them in words."""
+"""Localization end to end: painted scenes of AIR-SLT's layout and CHOICE's, and what is wrong with them in words."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def scenes(tmp_path: Path) -> Path:
 def test_selo_finds_what_is_there(scenes: Path) -> None:
     colours = Colours()
     (result,) = run_selo(colours, scenes, PROTOCOL, ["windows"])
-    assert (result.task, result.data_set, result.protocol) == ("semantic-localisation", "tiny-slt", "windows, standard")
+    assert (result.task, result.data_set, result.protocol) == ("semantic-localization", "tiny-slt", "windows, standard")
     assert (result.pictures, result.texts) == (2, 3)
     assert list(result.metrics)[:4] == ["Rsu", "Ras", "Rda", "Rmi"]
     assert result.metrics["pointing"] == 100

@@ -132,7 +132,7 @@ def _captioned(data: Path) -> list[Source]:
         sources.append(
             CaptionSource(
                 name="rsicd",
-                licence=f"web-map imagery, {_RESEARCH}",
+                license=f"web-map imagery, {_RESEARCH}",
                 annotations=root / "dataset_rsicd.json",
                 pictures=root / "RSICD_images",
                 extra_captions=extra if extra.is_file() else None,
@@ -144,7 +144,7 @@ def _captioned(data: Path) -> list[Source]:
         sources.append(
             CaptionSource(
                 name="ucm",
-                licence="USGS, public domain",
+                license="USGS, public domain",
                 annotations=root / "dataset_UCM.json",
                 pictures=root / "Images",
                 scene="folder",
@@ -158,14 +158,14 @@ def _captioned(data: Path) -> list[Source]:
             sources.append(
                 CaptionSource(
                     name="nwpu",
-                    licence=_RESEARCH,
+                    license=_RESEARCH,
                     annotations=captioned,
                     pictures=root,
                     scene="folder",
                     train_on_val=True,
                 )
             )
-        sources.append(FolderSource(name="resisc45", licence=_RESEARCH, root=root, without=captioned))
+        sources.append(FolderSource(name="resisc45", license=_RESEARCH, root=root, without=captioned))
     return sources
 
 
@@ -173,7 +173,7 @@ def _eurosat(data: Path) -> list[Source]:
     root = data / "EuroSAT_RGB"
     if not root.is_dir():
         return []
-    return [FolderSource(name="eurosat", licence="MIT", gsd_m=10, root=root, classes=class_words("eurosat"))]
+    return [FolderSource(name="eurosat", license="MIT", gsd_m=10, root=root, classes=class_words("eurosat"))]
 
 
 def _held_out(data: Path) -> list[Source]:
@@ -181,10 +181,10 @@ def _held_out(data: Path) -> list[Source]:
     if (root := data / "RSSCN7").is_dir():
         words = class_words("rsscn7")
         sources.append(
-            FolderSource(name="rsscn7", licence=_RESEARCH, root=root, split="test", held_out=True, classes=words)
+            FolderSource(name="rsscn7", license=_RESEARCH, root=root, split="test", held_out=True, classes=words)
         )
     for part in _CHOICE_FOLDERS:
         if (root := data / "CHOICE" / part / "images").is_dir():
             name = f"choice-{part.replace('_', '-')}"
-            sources.append(FolderSource(name=name, licence="MIT", root=root, scene="none", split="test", held_out=True))
+            sources.append(FolderSource(name=name, license="MIT", root=root, scene="none", split="test", held_out=True))
     return sources

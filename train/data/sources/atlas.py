@@ -37,7 +37,7 @@ class AtlasSource(Source):
     """
 
     layout: Literal["atlas"] = "atlas"
-    licence: str = "Apache-2.0"
+    license: str = "Apache-2.0"
     seed: int = Field(ge=0)
     tiles: int = Field(default=1024, ge=1, le=16_384)  # the atlas keeps no more than that on disk
 

@@ -21,7 +21,7 @@ class Source(BaseModel):
 
     Attributes:
         name: what its records are called after; lower case, digits, hyphens.
-        licence: of its pictures.
+        license: of its pictures.
         gsd_m: ground size of a pixel in metres, where one number holds for all.
         split: puts every record into this split, whatever the source says; None: as it says, else a hash of the name.
         held_out: a set to be measured on: nothing of it is written, and what looks like it leaves the training split.
@@ -32,7 +32,7 @@ class Source(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Name
-    licence: str = "unknown"
+    license: str = "unknown"
     gsd_m: float | None = Field(default=None, gt=0)
     split: Split | None = None
     held_out: bool = False
@@ -74,7 +74,7 @@ class Source(BaseModel):
         return SourceRecord(
             key=f"{self.name}/{within}",
             source=self.name,
-            licence=self.licence,
+            license=self.license,
             split=self.split or split or as_split(hashed_split(within)),
             picture=PictureRef(str(picture)) if isinstance(picture, Path) else picture,
             width_px=size_px[0],

@@ -3,7 +3,7 @@
 A fingerprint is a perceptual hash and a small vector; mirrored and turned copies are not found.
 
 The vector is read off the trunk, not off the whole image tower: the tower is taught to see one scene class as one, and
-gives a picture's neighbour in its class a higher cosine than its own re-encoding. The four quarters are averaged apart,
+gives a picture's neighbor in its class a higher cosine than its own re-encoding. The four quarters are averaged apart,
 so that a picture with the same textures elsewhere differs.
 """
 

@@ -58,7 +58,7 @@ def gather_source(run: Run, source: Source) -> None:
             "chunks": writer.names,
             "counts": dict(writer.counts),
             "held_out": source.held_out,
-            "licence": source.licence,
+            "license": source.license,
             "kinds": sorted(kinds),
             "faults": faults.as_dict(),
         },

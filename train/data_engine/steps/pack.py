@@ -27,7 +27,7 @@ _FEATURES = {
     "info": {
         "features": {
             "image": {"_type": "Image"},
-            **{name: {"_type": "Value", "dtype": "string"} for name in ("key", "source", "licence", "split", "facts")},
+            **{name: {"_type": "Value", "dtype": "string"} for name in ("key", "source", "license", "split", "facts")},
             **{name: {"_type": "Value", "dtype": "int32"} for name in ("width_px", "height_px")},
             **{name: {"_type": "Value", "dtype": "float64"} for name in ("gsd_m", "lon_deg", "lat_deg")},
             **{name: {"_type": "List", "feature": {"_type": "Value", "dtype": "string"}}
@@ -40,7 +40,7 @@ SCHEMA = pa.schema(
         ("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
         ("key", pa.string()),
         ("source", pa.string()),
-        ("licence", pa.string()),
+        ("license", pa.string()),
         ("split", pa.string()),
         ("width_px", pa.int32()),
         ("height_px", pa.int32()),
@@ -80,7 +80,7 @@ class Packed:
         return {
             "key": r.key,
             "source": r.source,
-            "licence": r.licence,
+            "license": r.license,
             "split": r.split,
             "width_px": r.width_px,
             "height_px": r.height_px,
