@@ -153,7 +153,7 @@ def _head() -> str:
 
 
 def theme() -> gr.themes.Base:
-    """Quiet colours, and only fonts that Gradio itself carries: nothing is fetched from elsewhere."""
+    """Quiet colors, and only fonts that Gradio itself carries: nothing is fetched from elsewhere."""
     sans = gr.themes.LocalFont("IBM Plex Sans", weights=(400, 700))
     return gr.themes.Base(
         primary_hue="teal",

@@ -72,13 +72,13 @@ def _spoken(ranks: Sequence[int], limit: int) -> str:
 
 
 def heated(picture: Image.Image, heat: StepMap, range_cos: tuple[float, float], side_px: int) -> str:
-    """A tile under its heat-map as a data URL, the colours running over a range that several maps share."""
+    """A tile under its heat-map as a data URL, the colors running over a range that several maps share."""
     ground = _framed(picture, side_px)
     # enough for the eye: the map itself is smooth
-    colours = overlay(heat, low_cos=range_cos[0], high_cos=range_cos[1], longest_px=side_px).convert("RGBA")
-    colours = colours.resize(ground.size)
-    alpha = colours.getchannel("A").point(lambda value: round(value * _OPACITY))
-    ground.paste(colours.convert("RGB"), mask=alpha)
+    colors = overlay(heat, low_cos=range_cos[0], high_cos=range_cos[1], longest_px=side_px).convert("RGBA")
+    colors = colors.resize(ground.size)
+    alpha = colors.getchannel("A").point(lambda value: round(value * _OPACITY))
+    ground.paste(colors.convert("RGB"), mask=alpha)
     return data_url(ground, "JPEG")
 
 

@@ -122,7 +122,7 @@ class Grown:
 
     @property
     def range_cos(self) -> tuple[float, float]:
-        """The lowest and the highest value of all maps, so that they share their colours."""
+        """The lowest and the highest value of all maps, so that they share their colors."""
         values = [r.heat.cells.values_cos for step in self.steps for r in (step.wide, step.narrow)]
         return min(float(np.nanmin(v)) for v in values), max(float(np.nanmax(v)) for v in values)
 

@@ -87,8 +87,8 @@ def write_files(folder: Path, answer: Answer, model: str) -> list[Path]:
         write_geojson(shapes, finding.regions, place, told, facts={"method": heatmap.method, "model": model})
         with TemporaryDirectory() as scratch:
             picture = Path(scratch) / f"heatmap{more}.png"
-            colours = answer.question.palette
-            parts = write_png(picture, heatmap, place, palette=colours, low_cos=low_cos, high_cos=high_cos)
+            colors = answer.question.palette
+            parts = write_png(picture, heatmap, place, palette=colors, low_cos=low_cos, high_cos=high_cos)
             with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
                 for part in parts:
                     archive.write(part, part.name)

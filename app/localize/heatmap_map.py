@@ -1,7 +1,7 @@
 """The heat-maps of an answer as Folium maps in one document of their own (see `app.maps.document`).
 
 The first map is that of the text. Beside it stands the map of the sentence to compare with, and below them a small map
-for each clause. All have one colour scale and move together.
+for each clause. All have one color scale and move together.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from app.maps.overlays import Shapes, region_shapes, truth_shapes, window_shape
 from app.maps.projection import MapGround, map_ground
 from app.media.images import LARGE_PX, data_url
 from lrsclip.localize import Heatmap
-from lrsclip.localize.colormap import LONGEST_SIDE_PX, cell_table, colourised, legend_gradient
+from lrsclip.localize.colormap import LONGEST_SIDE_PX, cell_table, colorised, legend_gradient
 
 START_OPACITY = 0.65
 SMALL_PX = 360  # longest side of the pictures of small maps
@@ -168,7 +168,7 @@ def _view(answer: Answer, lies: MapGround, heatmap: Heatmap, *, small: bool = Fa
     zooms = {"min_zoom": -8, "max_zoom": 4} if lies.crs == "Simple" else {"min_zoom": 0, "max_zoom": 23}
     view.options.update(track_resize=False, max_bounds_viscosity=0.8, **zooms)
     low_cos, high_cos = answer.range_cos
-    coloured = colourised(
+    colored = colorised(
         lies.scores(heatmap, SMALL_PX if small else LONGEST_SIDE_PX),
         palette=answer.question.palette,
         low_cos=low_cos,
@@ -178,7 +178,7 @@ def _view(answer: Answer, lies: MapGround, heatmap: Heatmap, *, small: bool = Fa
     bounds = lies.bounds
     scene = folium.raster_layers.ImageOverlay(picture, bounds, pixelated=False, alt="the scene")
     heat = folium.raster_layers.ImageOverlay(
-        data_url(coloured, "PNG"), bounds, pixelated=False, opacity=START_OPACITY, zindex=2, alt="heat-map"
+        data_url(colored, "PNG"), bounds, pixelated=False, opacity=START_OPACITY, zindex=2, alt="heat-map"
     )
     scene.add_to(view)
     heat.add_to(view)

@@ -132,7 +132,7 @@ def _settings() -> Settings:
             label="Regions from cosine", placeholder="automatic", info="Such as 0.3.", elem_id="threshold"
         )
         palette = gr.Radio(
-            [("Viridis", "viridis"), ("Cividis", "cividis")], value="viridis", label="Colours", elem_id="palette"
+            [("Viridis", "viridis"), ("Cividis", "cividis")], value="viridis", label="Colors", elem_id="palette"
         )
     return Settings(compare, exclude, by_clause, method, scales, threshold, palette)
 

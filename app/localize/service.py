@@ -44,7 +44,7 @@ class Question:
         method: how the scene is looked at.
         scales_px: window sizes; None for automatic ones.
         threshold_cos: from which score a region is one; None lets the map decide.
-        palette: colours of the maps.
+        palette: colors of the maps.
     """
 
     text: str
@@ -67,7 +67,7 @@ class Finding:
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """All maps of one question; they share one colour scale.
+    """All maps of one question; they share one color scale.
 
     Attributes:
         question: what was asked.
@@ -83,7 +83,7 @@ class Answer:
 
     @property
     def range_cos(self) -> tuple[float, float]:
-        """The scores of the first and the last colour of every map."""
+        """The scores of the first and the last color of every map."""
         maps = [finding.heatmap for finding in self.findings] + list(self.clauses)
         return min(heatmap.min_cos for heatmap in maps), max(heatmap.max_cos for heatmap in maps)
 
@@ -196,7 +196,7 @@ def palette_of(name: str) -> Palette:
     for palette in get_args(Palette):
         if palette == name:
             return palette
-    raise PictureError(f"there are no colours {name!r}; choose {' or '.join(get_args(Palette))}")
+    raise PictureError(f"there are no colors {name!r}; choose {' or '.join(get_args(Palette))}")
 
 
 def threshold_of(value: float | str | None) -> float | None:

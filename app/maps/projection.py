@@ -48,7 +48,7 @@ class MapGround(Protocol):
         """The scene as a data URL that fills the bounds."""
 
     def scores(self, heatmap: Heatmap, longest_px: int = LONGEST_SIDE_PX) -> Scores:
-        """A heat-map as it is to be coloured, (H, W), filling the bounds; NaN where there is nothing."""
+        """A heat-map as it is to be colored, (H, W), filling the bounds; NaN where there is nothing."""
 
     def placed(self, corners_px: Floats) -> Floats:
         """(N, 2) px of the scene to (N, 2) coordinates of the map; not finite where there are none."""
@@ -120,7 +120,7 @@ class EarthGround:
         return data_url(picture, "WEBP")
 
     def scores(self, heatmap: Heatmap, longest_px: int = LONGEST_SIDE_PX) -> Scores:
-        """Scores are brought to the projection before they are coloured, since colours cannot be averaged."""
+        """Scores are brought to the projection before they are colored, since colors cannot be averaged."""
         values = smoothed(heatmap, longest_px)[..., None]
         found: Scores = warped(values, self.width_px, self.height_px, self.georeference, longest_px).pixels[..., 0]
         return found

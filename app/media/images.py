@@ -35,7 +35,7 @@ _HEAD_BYTES = 12
 _TABLES, _UTF_16 = (".csv", ".tsv", ".txt"), (b"\xff\xfe", b"\xfe\xff")
 _KEPT_PX = 1024  # of the shorter side at least: far more than any model here looks at
 _DECODED_AT_ONCE_PX = 100_000_000  # some 750 MB of memory
-_LOST_GREY = (203, 213, 225)
+_LOST_GRAY = (203, 213, 225)
 
 DECODING = Budget(_DECODED_AT_ONCE_PX)
 """Pixels of uploads that are decoded whole at the same moment; what is larger waits."""
@@ -212,11 +212,11 @@ def _checked(upload: Upload | None) -> Any:
 
 
 def thumbnail(state: AppState, tile_id: str) -> Image.Image:
-    """A tile's picture, at most `THUMB_PX` a side; an even grey if its file has gone since it was indexed."""
+    """A tile's picture, at most `THUMB_PX` a side; an even gray if its file has gone since it was indexed."""
     try:
         return _THUMBS.get((state.source.spec, tile_id), lambda: shrunk(tile_picture(state, tile_id), THUMB_PX))
     except PictureError:  # one lost file must not take the other results away; a click on it says what is wrong
-        return Image.new("RGB", (THUMB_PX, THUMB_PX), _LOST_GREY)
+        return Image.new("RGB", (THUMB_PX, THUMB_PX), _LOST_GRAY)
 
 
 def tile_picture(state: AppState, tile_id: str) -> Image.Image:

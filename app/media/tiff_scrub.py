@@ -21,12 +21,12 @@ from lrsclip.io.tiff_tags import SUB_DIRECTORIES, Directory, NotUnderstoodError,
 # What is needed to read the pixels, and where they lie; every other tag tells of somebody, or may.
 _HARMLESS_TAGS = frozenset(
     (
-        *(254, 255, 256, 257, 258, 259, 262, 263, 264, 265, 266),  # kind, size, bits, compression, colours
-        *(273, 274, 277, 278, 279, 280, 281, 284, 290, 291, 292, 293, 297),  # strips, orientation, samples, grey, fax
+        *(254, 255, 256, 257, 258, 259, 262, 263, 264, 265, 266),  # kind, size, bits, compression, colors
+        *(273, 274, 277, 278, 279, 280, 281, 284, 290, 291, 292, 293, 297),  # strips, orientation, samples, gray, fax
         *(282, 283, 296, 301, 317, 318, 319, 320, 321, 322, 323, 324, 325, 330),  # density, predictor, palette, tiles
         *(332, 334, 336, 338, 339, 340, 341, 342, 347, 529, 530, 531, 532),  # inks, alpha, number format, JPEG, YCbCr
         *(33550, 33920, 33922, 34264, 34735, 34736, 34737, 50844),  # GeoTIFF: grid, reference system, RPC
-        *(34675, 42112, 42113, 50674),  # colour profile, GDAL's scales and "no data", LERC
+        *(34675, 42112, 42113, 50674),  # color profile, GDAL's scales and "no data", LERC
     )
 )
 _COMPRESSION = 259

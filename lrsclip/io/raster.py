@@ -28,9 +28,9 @@ class Look:
     """How one raster is shown.
 
     Attributes:
-        bands: numbers (from 1) of the bands for red, green and blue, or of one for grey.
+        bands: numbers (from 1) of the bands for red, green and blue, or of one for gray.
         stretch: for each band the values that become black and white; None where 8 bits are shown as they are.
-        palette: (256 or 65536, 3) uint8 where the one band numbers colours.
+        palette: (256 or 65536, 3) uint8 where the one band numbers colors.
     """
 
     bands: tuple[int, ...]
@@ -80,12 +80,12 @@ def usual_bands(data: rasterio.DatasetReader) -> tuple[int, ...]:
     return tuple(shown[:3]) if len(shown) >= 3 else (shown[0],)
 
 
-def palette_of(colours: Mapping[int, tuple[int, ...]], size: int = 256) -> NDArray[np.uint8]:
-    """(size, 3) the colour that each number stands for."""
+def palette_of(colors: Mapping[int, tuple[int, ...]], size: int = 256) -> NDArray[np.uint8]:
+    """(size, 3) the color that each number stands for."""
     table = np.zeros((size, 3), np.uint8)
-    for number, colour in colours.items():
+    for number, color in colors.items():
         if 0 <= number < size:
-            table[number] = colour[:3]
+            table[number] = color[:3]
     return table
 
 
@@ -128,7 +128,7 @@ def stretched(values: NDArray[Any], ends: Ends) -> NDArray[np.uint8]:
 def read_rgb(
     data: rasterio.DatasetReader, look: Look, window: Window, size_px: tuple[int, int] | None = None
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """Part of a raster in colour.
+    """Part of a raster in color.
 
     Args:
         data: the raster.
@@ -146,8 +146,8 @@ def read_rgb(
     size = size_px or own
     if size == own or not _needs_picking(data, look):
         return _shown(data, look, window, size, Resampling.cubic)
-    # GDAL smooths numbers of colours as if they were colours, and one NaN makes NaN of all around it. So values are
-    # picked, several for each pixel, and what is smoothed is their colour.
+    # GDAL smooths numbers of colors as if they were colors, and one NaN makes NaN of all around it. So values are
+    # picked, several for each pixel, and what is smoothed is their color.
     picked = [min(px, max(asked, min(asked * _PICKED_PER_PX, _PICKED_PX))) for px, asked in zip(own, size, strict=True)]
     return resized(*_shown(data, look, window, (picked[0], picked[1]), Resampling.nearest), size)
 
@@ -155,10 +155,10 @@ def read_rgb(
 def resized(
     rgb: NDArray[np.uint8], there: NDArray[np.bool_], size_px: tuple[int, int]
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """Colours at another size, smoothed; what holds no data lends no colour to what does.
+    """Colors at another size, smoothed; what holds no data lends no color to what does.
 
     Args:
-        rgb: (h, w, 3) colours.
+        rgb: (h, w, 3) colors.
         there: (h, w) where there is data.
         size_px: width and height wanted.
 
@@ -173,8 +173,8 @@ def resized(
     share = np.asarray(alpha, np.float32)[:, :, None] / 255
     black = Image.fromarray(np.where(there[:, :, None], rgb, 0)).resize(size_px, Image.Resampling.BILINEAR)
     kept = share[:, :, 0] >= 0.5
-    colours = np.asarray(black, np.float32) / np.maximum(share, 0.5)
-    return np.where(kept[:, :, None], np.rint(colours.clip(0, 255)), 0).astype(np.uint8), kept
+    colors = np.asarray(black, np.float32) / np.maximum(share, 0.5)
+    return np.where(kept[:, :, None], np.rint(colors.clip(0, 255)), 0).astype(np.uint8), kept
 
 
 def data_mask(data: rasterio.DatasetReader, look: Look, window: Window, size_px: tuple[int, int]) -> NDArray[np.bool_]:

@@ -1,4 +1,4 @@
-"""From scores to pictures: display smoothing and palettes that colour-blind eyes can read."""
+"""From scores to pictures: display smoothing and palettes that color-blind eyes can read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Palette = Literal["viridis", "cividis"]
 
 LONGEST_SIDE_PX = 640  # of the overlay: the map is smooth, so more pixels would show nothing more
 _LEAST_ALPHA = 0.35  # low scores let the scene through, high ones cover it
-_LEGEND_STOPS = 9  # colours of the legend; the palettes are so even that a browser may fill in the rest
+_LEGEND_STOPS = 9  # colors of the legend; the palettes are so even that a browser may fill in the rest
 
 
 class Drawable(Protocol):
@@ -40,14 +40,14 @@ class Drawable(Protocol):
 
 
 def palette_rgb(palette: Palette = "viridis") -> npt.NDArray[np.uint8]:
-    """256 colours from low to high, (256, 3)."""
+    """256 colors from low to high, (256, 3)."""
     from matplotlib import colormaps  # slow to import, and not needed before the first map
 
     return colormaps[palette](np.arange(256), bytes=True)[:, :3]
 
 
 def legend_gradient(palette: Palette = "viridis") -> str:
-    """The palette as the colour stops of a CSS gradient, low to high."""
+    """The palette as the color stops of a CSS gradient, low to high."""
     stops = palette_rgb(palette)[np.linspace(0, 255, _LEGEND_STOPS).round().astype(int)]
     return ", ".join(f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in stops)
 
@@ -60,25 +60,25 @@ def overlay(
     high_cos: float | None = None,
     longest_px: int = LONGEST_SIDE_PX,
 ) -> Image.Image:
-    """Colourise a heat-map: a palette picture with transparency, where no data is wholly transparent.
+    """Colorise a heat-map: a palette picture with transparency, where no data is wholly transparent.
 
     Args:
         heatmap: the map.
-        palette: which colours.
-        low_cos: the score of the first colour; None for the lowest of the (smoothed) map.
-        high_cos: the score of the last colour; None for the highest. Give both and two maps share one scale.
+        palette: which colors.
+        low_cos: the score of the first color; None for the lowest of the (smoothed) map.
+        high_cos: the score of the last color; None for the highest. Give both and two maps share one scale.
         longest_px: the picture's longest side is at most this.
 
     Raises:
         PictureError: `low_cos` lies above `high_cos`.
     """
-    return colourised(smoothed(heatmap, longest_px), palette=palette, low_cos=low_cos, high_cos=high_cos)
+    return colorised(smoothed(heatmap, longest_px), palette=palette, low_cos=low_cos, high_cos=high_cos)
 
 
-def colourised(
+def colorised(
     values_cos: Floats, *, palette: Palette = "viridis", low_cos: float | None = None, high_cos: float | None = None
 ) -> Image.Image:
-    """Colourise scores, (H, W), as `overlay` does; NaN is wholly transparent.
+    """Colorise scores, (H, W), as `overlay` does; NaN is wholly transparent.
 
     Level 0 of the picture stands for no data, and levels 1 to 255 run from low to high.
 
@@ -107,7 +107,7 @@ def normalized(values_cos: Floats, low_cos: float | None = None, high_cos: float
     low = float(known.min()) if low_cos is None else low_cos
     high = float(known.max()) if high_cos is None else high_cos
     if low > high and low_cos is not None and high_cos is not None:
-        raise PictureError(f"the colours would run from {low_cos} down to {high_cos}; give low_cos below high_cos")
+        raise PictureError(f"the colors would run from {low_cos} down to {high_cos}; give low_cos below high_cos")
     if high <= low:
         return np.where(np.isnan(values_cos), values_cos, np.float32(0))
     shares: Floats = (values_cos - np.float32(low)) / np.float32(high - low)

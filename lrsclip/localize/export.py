@@ -159,7 +159,7 @@ def write_png(
     high_cos: float | None = None,
     longest_px: int = LONGEST_PNG_PX,
 ) -> tuple[Path, ...]:
-    """Write the coloured map as RGBA, with a world file and, where the scene has a place on Earth, its projection.
+    """Write the colored map as RGBA, with a world file and, where the scene has a place on Earth, its projection.
 
     Beside NAME.png stand NAME.pgw (the place of the pixels; without a place on Earth px of the scene, y up), NAME.prj
     (the projection as Esri writes it) and NAME.png.aux.xml (the same for GDAL and QGIS, which read no .prj there).
@@ -168,9 +168,9 @@ def write_png(
         path: the picture to write, ending in .png; files that are there are replaced.
         heatmap: the map.
         georeference: the scene's place on Earth, if it has one.
-        palette: which colours.
-        low_cos: the score of the first colour; None for the map's lowest.
-        high_cos: the score of the last colour; None for the map's highest.
+        palette: which colors.
+        low_cos: the score of the first color; None for the map's lowest.
+        high_cos: the score of the last color; None for the map's highest.
         longest_px: the picture is made smaller than the scene if that is longer.
 
     Returns:
@@ -242,7 +242,7 @@ def _cut_at_date_line(outline: shapely.Polygon) -> shapely.MultiPolygon:
 
 
 def _world_file(transform: Affine) -> str:
-    """The six lines of a world file: pixel size and turn, then the centre of the upper left pixel."""
+    """The six lines of a world file: pixel size and turn, then the center of the upper left pixel."""
     x, y = transform @ (0.5, 0.5)
     return "".join(f"{v!r}\n" for v in (transform.a, transform.d, transform.b, transform.e, x, y))
 

@@ -23,7 +23,7 @@ from lrsclip.io.raster_file import names_other_files
 Degrees = NDArray[np.float64]
 
 _MOST_PRJ_BYTES = 2**16
-_POINTS_PER_SIDE = 21  # a straight side in metres bends in degrees
+_POINTS_PER_SIDE = 21  # a straight side in meters bends in degrees
 _MERCATOR_END_DEG = 85.06  # where web maps end
 _SLACK_DEG = 1e-6  # a raster of the whole Earth may miss 180 degrees by a rounding
 

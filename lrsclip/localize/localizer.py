@@ -1,7 +1,7 @@
 """Semantic localization: which part of a scene does a sentence speak of?
 
 Boxes of the scene get a vector each (`window_encoding`), and every pixel the mean cosine of the boxes that cover
-it, as SeLo does (Yuan et al. 2022). The map is the raw mean; smoothing and colour belong to whoever shows or scores it.
+it, as SeLo does (Yuan et al. 2022). The map is the raw mean; smoothing and color belong to whoever shows or scores it.
 """
 
 from __future__ import annotations

@@ -71,7 +71,7 @@ def find_regions(
         cells: the map.
         threshold_cos: the least score of a region; None lets Otsu's method part the map's pixels in two, and a map that
             is even then has no region.
-        georeference: the scene's place on Earth, for areas in square metres.
+        georeference: the scene's place on Earth, for areas in square meters.
         min_area_share: parts smaller than this share of the scene are left out.
     """
     if threshold_cos is not None:

@@ -55,7 +55,7 @@ def open_scene(
             (H, W, 3) or (H, W, 4), whose fourth band is alpha, of uint8, uint16 or floats; the path of a TIFF, JPEG
             2000, JPEG, PNG or WebP file on this machine, told by its content; or a scene, which is handed back. More
             than 8 bits are stretched. NaN and alpha 0 mean no data.
-        bands: numbers (from 1) of a raster's bands for red, green and blue, or of one for grey.
+        bands: numbers (from 1) of a raster's bands for red, green and blue, or of one for gray.
         georeference: where a picture in memory lies; files say that themselves.
         untrusted: a stranger sent the file: only TIFF, JPEG, PNG and WebP are opened, and nothing that lies beside it
             is read.

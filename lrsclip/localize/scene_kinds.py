@@ -63,7 +63,7 @@ class Scene(ABC):
         """Hash of the pixels, or of a raster's file and the chosen bands; worked out once."""
 
     def read(self, box_px: Box, size_px: tuple[int, int] | None = None) -> NDArray[np.uint8]:
-        """Part of the scene in colour.
+        """Part of the scene in color.
 
         Args:
             box_px: left, top, right and bottom, right and bottom exclusive, inside the scene.

@@ -37,9 +37,9 @@ class CellMap:
         return np.repeat(rows, np.diff(self.column_edges_px), axis=1)
 
     def sampled(self, width_px: int, height_px: int) -> Floats:
-        """The map in another size, (height_px, width_px) float32: the value at each pixel's centre."""
-        rows = _cells_at_centres(self.row_edges_px, height_px)
-        columns = _cells_at_centres(self.column_edges_px, width_px)
+        """The map in another size, (height_px, width_px) float32: the value at each pixel's center."""
+        rows = _cells_at_centers(self.row_edges_px, height_px)
+        columns = _cells_at_centers(self.column_edges_px, width_px)
         return self.values_cos[np.ix_(rows, columns)]
 
 
@@ -69,6 +69,6 @@ def mean_over_windows(boxes_px: Boxes, scores_cos: Floats, width_px: int, height
     return CellMap(mean.astype(np.float32), rows, columns)
 
 
-def _cells_at_centres(edges_px: Boxes, samples: int) -> npt.NDArray[np.intp]:
-    centres_px = (np.arange(samples) + 0.5) * (float(edges_px[-1]) / samples)
-    return np.searchsorted(edges_px, centres_px, side="right") - 1
+def _cells_at_centers(edges_px: Boxes, samples: int) -> npt.NDArray[np.intp]:
+    centers_px = (np.arange(samples) + 0.5) * (float(edges_px[-1]) / samples)
+    return np.searchsorted(edges_px, centers_px, side="right") - 1

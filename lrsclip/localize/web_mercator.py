@@ -77,7 +77,7 @@ def warped(
     to_scene_px = Affine.scale(width_px / picture.shape[1], height_px / picture.shape[0])
     floating = np.issubdtype(picture.dtype, np.floating)
     result = np.full((len(source), height, width), np.nan if floating else 0, picture.dtype)
-    # With alpha, GDAL blends colours by it, so that the edge of what is transparent takes no colour from there.
+    # With alpha, GDAL blends colors by it, so that the edge of what is transparent takes no color from there.
     extra = {"src_nodata": np.nan, "dst_nodata": np.nan} if floating else {"src_alpha": 4} if len(source) == 4 else {}
     try:
         reproject(

@@ -5,13 +5,13 @@ pixels, so figures compare only on pictures of the same size. What the formulas 
 made the published figures:
 
 - vertices are cut to whole pixels before a polygon is filled, and its outline counts as inside;
-- a circle's centre and radius are cut to whole pixels;
+- a circle's center and radius are cut to whole pixels;
 - the box filter reads x - 25 to x + 24 (an even kernel has no middle), mirrors at the border without repeating the
   border pixel, and rounds to 256 levels after every pass;
 - the maximum filter reads x - 500 to x + 499 and nothing beyond the border;
-- a component's centroid is cut to whole pixels, and a centre on the rim of a circle is inside.
+- a component's centroid is cut to whole pixels, and a center on the rim of a circle is inside.
 
-OpenCV does these to the last bit, and fast: at 10,000 x 10,000 px the attention centres take about six seconds.
+OpenCV does these to the last bit, and fast: at 10,000 x 10,000 px the attention centers take about six seconds.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ class SeloScores:
 
     Attributes:
         rsu: how much of the map's mass is on the target, per area; 0 to 1, up is better.
-        ras: how far the attention centres are from the targets' centres; 0 to 1, down is better.
-        rda: whether the attention on a target is one centre, not several; 0 to 1, up is better.
+        ras: how far the attention centers are from the targets' centers; 0 to 1, down is better.
+        rda: whether the attention on a target is one center, not several; 0 to 1, up is better.
     """
 
     rsu: float
@@ -67,14 +67,14 @@ class SeloScores:
 
 @dataclass(frozen=True)
 class Circle:
-    """The circle around a target that an attention centre must hit, in px."""
+    """The circle around a target that an attention center must hit, in px."""
 
     x_px: int
     y_px: int
     radius_px: int
 
     def inside(self, points_px: Points) -> tuple[Points, npt.NDArray[np.float64]]:
-        """The (N, 2) points that lie in the circle, and their (N,) distances from its centre."""
+        """The (N, 2) points that lie in the circle, and their (N,) distances from its center."""
         distances_px = np.hypot(points_px[:, 0] - self.x_px, points_px[:, 1] - self.y_px)
         within = distances_px <= self.radius_px
         return points_px[within], distances_px[within]
@@ -97,11 +97,11 @@ def selo_scores(probability: Map, polygons: Sequence[Polygon]) -> SeloScores:
         raise ValueError(f"a map holds 0 to 1, not {probability.min()} to {probability.max()}")
     mask = region_mask(polygons, probability.shape[1], probability.shape[0])
     circles = [target_circle(polygon) for polygon in polygons]
-    centres_px = attention_centres(probability)
+    centers_px = attention_centers(probability)
     return SeloScores(
         rsu=salient_area_proportion(probability, mask),
-        ras=attention_shift(circles, centres_px),
-        rda=attention_focus(circles, centres_px),
+        ras=attention_shift(circles, centers_px),
+        rda=attention_focus(circles, centers_px),
     )
 
 
@@ -144,7 +144,7 @@ def target_circle(polygon: Polygon) -> Circle:
     return Circle(x_px, y_px, radius_px)
 
 
-def attention_centres(probability: Map, *, box_px: int = BOX_PX, peak_px: int = PEAK_PX) -> Points:
+def attention_centers(probability: Map, *, box_px: int = BOX_PX, peak_px: int = PEAK_PX) -> Points:
     """Where a map draws the eye.
 
     Args:
@@ -161,8 +161,8 @@ def attention_centres(probability: Map, *, box_px: int = BOX_PX, peak_px: int = 
     highest = cv2.dilate(smooth, np.ones((peak_px, peak_px), np.uint8))
     peaks = ((smooth == highest) & (smooth > 0)).astype(np.uint8)
     centroids_px = cv2.connectedComponentsWithStats(peaks, connectivity=8)[3]
-    centres_px = centroids_px[1:].astype(np.int64)  # the first component is the ground
-    return centres_px[probability[centres_px[:, 1], centres_px[:, 0]] >= LOWEST_PEAK]
+    centers_px = centroids_px[1:].astype(np.int64)  # the first component is the ground
+    return centers_px[probability[centers_px[:, 1], centers_px[:, 0]] >= LOWEST_PEAK]
 
 
 def salient_area_proportion(probability: Map, mask: Mask) -> float:
@@ -174,23 +174,23 @@ def salient_area_proportion(probability: Map, mask: Mask) -> float:
     return 1 - math.exp(-RSU_BETA * ratio)
 
 
-def attention_shift(circles: Sequence[Circle], centres_px: Points) -> float:
-    """Ras: the centres' mean distance in a circle, in radii; a circle without one counts as a whole radius.
+def attention_shift(circles: Sequence[Circle], centers_px: Points) -> float:
+    """Ras: the centers' mean distance in a circle, in radii; a circle without one counts as a whole radius.
 
-    The paper's tool looks at the first target only where the map has no centre at all; both ways give 1 then.
+    The paper's tool looks at the first target only where the map has no center at all; both ways give 1 then.
     """
     shifts = []
     for circle in circles:
-        _, distances_px = circle.inside(centres_px)
+        _, distances_px = circle.inside(centers_px)
         shifts.append(float(distances_px.mean()) / circle.radius_px if len(distances_px) else 1.0)
     return math.expm1(RAS_BETA * float(np.mean(shifts))) / math.expm1(RAS_BETA)
 
 
-def attention_focus(circles: Sequence[Circle], centres_px: Points) -> float:
-    """Rda: 1 for a circle with one centre, 0 for none, less than 1 the more and the wider they are scattered."""
+def attention_focus(circles: Sequence[Circle], centers_px: Points) -> float:
+    """Rda: 1 for a circle with one center, 0 for none, less than 1 the more and the wider they are scattered."""
     focus = []
     for circle in circles:
-        found_px, _ = circle.inside(centres_px)
+        found_px, _ = circle.inside(centers_px)
         if len(found_px) <= 1:
             focus.append(float(len(found_px)))
             continue

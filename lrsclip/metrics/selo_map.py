@@ -41,27 +41,27 @@ class SeloProtocol:
         window_px: sides of the square windows, two diagonal grids each.
         crop_px: side that every window is resized to before the model's own preprocessing; None to leave it.
         crop_jpeg: whether every window is written as JPEG and read again.
-        grey: whether the map is cut to 256 levels; the next two steps need it.
+        gray: whether the map is cut to 256 levels; the next two steps need it.
         median_px: odd side of the median filter; None for none.
         map_jpeg: whether the map is written as JPEG and read again.
 
     Raises:
-        ValueError: an even median, or a step that needs grey levels without them.
+        ValueError: an even median, or a step that needs gray levels without them.
     """
 
     name: str = "standard"
     window_px: tuple[int, ...] = SELO_SCALES_PX
     crop_px: int | None = 256
     crop_jpeg: bool = True
-    grey: bool = True
+    gray: bool = True
     median_px: int | None = 251
     map_jpeg: bool = True
 
     def __post_init__(self) -> None:
         if self.median_px is not None and (self.median_px < 3 or self.median_px % 2 == 0):
             raise ValueError(f"a median of {self.median_px} px has no middle; give an odd size from 3, or None")
-        if not self.grey and (self.median_px or self.map_jpeg):
-            raise ValueError("the median and the map's JPEG work on grey levels; switch them off too, or grey on")
+        if not self.gray and (self.median_px or self.map_jpeg):
+            raise ValueError("the median and the map's JPEG work on gray levels; switch them off too, or gray on")
 
 
 PROTOCOLS = {
@@ -73,7 +73,7 @@ PROTOCOLS = {
         SeloProtocol("no-median", median_px=None),
         SeloProtocol("no-map-jpeg", map_jpeg=False),
         SeloProtocol("no-jpeg", crop_jpeg=False, map_jpeg=False),
-        SeloProtocol("raw", crop_px=None, crop_jpeg=False, grey=False, median_px=None, map_jpeg=False),
+        SeloProtocol("raw", crop_px=None, crop_jpeg=False, gray=False, median_px=None, map_jpeg=False),
     )
 }
 
@@ -146,15 +146,15 @@ def selo_map(windows: SceneWindows, text_vector: Floats, protocol: SeloProtocol)
 def finished_map(cells: CellMap, protocol: SeloProtocol) -> Floats:
     """What the protocol makes of mean cosines: (H, W) float32 in [0, 1]; a map without any contrast is 0."""
     shares = min_max(cells.values_cos)
-    if not protocol.grey:
+    if not protocol.gray:
         return dataclasses.replace(cells, values_cos=shares.astype(np.float32)).per_pixel()
     levels = np.floor(LEVELS * shares).astype(np.float32)  # per cell, which is the same and much less work
-    grey: npt.NDArray[Any] = dataclasses.replace(cells, values_cos=levels).per_pixel().astype(np.uint8)
+    gray: npt.NDArray[Any] = dataclasses.replace(cells, values_cos=levels).per_pixel().astype(np.uint8)
     if protocol.median_px is not None:
-        grey = cv2.medianBlur(grey, protocol.median_px)
+        gray = cv2.medianBlur(gray, protocol.median_px)
     if protocol.map_jpeg:
-        grey = np.asarray(cv2.imdecode(np.frombuffer(_jpeg(grey), np.uint8), cv2.IMREAD_GRAYSCALE))
-    return grey.astype(np.float32) / np.float32(LEVELS)
+        gray = np.asarray(cv2.imdecode(np.frombuffer(_jpeg(gray), np.uint8), cv2.IMREAD_GRAYSCALE))
+    return gray.astype(np.float32) / np.float32(LEVELS)
 
 
 def min_max(values: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
@@ -172,7 +172,7 @@ def _window(scene: Image.Image, box_px: tuple[int, int, int, int], protocol: Sel
         side = (protocol.crop_px, protocol.crop_px)
         crop = Image.fromarray(cv2.resize(np.asarray(crop), side, interpolation=cv2.INTER_CUBIC).astype(np.uint8))
     if protocol.crop_jpeg:
-        bgr = np.ascontiguousarray(np.asarray(crop)[:, :, ::-1])  # OpenCV's order of colours
+        bgr = np.ascontiguousarray(np.asarray(crop)[:, :, ::-1])  # OpenCV's order of colors
         with opened(io.BytesIO(_jpeg(bgr))) as stored:
             crop = stored.convert("RGB")
     return crop

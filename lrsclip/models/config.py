@@ -68,7 +68,7 @@ class TextConfig(_Frozen):
 
 
 class PreprocessConfig(_Frozen):
-    """What happens to a picture before the image tower: shorter side to `image_px`, centre crop, normalize."""
+    """What happens to a picture before the image tower: shorter side to `image_px`, center crop, normalize."""
 
     mean: tuple[float, float, float]
     std: tuple[float, float, float]

@@ -23,7 +23,7 @@ class Tile:
         tile_id: name that is unique within its source.
         width_px: width as shown, that is after any turn the file asks for.
         height_px: height as shown.
-        ground_m: length of the tile's side on the ground in metres, where known.
+        ground_m: length of the tile's side on the ground in meters, where known.
         footprint_lonlat: outline as (longitude, latitude) pairs in degrees, where known.
         caption: a sentence about the tile, where there is one.
         attribution: whom to credit for the picture, where that is known.

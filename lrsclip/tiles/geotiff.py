@@ -48,7 +48,7 @@ class GeoTiffTiles:
         pattern: path of a raster, or a glob; a leading ~ stands for the home folder.
         tile_px: side of a tile in pixels of the raster.
         overlap_px: how far neighboring tiles overlap.
-        bands: numbers (from 1) of the bands for red, green and blue, or one for grey; by default the file's own red,
+        bands: numbers (from 1) of the bands for red, green and blue, or one for gray; by default the file's own red,
             green and blue where it names them, else its first three.
 
     Raises:
@@ -214,7 +214,7 @@ def _outline(
 
 
 def _side_m(outline: tuple[tuple[float, float], ...] | None) -> float | None:
-    """Mean of the upper and the left side of an outline on the ground, metres; good to half a per cent."""
+    """Mean of the upper and the left side of an outline on the ground, meters; good to half a per cent."""
     if outline is None:
         return None
     (west, north), (east, east_north), _, (left, south) = unwrapped(outline)

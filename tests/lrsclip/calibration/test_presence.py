@@ -81,5 +81,5 @@ def test_calibration_goes_into_the_manifest(tmp_path: Path) -> None:
 
 def test_a_broken_calibration_is_named() -> None:
     broken = replace(lrsclip.random_model(), manifest={"presence": {"windows": {"weights": [1, 2]}}})
-    with pytest.raises(CheckpointError, match=r"train\.calibrate"):
+    with pytest.raises(CheckpointError, match=r"train\.calibration\.presence"):
         localize(broken, Image.new("RGB", (64, 64)), "a port", memory=WindowMemory())

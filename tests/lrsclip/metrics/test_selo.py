@@ -14,7 +14,7 @@ from lrsclip.errors import DataError
 from lrsclip.metrics.selo import (
     Circle,
     SeloScores,
-    attention_centres,
+    attention_centers,
     attention_focus,
     attention_shift,
     mean_scores,
@@ -80,38 +80,38 @@ def test_a_circle_on_paper() -> None:
 def test_the_centre_of_one_plateau_on_paper() -> None:
     # Columns 200 to 499. Every box reads 25 px back and 24 on, so after five passes the full height is left where
     # x - 125 >= 200 and x + 120 <= 499: 325 to 379, whose middle is 352. Rows alike.
-    np.testing.assert_array_equal(attention_centres(plateau(700, (200, 200, 300, 1.0))), [[352, 352]])
+    np.testing.assert_array_equal(attention_centers(plateau(700, (200, 200, 300, 1.0))), [[352, 352]])
 
 
 @pytest.mark.parametrize(("height", "count"), [(0.5, 1), (0.49, 0), (0.0, 0)])
 def test_faint_centres_do_not_count(height: float, count: int) -> None:
-    assert len(attention_centres(plateau(700, (200, 200, 300, height)))) == count
+    assert len(attention_centers(plateau(700, (200, 200, 300, height)))) == count
 
 
 def test_what_is_near_a_higher_peak_is_no_centre() -> None:
     # The higher peak is at 325 to 379, the lower at 725 to 779 in x. A pixel reads 500 px back and 499 px on, so the
     # higher peak hides everything up to 879. Over 1,000 px away nothing is hidden.
-    near = attention_centres(plateau(1200, (200, 200, 300, 1.0), (600, 200, 300, 0.8)))
+    near = attention_centers(plateau(1200, (200, 200, 300, 1.0), (600, 200, 300, 0.8)))
     np.testing.assert_array_equal(near, [[352, 352]])
-    far = attention_centres(plateau(1600, (100, 100, 300, 1.0), (1200, 100, 300, 0.8)))
+    far = attention_centers(plateau(1600, (100, 100, 300, 1.0), (1200, 100, 300, 0.8)))
     assert sorted(far.tolist()) == [[252, 252], [1352, 252]]
 
 
 def test_equal_peaks_all_count_however_near() -> None:
-    centres = attention_centres(plateau(1000, (100, 100, 300, 1.0), (600, 500, 300, 1.0)))
+    centres = attention_centers(plateau(1000, (100, 100, 300, 1.0), (600, 500, 300, 1.0)))
     assert sorted(centres.tolist()) == [[252, 252], [752, 652]]
 
 
 def test_ground_of_nothing_is_no_centre_even_around_a_peak() -> None:
     """The ground is as high as all around it, and its middle lies in the spot; the spot alone must count."""
-    centres = attention_centres(plateau(41, (18, 18, 5, 1.0)), box_px=3, peak_px=5)
+    centres = attention_centers(plateau(41, (18, 18, 5, 1.0)), box_px=3, peak_px=5)
     np.testing.assert_array_equal(centres, [[20, 20]])
 
 
 def test_the_map_without_smoothing_decides_what_is_faint() -> None:
     values = plateau(700, (200, 200, 300, 1.0))
     values[352, 352] = 0.4  # one dark pixel right at the centroid; the smooth map hardly changes
-    assert len(attention_centres(values)) == 0
+    assert len(attention_centers(values)) == 0
 
 
 def test_ras_on_paper() -> None:
@@ -220,14 +220,14 @@ def test_centres_equal_plain_loops(width: int, height: int, box_px: int, peak_px
     coarse = random.uniform(0.3, 1, (-(-height // 4), -(-width // 4)))
     values = np.repeat(np.repeat(coarse, 4, axis=0), 4, axis=1)[:height, :width]
     values = np.floor(values * 255) / 255  # as maps come, in 256 levels
-    centres = attention_centres(values, box_px=box_px, peak_px=peak_px)
+    centres = attention_centers(values, box_px=box_px, peak_px=peak_px)
     assert {(int(x), int(y)) for x, y in centres} == naive_centres(values, box_px, peak_px)
 
 
 def test_centres_equal_plain_loops_with_the_published_kernels() -> None:
     random = np.random.default_rng(5)
     values = np.floor(np.repeat(np.repeat(random.uniform(0.2, 1, (5, 6)), 16, axis=0), 16, axis=1) * 255) / 255
-    assert {(int(x), int(y)) for x, y in attention_centres(values)} == naive_centres(values, 50, 1000)
+    assert {(int(x), int(y)) for x, y in attention_centers(values)} == naive_centres(values, 50, 1000)
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ def test_the_map_equals_a_plain_loop(scene: tuple[int, int, tuple[int, ...]], se
     assert found.dtype == np.float32
     if expected is not None:
         np.testing.assert_allclose(found, expected, atol=1e-5 / contrast)
-        grey = selo_map(windows, text, dataclasses.replace(RAW, grey=True))
+        grey = selo_map(windows, text, dataclasses.replace(RAW, gray=True))
         level = np.rint(grey * 255)
         assert np.abs(grey * 255 - level).max() < 1e-4  # whole levels
         assert np.abs(level - 255 * expected).max() <= 1 + 255e-5 / contrast  # cut, not rounded
@@ -95,7 +95,7 @@ def test_the_map_equals_a_plain_loop(scene: tuple[int, int, tuple[int, ...]], se
 
 def test_grey_levels_are_cut_not_rounded() -> None:
     values = np.array([[0.0, 0.5, 0.999, 1.0]])  # times 255: 0, 127.5, 254.7, 255
-    grey = finished_map(cells_of(values), dataclasses.replace(RAW, grey=True)) * 255
+    grey = finished_map(cells_of(values), dataclasses.replace(RAW, gray=True)) * 255
     np.testing.assert_allclose(grey, [[0, 127, 254, 255]], atol=1e-4)
 
 
@@ -110,8 +110,8 @@ def test_a_map_without_contrast_is_nothing(name: str) -> None:
 def test_the_median_is_exact_and_repeats_the_border(kernel: int, shape: tuple[int, int]) -> None:
     values = np.random.default_rng(kernel).integers(0, 256, shape) / 255
     values.flat[:2] = 0, 1  # so that min-max changes nothing
-    found = finished_map(cells_of(values), dataclasses.replace(RAW, grey=True, median_px=kernel)) * 255
-    grey = finished_map(cells_of(values), dataclasses.replace(RAW, grey=True)) * 255
+    found = finished_map(cells_of(values), dataclasses.replace(RAW, gray=True, median_px=kernel)) * 255
+    grey = finished_map(cells_of(values), dataclasses.replace(RAW, gray=True)) * 255
     wide = np.pad(np.rint(grey), kernel // 2, mode="edge")
     around = np.lib.stride_tricks.sliding_window_view(wide, (kernel, kernel))
     np.testing.assert_allclose(found, np.median(around, axis=(2, 3)), atol=1e-4)
@@ -119,8 +119,8 @@ def test_the_median_is_exact_and_repeats_the_border(kernel: int, shape: tuple[in
 
 def test_the_published_median_is_exact_on_a_map_larger_than_it() -> None:
     values = np.random.default_rng(0).integers(0, 256, (300, 320)) ** 2 / 255**2
-    grey = np.rint(finished_map(cells_of(values), dataclasses.replace(RAW, grey=True)) * 255)
-    found = finished_map(cells_of(values), dataclasses.replace(RAW, grey=True, median_px=251)) * 255
+    grey = np.rint(finished_map(cells_of(values), dataclasses.replace(RAW, gray=True)) * 255)
+    found = finished_map(cells_of(values), dataclasses.replace(RAW, gray=True, median_px=251)) * 255
     wide = np.pad(grey, 125, mode="edge")
     for y, x in ((0, 0), (0, 319), (299, 100), (150, 160), (130, 7), (299, 319)):
         assert found[y, x] == pytest.approx(np.median(wide[y : y + 251, x : x + 251]), abs=1e-4)
@@ -128,8 +128,8 @@ def test_the_published_median_is_exact_on_a_map_larger_than_it() -> None:
 
 def test_the_maps_jpeg_is_a_real_one() -> None:
     values = np.random.default_rng(0).integers(0, 256, (40, 48)) / 255
-    plain = finished_map(cells_of(values), dataclasses.replace(RAW, grey=True))
-    found = finished_map(cells_of(values), dataclasses.replace(RAW, grey=True, map_jpeg=True))
+    plain = finished_map(cells_of(values), dataclasses.replace(RAW, gray=True))
+    found = finished_map(cells_of(values), dataclasses.replace(RAW, gray=True, map_jpeg=True))
     file = io.BytesIO()  # Pillow's own encoder at the same quality must agree to a level or two
     Image.fromarray(np.rint(plain * 255).astype(np.uint8)).save(file, "JPEG", quality=95)
     with Image.open(file) as stored:
@@ -250,7 +250,7 @@ def test_every_protocol_goes_by_its_own_name() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"median_px": 250}, {"median_px": 1}, {"grey": False}, {"grey": False, "median_px": None}]
+    "change", [{"median_px": 250}, {"median_px": 1}, {"gray": False}, {"gray": False, "median_px": None}]
 )
 def test_protocols_that_make_no_sense(change: dict[str, int | bool | None]) -> None:
     with pytest.raises(ValueError, match="median"):

@@ -151,7 +151,7 @@ def write_mask(path: Path, values: np.ndarray[Any, Any]) -> None:
     Image.fromarray(values.astype(np.uint8)).save(path)
 
 
-def make_masks(root: Path, coloured: bool = False) -> MaskSource:
+def make_masks(root: Path, colored: bool = False) -> MaskSource:
     """LoveDA's folders: the left third is 1 (building), the rest 2 (water), the last row of pixels 0 (background)."""
     colours = np.array([(0, 0, 0), (0, 0, 255), (255, 255, 255)], np.uint8)
     for number, split in enumerate(("Train", "Val")):
@@ -160,8 +160,8 @@ def make_masks(root: Path, coloured: bool = False) -> MaskSource:
         values = np.full((HEIGHT, WIDTH), 2, np.uint8)
         values[:, : WIDTH // 3] = 1
         values[-1] = 0
-        write_mask(folder / "masks_png" / f"{number}.png", colours[values] if coloured else values)
-    keys = [",".join(map(str, colour)) for colour in colours.tolist()] if coloured else ["0", "1", "2"]
+        write_mask(folder / "masks_png" / f"{number}.png", colours[values] if colored else values)
+    keys = [",".join(map(str, colour)) for colour in colours.tolist()] if colored else ["0", "1", "2"]
     palette = dict(zip(keys, ("background", "building", "water"), strict=True))
     return MaskSource(name="masks", root=root, palette=palette, ignore=("background",))
 

@@ -82,8 +82,8 @@ def test_strict_classes_leave_out_what_is_not_mapped(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("coloured", [False, True])
-def test_masks_give_shares_and_cells(coloured: bool, tmp_path: Path) -> None:
-    records, faults = read(lay.make_masks(tmp_path, coloured))
+def test_masks_give_shares_and_cells(colored: bool, tmp_path: Path) -> None:
+    records, faults = read(lay.make_masks(tmp_path, colored))
     assert [record.split for record in records] == ["train", "val"] and not faults
     water, building = records[0].facts.shares
     assert (water.kind, building.kind) == ("water", "building")
@@ -93,12 +93,12 @@ def test_masks_give_shares_and_cells(coloured: bool, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("coloured", [False, True])
-def test_a_value_that_no_class_has_is_one_fault(coloured: bool, tmp_path: Path) -> None:
-    source = lay.make_masks(tmp_path, coloured)
-    values = np.zeros((lay.HEIGHT, lay.WIDTH, 3) if coloured else (lay.HEIGHT, lay.WIDTH), np.uint8)
-    values[: lay.HEIGHT // 2] = (1, 2, 3) if coloured else 9
-    values[0, 0] = (1, 1, 1) if coloured else 8
-    values[-8:] = (0, 0, 255) if coloured else 1
+def test_a_value_that_no_class_has_is_one_fault(colored: bool, tmp_path: Path) -> None:
+    source = lay.make_masks(tmp_path, colored)
+    values = np.zeros((lay.HEIGHT, lay.WIDTH, 3) if colored else (lay.HEIGHT, lay.WIDTH), np.uint8)
+    values[: lay.HEIGHT // 2] = (1, 2, 3) if colored else 9
+    values[0, 0] = (1, 1, 1) if colored else 8
+    values[-8:] = (0, 0, 255) if colored else 1
     lay.write_mask(tmp_path / "Val/Urban/masks_png/1.png", values)
     records, faults = read(source)
     assert len(records) == 2 and faults == {"class not in the map": 1}

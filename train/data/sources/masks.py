@@ -57,8 +57,8 @@ class MaskSource(Source):
     @field_validator("palette")
     @classmethod
     def _of_one_kind(cls, palette: Mapping[str, str]) -> Mapping[str, str]:
-        coloured = {"," in key for key in palette}
-        if len(coloured) > 1:
+        colored = {"," in key for key in palette}
+        if len(colored) > 1:
             raise ValueError("palette mixes values and colours; write all keys as '3' or all as '255,255,255'")
         for key in palette:
             _code(key)
@@ -104,7 +104,7 @@ class MaskSource(Source):
         if size is None:
             return None
         try:
-            codes = _codes(mask, table.coloured)
+            codes = _codes(mask, table.colored)
         except DECODE_FAULTS as error:
             faults.add("annotation unreadable", str(unreadable(str(mask), error)))
             return None
@@ -115,7 +115,7 @@ class MaskSource(Source):
         numbers = table.numbers(codes)
         if (numbers == _UNKNOWN).any():
             code = int(codes[numbers == _UNKNOWN][0])
-            value = ",".join(str(code >> shift & 255) for shift in (16, 8, 0)) if table.coloured else str(code)
+            value = ",".join(str(code >> shift & 255) for shift in (16, 8, 0)) if table.colored else str(code)
             faults.add("class not in the map", f"{mask} has the value {value}, which palette lacks; add it")
         within = picture.relative_to(self.root).as_posix()
         return self.record(within, picture, Facts(shares=_shares(numbers, table.kinds)), split, size)
@@ -125,11 +125,11 @@ class _Table:
     """From what a mask holds to the number of a kind, in one look-up for each pixel."""
 
     def __init__(self, source: MaskSource) -> None:
-        self.coloured = any("," in key for key in source.palette)
+        self.colored = any("," in key for key in source.palette)
         words = {name: source.classes.get(name) or folder_words(name) for name in source.palette.values()}
         # Two classes may read alike, and then they are one kind.
         self.kinds: list[str | None] = [None, *dict.fromkeys(words[n] for n in words if n not in source.ignore)]
-        self._table: Numbers = np.full(_COLOURS if self.coloured else _INDEX_VALUES, _UNKNOWN, np.uint8)
+        self._table: Numbers = np.full(_COLOURS if self.colored else _INDEX_VALUES, _UNKNOWN, np.uint8)
         for key, name in source.palette.items():
             self._table[_code(key)] = 0 if name in source.ignore else self.kinds.index(words[name])
 
@@ -152,12 +152,12 @@ def _code(key: str) -> int:
     raise ValueError(f"palette key {key!r} is neither a value such as '3' nor a colour such as '255,255,255'")
 
 
-def _codes(mask: Path, coloured: bool) -> Codes:
+def _codes(mask: Path, colored: bool) -> Codes:
     """What a mask holds, one number for each pixel: its value, or its colour as red, green, blue in 24 bits."""
     with opened(mask) as stored:
         stored.load()
         turned = upright(stored)
-        if coloured:
+        if colored:
             rgb = np.asarray(turned.convert("RGB"), np.uint32)
             return (rgb[..., 0] << 16 | rgb[..., 1] << 8 | rgb[..., 2]).astype(np.uint32)
         values: npt.NDArray[Any] = np.asarray(turned)
