@@ -26,7 +26,7 @@ _PIECES, _FEW_PIECES = (273, 324), 8
 _PLAIN, _SEPARATE = 1, 2  # no compression; a plane for each sample
 _BYTES_OF_TYPE = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _MOST_DIRECTORIES = 100  # overviews and masks are a dozen or two
-_MOST_READ = 2**25  # bytes of lists: a thousand million pixels in tiles of 32 px have 8 MB of them
+_MOST_READ = 2**22  # bytes of lists: half a million pieces, each of which costs its reader some hundred bytes
 
 
 class NotUnderstoodError(Exception):
