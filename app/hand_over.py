@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import gradio as gr
+from gradio.blocks import Block
 from PIL import Image
 
 from app.classify.page import ClassifyPage
@@ -57,9 +58,12 @@ def wire_collection(
 ) -> None:
     """Show the collection that is chosen under Places on every tab."""
 
-    def show(spec: str) -> tuple[Any, ...]:
+    def show(spec: str) -> dict[Block, Any]:
         state = collections.of(spec)
-        return header(state), *fresh(state), *(tile_picker.fresh(state) * len(strips))
+        values = {head: header(state), **fresh(search, state)}
+        for strip in strips:
+            values[strip.gallery], values[strip.shown] = tile_picker.fresh(state)
+        return values
 
     of_strips = [part for one in strips for part in (one.gallery, one.shown)]
-    places.chosen.change(for_page(show), places.chosen, [head, *search.all_of_a_collection, *of_strips], **INTERNAL)
+    places.chosen.change(for_page(show), places.chosen, [head, *search.of_a_collection, *of_strips], **INTERNAL)

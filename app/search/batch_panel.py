@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
+from gradio.blocks import Block
 
 from app.collections import Collections
 from app.search.batch import as_csv, read_queries, run
@@ -54,24 +55,22 @@ def wire(collections: Collections, demo: gr.Blocks, part: BatchPart, opened: gr.
     """Connect the parts; work that nobody waits for any more is stopped."""
     stops = Stops()
 
-    # Gradio gives a request and a progress to parameters that stand by position, and so before all the values.
     def answer(
+        values: dict[Block, Any],
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008  (Gradio finds it as a default)
-        *given: Any,
-    ) -> tuple[Any, ...]:
-        spec, upload, count, *values = given
+    ) -> dict[Block, Any]:
         stops.start(str(request.session_hash))
-        if upload is None:
+        if (upload := values[part.file]) is None:
             raise TextError("there is no CSV file yet; choose one")
-        _text, exclude, exclude_weight, _picture, _like, _weight, _count, *rest = values
-        template = query_of("", exclude, exclude_weight, None, "", 0.0, count, *rest)
+        own = {controls.text: "", controls.picture: None, controls.like: "", controls.picture_weight: 0.0}
+        template = query_of(controls, values | own | {controls.count: values[part.count]})
 
         def done(number: int, of: int) -> None:
             progress((number, of), desc="searching", unit="descriptions")
 
-        rows = run(collections.of(spec), read_queries(upload), template, done)
-        return batch_table(rows), gr.Button(visible=True), as_csv(rows)
+        rows = run(collections.of(values[opened]), read_queries(upload), template, done)
+        return {part.table: batch_table(rows), part.download: gr.Button(visible=True), part.text: as_csv(rows)}
 
     def stop(request: gr.Request) -> None:
         stops.stop(str(request.session_hash))
@@ -79,7 +78,7 @@ def wire(collections: Collections, demo: gr.Blocks, part: BatchPart, opened: gr.
     demo.unload(stop)
     part.stop.click(stop, None, None, **QUICK)
     part.button.click(
-        for_page(answer), [opened, part.file, part.count, *controls.question], [part.table, part.download, part.text],
+        for_page(answer), {opened, part.file, part.count, *controls.inputs}, [part.table, part.download, part.text],
         show_progress_on=part.table, concurrency_id="batch", concurrency_limit=1, **UPLOAD, **INTERNAL,
     )  # fmt: skip
     part.download.click(None, part.text, None, js=download_js("lrsclip-batch.csv", "text/csv"), **INTERNAL)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
+from gradio.blocks import Block
+from gradio.components import Component
 
 from app.collections import AppState, Collections
 from app.maps.results_map import has_places
@@ -50,45 +53,40 @@ class Controls:
     hide: gr.Checkbox
 
     @property
-    def question(self) -> list[gr.components.Component]:
-        """What `query_of` takes, in its order; events that read it pass `UPLOAD`."""
-        pictures = [self.picture, self.like, self.picture_weight]
-        return [self.text, self.exclude, self.exclude_weight, *pictures, self.count, self.least, self.hide, self.area]
+    def inputs(self) -> set[Component]:
+        """Components that `query_of` reads; events with them pass `UPLOAD`."""
+        image = {self.picture, self.like, self.picture_weight}
+        return {self.text, self.exclude, self.exclude_weight, *image, self.count, self.least, self.hide, self.area}
 
     @property
-    def of_a_collection(self) -> list[gr.components.Component | gr.Row]:
-        """What `fresh_controls` gives values for, in its order."""
+    def of_a_collection(self) -> list[Block]:
+        """Components that `fresh_controls` gives values for."""
         return [self.like, self.like_note, self.forget, self.area, self.area_buttons]
 
 
-def query_of(
-    text: str,
-    exclude: str,
-    exclude_weight: float | None,
-    upload: Upload | None,
-    like: str,
-    picture_weight: float | None,
-    count: float | None,
-    least: float | None,
-    hide: bool,
-    area: str,
-) -> Query:
-    """The question that is asked by the controls' values; a number box that was emptied counts as it was at first.
+def query_of(controls: Controls, values: Mapping[Block, Any]) -> Query:
+    """Make the query of the controls' values; an emptied number box counts as its start value.
+
+    Args:
+        controls: the components.
+        values: of `controls.inputs`, by component.
 
     Raises:
-        LRSCLIPError: a number, the picture or the area makes no sense.
+        LRSCLIPError: a number, the image or the area makes no sense.
     """
+    upload: Upload | None = values[controls.picture]
+    exclude_weight, image_weight = values[controls.exclude_weight], values[controls.picture_weight]
     return Query(
-        text=text or "",
-        exclude=exclude or "",
+        text=values[controls.text] or "",
+        exclude=values[controls.exclude] or "",
         exclude_weight=START_EXCLUDE_WEIGHT if exclude_weight is None else float(exclude_weight),
-        like=like or "",
+        like=values[controls.like] or "",
         image=uploaded(upload) if upload is not None else None,
-        image_weight=START_IMAGE_WEIGHT if picture_weight is None else float(picture_weight),
-        k=START_HITS if count is None else int(count),
-        min_score_cos=float(least or 0) or None,
-        hide_duplicates=bool(hide),
-        bbox_lonlat=parse_bbox(area or ""),
+        image_weight=START_IMAGE_WEIGHT if image_weight is None else float(image_weight),
+        k=START_HITS if values[controls.count] is None else int(values[controls.count]),
+        min_score_cos=float(values[controls.least] or 0) or None,
+        hide_duplicates=bool(values[controls.hide]),
+        bbox_lonlat=parse_bbox(values[controls.area] or ""),
     )
 
 
@@ -97,9 +95,10 @@ def liked_tile(state: AppState, tile_id: str) -> str:
     return like_note(tile_id, data_url(shrunk(thumbnail(state, tile_id), LIKE_PX), "JPEG"))
 
 
-def fresh_controls(state: AppState) -> tuple[Any, ...]:
-    """What depends on the collection, as it is before any search of it."""
-    return *_nothing_liked(), "", gr.Row(visible=has_places(state))
+def fresh_controls(controls: Controls, state: AppState) -> dict[Block, Any]:
+    """Return values of all that depends on the collection, as before any search of it."""
+    no_area = {controls.area: "", controls.area_buttons: gr.Row(visible=has_places(state))}
+    return _nothing_liked(controls) | no_area
 
 
 def lay_out_controls(state: AppState) -> Controls:
@@ -194,14 +193,14 @@ def wire_controls(collections: Collections, controls: Controls) -> None:
         )
     liked = [controls.like, controls.like_note, controls.forget]
     for event in (controls.forget.click, controls.picture.upload):
-        event(_nothing_liked, None, liked, **QUICK)
+        event(lambda: _nothing_liked(controls), None, liked, **QUICK)
     controls.take_view.click(None, None, None, js=_ask_map("view"), **QUICK)
     controls.draw.click(None, None, None, js=_ask_map("draw"), **QUICK)
     controls.clear_area.click(None, None, controls.area, js=_ask_map("clear", "''"), **QUICK)
 
 
-def _nothing_liked() -> tuple[Any, ...]:
-    return "", "", gr.Button(visible=False)
+def _nothing_liked(controls: Controls) -> dict[Block, Any]:
+    return {controls.like: "", controls.like_note: "", controls.forget: gr.Button(visible=False)}
 
 
 # After "More like this" the picture counts alone; who takes an example wants its words to count. Of who writes or

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
+from gradio.blocks import Block
 
 from app.collections import AppState, Collections
 from app.search.controls import Controls, liked_tile, query_of
@@ -46,18 +47,18 @@ def wire(
 ) -> None:
     """Connect the button, and what a link restores."""
 
-    def parameters(spec: str, text: str, exclude: str, weight: float, _picture: Any, *rest: Any) -> str:
-        address = public_address(collections.of(spec).source.spec)
-        return as_parameters(Link("search", query_of(text, exclude, weight, None, *rest), address))
+    def parameters(values: dict[Block, Any]) -> str:
+        address = public_address(collections.of(values[opened]).source.spec)
+        return as_parameters(Link("search", query_of(controls, values | {controls.picture: None}), address))
 
     def restored(request: gr.Request) -> Any:
         link = read_parameters(dict(request.query_params))
         if link is None:
             return gr.skip()
-        return restore(collections.first, link)
+        return restore(part, controls, tabs, collections.first, link)
 
     part.copy.click(
-        for_page(parameters), [opened, *controls.question], part.parameters, preprocess=False,
+        for_page(parameters), {opened, *controls.inputs}, part.parameters, preprocess=False,
         show_progress="hidden", **INTERNAL,
     ).success(None, [part.parameters, controls.picture], None, js=_COPY)  # fmt: skip
     given = [
@@ -70,10 +71,13 @@ def wire(
     demo.load(restored, None, given, **QUICK).then(None, part.arrived, None, js=_SEARCH_IF_ASKED, **QUICK)
 
 
-def restore(state: AppState, link: Link) -> tuple[Any, ...]:
-    """The controls as a link says; what cannot be used is told.
+def restore(part: LinkPart, controls: Controls, tabs: gr.Tabs, state: AppState, link: Link) -> dict[Block, Any]:
+    """Return the controls' values as a link says; what cannot be used is told.
 
     Args:
+        part: where it is told, and whether a search is asked for.
+        controls: the components that the link is of.
+        tabs: of the page.
         state: the collection that is searched.
         link: what the address said.
     """
@@ -94,24 +98,24 @@ def restore(state: AppState, link: Link) -> tuple[Any, ...]:
             told.append(f"The link names the tile {like}, which this collection does not have.")
             like = ""
     asks = query.has_text or bool(like)
-    return (
-        gr.Tabs(selected=link.tab),
-        query.text or gr.skip(),  # what one typed while the page was loading stays
-        query.exclude or gr.skip(),
-        query.exclude_weight,
-        like,
-        shown_like,
-        gr.Button(visible=bool(like)),
-        query.image_weight,
-        gr.Accordion(open=bool(like)),
-        query.k,
-        query.min_score_cos or 0,
-        query.hide_duplicates,
-        written(query.bbox_lonlat) if query.bbox_lonlat else "",
-        gr.Accordion(open=query.bbox_lonlat is not None),
-        note(" ".join(filter(None, told))),
-        "asked" if asks else "",
-    )
+    typed = {controls.text: query.text, controls.exclude: query.exclude}
+    return {
+        tabs: gr.Tabs(selected=link.tab),
+        **{box: text for box, text in typed.items() if text},  # what was typed while the page was loading stays
+        controls.exclude_weight: query.exclude_weight,
+        controls.like: like,
+        controls.like_note: shown_like,
+        controls.forget: gr.Button(visible=bool(like)),
+        controls.picture_weight: query.image_weight,
+        controls.by_picture: gr.Accordion(open=bool(like)),
+        controls.count: query.k,
+        controls.least: query.min_score_cos or 0,
+        controls.hide: query.hide_duplicates,
+        controls.area: written(query.bbox_lonlat) if query.bbox_lonlat else "",
+        controls.by_area: gr.Accordion(open=query.bbox_lonlat is not None),
+        part.notes: note(" ".join(filter(None, told))),
+        part.arrived: "asked" if asks else "",
+    }
 
 
 _SEARCH_IF_ASKED = """(asked) => {

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.blocks import Block
 from PIL import Image
 
 from app.collections import AppState, Collections
@@ -78,15 +79,15 @@ class SearchPage:
     batch: BatchPart
 
     @property
-    def of_a_search(self) -> list[gr.components.Component | gr.Row]:
-        """What `shown` gives values for, in its order."""
+    def of_a_search(self) -> list[Block]:
+        """Components that `shown` gives values for."""
         results, details = self.results, self.details
         found = [results.found, results.summary, results.listed, results.places, results.gallery]
         return [*found, details.chosen, details.picture, details.facts, details.actions]
 
     @property
-    def all_of_a_collection(self) -> list[gr.components.Component | gr.Row]:
-        """What `fresh` gives values for, in its order."""
+    def of_a_collection(self) -> list[Block]:
+        """Components that `fresh` gives values for."""
         return [self.results.opened, *self.of_a_search, *self.controls.of_a_collection]
 
 
@@ -150,22 +151,34 @@ def _details() -> Details:
     return Details(gr.State(None), picture, facts, fly, actions, more, to_localize, to_classify)
 
 
-def fresh(state: AppState) -> tuple[Any, ...]:
-    """The tab as it looks before any search of a collection."""
+def fresh(page: SearchPage, state: AppState) -> dict[Block, Any]:
+    """Return the values of the tab as it looks before any search of a collection."""
     first = first_tiles(state)
     gallery = gr.Gallery([(thumbnail(state, hit.tile_id), None) for hit in first.hits], selected_index=None)
     places = gr.HTML(hits_frame(state, first.hits, found=False), visible=has_places(state))
-    said = collection_summary(state.tile_count, len(first.hits))
-    results = first, said, shown_tiles(first.hits), places, gallery
-    return state.source.spec, *results, *_nothing_chosen(), *fresh_controls(state)
+    return {
+        page.results.opened: state.source.spec,
+        page.results.found: first,
+        page.results.summary: collection_summary(state.tile_count, len(first.hits)),
+        page.results.listed: shown_tiles(first.hits),
+        page.results.places: places,
+        page.results.gallery: gallery,
+        **_nothing_chosen(page.details),
+        **fresh_controls(page.controls, state),
+    }
 
 
-def _nothing_chosen() -> tuple[Any, ...]:
-    return None, gr.Image(None, visible=False), empty(_NOTHING_CHOSEN), gr.Row(visible=False)
+def _nothing_chosen(details: Details) -> dict[Block, Any]:
+    return {
+        details.chosen: None,
+        details.picture: gr.Image(None, visible=False),
+        details.facts: empty(_NOTHING_CHOSEN),
+        details.actions: gr.Row(visible=False),
+    }
 
 
-def shown(state: AppState, query: Query) -> tuple[Any, ...]:
-    """Search, and what the page shows of it.
+def shown(page: SearchPage, state: AppState, query: Query) -> dict[Block, Any]:
+    """Search, and return the values that show the result.
 
     Raises:
         LRSCLIPError: the question makes no sense.
@@ -178,9 +191,14 @@ def shown(state: AppState, query: Query) -> tuple[Any, ...]:
     small = shrunk(query.image, LIKE_PX) if isinstance(query.image, Image.Image) else None
     found = replace(found, query=replace(query, image=small), pictures_ms=pictures_ms)
     places = hits_frame(state, found.hits, found=True, area_lonlat=query.bbox_lonlat)
-    gallery = gr.Gallery(pictures, selected_index=None)
-    said = summary(found, state.tile_count)
-    return found, said, shown_tiles(found.hits), places, gallery, *_nothing_chosen()
+    return {
+        page.results.found: found,
+        page.results.summary: summary(found, state.tile_count),
+        page.results.listed: shown_tiles(found.hits),
+        page.results.places: places,
+        page.results.gallery: gr.Gallery(pictures, selected_index=None),
+        **_nothing_chosen(page.details),
+    }
 
 
 def wire(
@@ -214,12 +232,12 @@ def _wire_search(collections: Collections, page: SearchPage) -> None:
 def _searching(collections: Collections, page: SearchPage) -> dict[str, Any]:
     """What an event needs to search for what is filled in, as arguments."""
 
-    def asked(spec: str, *values: Any) -> tuple[Any, ...]:
-        return shown(collections.of(spec), query_of(*values))
+    def asked(values: dict[Block, Any]) -> dict[Block, Any]:
+        return shown(page, collections.of(values[page.results.opened]), query_of(page.controls, values))
 
     return {
         "fn": for_page(asked),
-        "inputs": [page.results.opened, *page.controls.question],
+        "inputs": {page.results.opened, *page.controls.inputs},
         "outputs": page.of_a_search,
         "show_progress_on": page.results.gallery,
         **UPLOAD,
@@ -231,13 +249,19 @@ def _searching(collections: Collections, page: SearchPage) -> dict[str, Any]:
 def _wire_choice(collections: Collections, page: SearchPage) -> None:
     results, details = page.results, page.details
 
-    def choose(found: Found, event: gr.SelectData) -> tuple[Any, ...]:
+    def choose(found: Found, event: gr.SelectData) -> dict[Block, Any]:
         if event.index >= len(found.hits):  # a click while other tiles were on their way
             raise TileSourceError(CLICK_FIRST)
         state, hit = collections.of(found.spec), found.hits[event.index]
         large = shrunk(tile_picture(state, hit.tile_id), LARGE_PX)
         facts = hit_facts(state, state.index.tile(hit.tile_id), hit if found.searched else None)
-        return hit.tile_id, gr.Image(large, visible=True), facts, fly_to(hit.tile_id), gr.Row(visible=True)
+        return {
+            details.chosen: hit.tile_id,
+            details.picture: gr.Image(large, visible=True),
+            details.facts: facts,
+            details.fly: fly_to(hit.tile_id),
+            details.actions: gr.Row(visible=True),
+        }
 
     chosen = [details.chosen, details.picture, details.facts, details.fly, details.actions]
     picked = results.gallery.select(for_page(choose), results.found, chosen, show_progress="hidden", **INTERNAL)
@@ -247,11 +271,18 @@ def _wire_choice(collections: Collections, page: SearchPage) -> None:
 def _wire_like(collections: Collections, page: SearchPage) -> None:
     controls, results, details = page.controls, page.results, page.details
 
-    def more(found: Found, tile_id: str | None) -> tuple[Any, ...]:
+    def more(found: Found, tile_id: str | None) -> dict[Block, Any]:
         if tile_id is None:
             raise TileSourceError(CLICK_FIRST)
         note = liked_tile(collections.of(found.spec), tile_id)
-        return tile_id, note, gr.Button(visible=True), None, 1.0, gr.Accordion(open=True)
+        return {
+            controls.like: tile_id,
+            controls.like_note: note,
+            controls.forget: gr.Button(visible=True),
+            controls.picture: None,
+            controls.picture_weight: 1.0,
+            controls.by_picture: gr.Accordion(open=True),
+        }
 
     liked = [controls.like, controls.like_note, controls.forget, controls.picture, controls.picture_weight]
     details.more.click(

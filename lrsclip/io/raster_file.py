@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,7 @@ from rasterio.errors import RasterioError
 
 from lrsclip.errors import PictureError
 from lrsclip.io.plain_file import open_plain
+from lrsclip.io.tiff_tags import texts_of
 
 T = TypeVar("T")
 
@@ -46,6 +48,20 @@ _CACHE_BYTES = 64 * 2**20  # of decoded blocks, in the whole process; by default
 _NO_NETWORK = {"CPL_VSIL_CURL_ALLOWED_FILENAME": "none", "GDAL_HTTP_PROXY": "none://off"}
 _ALONE = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_PAM_ENABLED": False}
 _WITH_SIDECARS = {"GDAL_DISABLE_READDIR_ON_OPEN": "TRUE", "GDAL_PAM_ENABLED": True}  # TRUE: by name, not listed
+
+_CITATIONS = 34737  # GeoTIFF's texts, in one of which ArcGIS writes a whole coordinate system
+_MOST_CITED_BYTES = 2**20
+# What may stand in WKT or a PROJ text that makes PROJ look for a file. An extension is a PROJ text of its own.
+_LEADS_TO_FILES = (
+    "extension[", "proj4", "proj-based", "proj=", "init=", "nadgrids", "grids=", "file=", "model=", "tinshift",
+    "defmodel", "gridshift", "parameterfile",
+)  # fmt: skip
+# Web Mercator as GDAL wrote it in WKT 1: sphere, no shift.
+_WEB_MERCATOR = re.compile(
+    r'EXTENSION\["PROJ4","\+proj=merc \+a=6378137 \+b=6378137 \+lat_ts=0(?:\.0)? \+lon_0=0(?:\.0)? \+x_0=0(?:\.0)? '
+    r'\+y_0=0(?:\.0)? \+k=1(?:\.0)? \+units=m \+nadgrids=@null \+wktext(?: \+no_defs)?"\]',
+    re.IGNORECASE,
+)
 
 _RASTERS_BESIDE = (".ovr", ".OVR", ".msk", ".MSK")
 # What GDAL reads as text where it looks for metadata of satellites; only pipes among them could do harm.
@@ -109,6 +125,7 @@ def open_raster(path: Path, *, untrusted: bool = False) -> RasterFile:
     driver = driver_of(path, untrusted=untrusted)
     if driver is None:
         raise _refused(path, untrusted)
+    _check_citations(path, driver)
     options = _ALONE if untrusted or not has_sidecars(path) else _WITH_SIDECARS
     if options is _WITH_SIDECARS:
         check_sidecars(path)
@@ -175,9 +192,13 @@ def damaged(path: Path, error: BaseException) -> PictureError:
 
 
 def names_other_files(crs_wkt: str) -> bool:
-    """Whether a coordinate system has a grid of shifts, which PROJ would look for by the name that is given."""
-    told = crs_wkt.replace("nadgrids=@null", "").casefold()  # Web Mercator as GDAL once wrote it
-    return any(word in told for word in ("proj4_grids", "nadgrids", "geoidgrids", "grids=", "parameterfile"))
+    """Tell whether a coordinate system leads PROJ to a file: a grid of shifts, a mesh, a list of definitions.
+
+    PROJ opens what it is told as soon as a transformation is made, any path of the machine, and a device or a pipe
+    among them is never read to its end.
+    """
+    told = _WEB_MERCATOR.sub("", crs_wkt.replace("\0", "")).casefold()
+    return any(word in told for word in _LEADS_TO_FILES)
 
 
 def _open(path: Path, driver: str) -> rasterio.DatasetReader:
@@ -220,6 +241,30 @@ def _apart() -> ThreadPoolExecutor:
 
 if hasattr(os, "register_at_fork"):  # a process that is forked off has none of the threads
     os.register_at_fork(after_in_child=_apart.cache_clear)
+
+
+def _check_citations(path: Path, driver: str) -> None:
+    """Refuse a raster whose own texts lead PROJ to a file: GDAL hands them on as soon as the system is asked for.
+
+    Raises:
+        PictureError: they do.
+    """
+    try:
+        if driver == "GTiff":
+            told = b"\n".join(texts_of(path, _CITATIONS, _MOST_CITED_BYTES))
+        elif driver == "JP2OpenJPEG":  # a small GeoTIFF stands in one of its boxes, before the pixels
+            with open_plain(path) as file:
+                told = file.read(_MOST_CITED_BYTES)
+            told = told[told.find(b"ESRI PE String") :] if b"ESRI PE String" in told else b""
+        else:
+            return
+    except OSError as error:
+        raise damaged(path, error) from error
+    if names_other_files(told.decode("latin-1")):
+        raise PictureError(
+            f"{path.name} has a coordinate system that leads to another file, which is not followed; set one without, "
+            "as by gdal_translate -a_srs EPSG:32633"
+        )
 
 
 def _refused(path: Path, untrusted: bool) -> PictureError:

@@ -228,6 +228,29 @@ def largest_block_bytes(path: Path) -> int:
             raise PictureError(f"cannot read {path}: its list of tags is damaged; save it anew") from error
 
 
+def texts_of(path: Path, code: int, most_bytes: int) -> list[bytes]:
+    """Read what a tag holds in every picture of a TIFF, as far as its lists can be read.
+
+    Args:
+        path: the file.
+        code: of the tag.
+        most_bytes: of all of them together.
+
+    Raises:
+        PictureError: they hold more.
+    """
+    found: list[bytes] = []
+    with open_plain(path) as file, suppress(NotUnderstoodError):
+        tiff = TiffTags(file)
+        for directory in tiff.directories():
+            for value in tiff.values(directory, code):
+                most_bytes -= (size := value.count * value.number_bytes)
+                if most_bytes < 0:
+                    raise PictureError(f"{path} holds a text of {size:,} bytes where a few are usual; save it anew")
+                found.append(tiff.read(value.offset, size, np.dtype("u1")).tobytes())
+    return found
+
+
 def shares_pieces(path: Path) -> bool:
     """Whether many tiles or strips of a TIFF are one and the same piece of the file, as no program writes them.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import struct
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 import rasterio
 from PIL import Image
+from rasterio.crs import CRS
 from rasterio.shutil import copy
 
 from lrsclip.errors import DataError, PictureError, TileSourceError
@@ -379,3 +381,68 @@ def test_pillow_is_told_which_decoders_may_run() -> None:
     # The atlas reads what it drew itself, and a change of that file would make all that is kept of it stale.
     untold = {path for path, call in found if "formats" not in {word.arg for word in call.keywords}}
     assert untold == {"lrsclip/tiles/atlas.py"}
+
+
+def cited(path: Path, text: str) -> Path:
+    """A small TIFF at a place, whose coordinate system is written as ArcGIS does it: as text in a citation."""
+    said = f"ESRI PE String = {text}|".encode() + b"\0"
+    keys = struct.pack(
+        "<20H", 1, 1, 0, 4, 1024, 0, 1, 32767, 2048, 0, 1, 4326, 3073, 34737, len(said) - 1, 0, 3076, 0, 1, 9001
+    )
+    place = struct.pack("<6d", 0, 0, 0, 500_000, 4_430_000, 0)
+    extra = {33550: (12, 3, struct.pack("<3d", 1, 1, 0)), 33922: (12, 6, place), 34735: (3, 20, keys)}
+    extra[34737] = 2, len(said), said
+    pixels, at, values, tags = bytes(1024), 8 + 1024, b"", list[bytes]()
+    for code, number in (
+        (256, 32),
+        (257, 32),
+        (258, 8),
+        (259, 1),
+        (262, 1),
+        (273, 8),
+        (277, 1),
+        (278, 32),
+        (279, 1024),
+    ):
+        tags.append(struct.pack("<HHII", code, 4, 1, number))
+    for code, (kind, count, value) in extra.items():
+        tags.append(struct.pack("<HHII", code, kind, count, at + len(values)))
+        values += value + b"\0" * (len(value) % 2)
+    tags.sort(key=lambda tag: int.from_bytes(tag[:2], "little"))
+    directory = struct.pack("<H", len(tags)) + b"".join(tags)
+    path.write_bytes(b"II*\0" + struct.pack("<I", at + len(values)) + pixels + values + directory + bytes(4))
+    return path
+
+
+@pytest.mark.parametrize(
+    "extension",
+    [
+        "+init=/dev/ptmx:foo",
+        "init=/etc/passwd:foo",
+        "+proj=tinshift +file=/etc/passwd",
+        "+proj=defmodel +model=/etc/passwd",
+        "+proj=pipeline +step +proj=tinshift +file=/etc/passwd",
+        "+proj=merc +a=6378137 +b=6378137 +nadgrids=/etc/passwd",
+    ],
+)
+@pytest.mark.parametrize("untrusted", [True, False])
+def test_no_coordinate_system_leads_to_a_file(extension: str, untrusted: bool, tmp_path: Path) -> None:
+    wkt = CRS.from_epsg(26914).to_wkt(version="WKT1_ESRI")
+    path = cited(tmp_path / "a.tif", f'{wkt[:-1]},EXTENSION["PROJ4","{extension}"]]')
+    with pytest.raises(PictureError, match="leads to another file"):
+        open_raster(path, untrusted=untrusted)
+
+
+@pytest.mark.parametrize("untrusted", [True, False])
+def test_a_coordinate_system_that_arcgis_wrote_as_text_is_read(untrusted: bool, tmp_path: Path) -> None:
+    path = cited(tmp_path / "a.tif", CRS.from_epsg(26914).to_wkt(version="WKT1_ESRI"))
+    with open_scene(path, untrusted=untrusted) as scene:
+        assert scene.georeference is not None
+        longitude, _ = scene.georeference.lonlat(0, 0)
+    assert float(longitude) == pytest.approx(-99, abs=0.01)
+
+
+@pytest.mark.parametrize("code", [3857, 4326, 26914, 31467, 2154, 5703, 7415, 27700, 3031])
+def test_no_coordinate_system_of_the_registry_is_taken_for_one_that_needs_a_file(code: int) -> None:
+    for version in ("WKT2_2019", "WKT1_GDAL"):
+        assert not names_other_files(CRS.from_epsg(code).to_wkt(version=version))
