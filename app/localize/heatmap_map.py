@@ -23,7 +23,7 @@ from app.maps.overlays import Shapes, region_shapes, truth_shapes, window_shape
 from app.maps.projection import MapGround, map_ground
 from app.media.images import LARGE_PX, data_url
 from lrsclip.localize import Heatmap
-from lrsclip.localize.colormap import LONGEST_SIDE_PX, cell_table, colorised, legend_gradient
+from lrsclip.localize.colormap import LONGEST_SIDE_PX, cell_table, colorized, legend_gradient
 
 START_OPACITY = 0.65
 SMALL_PX = 360  # longest side of the pictures of small maps
@@ -168,7 +168,7 @@ def _view(answer: Answer, lies: MapGround, heatmap: Heatmap, *, small: bool = Fa
     zooms = {"min_zoom": -8, "max_zoom": 4} if lies.crs == "Simple" else {"min_zoom": 0, "max_zoom": 23}
     view.options.update(track_resize=False, max_bounds_viscosity=0.8, **zooms)
     low_cos, high_cos = answer.range_cos
-    colored = colorised(
+    colored = colorized(
         lies.scores(heatmap, SMALL_PX if small else LONGEST_SIDE_PX),
         palette=answer.question.palette,
         low_cos=low_cos,

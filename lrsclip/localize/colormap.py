@@ -72,10 +72,10 @@ def overlay(
     Raises:
         PictureError: `low_cos` lies above `high_cos`.
     """
-    return colorised(smoothed(heatmap, longest_px), palette=palette, low_cos=low_cos, high_cos=high_cos)
+    return colorized(smoothed(heatmap, longest_px), palette=palette, low_cos=low_cos, high_cos=high_cos)
 
 
-def colorised(
+def colorized(
     values_cos: Floats, *, palette: Palette = "viridis", low_cos: float | None = None, high_cos: float | None = None
 ) -> Image.Image:
     """Colorise scores, (H, W), as `overlay` does; NaN is wholly transparent.

@@ -345,7 +345,7 @@ def test_a_call_is_one_line_without_what_was_said(client: Client, lines: list[st
         client.predict(SECRET, 987654321, api_name="/search")
     told = [json.loads(line) for line in lines]
     assert [(one["event"], one["status"]) for one in told] == [("api.search", "ok"), ("api.search", "refused")]
-    assert told[1]["error"] == "TextError"
+    assert told[1]["error"] == "IndexArgumentError"
     assert all(one["ms"] >= 0 and one["time"] for one in told)
     assert not [line for line in lines if "secret" in line or "boats" in line or "987654321" in line]
 

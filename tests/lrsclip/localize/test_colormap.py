@@ -14,7 +14,7 @@ from lrsclip.localize import CellMap
 from lrsclip.localize.colormap import (
     Palette,
     cell_table,
-    colorised,
+    colorized,
     legend_gradient,
     normalized,
     overlay,
@@ -99,9 +99,9 @@ def test_overlay_stretches_over_the_map_s_own_range() -> None:
 
 
 def test_two_maps_can_share_one_scale() -> None:
-    alone = np.asarray(colorised(np.array([[0.0, 0.1]], np.float32)).convert("RGBA"))[0]
+    alone = np.asarray(colorized(np.array([[0.0, 0.1]], np.float32)).convert("RGBA"))[0]
     weak, strong = (
-        np.asarray(colorised(np.array([[0.0, high]], np.float32), low_cos=0.0, high_cos=0.4).convert("RGBA"))[0]
+        np.asarray(colorized(np.array([[0.0, high]], np.float32), low_cos=0.0, high_cos=0.4).convert("RGBA"))[0]
         for high in (0.2, 0.4)
     )
     assert (strong[1] == alone[1]).all()
@@ -115,7 +115,7 @@ def test_two_maps_can_share_one_scale() -> None:
 
 def test_no_data_is_transparent_and_has_no_say_in_the_scale() -> None:
     values = np.array([[np.nan, 0.1], [0.2, 0.3]], np.float32)
-    rgba = np.asarray(colorised(values, palette="cividis").convert("RGBA"))
+    rgba = np.asarray(colorized(values, palette="cividis").convert("RGBA"))
     assert rgba[0, 0, 3] == 0
     assert (rgba[..., 3].ravel()[1:] > 80).all()
     assert rgba[1, 1, :3].tolist() == palette_rgb("cividis")[255].tolist()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import cache
 
 import numpy as np
 import pytest
@@ -46,11 +47,15 @@ def test_pictures_become_the_same_numbers(width: int, height: int, name: str, se
     assert torch.equal(build_preprocess(config)(picture), transform(picture))
 
 
+@cache
+def _clip() -> SimpleTokenizer:
+    return SimpleTokenizer()
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.text(min_size=1, max_size=120))
 def test_texts_become_the_same_tokens(text: str) -> None:
-    asked = f"a road {text}"
-    clip = SimpleTokenizer()
+    asked, clip = f"a road {text}", _clip()
     ids = [number for number in clip.encode(asked) if number < clip.sot_token_id]
     assert Tokenizer(248).count(asked) == len(ids) + 2
 
