@@ -16,7 +16,6 @@ from app.collections import AppState
 from app.maps.basemap import BaseMap
 from app.media.images import LARGE_PX
 from app.media.scene_input import OpenScene
-from app.server.encoder_queue import STOP
 from app.server.settings import in_force
 from lrsclip.clauses import split_clauses
 from lrsclip.errors import PictureError, TextError
@@ -139,7 +138,7 @@ def ask(
 
 def ground_of(opened: OpenScene, base: BaseMap | None = None) -> Ground:
     """What the maps of an open scene lie on."""
-    return Ground(opened.scene.thumbnail(LARGE_PX, stop=STOP.get()), opened.truth, base)
+    return Ground(opened.scene.thumbnail(LARGE_PX), opened.truth, base)
 
 
 def regions_of(heatmap: Heatmap, threshold_cos: float | None) -> Regions:

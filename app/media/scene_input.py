@@ -133,6 +133,7 @@ def opened_upload(upload: Upload | None) -> Iterator[OpenScene]:
     try:
         # One that is decoded whole stays in memory as long as it is open, and takes a few copies of itself to open.
         with HELD.of(held_px), _opened_in_turn(path, held_px) as scene:
+            scene.stop = STOP.get()
             limits = in_force()
             Allowance(limits.max_windows, limits.max_scene_px).check_size(scene.width_px, scene.height_px)
             yield OpenScene(scene)
@@ -169,7 +170,7 @@ def _checked(upload: Upload | None) -> Any:
     try:
         with opened_upload(upload) as opened_one:
             scene = opened_one.scene
-            preview = scene.thumbnail(LARGE_PX, stop=STOP.get()) if upload.path.suffix.lower() in _NOT_SHOWN else None
+            preview = scene.thumbnail(LARGE_PX) if upload.path.suffix.lower() in _NOT_SHOWN else None
             if scene.place_note:
                 gr.Info(scene.place_note)
     except PictureError as error:

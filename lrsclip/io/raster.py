@@ -18,6 +18,8 @@ from lrsclip.errors import TileSourceError
 Ends = tuple[tuple[float, float], ...]  # for each band what becomes black and what becomes white
 
 _SAMPLE_PX = 1024  # side of the decimated read that the stretch is taken from
+_SAMPLED_WHOLE_PX = 25_000_000  # a larger raster without overviews is sampled in pieces
+_PIECES_A_SIDE, _PIECE_PX = 8, 128
 _PERCENTILES = (2.0, 98.0)
 _PICKED_PER_PX = 4  # values picked along each side of a pixel where the library cannot take their mean
 _PICKED_PX = 2048  # and no more than this along a side of the whole, unless more is asked for
@@ -234,10 +236,32 @@ def _mask(data: rasterio.DatasetReader, look: Look, window: Window, shape: tuple
 
 def _sample(data: rasterio.DatasetReader, bands: tuple[int, ...]) -> NDArray[Any]:
     """(bands, h, w) the whole raster at no more than 1024 px a side; what holds no data is masked."""
+    if data.width * data.height > _SAMPLED_WHOLE_PX and not data.overviews(bands[0]):
+        return _sampled_pieces(data, bands)
     share = min(1.0, _SAMPLE_PX / max(data.width, data.height))
     size = len(bands), max(1, round(data.height * share)), max(1, round(data.width * share))
     sample: NDArray[Any] = data.read(bands, out_shape=size, masked=True, out_dtype=_common_dtype(data, bands))
     return sample
+
+
+def _sampled_pieces(data: rasterio.DatasetReader, bands: tuple[int, ...]) -> NDArray[Any]:
+    """(bands, n) pieces of a large raster, spread over it: a decimated read of all of it would decode all of it."""
+    rows, columns = (
+        np.linspace(0, length - _PIECE_PX, _PIECES_A_SIDE).round().astype(int).tolist()
+        for length in (max(data.height, _PIECE_PX), max(data.width, _PIECE_PX))
+    )
+    pieces = [
+        data.read(
+            bands,
+            window=Window(left, top, min(_PIECE_PX, data.width), min(_PIECE_PX, data.height)),
+            masked=True,
+            out_dtype=_common_dtype(data, bands),
+        ).reshape(len(bands), -1)
+        for top in rows
+        for left in columns
+    ]
+    whole: NDArray[Any] = np.ma.concatenate(pieces, axis=1)  # type: ignore[no-untyped-call]
+    return whole
 
 
 def _common_dtype(data: rasterio.DatasetReader, bands: tuple[int, ...]) -> np.dtype[Any]:

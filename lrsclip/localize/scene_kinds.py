@@ -8,6 +8,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -15,6 +16,7 @@ from typing import Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from rasterio.enums import Interleaving
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
@@ -30,7 +32,11 @@ Box = tuple[int, int, int, int]
 Place = tuple[GeoReference | None, str]
 
 _REDUCING_GAP = 1.1  # whole-number reduction first: three times as fast, and antialiased as well
-_AT_ONCE_PX = 16_000_000  # of a thumbnail
+_NO_LIMIT_PX = 2**62
+_AT_ONCE_PX, _AT_ONCE_BYTES = (
+    16_000_000,
+    48 * 2**20,
+)  # of a raster: what GDAL keeps of it, so that no block is decoded twice
 _MASK_PX = 256  # side of the decimated mask that a share is counted on
 
 
@@ -42,6 +48,7 @@ class Scene(ABC):
         height_px: its height.
         georeference: where it lies on Earth; None where that is not known.
         place_note: one sentence on why there is no place although the file claims one; else "".
+        stop: set it to end the reading of large parts early; None to read them to the end.
         has_gaps: whether some pixels may hold no data; False means that all do hold some.
     """
 
@@ -51,6 +58,8 @@ class Scene(ABC):
         self.georeference, self.place_note = place
         self._name = name
         self._closed = False
+        self.stop: threading.Event | None = None
+        self._at_once_px = _NO_LIMIT_PX
 
     @property
     def lasting(self) -> bool:
@@ -74,6 +83,7 @@ class Scene(ABC):
 
         Raises:
             PictureError: the box or the size is none, the scene is closed, or its file is gone or damaged.
+            Cancelled: `stop` was set.
         """
         box = self._checked(box_px)
         if size_px is None:
@@ -81,7 +91,23 @@ class Scene(ABC):
         wide, high = (operator.index(px) for px in size_px)
         if min(wide, high) < 1:
             raise PictureError(f"a window cannot be {wide} x {high} px; give a size of 1 px or more")
-        return self._read(box, (wide, high))
+        area_px = (box[2] - box[0]) * (box[3] - box[1])
+        if area_px <= self._at_once_px or area_px <= wide * high:
+            return self._read(box, (wide, high))
+        return self._in_strips(box, (wide, high), -(-area_px // self._at_once_px))
+
+    def _in_strips(self, box: Box, size_px: tuple[int, int], count: int) -> NDArray[np.uint8]:
+        """Read a large part row by row, so that memory stays small and `stop` is heard."""
+        left, top, right, bottom = box
+        wide, high = size_px
+        whole = np.empty((high, wide, 3), np.uint8)
+        rows = np.linspace(0, high, min(high, count) + 1).round().astype(int).tolist()
+        for first, last in pairwise(rows):
+            if self.stop is not None and self.stop.is_set():
+                raise Cancelled("reading the scene was stopped")
+            above, below = (top + round(row * (bottom - top) / high) for row in (first, last))
+            whole[first:last] = self._read((left, above, right, max(below, above + 1)), (wide, last - first))
+        return whole
 
     def data_share(self, box_px: Box) -> float:
         """Share of a window's pixels that hold data, 0 to 1; of large windows a sample is counted.
@@ -92,30 +118,15 @@ class Scene(ABC):
         box = self._checked(box_px)
         return self._share(box) if self.has_gaps else 1.0
 
-    def thumbnail(self, longest_px: int, stop: threading.Event | None = None) -> Image.Image:
+    def thumbnail(self, longest_px: int) -> Image.Image:
         """The whole scene, RGB, its longer side at most `longest_px`; never larger than the scene.
 
-        Args:
-            longest_px: of the longer side.
-            stop: set it to end early; it is looked at between strips of rows.
-
         Raises:
-            Cancelled: `stop` was set.
             PictureError: as `read`.
         """
         share = min(1.0, longest_px / max(self.width_px, self.height_px))
         size_px = max(1, round(self.width_px * share)), max(1, round(self.height_px * share))
-        if self.width_px * self.height_px <= _AT_ONCE_PX:
-            return Image.fromarray(self.read((0, 0, self.width_px, self.height_px), size_px))
-        whole = np.empty((size_px[1], size_px[0], 3), np.uint8)
-        strips = min(size_px[1], -(-self.width_px * self.height_px // _AT_ONCE_PX))
-        rows = np.linspace(0, size_px[1], strips + 1).round().astype(int).tolist()
-        edges = [round(row * self.height_px / size_px[1]) for row in rows]
-        for top, bottom, first, last in zip(rows, rows[1:], edges, edges[1:], strict=False):
-            if stop is not None and stop.is_set():
-                raise Cancelled("reading the scene was stopped")
-            whole[top:bottom] = self.read((0, first, self.width_px, last), (size_px[0], bottom - top))
-        return Image.fromarray(whole)
+        return Image.fromarray(self.read((0, 0, self.width_px, self.height_px), size_px))
 
     def close(self) -> None:
         """Let go of the file; nothing can be read afterwards."""
@@ -187,6 +198,7 @@ class RasterScene(Scene):
         size_px, gaps, files = file.use(lambda data: ((data.width, data.height), may_have_gaps(data, look), data.files))
         super().__init__(str(file.path), size_px, gaps, place)
         self._file, self._look, self._untrusted = file, look, untrusted
+        self._at_once_px = file.use(_fitting_px)
         self._beside = [Path(name) for name in files if Path(name) != file.path]
 
     @property
@@ -229,6 +241,13 @@ class RasterScene(Scene):
             return self._file.use(checked)
         except RASTER_FAULTS as error:
             raise damaged(self._file.path, error) from error
+
+
+def _fitting_px(data: DatasetReader) -> int:
+    """How many pixels of a raster fit into GDAL's cache with all that is decoded along with them."""
+    together = data.count if data.interleaving == Interleaving.pixel else 1
+    each_bytes = together * max(8 if kind.startswith("complex") else np.dtype(kind).itemsize for kind in data.dtypes)
+    return max(1, min(_AT_ONCE_PX, _AT_ONCE_BYTES // each_bytes))
 
 
 def _window(box: Box) -> Window:

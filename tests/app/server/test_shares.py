@@ -325,12 +325,12 @@ def test_the_scene_box_has_the_limit_of_scenes_and_stops_with_its_caller(tmp_pat
     facts: dict[str, Any] = {"driver": "GTiff", "width": 5000, "height": 4000, "count": 1, "dtype": "uint8"}
     with rasterio.open(path, "w", tiled=True, **facts) as data:
         data.write(np.arange(20_000_000, dtype=np.uint32).reshape(1, 4000, 5000).astype(np.uint8))
-    stop = threading.Event()
     with open_scene(path) as scene:
-        assert scene.thumbnail(1600, stop).size == (1600, 1280)
-        stop.set()
+        assert scene.thumbnail(1600).size == (1600, 1280)
+        scene.stop = threading.Event()
+        scene.stop.set()
         with pytest.raises(Cancelled):
-            scene.thumbnail(1600, stop)
+            scene.thumbnail(1600)
     settings.use(settings.Settings(max_scene_px=1_000_000))
     try:
         with pytest.raises(PictureError, match="1,000,000 px are looked at in one go"), opened_upload(as_sent(path)):
@@ -397,3 +397,17 @@ def test_scenes_in_memory_share_a_bound(tmp_path: Path, monkeypatch: pytest.Monk
         STOP.reset(token)
     with opened_upload(upload):
         pass
+
+
+def test_a_large_deep_raster_is_sampled_in_pieces_and_read_in_strips(tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    facts: dict[str, Any] = {"driver": "GTiff", "width": 6000, "height": 5000, "count": 3, "dtype": "uint16"}
+    values = rng.normal(3000, 500, (3, 5000, 6000)).clip(0, 9000).astype(np.uint16)
+    with rasterio.open(tmp_path / "a.tif", "w", tiled=True, interleave="pixel", **facts) as data:
+        data.write(values)
+    with open_scene(tmp_path / "a.tif", untrusted=True) as scene:
+        assert scene.thumbnail(600).size == (600, 500)
+        low, high = np.percentile(values[0], (2, 98))
+        shown = scene.read((100, 100, 300, 300))[:, :, 0]
+        expected = np.clip((values[0, 100:300, 100:300] - low) / (high - low), 0, 1) * 255
+        assert np.abs(shown - expected).max() < 6, "pieces tell what the whole does"
