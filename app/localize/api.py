@@ -20,8 +20,8 @@ def add_localize(state: AppState) -> None:
 
     def localize(
         text: str,
-        picture: Upload | None,
-        tile_id: str,
+        picture: Upload | None = None,
+        tile_id: str = "",
         method: str = "windows",
         exclude: str = "",
         scales_px: list[int] | None = None,

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import re
+import secrets
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
+from typing import Any
 from urllib.parse import parse_qs
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -19,7 +21,15 @@ from app.server import request_log as calls
 from app.server.callers import OUTCOME, Callers, Outcome
 from app.server.checked_blocks import CheckedBlocks
 from app.server.hosts import is_own_page, may_be_asked
-from app.server.rate_limit import CLIENT, Buckets, client_of, header_of
+from app.server.rate_limit import (
+    CLIENT,
+    INNER_HEADER,
+    INNER_TOKEN,
+    LANGUAGE_MODELS,
+    Buckets,
+    client_of,
+    header_of,
+)
 from app.server.reply import Refused, Reply
 from app.server.request_body import BodyError, check_json, read_call
 from app.server.routes import Door, door_of
@@ -134,6 +144,8 @@ class FrontDoor:
             return
         reply = Reply(send)
         scope[CLIENT] = client_of(scope, self._limits.proxies)
+        if _is_inner(scope) and not (self._limits.proxies and header_of(scope, b"x-forwarded-for")):
+            scope[CLIENT] = LANGUAGE_MODELS
         try:
             door = self._door(scope)
             with ExitStack() as room:
@@ -233,6 +245,8 @@ class FrontDoor:
         if (size := _length(scope)) > most:
             raise Refused(413, f"this is over the limit of {most // _MIB} MB; send less at once")
         cost = max(cost, size / _BYTES_A_REQUEST) if door.body == "upload" else cost + size / _MIB
+        if _is_inner(scope):  # charged when the language model's call came
+            return
         if wait_s := self._buckets.wait_s(scope[CLIENT], cost):
             raise Refused(429, "too many requests; wait a moment and try again", wait_s)
 
@@ -269,7 +283,7 @@ class FrontDoor:
         try:
             body = await asyncio.wait_for(_whole(receive, most), _BODY_S)
             if body:
-                check_json(body)
+                _check_methods(check_json(body))
         except BodyError as error:
             raise Refused(error.status, str(error)) from error
         except TimeoutError as error:
@@ -312,6 +326,20 @@ class FrontDoor:
         return ""
 
 
+def _check_methods(sent: Any) -> None:
+    """Let nothing of a language model's through but what concerns tools, which is all that there is.
+
+    Gradio takes a prompt of any name for its last endpoint, and calls that.
+    """
+    for one in sent if isinstance(sent, list) else [sent]:
+        method = one.get("method") if isinstance(one, dict) else None
+        if isinstance(method, str) and method not in _MCP_METHODS and not method.startswith("notifications/"):
+            raise BodyError("this server has tools alone; ask tools/list for them", 422)
+
+
+_MCP_METHODS = frozenset(
+    "initialize ping logging/setLevel tools/list tools/call prompts/list resources/list".split()
+) | {"resources/templates/list"}
 _ABOUT_BODY = (b"content-length", b"transfer-encoding")
 
 
@@ -339,6 +367,11 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
         return {"type": "http.request", "body": body, "more_body": False}
 
     return again
+
+
+def _is_inner(scope: Scope) -> bool:
+    """Whether this process itself sends a request."""
+    return secrets.compare_digest(header_of(scope, INNER_HEADER).encode("latin-1", "replace"), INNER_TOKEN.encode())
 
 
 def _length(scope: Scope) -> int:

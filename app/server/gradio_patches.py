@@ -25,6 +25,7 @@ from gradio.state_holder import SessionState, StateHolder
 from app.server import request_log as calls
 from app.server.checked_blocks import CheckedBlocks
 from app.server.fair_line import FairLine
+from app.server.rate_limit import INNER_HEADER, INNER_TOKEN
 
 MOST_FILES = 32
 """Files of one upload."""
@@ -136,11 +137,39 @@ def _keep_open_sessions() -> None:
 
 
 def _keep_drafts_of_models(drafts: Path) -> None:
-    """Let pictures that language models send as data lie where they go in time, and not in a folder of all."""
+    """Let pictures of language models lie where they go in time, be sent on as our own, and be described right."""
     from gradio import mcp
 
     _there(mcp, "DEFAULT_TEMP_DIR")
     mcp.DEFAULT_TEMP_DIR = str(drafts)
+    ask = _there(mcp.GradioMCPServer, "_get_or_create_client")
+    describe = _there(mcp.GradioMCPServer, "get_input_schema")
+
+    def ask_as_ourselves(self: Any) -> Any:
+        client = ask(self)
+        client.headers[INNER_HEADER.decode()] = INNER_TOKEN
+        return client
+
+    def describe_in_one_place(self: Any, *rest: Any, **more: Any) -> Any:
+        schema, places = describe(self, *rest, **more)
+        for one in schema.get("properties", {}).values():
+            one.pop("$defs", None)  # of a list of pictures; what refers to it looks for it elsewhere
+            if isinstance(items := one.get("items"), dict) and items.get("type") == "string":
+                items.pop("$ref", None)
+        schema.pop("required", None)  # what is needed depends on the rest; each function says so itself
+        return schema, _Places(places)
+
+    mcp.GradioMCPServer._get_or_create_client = ask_as_ourselves  # type: ignore[method-assign]
+    mcp.GradioMCPServer.get_input_schema = describe_in_one_place  # type: ignore[method-assign]
+
+
+class _Places(list[Any]):
+    """Where pictures stand in what a language model sends, also in lists, whose members Gradio does not find."""
+
+    def __contains__(self, path: object) -> bool:
+        """Whether a picture stands there."""
+        member = ["items" if isinstance(part, int) else part for part in path] if isinstance(path, list) else path
+        return super().__contains__(path) or super().__contains__(member)
 
 
 def _count_nothing() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -13,6 +14,10 @@ from starlette.types import Scope
 
 CLIENT = "lrsclip.client"
 """Key of a request's scope: who asks, once the front door knows."""
+INNER_HEADER, INNER_TOKEN = b"x-lrsclip-inner", secrets.token_hex(32)
+"""What the server's own requests to itself carry: those that it makes for language models, which it has charged."""
+LANGUAGE_MODELS = "language models"
+"""Client of such a request that does not say for whom it is made."""
 _MOST_CLIENTS = 10_000
 _LONGEST_NAME = 64
 _WITH_PORT = re.compile(r"\[([0-9a-fA-F:.]+)\](?::\d+)?|(\d+\.\d+\.\d+\.\d+):\d+", re.ASCII)

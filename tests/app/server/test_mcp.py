@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from mcp import ClientSession
 from mcp.client.streamable_http import streamable_http_client
@@ -17,6 +18,7 @@ from PIL import Image
 
 from app.build import build, serve
 from app.media.images import data_url
+from app.server import settings
 from app.server.upload_folder import own_folder
 from tests.helpers.app_parts import draw_tile, make_state
 
@@ -90,3 +92,35 @@ def test_a_picture_sent_as_data_leaves_its_metadata_behind(url: str) -> None:
     root = own_folder()
     served = [path for path in root.root.rglob("*") if path.is_file() and root.drafts not in path.parents]
     assert not [path for path in served if SECRET.encode() in path.read_bytes()]
+
+
+def test_several_pictures_are_taken_and_what_may_be_left_out_is_not_asked_for(url: str) -> None:
+    picture = data_url(draw_tile("road", 1), "PNG")
+    _, (many, tile) = used(
+        url,
+        ("classify_many", {"pictures": [picture, picture], "labels": "a\nb", "templates": "{}"}),
+        ("localize", {"text": "a road", "tile_id": "road_1.png"}),
+    )
+    assert not many.isError and said(many).count("score_cos") >= 2, said(many)
+    assert not tile.isError, said(tile)
+
+
+def test_there_are_no_prompts_and_a_made_up_one_calls_nothing(url: str, lines: list[str]) -> None:
+    head = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
+    asked = {"jsonrpc": "2.0", "id": 1, "method": "prompts/get", "params": {"name": "x"}}
+    assert httpx.post(f"{url}gradio_api/mcp/", json=asked, headers=head).status_code == 422
+    assert len(lines) == 1 and '"code": 422' in lines[0]
+
+
+def test_pictures_of_language_models_are_charged_to_them_and_not_to_this_machine(tmp_path: Path) -> None:
+    settings.use(settings.Settings(requests_per_minute=20))
+    demo = build(make_state(tmp_path))
+    try:
+        url = serve(demo, host="127.0.0.1", port=None, block=False, mcp=True)
+        picture = data_url(draw_tile("road", 1), "PNG")
+        _, answers = used(url, *[judge(picture)] * 6)  # with its own uploads and calls these would be 30
+        assert not any(answer.isError for answer in answers), [said(answer) for answer in answers]
+        assert "language models" in own_folder()._senders.values()
+    finally:
+        demo.close(verbose=False)
+        settings.use(settings.Settings())

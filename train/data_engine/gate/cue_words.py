@@ -107,7 +107,7 @@ UNODD = frozenset(
     "instances categories "
     "classes things facilities structures units arms branches lanes layers dimensions points pixels tiles images "
     "quadrants portions segments fields plots parcels surfaces grounds sports members sorts groupings rings tiers "
-    "borders strokes works neighbors neighbors gives towards hands margins rims faces contours outlines uses purposes "
+    "borders strokes works neighbours neighbors gives towards hands margins rims faces contours outlines uses purposes "
     "steps "
     "lengths rectangles circles squares ovals triangles shapes edges ends wings forms marks".split()
 )
