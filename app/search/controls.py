@@ -191,9 +191,13 @@ def wire_controls(collections: Collections, controls: Controls) -> None:
         button.click(None, controls.picture_weight, filled, js=_giving(example.text), **QUICK).then(
             None, None, None, js=FILLED_JS.replace("ID", f"example-{n}"), **QUICK
         )
+
+    def forget_tile() -> dict[Block, Any]:
+        return _nothing_liked(controls)
+
     liked = [controls.like, controls.like_note, controls.forget]
     for event in (controls.forget.click, controls.picture.upload):
-        event(lambda: _nothing_liked(controls), None, liked, **QUICK)
+        event(forget_tile, None, liked, **QUICK)
     controls.take_view.click(None, None, None, js=_ask_map("view"), **QUICK)
     controls.draw.click(None, None, None, js=_ask_map("draw"), **QUICK)
     controls.clear_area.click(None, None, controls.area, js=_ask_map("clear", "''"), **QUICK)

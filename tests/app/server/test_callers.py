@@ -168,7 +168,7 @@ def test_a_server_whose_workers_all_hang_is_not_well(
 ) -> None:
     demo, url = server
     go_on, hanging = threading.Event(), []
-    number, function = next((n, f) for n, f in demo.fns.items() if f.name == "_nothing_liked")
+    number, function = next((n, f) for n, f in demo.fns.items() if f.name == "forget_tile")
 
     def hang() -> tuple[Any, ...]:
         hanging.append(1)

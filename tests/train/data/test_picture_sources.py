@@ -81,7 +81,7 @@ def test_strict_classes_leave_out_what_is_not_mapped(tmp_path: Path) -> None:
     assert {record.facts.scene for record in records} == {"woodland"} and faults == {"class not in the map": 3}
 
 
-@pytest.mark.parametrize("coloured", [False, True])
+@pytest.mark.parametrize("colored", [False, True])
 def test_masks_give_shares_and_cells(colored: bool, tmp_path: Path) -> None:
     records, faults = read(lay.make_masks(tmp_path, colored))
     assert [record.split for record in records] == ["train", "val"] and not faults
@@ -92,7 +92,7 @@ def test_masks_give_shares_and_cells(colored: bool, tmp_path: Path) -> None:
     assert isinstance(water, Share) and records[0].key == "masks/Train/Urban/images_png/0.png"
 
 
-@pytest.mark.parametrize("coloured", [False, True])
+@pytest.mark.parametrize("colored", [False, True])
 def test_a_value_that_no_class_has_is_one_fault(colored: bool, tmp_path: Path) -> None:
     source = lay.make_masks(tmp_path, colored)
     values = np.zeros((lay.HEIGHT, lay.WIDTH, 3) if colored else (lay.HEIGHT, lay.WIDTH), np.uint8)
