@@ -118,20 +118,9 @@ def read_checkpoint(folder: str | os.PathLike[str]) -> tuple[DualEncoder, dict[s
     config = ModelConfig.parse(manifest["config"], origin=str(folder / MANIFEST))
     if manifest.get("preprocessing", _preprocessing(config)) != _preprocessing(config):
         raise CheckpointError(f"{folder / MANIFEST}: preprocessing contradicts config; fetch the checkpoint again")
-    bare = config.image.kind == "resnetv2" and config.text.kind == "sentence"
-    model = _bare_model(config) if bare else seeded_model(config, seed=0)
-    load_tensors(model, _unpacked(read_tensors(path)), origin=str(path), assign=bare)
+    model = seeded_model(config, seed=0)  # on torch's meta device no numbers are drawn, but it imports for two seconds
+    load_tensors(model, _unpacked(read_tensors(path)), origin=str(path))
     return model, manifest
-
-
-def _bare_model(config: ModelConfig) -> DualEncoder:
-    """A model whose tensors have shapes and no numbers yet: drawing them takes longer than reading those that count."""
-    with torch.device("meta"):
-        model = DualEncoder(config)
-    for module in model.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):  # the one tensor that checkpoints leave out
-            module.num_batches_tracked = torch.tensor(0)
-    return model
 
 
 def read_tensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
@@ -146,14 +135,13 @@ def read_tensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
         raise CheckpointError(f"{path} is not a safetensors file ({error}); fetch it again") from error
 
 
-def load_tensors(model: nn.Module, tensors: Mapping[str, Tensor], *, origin: str, assign: bool = False) -> None:
+def load_tensors(model: nn.Module, tensors: Mapping[str, Tensor], *, origin: str) -> None:
     """Fill a model, every tensor accounted for.
 
     Args:
         model: what to fill.
         tensors: by name.
         origin: where they are from, for the message.
-        assign: put them in the place of the model's own instead of copying them over.
 
     Raises:
         CheckpointError: a tensor is missing, unknown, of another shape or not finite; the message names the first.
@@ -170,7 +158,7 @@ def load_tensors(model: nn.Module, tensors: Mapping[str, Tensor], *, origin: str
             )
         if not tensors[name].float().isfinite().all():
             raise CheckpointError(f"{origin}: tensor {name} holds values that are not finite; fetch or train it again")
-    model.load_state_dict({k: v.float() for k, v in tensors.items()}, strict=False, assign=assign)
+    model.load_state_dict({k: v.float() for k, v in tensors.items()}, strict=False)
 
 
 def _preprocessing(config: ModelConfig) -> dict[str, Any]:
