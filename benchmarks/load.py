@@ -46,7 +46,7 @@ class Told:
 
 @dataclass(frozen=True)
 class User:
-    """One user: his address as a proxy would tell it, his own chance, and the texts he writes."""
+    """One user: an address as a proxy would tell it, a random generator, and texts to send."""
 
     port: int
     number: int
@@ -179,7 +179,7 @@ def main() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = int(free.getsockname()[1])
-    # Each user comes from an address of his own, as behind a proxy, and so each has a limit of his own.
+    # Each user has an address, as behind a proxy, and with it a limit of their own.
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "LRSCLIP_TRUST_PROXY": "1"}
     with tempfile.TemporaryFile() as log:
         command = [sys.executable, "-m", "benchmarks.load_server", "--port", str(port), "--tiles", str(args.tiles)]

@@ -27,7 +27,7 @@ os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the same numbers on every machine
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 for threads in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(threads, "1")  # small models on few cores: more threads only wait for each other
-_FOLDER = Path(tempfile.mkdtemp(prefix="lrsclip-tests-"))  # nothing lies where whoever runs the tests has his own
+_FOLDER = Path(tempfile.mkdtemp(prefix="lrsclip-tests-"))  # the developer's own folders stay untouched
 os.environ["LRSCLIP_CACHE"] = str(_FOLDER / "cache")
 os.environ["GRADIO_TEMP_DIR"] = str(_FOLDER / "gradio")  # uploads, and what is made for the browser
 

@@ -1,6 +1,6 @@
 """Room on disk for the collections that visitors open: drawn landscapes, fetched tiles, and their indexes.
 
-All of it can be made again. Whoever runs the server has indexes of their own in the same cache, which stay.
+All of it can be made again. Indexes of the operator's own lie in the same cache, and stay.
 """
 
 from __future__ import annotations

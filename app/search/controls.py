@@ -207,8 +207,8 @@ def _nothing_liked(controls: Controls) -> dict[Block, Any]:
     return {controls.like: "", controls.like_note: "", controls.forget: gr.Button(visible=False)}
 
 
-# After "More like this" the picture counts alone; who takes an example wants its words to count. Of who writes or
-# pastes himself, which Gradio's own event does not hear of, `search/page.js` takes care.
+# After "More like this" the image counts alone, but the words of an example have to count. Typing and pasting, of which
+# Gradio's own event does not hear, are for `search/page.js`.
 _WORDS_COUNT = f"(weight) => weight >= 1 ? {START_IMAGE_WEIGHT} : weight"
 
 

@@ -42,7 +42,7 @@ class Recent(Generic[Value]):
 class Budget:
     """So much of something at once, shared between threads.
 
-    Whoever asks for much counts as four fifths of all, so that something small need not wait for the end of it.
+    A large share counts as four fifths of all at most, so that something small need not wait for its end.
     """
 
     def __init__(self, most: int) -> None:
@@ -72,7 +72,7 @@ class Budget:
 
 
 class Stops:
-    """One stop flag per browser session, so that a visitor can only stop his own work."""
+    """One stop flag for each browser session: users stop their own work alone."""
 
     def __init__(self) -> None:
         self._flags: OrderedDict[str, Event] = OrderedDict()

@@ -199,7 +199,7 @@ class EncoderQueue:
                 counts = [len(job.rows) for job in jobs]
                 for job, result in zip(jobs, [results] if len(jobs) == 1 else results.split(counts), strict=True):
                     job.result = result
-            except BaseException as error:  # whoever waits must hear of it, and the next one has his turn
+            except BaseException as error:  # its caller must hear of it, and the next one has a turn
                 for job in jobs:
                     job.error = error
             self._moved_s = time.monotonic()

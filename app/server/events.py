@@ -71,7 +71,7 @@ def for_page(function: Callable[Params, Any]) -> Callable[Params, Any]:
     def wrapped(*args: Params.args, **kwargs: Params.kwargs) -> Any:
         try:
             return _logged(function, "page", *args, **kwargs)
-        except Cancelled as error:  # what he wanted himself is no warning
+        except Cancelled as error:  # asked for by the user, so no warning
             gr.Info(sentence(error))
             return gr.skip()
         except LRSCLIPError as error:

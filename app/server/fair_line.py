@@ -1,4 +1,4 @@
-"""A line of events in which clients take turns: whoever sends many waits behind the first of everybody else."""
+"""A line of events in which clients take turns: a client with many events waits behind the first of every other."""
 
 from __future__ import annotations
 

@@ -51,6 +51,8 @@ _BYTES_A_REQUEST = 4 * _MIB  # an upload counts as so many requests as it has of
 _BODY_S, _IDLE_S = 30.0, 60.0  # in which a call's body must be there; for which an upload may pause
 _MOST_OPEN = 256  # streams, and other requests, of one client: a class behind one address has two or three each
 _SHARE_OF_ROOM = 4  # a client has a quarter of the room for what is on its way
+_MCP_METHODS = frozenset("initialize ping logging/setLevel tools/list tools/call".split())
+_MCP_METHODS |= {"prompts/list", "resources/list", "resources/templates/list"}  # asked for at the start; all are empty
 _LEAST_PACE_BYTES = 32 * 1024  # a second, of an upload
 
 
@@ -337,9 +339,6 @@ def _check_methods(sent: Any) -> None:
             raise BodyError("this server has tools alone; ask tools/list for them", 422)
 
 
-_MCP_METHODS = frozenset(
-    "initialize ping logging/setLevel tools/list tools/call prompts/list resources/list".split()
-) | {"resources/templates/list"}
 _ABOUT_BODY = (b"content-length", b"transfer-encoding")
 
 

@@ -30,7 +30,7 @@ class Settings:
         hosts: names under which the server may be asked, with commas between them, or * for all; empty for localhost
             and IP addresses where only people of this machine use it, and for all elsewhere.
         max_upload_mb: largest file that may be sent.
-        max_uploads_mb: all files that are kept for visitors, together; beyond it the oldest of whoever holds most go.
+        max_uploads_mb: all files that are kept for visitors; beyond it the oldest of the client that holds most go.
         max_cache_mb: disk for all collections that visitors open; beyond it those that were used longest ago go.
         max_pixels: most pixels of a picture that is decoded whole; rasters are read by windows.
         max_text: most characters of a text.

@@ -205,7 +205,7 @@ class UploadFolder:
             os.utime(upload.path)
 
     def trim(self, most_bytes: int, most_age_s: float) -> None:
-        """Remove what is too old, and then the oldest of whoever holds most, until no more than `most_bytes` are left.
+        """Remove expired files, then the oldest of the client that holds most, until `most_bytes` are left.
 
         So one client that sends without end pushes its own files out, and not those of others.
         """

@@ -19,7 +19,7 @@ Ends = tuple[tuple[float, float], ...]  # for each band what becomes black and w
 
 _SAMPLE_PX = 1024  # side of the decimated read that the stretch is taken from
 _SAMPLED_WHOLE_PX = 25_000_000  # a larger raster without overviews is sampled in pieces
-_PIECES_A_SIDE, _PIECE_PX = 8, 128
+_PIECES_A_SIDE, _PIECE_PX, _ENOUGH_VALUES = 8, 128, 100_000
 _PERCENTILES = (2.0, 98.0)
 _PICKED_PER_PX = 4  # values picked along each side of a pixel where the library cannot take their mean
 _PICKED_PX = 2048  # and no more than this along a side of the whole, unless more is asked for
@@ -237,11 +237,18 @@ def _mask(data: rasterio.DatasetReader, look: Look, window: Window, shape: tuple
 def _sample(data: rasterio.DatasetReader, bands: tuple[int, ...]) -> NDArray[Any]:
     """(bands, h, w) the whole raster at no more than 1024 px a side; what holds no data is masked."""
     if data.width * data.height > _SAMPLED_WHOLE_PX and not data.overviews(bands[0]):
-        return _sampled_pieces(data, bands)
+        pieces = _sampled_pieces(data, bands)
+        # Of a narrow swath in a wide frame the pieces may miss nearly all that there is.
+        if min(_finite_count(band) for band in pieces) >= _ENOUGH_VALUES:
+            return pieces
     share = min(1.0, _SAMPLE_PX / max(data.width, data.height))
     size = len(bands), max(1, round(data.height * share)), max(1, round(data.width * share))
     sample: NDArray[Any] = data.read(bands, out_shape=size, masked=True, out_dtype=_common_dtype(data, bands))
     return sample
+
+
+def _finite_count(band: NDArray[Any]) -> int:
+    return int(np.isfinite(np.ma.compressed(band)).sum())
 
 
 def _sampled_pieces(data: rasterio.DatasetReader, bands: tuple[int, ...]) -> NDArray[Any]:

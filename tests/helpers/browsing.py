@@ -58,7 +58,7 @@ def watched(visitor: Page | BrowserContext, *, console: bool = True) -> Iterator
 
 @contextmanager
 def visit(browser: Browser, url: str, tab: str = "Search", *, show_all: bool = False) -> Iterator[Page]:
-    """A visitor of his own on a tab of the page; nothing may go wrong, run, or be asked of another machine.
+    """A visitor with a page of their own on a tab; nothing may go wrong, run, or be asked of another machine.
 
     Args:
         browser: the browser.

@@ -411,3 +411,21 @@ def test_a_large_deep_raster_is_sampled_in_pieces_and_read_in_strips(tmp_path: P
         shown = scene.read((100, 100, 300, 300))[:, :, 0]
         expected = np.clip((values[0, 100:300, 100:300] - low) / (high - low), 0, 1) * 255
         assert np.abs(shown - expected).max() < 6, "pieces tell what the whole does"
+
+
+def test_a_narrow_swath_in_a_wide_frame_is_stretched_by_what_it_holds(tmp_path: Path) -> None:
+    facts: dict[str, Any] = {
+        "driver": "GTiff",
+        "width": 6000,
+        "height": 5000,
+        "count": 1,
+        "dtype": "uint16",
+        "nodata": 0,
+    }
+    values = np.zeros((1, 5000, 6000), np.uint16)
+    values[0, :, 300:360] = np.random.default_rng(5).integers(1000, 1400, (5000, 60))
+    with rasterio.open(tmp_path / "a.tif", "w", tiled=True, **facts) as data:
+        data.write(values)
+    with open_scene(tmp_path / "a.tif") as scene:
+        shown = scene.read((300, 100, 360, 400))
+    assert shown.min() < 20 and 100 < shown.mean() < 155 and shown.max() > 235
