@@ -88,6 +88,8 @@ SAID = Facts(
         (TANKS, "Two white storage tanks stand in the upper left and a vessel lies in the lower right.", None),
         (TANKS, "Two tanks stand west of a ship, and there are no further ships in the picture.", None),
         (TANKS, "The pair of tanks is in the north-west; the lower left corner holds no tanks at all.", None),
+        (TANKS, "From above one sees storage tanks on the left, and one can see a ship as well.", None),
+        (TANKS, "One tank stands in the upper left corner, and a single ship lies in the lower right.", "wrong count"),
         (TANKS, "Three white storage tanks stand in the upper left and a ship lies in the lower right.", "wrong count"),
         (TANKS, "Two storage tanks stand in the lower right and a ship lies there as well, nearby.", "wrong place"),
         (TANKS, "Two tanks stand to the east of the only ship that this whole picture shows.", "wrong place"),

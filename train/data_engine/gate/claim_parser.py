@@ -222,8 +222,8 @@ class _Reader(PlaceReader):
             return "none", 0
         if self.amount == "open":
             return ("plural", 0) if phrase.plural else ("open", 0)
-        if self.amount == "one" and phrase.plural:
-            return "plural", 0
+        if phrase.plural and (self.amount == "one" or (self.amount, self.count) == ("exact", 1)):
+            return "plural", 0  # "a planes"; and the "one" of "one sees planes" counts nothing
         return self.amount, self.count
 
     def _is_thing(self, at: int, size: int, phrase: Phrase) -> bool:
