@@ -86,7 +86,7 @@ _NOT_SEEN = frozenset({"no", "none", "unknown", "fixme", "other"})
 
 
 def tag_words(key: str, value: str) -> str:
-    """What a tag says is to be seen, in plain words; "" where it names nothing that can be."""
+    """Return the thing that a tag names, in plain words; "" where it names nothing that can be seen."""
     key, value = key.strip().lower(), value.strip().lower()
     if key not in _KEYS or not value or value in _NOT_SEEN:
         return ""
