@@ -54,7 +54,7 @@ class RunSettings(BaseModel):
     limit: PositiveInt | None = None
 
     def same_as(self, other: RunSettings) -> bool:
-        """Tell if a run begun with `other` may go on with these: only the language model's settings may differ."""
+        """Return whether a run begun with `other` may go on: only the language model's settings may differ."""
         return self.model_dump(exclude={"llm"}) == other.model_dump(exclude={"llm"})
 
 

@@ -132,7 +132,7 @@ def find_duplicates(
         entries: of N pictures, in order; a record without a picture is not among them.
         prints: of the same pictures.
         sources: sources whose pictures are preferred, the best first; the others follow as they appear.
-        limits: where near-duplicates begin.
+        limits: thresholds of a near-duplicate pair.
 
     Raises:
         DataError: there are not as many fingerprints as entries.

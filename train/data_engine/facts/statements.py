@@ -1,7 +1,7 @@
 """Statements about a picture, each computed from the things that are marked in it.
 
-The most telling ones come first. Nothing is said of what the facts leave open: where a source does not mark every
-thing, things are named and not counted.
+The most telling ones come first. Open facts get no statement: where a source does not mark every thing, things are
+named and not counted.
 """
 
 from __future__ import annotations

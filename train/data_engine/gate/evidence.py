@@ -53,7 +53,7 @@ class Region:
         return cls(left, top, right, bottom)
 
     def meets(self, other: Region) -> bool:
-        """Tell if two parts are more or less the same, or one lies in the other."""
+        """Return whether two parts are more or less the same, or one lies in the other."""
         shared = sum(a * b for a, b in zip(self.weights, other.weights, strict=True))
         return shared >= 0.5 * min(sum(self.weights), sum(other.weights))
 
@@ -67,7 +67,7 @@ class Region:
         )
 
     def holds(self, x: float, y: float) -> bool:
-        """Tell if a point lies in the region."""
+        """Return whether a point lies in the region."""
         return self.left <= x <= self.right and self.top <= y <= self.bottom
 
     @cached_property
@@ -120,11 +120,11 @@ class Known:
                 self.supported |= lexicon.supported(kind)
 
     def supports(self, kinds: frozenset[str]) -> bool:
-        """Tell if one of the names is of something that is known to be there."""
+        """Return whether one of the names is of something that is known to be there."""
         return not self.supported.isdisjoint(kinds)
 
     def is_scene(self, kinds: frozenset[str]) -> bool:
-        """Tell if one of the names is that of the whole scene."""
+        """Return whether one of the names is that of the whole scene."""
         scene = self.facts.scene
         return bool(scene) and not self.lexicon.wider(self.lexicon.kind_of(str(scene))).isdisjoint(kinds)
 

@@ -213,7 +213,7 @@ def _parts(things: list[Thing], mention: Mention) -> set[int]:
 
 
 def _adds_up(mention: Mention, others: tuple[Mention, ...], total: int) -> bool:
-    """Tell if the text tells the same things apart: "two large ships and a small one"."""
+    """Return whether the text tells the same things apart: "two large ships and a small one"."""
     same = [m for m in others if m.kinds & mention.kinds and m.amount in ("exact", "one", "part") and not m.definite]
     parts = [m.count for m in same if 0 < m.count < total]
     if mention.count == 1 and any(m.count == total for m in same):
@@ -260,7 +260,7 @@ def _wrong_place(mention: Mention, ways: str, known: Known) -> str:
 
 
 def _enough_inside(things: list[Thing], region: Region, mention: Mention) -> bool:
-    """Tell if as many of the things lie in a region as a mention says, or most where it does not say."""
+    """Return whether as many of the things lie in a region as a mention says, or most where it does not say."""
     if not things:
         return False
     inside = sum(1 for t in things if _reaches(t, region))
@@ -273,7 +273,7 @@ def _enough_inside(things: list[Thing], region: Region, mention: Mention) -> boo
 
 
 def _reaches(thing: Thing, region: Region) -> bool:
-    """Tell if a thing's middle lies in a region, or its box covers half of the region."""
+    """Return whether a thing's middle lies in a region, or its box covers half of the region."""
     x, y = middle_of(thing)
     if region.holds(x, y):
         return True
@@ -285,7 +285,7 @@ def _reaches(thing: Thing, region: Region) -> bool:
 
 
 def _out_of_reach(things: list[Thing], ways: str) -> bool:
-    """Tell if none of the things comes near a region."""
+    """Return whether none of the things comes near a region."""
     region = Region.of(ways.replace("K", ""))
     if len(ways) > 1:
         region = region.shrunk(0.12)
@@ -298,7 +298,7 @@ def _out_of_reach(things: list[Thing], ways: str) -> bool:
 
 
 def _covers(share: Share, region: Region) -> bool:
-    """Tell if a land cover takes 0.6 of its mean share or more in a region, or if half of it lies there."""
+    """Return whether a land cover takes 0.6 of its mean share or more in a region, or half of it lies there."""
     if not share.cells or share.share <= 0:
         return False
     inside = sum(cell * weight for cell, weight in zip(share.cells, region.weights, strict=True))

@@ -76,7 +76,7 @@ _WORDS: dict[tuple[str, str], str] = {
     ("waterway", "riverbank"): "river",
     ("water", "lake"): "lake",
 }
-# Values of "building" that are names of their own; all others say what kind of building it is.
+# Values of "building" that are names of their own; all others name the kind of building.
 _BUILDINGS = frozenset(
     "house bungalow cabin hut garage garages shed barn stable greenhouse warehouse hangar church chapel cathedral "
     "mosque temple synagogue school kindergarten university college hospital hotel office stadium silo "

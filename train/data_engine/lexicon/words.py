@@ -43,7 +43,7 @@ def plural(name: str) -> str:
 
 @lru_cache(maxsize=20_000)
 def is_plural(name: str) -> bool:
-    """Tell if a name is a plural already ("storage tanks")."""
+    """Return whether a name is a plural already ("storage tanks")."""
     head = name.rsplit(" ", 1)[-1]
     if not head.endswith("s") or head.endswith(("ss", "us", "is")) or head in ("overpass", "bus", "gas"):
         return False
@@ -53,7 +53,7 @@ def is_plural(name: str) -> bool:
 
 @lru_cache(maxsize=20_000)
 def is_mass(name: str) -> bool:
-    """Tell if a name is a mass noun ("farmland")."""
+    """Return whether a name is a mass noun ("farmland")."""
     return name.rsplit(" ", 1)[-1] in _MASS
 
 

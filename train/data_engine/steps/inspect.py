@@ -1,4 +1,4 @@
-"""Second step: every picture is read once, to see that it can be, how large it is, and what it looks like."""
+"""Second step: every picture is read once, for its faults, its size in px and its fingerprint."""
 
 from __future__ import annotations
 

@@ -146,7 +146,7 @@ def _picture(record: SourceRecord) -> tuple[bytes, str]:
 
 
 def _turned(content: bytes) -> bool:
-    """Tell if a picture's Exif asks to turn it before it is shown; many readers do not."""
+    """Return whether a picture's Exif asks to turn it before it is shown; many readers do not."""
     if b"Exif" not in content[:4096]:
         return False
     try:

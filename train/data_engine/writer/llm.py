@@ -27,7 +27,7 @@ Gate = Callable[[Texts, SourceRecord], tuple[Finding, ...]]
 Rules = Callable[[SourceRecord, int], Texts]
 Brief = Callable[[SourceRecord], list[str]]
 PictureBytes = Callable[[PictureRef], bytes]
-_MARGIN_TOKENS = 100  # what a chat template adds around the messages
+_MARGIN_TOKENS = 100  # added by a chat template around the messages
 
 
 class BudgetSpent(LRSCLIPError):

@@ -64,7 +64,7 @@ class LlmSettings(BaseModel):
         return paid / 1e6
 
     def within_budget(self, prompt_tokens: int, completion_tokens: int) -> bool:
-        """Tell if tokens are within both budgets."""
+        """Return whether tokens are within both budgets."""
         if self.budget_tokens is not None and prompt_tokens + completion_tokens > self.budget_tokens:
             return False
         return self.budget_usd is None or self.cost_usd(prompt_tokens, completion_tokens) <= self.budget_usd

@@ -92,7 +92,7 @@ class RulesWriter:
             found = self.gate(texts, record)
             if not found:
                 return texts
-            # A caption that says what the gate does not allow (a guess, the same three times) is left out.
+            # A caption with words that the gate does not allow (a guess, the same three times) is left out.
             bad = {f.what.lower() for f in found}
             fewer = [c for c in captions if not any(what in c.lower() for what in bad)]
             captions = fewer if len(fewer) < len(captions) else captions[: len(captions) >> (tried + 1)]
