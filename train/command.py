@@ -1,4 +1,4 @@
-"""How every command of `train` ends: an error is one line that says what to do, and an exit code."""
+"""The end of every command of `train`: an error is one line that names its cure, and an exit code."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NO_MEMORY = (
 
 
 def lacks_memory(error: BaseException) -> bool:
-    """Tell if an error says that a GPU or the machine has no memory left; libraries have no common type for it."""
+    """Return whether an error says that a GPU or the machine has no memory left; no common type exists for it."""
     return isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError) and any(sign in str(error) for sign in _NO_MEMORY)
     )

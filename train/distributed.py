@@ -1,4 +1,4 @@
-"""Training on several processes (`torchrun --nproc-per-node N -m train.fit ...`) that gives what one process gives.
+"""Training on several processes (`torchrun --nproc-per-node N -m train.fit ...`) with the result of one process.
 
 Every process makes the same plan of the same global batch and encodes its own slice of it. The vectors are gathered
 differentiably, so each process sees the loss of the whole batch, with all negatives, and both towers learn from all of

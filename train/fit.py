@@ -4,7 +4,7 @@ The recipe (LRSCLIP section 3, with Long-CLIP's two stages): both towers learn a
 table is stretched to 248 by KPS, its first 20 rows are frozen, and training goes on. Every step shows a short and a
 long text of each picture, L = a * L_long + (1 - a) * L_short. On a CPU the image trunk stays frozen and its features
 are computed once. `--recipe NAME` takes another recipe (`configs/recipes/`). Under `torchrun --nproc-per-node N -m
-train.fit ...` N processes share each batch and learn what one would.
+train.fit ...` N processes share each batch, with the result of one.
 """
 
 from __future__ import annotations
@@ -226,7 +226,7 @@ def fit(args: argparse.Namespace, world: World) -> None:
     else:
         model = initial_model(settings, trunk, args.text)
     args.out.mkdir(parents=True, exist_ok=True)
-    # all processes ask for the prepared pictures; one of them makes what is missing, and the others wait for its lock
+    # all processes ask for the prepared pictures; one of them makes the missing ones, and the others wait for its lock
     with memory_named(settings, world):
         corpus = build_corpus(args.data, settings, model, args.cache or args.out.parent / "cache", args.val_data)
     trainer = Trainer(settings, corpus, model, args.out, world)

@@ -62,8 +62,8 @@ class Recipe(BaseModel):
         stretch: whether the stages go from 77 positions to 248 (KPS); without it all of them stay at 77.
         short_text: `sentence`, one sentence of the picture; `subset`, some of the sentences behind the long text's
             first one, in random order (DeBias-CLIP, arXiv 2602.22419).
-        front_padding: how much of the short text's padding may stand before it instead of behind: a random part of up
-            to this share (DeBias-CLIP). 0 leaves it behind.
+        front_padding: share of the short text's padding that may stand before it instead of behind: a random part of
+            up to this share (DeBias-CLIP). 0 leaves it behind.
         pca_components: the short loss sees the pictures rebuilt from so many principal components (Long-CLIP: 32);
             None: it sees the same vectors as the long loss (LRSCLIP).
         long_weight: a in L = a * L_long + (1 - a) * L_short; None: each stage's own. A branch of weight 0 is not run.

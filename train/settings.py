@@ -52,7 +52,7 @@ class Settings(BaseModel):
     trunk_learning_rate: Rate = 1e-4
     trunk_frozen_stages: int = Field(default=0, ge=0, le=3)  # of a trained trunk, from the stem on; they cost most
     text_learning_rate: Rate | None = None  # of a tower that knows words already; its token table stays
-    text_frozen_layers: int = Field(default=0, ge=0)  # of a sentence tower, from the bottom, with what is below them
+    text_frozen_layers: int = Field(default=0, ge=0)  # of a sentence tower, from the bottom, with all below them
     weight_decay: float = Field(ge=0, le=1)
     warmup_steps: int = Field(ge=0)
     class_folder_share: float = Field(ge=0, le=1)  # part of the pictures without captions that an epoch shows
@@ -128,7 +128,7 @@ class Settings(BaseModel):
             raise TrainingError(str(error)) from error
 
     def continues(self, written: str) -> bool:
-        """Tell if a run that was begun with `written` (settings as JSON text) may go on with these."""
+        """Return whether a run that was begun with `written` (settings as JSON text) may go on with these."""
         try:
             begun = Settings.model_validate_json(written)
         except ValidationError:

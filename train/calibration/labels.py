@@ -2,8 +2,8 @@
 
 Fitted on validation pictures of RSICD-30, UCM, RESISC45 and EuroSAT (all of them data that the model was trained on a
 part of); measured on their test pictures, and on all of RSSCN7, of which nothing took part in anything. Two numbers
-of a temperature and four of a hint cannot change which label is best, so accuracy figures of these sets stay what they
-are. All goes into the checkpoint's manifest.
+of a temperature and four of a hint cannot change the best label, so accuracy figures of these sets stay the same. All
+goes into the checkpoint's manifest.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class Gallery:
-    """Tiles, and what can be asked of them.
+    """Tiles with their kinds and texts.
 
     Attributes:
         vectors: (N, D) L2-normalized.

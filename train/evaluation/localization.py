@@ -63,8 +63,8 @@ def run_selo(
     Args:
         bundle: the model.
         folder: the data set.
-        protocol: how the maps are made; figures compare with published ones under `standard` and `windows` only.
-        methods: how the scenes are encoded.
+        protocol: protocol of the maps; figures compare with published ones under `standard` and `windows` only.
+        methods: encoding methods of the scenes.
         name: name of the set in the results; the folder's name if not given.
 
     Returns:
