@@ -106,7 +106,7 @@ class Callers:
                     del self._pages[session]
 
     def is_there(self, session: str) -> bool:
-        """Tell if a session has a page or a stream open."""
+        """Return whether a session has a page or a stream open."""
         return session in self._pages or session in self._streams
 
     def unheard(self, sessions: list[str], patience_s: float) -> list[str]:

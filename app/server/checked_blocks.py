@@ -54,7 +54,7 @@ class CheckedBlocks(gr.Blocks):
         """Check that the values of every function have a check; to be called once all functions are there.
 
         Raises:
-            RuntimeError: a value of one has none.
+            RuntimeError: a value of a function has no check.
         """
         for function in self.fns.values():
             check_function(function)
@@ -117,7 +117,7 @@ class CheckedBlocks(gr.Blocks):
 
 
 def _is_of_full_disk(error: BaseException | None) -> bool:
-    """Tell if a full disk is behind an error, which Gradio puts into one of its own."""
+    """Return whether a full disk is behind an error, which Gradio puts into one of its own."""
     return error is not None and ((isinstance(error, OSError) and is_full(error)) or _is_of_full_disk(error.__cause__))
 
 

@@ -16,7 +16,7 @@ from app.server.upload_folder import forget_own_folder
 END_S = 2.0
 """Seconds after Ctrl-C in which the process ends, one way or the other."""
 _LOOK_S, _GRACE_S = 0.2, 0.9
-_STOPPED = 130  # what a shell expects after Ctrl-C
+_STOPPED = 130  # as shells expect it after Ctrl-C
 
 
 def stay(demo: CheckedBlocks) -> None:

@@ -227,7 +227,7 @@ class FrontDoor:
         return await self._body(door, name if name != "predict" else None, scope, receive)
 
     def _is_harmless(self, name: bytes, value: bytes) -> bool:
-        """Tell if a header may reach Gradio, which believes some and fails at others."""
+        """Return whether a header may reach Gradio, which believes some and fails at others."""
         key, text = name.lower(), value.decode("latin-1")
         if key == b"range":
             return _RANGE.fullmatch(text.strip()) is not None
@@ -369,7 +369,7 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
 
 
 def _is_inner(scope: Scope) -> bool:
-    """Tell if this process itself sends a request."""
+    """Return whether this process itself sends a request."""
     return secrets.compare_digest(header_of(scope, INNER_HEADER).encode("latin-1", "replace"), INNER_TOKEN.encode())
 
 

@@ -167,7 +167,7 @@ class _Places(list[Any]):
     """Places of pictures in a language model's call, also in lists, whose members Gradio does not find."""
 
     def __contains__(self, path: object) -> bool:
-        """Tell if a picture stands at a path."""
+        """Return whether a picture stands at a path."""
         member = ["items" if isinstance(part, int) else part for part in path] if isinstance(path, list) else path
         return super().__contains__(path) or super().__contains__(member)
 

@@ -20,7 +20,7 @@ def hosts_of(text: str) -> tuple[str, ...]:
 
 
 def may_be_asked(host: str, allowed: tuple[str, ...]) -> bool:
-    """Tell if a Host header names this server.
+    """Return whether a Host header names this server.
 
     An IP address does in any case, because no page can take one for its own name, and so does localhost.
 
@@ -42,7 +42,7 @@ def may_be_asked(host: str, allowed: tuple[str, ...]) -> bool:
 
 
 def is_own_page(origin: str, host: str, allowed: tuple[str, ...]) -> bool:
-    """Tell if an Origin header is that of a page of this server, or of no page at all.
+    """Return whether an Origin header is that of a page of this server, or of no page at all.
 
     Args:
         origin: the header; empty where a program asks.

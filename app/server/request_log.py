@@ -70,7 +70,7 @@ def log_to_stderr() -> None:
 
 
 def is_on() -> bool:
-    """Tell if calls are logged."""
+    """Return whether calls are logged."""
     return log.isEnabledFor(logging.INFO)
 
 

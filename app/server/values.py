@@ -93,7 +93,7 @@ def _name(block: Block, number: int) -> str:
 
 
 def _checked(block: Block, name: str, value: Any, state: SessionState | None, folder: UploadFolder) -> Any:
-    if isinstance(block, gr.State):  # the session's own value counts, whatever was sent
+    if isinstance(block, gr.State):  # the session's own value counts, never the sender's
         return None
     check = _check_of(block)
     if check is None:
@@ -128,7 +128,7 @@ def _number(block: Any, name: str, value: Any, _folder: UploadFolder) -> float |
         value = float(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise CallError(f"{name} is {_kind(value)}; give {accepted}")
-    if not low <= value <= high:  # False for what is no number too; an integer may be beyond every float
+    if not low <= value <= high:  # False for NaN too; an integer may be beyond every float
         raise CallError(f"{name} is {_shown(value)}; give {accepted}")
     return value
 

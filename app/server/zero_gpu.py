@@ -25,7 +25,7 @@ _MODEL: list[Any] = []
 
 
 def on_zero_gpu() -> bool:
-    """Tell if this is a ZeroGPU Space with its package."""
+    """Return whether this is a ZeroGPU Space with its package."""
     return bool(os.environ.get("SPACES_ZERO_GPU")) and find_spec("spaces") is not None
 
 
