@@ -1,4 +1,4 @@
-"""The whole page: header, five tabs, the endpoints for programs, and how a server is started with them."""
+"""The whole page: header, five tabs, the endpoints for programs, and the server's start."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from app.ui.html import header
 from app.ui.render import own_file, render
 
 TITLE = "LRSCLIP: find and pinpoint long descriptions in satellite and aerial pictures"
-QUEUE_SIZE = 128  # events that wait; each holds what it was sent
+QUEUE_SIZE = 128  # events that wait; each holds its values
 _MOST_SESSIONS = 400  # whose state is kept, some 160 kB each; a call of a program is one too
 _MOST_CONNECTIONS_EACH = 512  # of one address: a class behind one has some six for each page
 _MIB = 2**20
@@ -45,12 +45,12 @@ def build(state: AppState, *, guests: bool = True, base: BaseMap | None = None) 
     """Build the app around a model, an index and its tiles; `serve` starts it.
 
     Args:
-        state: what to begin with.
+        state: model, index and tiles to begin with.
         guests: whether strangers will use it, who may not open this machine's files.
         base: an online map to offer under scenes whose place is known.
 
     Raises:
-        UploadFolderError: there is no place for what visitors send.
+        UploadFolderError: there is no folder for visitors' files.
     """
     folder = own_folder()  # before any component, which notes where files are kept
     patch_gradio(folder.drafts)
@@ -80,7 +80,7 @@ def build(state: AppState, *, guests: bool = True, base: BaseMap | None = None) 
         page_places.wire(collections, demo, places)
         hand_over.wire_tiles(collections, search, classify, localize, tabs)
         hand_over.wire_collection(collections, places, search, [classify.strip, localize.strip, learn.strip], head)
-    # Nothing past the queue, whose lanes bound what runs at once; what runs at each key never stands in it.
+    # Nothing past the queue, whose lanes bound the events at once; events at each key never stand in it.
     demo.queue(max_size=QUEUE_SIZE, default_concurrency_limit=8, api_open=False)
     demo.check_functions()
     share_the_queue(demo)
@@ -91,10 +91,10 @@ def build(state: AppState, *, guests: bool = True, base: BaseMap | None = None) 
 def serve(
     demo: CheckedBlocks, *, host: str, port: int | None, share: bool = False, block: bool = True, mcp: bool = False
 ) -> str:
-    """Start the server, with the limits of the settings in force.
+    """Start the server, with the limits of the settings in force; return its address.
 
     Args:
-        demo: what `build` returned.
+        demo: the app that `build` returned.
         host: address to listen on.
         port: port to listen on; None takes a free one.
         share: open a public tunnel through Gradio's servers.
@@ -148,12 +148,12 @@ def serve(
 
 
 def _head() -> str:
-    """What must be there before the page is: a style out of reach of `css`, and who clicks early is waited for."""
+    """Render the page's head: a style out of reach of `css`, and the script that makes early clicks wait."""
     return render("ui/head.html", script=own_file(_UI / "click_order.js"))
 
 
 def theme() -> gr.themes.Base:
-    """Quiet colors, and only fonts that Gradio itself carries: nothing is fetched from elsewhere."""
+    """Build the theme: quiet colors, and only fonts that Gradio itself carries: nothing is fetched from elsewhere."""
     sans = gr.themes.LocalFont("IBM Plex Sans", weights=(400, 700))
     return gr.themes.Base(
         primary_hue="teal",

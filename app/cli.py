@@ -1,4 +1,4 @@
-"""The command line of the app: what to load, where to listen, and errors as one line."""
+"""The command line of the app: model, tiles, address to listen on, and errors as one line."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ from lrsclip.tiles import Preparable, TileSource, open_tiles
 from lrsclip.workers import interrupted_by_term
 
 DEFAULT_TILES = "atlas"
-_OWN_HOSTS = ("127.0.0.1", "localhost", "::1")  # then whoever sees the page owns the machine
+_OWN_HOSTS = ("127.0.0.1", "localhost", "::1")  # then only users of this machine see the page
 _M_ARENA_MAX, _ARENAS = -8, 4  # the first as malloc.h has it
 EXIT_ERROR = 2
-EXIT_STOPPED = 130  # what a shell expects after Ctrl-C
+EXIT_STOPPED = 130  # as shells expect it after Ctrl-C
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -77,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def only_own(host: str, share: bool, settings: Settings) -> bool:
-    """Whether only people of this machine can see the page, who may open its files.
+    """Return whether only people of this machine can see the page, who may open its files.
 
     Behind a proxy the server listens to its own machine alone as well, and yet strangers come.
     """
@@ -85,10 +85,10 @@ def only_own(host: str, share: bool, settings: Settings) -> bool:
 
 
 def few_arenas() -> None:
-    """Let glibc take memory from a few places instead of one or more a thread: a server has forty threads.
+    """Let glibc take memory from a few arenas instead of one or more a thread: a server has forty threads.
 
-    What they do not need at the moment would not come back. To be called before there are threads; does nothing where
-    MALLOC_ARENA_MAX says how many, or on other systems.
+    Each arena keeps its unused memory. To be called before there are threads; does nothing where MALLOC_ARENA_MAX sets
+    their number, or on other systems.
     """
     if sys.platform == "linux" and "MALLOC_ARENA_MAX" not in os.environ:
         with suppress(OSError, AttributeError):  # another libc
@@ -98,7 +98,7 @@ def few_arenas() -> None:
 def _opened(args: argparse.Namespace) -> AppState:
     try:
         return open_state(args.tiles or None, args.checkpoint, args.index)
-    except OSError as error:  # what no part of it has put into words; a full disk, as a rule
+    except OSError as error:  # an error that no part of it has put into words; a full disk, as a rule
         raise TileSourceError(f"cannot use {user_cache()} ({error}); {MEND}") from error
 
 
@@ -129,7 +129,7 @@ def open_state(tiles: str | None, checkpoint: str, index_dir: Path | None = None
 
 
 def _prepare(source: TileSource) -> None:
-    """Have the tiles made that are not there yet, with a bar."""
+    """Make the tiles that are not there yet, with a progress bar."""
     if not isinstance(source, Preparable):
         return
     if plan := source.plan():

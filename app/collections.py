@@ -1,4 +1,4 @@
-"""What the whole app shares: the model, and the tile collections that are open, each with its index."""
+"""State that the whole app shares: the model, and the tile collections that are open, each with its index."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class AppState:
     Attributes:
         bundle: the loaded checkpoint.
         index: the tiles' vectors, built by that checkpoint; may hold tiles of other sources too.
-        source: where the tiles' pictures come from.
+        source: source of the tiles' pictures.
     """
 
     bundle: LRSCLIP
@@ -37,11 +37,11 @@ class AppState:
 
     @property
     def tile_count(self) -> int:
-        """How many tiles of this source are indexed."""
+        """Number of indexed tiles of this source."""
         return len(self.tile_ids()) if self.shares_index else len(self.index)
 
     def tile_ids(self) -> list[str]:
-        """Ids of the indexed tiles of this source, in the order of the rows."""
+        """List the ids of the indexed tiles of this source, in the order of the rows."""
         if not self.shares_index:
             return self.index.tile_ids()
         return [row.tile.tile_id for row in self.index.data.rows if row.source_spec == self.source.spec]
@@ -51,7 +51,7 @@ class Collections:
     """The tile collections that are open: the one the server began with, and those that visitors opened since.
 
     Args:
-        first: what the server began with; never closed.
+        first: the collection the server began with; never closed.
         guests: whether visitors are strangers, who may not open files of this machine.
     """
 
@@ -61,7 +61,7 @@ class Collections:
         self._lock = Lock()
 
     def of(self, spec: str) -> AppState:
-        """The open collection at an address, or FIRST.
+        """Return the open collection at an address, or FIRST.
 
         Raises:
             TileSourceError: it was closed, because others were opened since.
@@ -75,7 +75,7 @@ class Collections:
         raise TileSourceError(f"{spec} was closed, because other collections were opened; open it again under Places")
 
     def add(self, state: AppState) -> None:
-        """Open a collection; the one that was used longest ago is closed if there are too many."""
+        """Open a collection; the one used longest ago is closed if there are too many."""
         with self._lock:
             self._open[state.source.spec] = state
             self._open.move_to_end(state.source.spec)
@@ -83,11 +83,11 @@ class Collections:
                 self._open.popitem(last=False)
 
     def opened(self) -> list[AppState]:
-        """All that are open, the first one first."""
+        """List all open collections, the first one first."""
         with self._lock:
             return [self.first, *self._open.values()]
 
     def specs(self) -> list[str]:
-        """Addresses of all that are open, the first one first."""
+        """List the addresses of all open collections, the first one first."""
         with self._lock:
             return [self.first.source.spec, *self._open]

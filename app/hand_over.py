@@ -1,4 +1,4 @@
-"""What one tab hands to another: a found tile to be classified or localized, and the collection that all look at."""
+"""Hand-over between tabs: a found tile to be classified or localized, and the collection of all tabs."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ MARK, TILES, INDEX = "collection.json", "tiles/", "index/"
 
 @dataclass(frozen=True)
 class Mark:
-    """What a collection was made with.
+    """The drawing program and the weights that made a collection.
 
     Attributes:
         spec: address of its tiles.
@@ -46,12 +46,12 @@ class Mark:
     image_px: int
 
     def written(self) -> str:
-        """As it stands in the file."""
+        """Format the mark as it stands in the file."""
         return json.dumps(asdict(self), indent=2) + "\n"
 
 
 def read_mark(path: Path = SHIPPED) -> Mark | None:
-    """What a collection was made with; None if there is none, or it is damaged."""
+    """Read the mark of a collection; None if there is none, or it is damaged."""
     try:
         with zipfile.ZipFile(path) as packed:
             return Mark(**json.loads(packed.read(MARK)))
@@ -117,7 +117,7 @@ def _put(packed: zipfile.ZipFile, part: str, folder: Path) -> bool:
 
 
 def _fill(packed: zipfile.ZipFile, part: str, folder: Path) -> bool:
-    """Put into a folder what it lacks: some tiles may have been drawn there before."""
+    """Put into a folder the files that it lacks: some tiles may have been drawn there before."""
     lacking = [(name, bare) for name, bare in _files(packed, part) if not (folder / bare).exists()]
     for name, bare in lacking:
         write_atomically(folder / bare, packed.read(name))
@@ -125,6 +125,6 @@ def _fill(packed: zipfile.ZipFile, part: str, folder: Path) -> bool:
 
 
 def _files(packed: zipfile.ZipFile, part: str) -> list[tuple[str, str]]:
-    """The files of one folder, by their name in the archive and by their own."""
+    """List the files of one folder, by their name in the archive and by their own."""
     named = [(name, name.removeprefix(part)) for name in packed.namelist() if name.startswith(part)]
     return [(name, bare) for name, bare in named if bare and "/" not in bare]

@@ -24,7 +24,7 @@ _THEN = (1980, 1, 1, 0, 0, 0)  # so that the same tiles make the same file
 
 
 def main() -> int:
-    """Draw, index and pack."""
+    """Draw, index and pack the collection; return the exit code."""
     with TemporaryDirectory() as folder:  # not the user's cache, which may have been filled from the file itself
         os.environ["LRSCLIP_CACHE"] = folder
         return _made()

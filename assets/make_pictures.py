@@ -35,7 +35,7 @@ SCENE_CORNER_M = 6000, 0  # a scene with a port in its corner and without a tank
 
 
 def search(page: Page, text: str) -> None:
-    """Search, and open the best hit."""
+    """Search for a text on the page, and open the best hit."""
     page.locator("#description textarea").fill(text)
     page.locator("#search-button").click()
     expect(page.get_by_text("best first")).to_be_visible()
@@ -67,7 +67,7 @@ def shoot(page: Page, name: str) -> None:
 
 
 def main() -> int:
-    """Write all pictures."""
+    """Write all pictures; return the exit code."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
         print("error: no chromium on PATH; on Debian: apt-get install chromium", file=sys.stderr)

@@ -57,7 +57,7 @@ _BEGUN = {
 
 
 def card(manifest: dict[str, Any]) -> str:
-    """The card as Markdown.
+    """Format the card as Markdown.
 
     Raises:
         CheckpointError: see `read_manifest`.
@@ -93,7 +93,7 @@ def _figures(report: dict[str, Any]) -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; returns the exit code."""
+    """Run the command; return the exit code."""
     p = argparse.ArgumentParser(prog="python -m train.card", description="Write a checkpoint's model card.")
     p.add_argument("folder", type=Path, help="folder of the checkpoint")
     args = p.parse_args(argv)

@@ -1,4 +1,4 @@
-"""How every command of `train` ends: an error is one line that says what to do, and an exit code."""
+"""The end of every command of `train`: an error is one line that names its cure, and an exit code."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ _NO_MEMORY = (
 
 
 def lacks_memory(error: BaseException) -> bool:
-    """Whether an error says that a GPU or the machine has no memory left; libraries have no common type for it."""
+    """Return whether an error says that a GPU or the machine has no memory left; no common type exists for it."""
     return isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError) and any(sign in str(error) for sign in _NO_MEMORY)
     )
 
 
 def run_command(name: str, work: Callable[[], object], when_stopped: str = "nothing was written") -> int:
-    """Run a command's work; returns the exit code.
+    """Run a command's work; return the exit code.
 
     Args:
-        name: what its messages begin with, such as `train.fit`.
-        work: what it does.
-        when_stopped: what to tell whoever pressed Ctrl-C.
+        name: the prefix of its messages, such as `train.fit`.
+        work: the command's body.
+        when_stopped: the message to a user who pressed Ctrl-C.
     """
     try:
         work()

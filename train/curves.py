@@ -23,7 +23,7 @@ _SMOOTH = 0.05  # part of the new value in the running mean of the loss
 
 
 def curves(runs: list[Path]) -> Figure:
-    """Loss by step and validation mR by epoch.
+    """Plot the loss by step and the validation mR by epoch.
 
     Raises:
         TrainingError: a folder holds no log.
@@ -66,7 +66,7 @@ def _smoothed(values: list[float]) -> list[float]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; returns the exit code."""
+    """Run the command; return the exit code."""
     p = argparse.ArgumentParser(prog="python -m train.curves", description="Draw the training curves of runs.")
     p.add_argument("runs", type=Path, nargs="+", help="folders of runs, in order")
     p.add_argument("--out", type=Path, required=True, help="the .png to write")

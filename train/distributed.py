@@ -1,4 +1,4 @@
-"""Training on several processes (`torchrun --nproc-per-node N -m train.fit ...`) that gives what one process gives.
+"""Training on several processes (`torchrun --nproc-per-node N -m train.fit ...`) with the result of one process.
 
 Every process makes the same plan of the same global batch and encodes its own slice of it. The vectors are gathered
 differentiably, so each process sees the loss of the whole batch, with all negatives, and both towers learn from all of
@@ -30,8 +30,8 @@ class World:
 
     Attributes:
         rank: this process' number, from 0.
-        size: how many there are.
-        device: where this one computes.
+        size: number of processes.
+        device: the device of this process.
     """
 
     rank: int = 0
@@ -44,12 +44,12 @@ class World:
         return self.rank == 0
 
     def own(self, rows: int) -> slice:
-        """Which of a global batch's rows are this process'."""
+        """Return the slice of a global batch's rows that this process encodes."""
         share = rows // self.size
         return slice(self.rank * share, (self.rank + 1) * share)
 
     def gather(self, rows: Tensor) -> Tensor:
-        """(n, D) of each process to (n * size, D), the same everywhere; differentiable."""
+        """Gather (n, D) of each process into (n * size, D), the same everywhere; differentiable."""
         if self.size == 1:
             return rows
         out: Tensor = _Gather.apply(rows, self)
@@ -90,7 +90,7 @@ class World:
 
 
 class _Gather(torch.autograd.Function):
-    """All processes' rows in order; backwards, each gets what all of them have to say of its rows."""
+    """All processes' rows in order; backwards, each gets the sum of all processes' gradients of its rows."""
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor, world: World) -> Tensor:
@@ -108,7 +108,7 @@ class _Gather(torch.autograd.Function):
 
 @contextmanager
 def world_of(device: torch.device) -> Iterator[World]:
-    """The world that `torchrun` started this process in; one process alone where it was started otherwise.
+    """Join the world that `torchrun` started this process in; without `torchrun`, give a world of one process.
 
     Args:
         device: `cuda` becomes this process' own GPU.

@@ -31,7 +31,7 @@ from train.provenance import provenance
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Build the parser of the command line."""
     p = argparse.ArgumentParser(prog="python -m train.evaluate", description="Measure a checkpoint.")
     p.add_argument("--checkpoint", default="tiny", help="anything lrsclip.load takes, published .pt files too")
     p.add_argument("--data", type=Path, required=True, help="folder with RSICD/, UCMerced_LandUse/, ...")
@@ -54,7 +54,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def chosen(text: str, known: tuple[str, ...], what: str) -> tuple[str, ...] | None:
-    """A comma-separated choice, checked, in the order of `known`; None for `all`.
+    """Split and check a comma-separated choice, in the order of `known`; None for `all`.
 
     Raises:
         DataError: a name that is not known, or none at all.
@@ -74,7 +74,7 @@ def evaluate(args: argparse.Namespace) -> list[Result]:
     """Run the tasks, print their tables, write the JSON.
 
     Raises:
-        LRSCLIPError: data, checkpoint or settings that do not serve.
+        LRSCLIPError: data, checkpoint or settings do not fit.
     """
     started = time.monotonic()
     wishes = Wishes(
@@ -128,14 +128,14 @@ def run_jobs(todo: Plan, bundle: LRSCLIP, keep: Callable[[list[Result]], None]) 
             for job in jobs:
                 results += job.run(bundle, vectors)
                 keep(results)
-        finally:  # what a failing task has finished is shown too
+        finally:  # a failing task's finished rows are printed too
             if results[before:]:
                 print(tables(results[before:]), end="\n\n", flush=True)
     return results
 
 
 def facts_of(bundle: LRSCLIP) -> dict[str, str]:
-    """What was measured, on what, with which versions, when."""
+    """Return checkpoint, dtype and device, with hardware, versions and date, as flat text."""
     checkpoint = {"checkpoint": bundle.name, "sha256": bundle.sha256, "dtype": str(bundle.dtype)}
     return provenance() | checkpoint | {"device": str(bundle.device)}
 
@@ -148,7 +148,7 @@ def record(folder: Path, report: dict[str, Any]) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; returns the exit code."""
+    """Run the command; return the exit code."""
     args = parser().parse_args(argv)
     return run_command("train.evaluate", lambda: evaluate(args), "--json holds what was finished")
 

@@ -4,7 +4,7 @@ The recipe (LRSCLIP section 3, with Long-CLIP's two stages): both towers learn a
 table is stretched to 248 by KPS, its first 20 rows are frozen, and training goes on. Every step shows a short and a
 long text of each picture, L = a * L_long + (1 - a) * L_short. On a CPU the image trunk stays frozen and its features
 are computed once. `--recipe NAME` takes another recipe (`configs/recipes/`). Under `torchrun --nproc-per-node N -m
-train.fit ...` N processes share each batch and learn what one would.
+train.fit ...` N processes share each batch, with the result of one.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ CLIP_CONTEXT = 77  # a longer table has been stretched, and KPS keeps its first 
 
 
 def fresh_model(settings: Settings, context_length: int | None = None) -> DualEncoder:
-    """Fresh towers, at the first stage's context if no other is given.
+    """Build fresh towers, at the first stage's context if no other is given.
 
     Raises:
         TrainingError: the trunk is to be frozen, and there is none.
@@ -53,10 +53,10 @@ def fresh_model(settings: Settings, context_length: int | None = None) -> DualEn
 
 
 def model_of_run(settings: Settings, run: Path) -> DualEncoder:
-    """The model where an earlier run left it, or as a checkpoint holds it, to be trained under other settings.
+    """Load the model of an earlier run's end, or of a checkpoint, for training under other settings.
 
     Args:
-        settings: the new ones.
+        settings: the new settings.
         run: the `--out` of the run, or a checkpoint's folder.
 
     Raises:
@@ -74,7 +74,7 @@ def model_of_run(settings: Settings, run: Path) -> DualEncoder:
 
 
 def resumed_model(settings: Settings, state: RunState) -> DualEncoder:
-    """The model as a run saved it."""
+    """Build the model as a run saved it."""
     model = fresh_model(settings, state.context_length)
     return _filled(model, state.model, origin=STATE)
 
@@ -87,7 +87,7 @@ def _filled(model: DualEncoder, tensors: dict[str, Tensor], origin: str) -> Dual
 
 
 def initial_model(settings: Settings, init: Path | None, text: Path | None = None) -> DualEncoder:
-    """Fresh towers, the trunk and the text tower from weights if there are any.
+    """Build fresh towers, and load the trunk and the text tower from weights if there are any.
 
     Args:
         settings: names the configuration.
@@ -132,10 +132,10 @@ def build_corpus(
     All sources are prepared, whichever of them the settings train on, so that all runs share one cache.
 
     Args:
-        data: what to learn from.
-        settings: which sources.
+        data: the folder of the data sets.
+        settings: name the sources.
         model: prepares the pictures.
-        cache: keeps them.
+        cache: the folder of prepared pictures.
         val_data: the folder of the RSICD to validate on; `data` if not given.
 
     Raises:
@@ -166,7 +166,7 @@ def build_corpus(
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Build the parser of the command line."""
     p = argparse.ArgumentParser(prog="python -m train.fit", description="Train an LRSCLIP; stops and resumes at will.")
     p.add_argument("--config", default="tiny", help="settings: a name in train/configs/ or a JSON file")
     p.add_argument("--recipe", help="a name in train/configs/recipes/ (default: that of the settings)")
@@ -191,7 +191,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; returns the exit code."""
+    """Run the command; return the exit code."""
     args = parser().parse_args(argv)
 
     def work() -> None:
@@ -219,14 +219,14 @@ def fit(args: argparse.Namespace, world: World) -> None:
     if args.start and (args.init or args.text):
         raise TrainingError("--from brings all weights; leave --init and --text out")
     trunk = None if args.start else trunk_weights(args.data, settings, args.init)
-    if state is not None:  # whatever it was begun with, it goes on from what it saved
+    if state is not None:  # it goes on from its own state, with or without --from
         model = resumed_model(settings, state)
     elif args.start:
         model = model_of_run(settings, args.start)
     else:
         model = initial_model(settings, trunk, args.text)
     args.out.mkdir(parents=True, exist_ok=True)
-    # all processes ask for the prepared pictures; one of them makes what is missing, and the others wait for its lock
+    # all processes ask for the prepared pictures; one of them makes the missing ones, and the others wait for its lock
     with memory_named(settings, world):
         corpus = build_corpus(args.data, settings, model, args.cache or args.out.parent / "cache", args.val_data)
     trainer = Trainer(settings, corpus, model, args.out, world)
@@ -242,7 +242,7 @@ def fit(args: argparse.Namespace, world: World) -> None:
 
 
 def trunk_weights(data: Path, settings: Settings, init: Path | None) -> Path | None:
-    """The trunk's weights: those named, else those that lie beside the data, if the model has a trunk."""
+    """Find the trunk's weights: those named, else those that lie beside the data, if the model has a trunk."""
     found = sorted((data / ".." / "init").glob("*.safetensors"))
     has_trunk = ModelConfig.named(settings.model).image.kind == "resnetv2"
     return init or (found[0] if found and has_trunk else None)

@@ -31,7 +31,7 @@ def info_nce(
     false_text: Tensor | None = None,
     false_image: Tensor | None = None,
 ) -> Tensor:
-    """Symmetric InfoNCE: the mean of picture-to-text and text-to-picture cross-entropy.
+    """Compute symmetric InfoNCE: the mean of picture-to-text and text-to-picture cross-entropy.
 
     Args:
         image: (N, D) of length one.
@@ -65,7 +65,7 @@ def dual_text_loss(
     false_long: Tensor | None = None,
     false_image: Tensor | None = None,
 ) -> DualTextLoss:
-    """L = a * L_long + (1 - a) * L_short, with a = `long_weight`; see `info_nce` for the shapes.
+    """Compute L = a * L_long + (1 - a) * L_short, with a = `long_weight`; see `info_nce` for the shapes.
 
     Args:
         image: (N, D) of length one.
@@ -92,7 +92,7 @@ def dual_text_loss(
 
 
 def same_texts(texts: list[str]) -> Tensor:
-    """(N, N) bool: which rows hold the same text."""
+    """Return an (N, N) bool matrix, true where two rows hold the same text, upper and lower case alike."""
     number: dict[str, int] = {}
     ids = torch.tensor([number.setdefault(text.lower(), len(number)) for text in texts])
     return ids[:, None] == ids[None, :]

@@ -56,7 +56,7 @@ def plan_mosaic(by_class: dict[str, list[Record]], rng: np.random.Generator) -> 
 
     Args:
         by_class: class in words -> its pictures.
-        rng: where chance comes from.
+        rng: the source of randomness.
     """
     names = [str(name) for name in rng.permutation(sorted(by_class))]
     asked, others = names[: len(TARGETS)], names[len(TARGETS) :]
@@ -77,7 +77,7 @@ def plan_mosaic(by_class: dict[str, list[Record]], rng: np.random.Generator) -> 
 
 
 def usable(pictures: PictureSet) -> dict[str, list[Record]]:
-    """The pictures of each class that has enough of them.
+    """Group the pictures by class, and keep the classes that have enough of them.
 
     Raises:
         NotHere: there are too few such classes for a mosaic.
@@ -105,8 +105,8 @@ def write_mosaics(
     Args:
         pictures: labeled pictures with captions, of enough classes.
         folder: made if need be.
-        count: scenes.
-        seed: which pictures stand where.
+        count: number of scenes.
+        seed: decides the place of each picture.
         progress: called with scenes done and scenes in all.
 
     Returns:
@@ -138,7 +138,7 @@ def write_mosaics(
 
 
 def compose(cells: Sequence[Record]) -> Image.Image:
-    """The scene of `SIDE` x `SIDE` pictures, row by row; RGB, `SIDE * CELL_PX` px a side."""
+    """Compose the scene of `SIDE` x `SIDE` pictures, row by row; RGB, `SIDE * CELL_PX` px a side."""
     scene = Image.new("RGB", (SIDE * CELL_PX, SIDE * CELL_PX))
     for number, record in enumerate(cells):
         picture = open_image(record.path).resize((CELL_PX, CELL_PX), Image.Resampling.BICUBIC)
@@ -147,14 +147,14 @@ def compose(cells: Sequence[Record]) -> Image.Image:
 
 
 def outline(cell: int) -> list[list[int]]:
-    """The four corners of a cell in px of the scene."""
+    """Return the four corners of a cell in px of the scene."""
     left, top = cell % SIDE * CELL_PX, cell // SIDE * CELL_PX
     right, bottom = left + CELL_PX - 1, top + CELL_PX - 1
     return [[left, top], [right, top], [right, bottom], [left, bottom]]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit code."""
+    """Run the command; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m train.mosaics", description="Compose scenes of real pictures.")
     parser.add_argument("--data", type=Path, required=True, help="folder with RSICD/")
     parser.add_argument("--out", type=Path, required=True, help="folder to write, in the layout of AIR-SLT")

@@ -1,4 +1,4 @@
-"""What every measured figure carries: hardware, versions, date."""
+"""The provenance of every measured figure: hardware, versions, date."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 
 
 def provenance() -> dict[str, str]:
-    """Hardware, versions and date, as flat text."""
+    """Return hardware, versions and date, as flat text."""
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
     return {
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),

@@ -1,4 +1,4 @@
-"""Recipes: which texts of a picture are learned from, and how the two losses are weighed. JSON in `configs/recipes/`.
+"""Recipes: the choice of a picture's texts, and the weights of the two losses. JSON in `configs/recipes/`.
 
 Two recipes differ in nothing else: data, fresh weights, budget of steps and seeds are those of the settings. Where a
 paper leaves a number open, the number here is our own choice and is called so.
@@ -39,7 +39,7 @@ class Curriculum(BaseModel):
         return self
 
     def at(self, progress: float) -> float:
-        """The weight at a share (0 to 1) of all steps."""
+        """Return the weight at a share (0 to 1) of all steps."""
         behind = (progress - self.hold_until) / (self.reach_at - self.hold_until)
         falling = 0.5 * (1 + math.cos(math.pi * min(1.0, max(0.0, behind))))
         return self.end + (self.start - self.end) * falling
@@ -55,15 +55,15 @@ Weight = Annotated[
 
 
 class Recipe(BaseModel):
-    """What a run learns from, beside its data and its budget.
+    """Texts and loss weights of a run; data and budget are the settings'.
 
     Attributes:
-        name: what tables call it.
+        name: its name in tables.
         stretch: whether the stages go from 77 positions to 248 (KPS); without it all of them stay at 77.
         short_text: `sentence`, one sentence of the picture; `subset`, some of the sentences behind the long text's
             first one, in random order (DeBias-CLIP, arXiv 2602.22419).
-        front_padding: how much of the short text's padding may stand before it instead of behind: a random part of up
-            to this share (DeBias-CLIP). 0 leaves it behind.
+        front_padding: share of the short text's padding that may stand before it instead of behind: a random part of
+            up to this share (DeBias-CLIP). 0 leaves it behind.
         pca_components: the short loss sees the pictures rebuilt from so many principal components (Long-CLIP: 32);
             None: it sees the same vectors as the long loss (LRSCLIP).
         long_weight: a in L = a * L_long + (1 - a) * L_short; None: each stage's own. A branch of weight 0 is not run.
@@ -79,11 +79,11 @@ class Recipe(BaseModel):
     long_weight: Weight | None = None
 
     def weight_at(self, progress: float, of_stage: float) -> float:
-        """The long loss' weight a.
+        """Return the long loss' weight a, 0 to 1.
 
         Args:
-            progress: share of all steps that is behind, 0 to 1.
-            of_stage: what the stage says, for a recipe that leaves it to the stages.
+            progress: share of all steps done, 0 to 1.
+            of_stage: the stage's weight, for a recipe that leaves it to the stages.
         """
         if isinstance(self.long_weight, Curriculum):
             return self.long_weight.at(progress)
@@ -103,5 +103,5 @@ class Recipe(BaseModel):
 
 
 def recipe_names() -> list[str]:
-    """The recipes in `train/configs/recipes/`, sorted."""
+    """List the recipes in `train/configs/recipes/`, sorted."""
     return sorted(path.stem for path in RECIPE_DIR.glob("*.json"))

@@ -1,4 +1,4 @@
-"""What a run has to tell, step by step and epoch by epoch, as CSV."""
+"""The log of a run, step by step and epoch by epoch, as CSV."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def write_log(path: Path, fields: tuple[str, ...], rows: list[dict[str, float]])
 
 
 def read_log(path: Path) -> list[dict[str, float]]:
-    """Rows of an earlier part of the run.
+    """Read the rows of an earlier part of the run; none where there is no file.
 
     Raises:
         TrainingError: the file is damaged.

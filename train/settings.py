@@ -22,11 +22,11 @@ from lrsclip.models.kps import stretched_length
 from train.recipes import Recipe
 
 CONFIG_DIR = Path(__file__).parent / "configs"
-# what a run may go on with changed: the cure for a loss that is not finite, and for too little memory
+# changes with which a run may go on: the cure for a loss that is not finite, and for too little memory
 MAY_CHANGE = ("learning_rate", "trunk_learning_rate", "text_learning_rate", "micro_batch", "hold_on_device")
 
 
-Rate = Annotated[float, Field(gt=0, le=0.1)]  # above, a few of AdamW's steps would leave nothing of what was learned
+Rate = Annotated[float, Field(gt=0, le=0.1)]  # above, a few of AdamW's steps would destroy the learned weights
 
 
 class Stage(BaseModel):
@@ -34,13 +34,13 @@ class Stage(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    context_length: int = Field(ge=77, le=248)  # CLIP's, or what KPS makes of it
+    context_length: int = Field(ge=77, le=248)  # CLIP's 77, or KPS's stretched length
     epochs: int = Field(ge=1)
     long_weight: float = Field(ge=0, le=1)  # a in L = a * L_long + (1 - a) * L_short
 
 
 class Settings(BaseModel):
-    """All that decides what a run learns."""
+    """Settings of a run: model, stages, rates, augmentation and data."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -52,7 +52,7 @@ class Settings(BaseModel):
     trunk_learning_rate: Rate = 1e-4
     trunk_frozen_stages: int = Field(default=0, ge=0, le=3)  # of a trained trunk, from the stem on; they cost most
     text_learning_rate: Rate | None = None  # of a tower that knows words already; its token table stays
-    text_frozen_layers: int = Field(default=0, ge=0)  # of a sentence tower, from the bottom, with what is below them
+    text_frozen_layers: int = Field(default=0, ge=0)  # of a sentence tower, from the bottom, with all below them
     weight_decay: float = Field(ge=0, le=1)
     warmup_steps: int = Field(ge=0)
     class_folder_share: float = Field(ge=0, le=1)  # part of the pictures without captions that an epoch shows
@@ -97,11 +97,11 @@ class Settings(BaseModel):
 
     @property
     def epochs(self) -> int:
-        """Epochs of all stages."""
+        """Number of epochs of all stages."""
         return sum(stage.epochs for stage in self.stages)
 
     def stage_at(self, epoch: int) -> Stage:
-        """The stage that an epoch (from 0) belongs to."""
+        """Return the stage of an epoch (from 0)."""
         behind = 0
         for stage in self.stages:
             if epoch < stage.epochs + behind:
@@ -110,7 +110,7 @@ class Settings(BaseModel):
         raise TrainingError(f"epoch {epoch} is behind the last stage")
 
     def with_recipe(self, name: str) -> Settings:
-        """The same settings under another recipe: same data, seed and number of epochs.
+        """Return the same settings under another recipe: same data, seed and number of epochs.
 
         A recipe that does not stretch spends them all at the first stage's positions.
 
@@ -128,7 +128,7 @@ class Settings(BaseModel):
             raise TrainingError(str(error)) from error
 
     def continues(self, written: str) -> bool:
-        """Whether a run that was begun with `written` (settings as JSON text) may go on with these."""
+        """Return whether a run that was begun with `written` (settings as JSON text) may go on with these."""
         try:
             begun = Settings.model_validate_json(written)
         except ValidationError:

@@ -1,4 +1,4 @@
-"""The state of a run: all that it needs to go on as if it had never stopped. Written atomically, read as weights."""
+"""The state of a run, with which it goes on as if it had never stopped. Written atomically, read as weights."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STATE = "state.pt"
 
 @dataclass(frozen=True)
 class RunState:
-    """Where a run stands.
+    """Progress, weights and optimizer state of a run.
 
     Attributes:
         epoch: the epoch under way, from 0.
@@ -32,7 +32,7 @@ class RunState:
         settings: the settings as JSON text; a run goes on only with its own.
         data: fingerprint of the training records; likewise.
         begun_with: files of initial weights with their sha256.
-        before: what the run or checkpoint that this one goes on from did, or None.
+        before: the training entry of the run or checkpoint that this one goes on from, or None.
         average: the running average of the weights, as torch's AveragedModel keeps it; empty for none.
     """
 
@@ -50,12 +50,12 @@ class RunState:
 
     @property
     def context_length(self) -> int:
-        """Positions of the model, stretched or not."""
+        """Number of positions of the model, stretched or not."""
         return sum(len(self.model[f"text.positions.{part}"]) for part in ("kept", "rest"))
 
 
 def write_state(folder: Path, state: RunState) -> None:
-    """Write under a temporary name, then rename: a kill at any moment leaves the last whole state.
+    """Write the state under a temporary name, then rename: a kill at any moment leaves the last whole state.
 
     Raises:
         OSError: it cannot be written.
@@ -66,7 +66,7 @@ def write_state(folder: Path, state: RunState) -> None:
 
 
 def read_state(folder: Path) -> RunState | None:
-    """The last state of a run, or None if it never wrote one.
+    """Read the last state of a run; None if it never wrote one.
 
     Raises:
         TrainingError: the file is damaged.
@@ -91,7 +91,7 @@ def read_state(folder: Path) -> RunState | None:
 
 
 def moments_of(model: nn.Module, optimizer: AdamW) -> dict[str, dict[str, torch.Tensor]]:
-    """AdamW's state by tensor name, which survives a change of the position table that a list of numbers would not."""
+    """Return AdamW's state by tensor name: a numbered list would not survive a change of the position table."""
     return {name: dict(optimizer.state[p]) for name, p in model.named_parameters() if p in optimizer.state}
 
 

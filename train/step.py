@@ -32,13 +32,13 @@ Encode = Callable[[slice], Tensor]
 
 @dataclass(frozen=True)
 class Objective:
-    """What a step learns: the loss' weights and parts.
+    """Objective of a step: the loss' weights and parts.
 
     Attributes:
         long_weight: a in L = a * L_long + (1 - a) * L_short; a branch of weight 0 is not run.
         pca_components: see `dual_text_loss`.
         micro_batch: pictures that this process encodes at once; None: its whole part of the batch.
-        seed: dropout's, of this step.
+        seed: seed of this step's dropout.
         half: whether the towers run in bfloat16 where they may.
     """
 
@@ -56,9 +56,9 @@ def add_gradients(
 
     Args:
         model: in the mode (training or not) that it is to be run in.
-        batch: this process' rows, everybody's masks.
-        prepared: what the batch's rows were taken from: kept features or pixels.
-        objective: what is learned.
+        batch: this process' rows, and the masks of all processes.
+        prepared: source of the batch's rows: kept features or pixels.
+        objective: the loss' weights and parts.
         world: the processes.
 
     Returns:
@@ -109,14 +109,14 @@ def add_gradients(
 
 
 def _known(false: Tensor | None, has_one: Tensor) -> Tensor | None:
-    """The false texts, or pictures, of those that have one."""
+    """Select the false texts, or pictures, of the rows that have one."""
     return None if false is None else false[has_one.to(false.device)]
 
 
 def _encoders(
     model: DualEncoder, batch: Batch, prepared: Prepared, objective: Objective, device: torch.device
 ) -> dict[str, Encode]:
-    """What encodes a piece of this process' rows, by name; each opens autocast anew.
+    """Build the encoders of a piece of this process' rows, by name; each opens autocast anew.
 
     A cast of the weights that was made without a graph must not serve an encoding that needs one.
     """

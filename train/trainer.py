@@ -49,14 +49,14 @@ class Corpus:
 
     @property
     def fingerprint(self) -> str:
-        """A hash of the training records: which pictures, with which texts."""
+        """SHA-256 (hex) of the training records: their keys, labels and captions."""
         digest = hashlib.sha256()
         for record in self.train:
             digest.update(os.fsencode("\0".join((record.key, record.label or "", *record.captions, ""))))
         return digest.hexdigest()
 
     def rows(self, records: list[Record]) -> list[int]:
-        """Rows of `prepared` that belong to records."""
+        """Return the rows of `prepared` that belong to records."""
         return [self.row_of[r.key] for r in records]
 
 
@@ -70,7 +70,7 @@ class Trainer:
                 f"batch_size {settings.batch_size} does not divide among {world.size} processes; change one of the two"
             )
         self.save_every_s = 120.0
-        # for the manifest: files of initial weights with their sha256, and what the run that this one goes on from did
+        # for the manifest: files of initial weights with their sha256, and the training entry of the run before
         self.begun_with: dict[str, str] = {}
         self.before: dict[str, Any] | None = None
         self.model = model.to(self.device)
@@ -124,7 +124,7 @@ class Trainer:
                 self._run()
         except Exception:
             if self._whole and self.world.is_first and self._is_finite:
-                self.save()  # nothing that was learned is lost
+                self.save()  # no finished step is lost
             raise
 
     @property
@@ -132,7 +132,7 @@ class Trainer:
         return all(bool(p.isfinite().all()) for p in self.model.parameters())
 
     def _end_if_broken(self) -> None:
-        """Keep what is not a number from taking the place of the last state.
+        """Keep weights that are not finite from taking the place of the last state.
 
         Raises:
             TrainingError: a weight is not finite.
@@ -164,7 +164,7 @@ class Trainer:
 
     @property
     def kept(self) -> DualEncoder:
-        """What is measured and written as checkpoint: the average of the weights where the settings ask for one."""
+        """Model to measure and to write as checkpoint: the average of the weights where the settings ask for one."""
         return self.model if self._average is None else cast(DualEncoder, self._average.module)
 
     def save(self) -> None:
@@ -204,7 +204,7 @@ class Trainer:
         give_moments(self.model, self.optimizer, moments)
 
     def _optimizer(self) -> AdamW:
-        """AdamW without decay on vectors (norms, biases, positions, the scale); what is pretrained has its own rate."""
+        """Build AdamW without decay on vectors (norms, biases, positions, the scale), with a peak rate by tensor."""
         groups: dict[tuple[float, bool], list[torch.nn.Parameter]] = {}
         for name, parameter in self.model.named_parameters():
             peak = self._peak(name)
@@ -227,7 +227,7 @@ class Trainer:
         )
 
     def _peak(self, name: str) -> float | None:
-        """The highest learning rate of a tensor, or None where it stays as it is."""
+        """Return the highest learning rate of a tensor, or None where it stays as it is."""
         settings = self.settings
         if name.startswith("visual.trunk."):
             frozen = settings.trunk == "frozen" or trunk_stage(name) <= settings.trunk_frozen_stages
@@ -264,7 +264,7 @@ class Trainer:
                     saved = now
 
     def _batches(self) -> Iterator[Batch]:
-        """The batches of the epoch that are still to come; where one process cannot read its own, all stop."""
+        """Yield the remaining batches of the epoch; where one process cannot read its own, all stop."""
         batches = self.maker.epoch(self.epoch, self.step, Tokenizer(self.model.text.context_length))
         while True:
             with self.world.together():
@@ -311,7 +311,7 @@ class Trainer:
         return self.epoch * self.maker.steps + self.step
 
     def _set_learning_rate(self) -> None:
-        """Linear warm-up, then half a cosine down to zero over all stages."""
+        """Set the learning rates of the step: linear warm-up, then half a cosine down to zero over all stages."""
         done, total, warmup = self._global_step, self.settings.epochs * self.maker.steps, self.settings.warmup_steps
         if done < warmup:
             factor = (done + 1) / warmup
@@ -381,12 +381,12 @@ class Trainer:
 
 
 def _text_layer(name: str) -> int:
-    """The layer of the text tower that a tensor belongs to; the embedding counts to the first, a last norm to none."""
+    """Return a tensor's layer in the text tower; the embedding counts to the first, a last norm to none."""
     found = re.search(r"\.(?:layers|resblocks)\.(\d+)\.", name)
     return int(found[1]) if found else 10**6 if name.startswith("text.ln_final") else 0
 
 
 def trunk_stage(name: str) -> int:
-    """The stage (1 to 3) that a trunk's tensor belongs to; the stem counts to the first, the last norm to the third."""
+    """Return the stage (1 to 3) of a trunk's tensor; the stem counts to the first, the last norm to the third."""
     part = name.removeprefix("visual.trunk.").split(".")[0]
     return {"stage2": 2, "stage3": 3, "final_bn": 3}.get(part, 1)

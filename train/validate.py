@@ -1,4 +1,4 @@
-"""Short- and long-text retrieval on one split, for choosing a checkpoint in training (no test split is looked at)."""
+"""Short- and long-text retrieval on one split, for choosing a checkpoint in training (no test split is used)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PICTURES, TEXTS = 128, 512
 
 @torch.inference_mode()
 def picture_vectors(model: DualEncoder, prepared: Prepared, rows: list[int], device: torch.device) -> np.ndarray:
-    """(len(rows), D) vectors of prepared pictures."""
+    """Encode prepared pictures to (len(rows), D) vectors."""
     parts = []
     for start in range(0, len(rows), PICTURES):
         batch = torch.from_numpy(prepared.rows[rows[start : start + PICTURES]]).to(device)
@@ -28,7 +28,7 @@ def picture_vectors(model: DualEncoder, prepared: Prepared, rows: list[int], dev
 
 
 def encode_rows(model: DualEncoder, rows: torch.Tensor, prepared: Prepared) -> torch.Tensor:
-    """Rows of `prepared` to (N, D) vectors; differentiable."""
+    """Encode N rows of `prepared` to (N, D) vectors; differentiable."""
     if prepared.is_features:
         return model.encode_features(rows.float())
     return model.encode_image(to_pixels(rows, model))
@@ -36,7 +36,7 @@ def encode_rows(model: DualEncoder, rows: torch.Tensor, prepared: Prepared) -> t
 
 @torch.inference_mode()
 def text_vectors(model: DualEncoder, texts: list[str], tokenizer: Tokenizer, device: torch.device) -> np.ndarray:
-    """(len(texts), D) vectors; equal texts are encoded once, so that they tie to the last bit."""
+    """Encode texts to (len(texts), D) vectors; equal texts are encoded once, so that they tie to the last bit."""
     row = {text: number for number, text in enumerate(dict.fromkeys(texts))}
     distinct, parts = list(row), []
     for start in range(0, len(distinct), TEXTS):
@@ -54,7 +54,7 @@ def validate(
     tokenizer: Tokenizer,
     device: torch.device,
 ) -> tuple[RetrievalScores, RetrievalScores]:
-    """Short-text scores (each caption separate) and long-text scores (one paragraph a picture) on `records`."""
+    """Score short texts (each caption separate) and long texts (one paragraph a picture) on `records`."""
     was_training = model.training
     model.eval()
     image = picture_vectors(model, prepared, rows, device)

@@ -1,7 +1,7 @@
-"""An online map under a scene: offered only where whoever starts the server names one.
+"""An online map under a scene: offered only where the server's operator names one.
 
 A map's frame may then ask that service and nothing else. It does so from a document without an origin, so no request
-tells which page it comes from; services that want to know that (OpenStreetMap's own) refuse to answer.
+names its page; services that want to know that (OpenStreetMap's own) refuse to answer.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class BaseMap:
     Attributes:
         name: as the layer control calls it.
         url: template with {z}, {x} and {y}.
-        credit_html: whom to credit, as text that HTML shows as it is.
+        credit_html: attribution, as text that HTML shows as it is.
         max_zoom: the last level that has tiles.
     """
 
@@ -36,7 +36,7 @@ class BaseMap:
 
     @classmethod
     def of(cls, service: str) -> BaseMap:
-        """The service by a name of xyzservices or by its address.
+        """Find the service by a name of xyzservices or by its address.
 
         Raises:
             TileSourceError: there is none of that name, it needs a key, or the address lacks a part or has no host.
@@ -50,10 +50,10 @@ class BaseMap:
 
     @property
     def origin(self) -> str:
-        """What a content security policy may let through: scheme and host of every tile."""
+        """Scheme and host of every tile, for a content security policy."""
         found = _ORIGIN.match(self.url)
         return found[1].replace("{s}", "*") if found else ""
 
     def facts(self) -> dict[str, object]:
-        """For the map's script."""
+        """Return name, address, credit and last zoom level for the map's script."""
         return {"name": self.name, "url": self.url, "credit": self.credit_html, "max_zoom": self.max_zoom}

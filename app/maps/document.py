@@ -3,8 +3,8 @@
 Every map of the app is one whole HTML document in an iframe whose sandbox lets scripts run but gives them no origin;
 its content security policy forbids every request, but for the tiles of a base map that the server was started with.
 
-Branca, on which Folium rests, takes what an element's template made for a template and fills it in once more: braces in
-a sentence, a caption or a file name would be run by Jinja, on the server. Here it is written as it is.
+Branca, on which Folium rests, takes the output of an element's template for a template and fills it in once more:
+braces in a sentence, a caption or a file name would be run by Jinja, on the server. Here it is written as it is.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ class _AsItIs(Element):
         self._text = text
 
     def render(self, **_: Any) -> str:
-        """The text."""
+        """Return the text."""
         return self._text
 
 
 def _render_once(element: MacroElement, **kwargs: Any) -> None:
-    """What `MacroElement.render` does, with the difference that what comes out is not filled in again."""
+    """Render as `MacroElement.render` does, but never fill the result in again."""
     figure = cast(Figure, element.get_root())
     macros = element._template.module.__dict__
     for part, place in (("header", figure.header), ("html", figure.html), ("script", figure.script)):
@@ -52,7 +52,7 @@ MacroElement.render = _render_once  # type: ignore[method-assign,assignment]  # 
 
 
 def whole_document(view: folium.Map, script: str, pictures_from: str = "") -> str:
-    """A Folium map as one document.
+    """Build one document of a Folium map.
 
     Args:
         view: the map.
@@ -70,13 +70,13 @@ def whole_document(view: folium.Map, script: str, pictures_from: str = "") -> st
 
 
 def frame(document: str, css_class: str, title: str, style: str = "") -> Markup:
-    """An HTML fragment that shows a document in a sandbox; safe to put into a page whatever the document holds."""
+    """Render an HTML fragment that shows a document in a sandbox; safe in a page whatever the document holds."""
     return render("maps/frame.html", document=document, css_class=css_class, title=title, style=style)
 
 
 @lru_cache(maxsize=1)
 def _leaflet() -> tuple[Markup, Markup]:
-    """Leaflet's script and style sheet, the pictures that the style sheet names written into it."""
+    """Read Leaflet's script and style sheet, the pictures that the style sheet names written into it."""
     data = files("xstatic.pkg.leaflet") / "data"
     script = (data / "leaflet.js").read_text(encoding="utf-8")
     script = re.sub(r"//# sourceMappingURL=.*", "", script)

@@ -1,4 +1,4 @@
-"""Outlines on the map, as GeoJSON in the map's coordinates: regions, the best window, and what is known to be there.
+"""Outlines on the map, as GeoJSON in the map's coordinates: regions, the best window, and the ground truth.
 
 Each outline has a title and lines of plain text for its popup; the page never reads them as HTML.
 """
@@ -17,15 +17,15 @@ from lrsclip.localize import ScoredWindow
 from lrsclip.localize.regions import Region, Regions
 
 MOST_REGIONS = 300  # drawn on the map, the best ones; the files hold all
-_EDGE_PARTS = 64  # pieces of an outline's longest side: what is straight in the scene is bent on the map
-_DIGITS = 7  # a centimetre, in degrees
+_EDGE_PARTS = 64  # pieces of an outline's longest side: lines that are straight in the scene are bent on the map
+_DIGITS = 7  # a centimeter, in degrees
 _HECTARE_M2, _KM2_M2 = 10_000, 1_000_000
 
 Shapes = dict[str, Any]
 
 
 def region_shapes(regions: Regions, ground: MapGround) -> Shapes:
-    """The regions, best first."""
+    """Build the features of the regions, best first."""
     return _collection(
         _feature(region.outline, ground, f"Region {number}", _lines(region))
         for number, region in enumerate(regions.regions[:MOST_REGIONS], 1)
@@ -33,17 +33,17 @@ def region_shapes(regions: Regions, ground: MapGround) -> Shapes:
 
 
 def window_shape(window: ScoredWindow, ground: MapGround) -> Shapes:
-    """The best window."""
+    """Build the feature of the best window."""
     left, top = window.x_px, window.y_px
     outline = shapely.box(left, top, left + window.size_px, top + window.size_px)
     return _collection([_feature(outline, ground, "Best window", [f"Cosine {window.score_cos:.4f}"])])
 
 
 def truth_shapes(truth: Mapping[str, Any], width_px: int, ground: MapGround) -> Shapes:
-    """What is known to be in a tile, the largest first, so that a small thing lies over a large one.
+    """Build the features of a tile's ground truth, the largest first: a small thing lies over a large one.
 
     Args:
-        truth: as `TileTruth.geojson` has it, in metres of the tile.
+        truth: as `TileTruth.geojson` has it, in meters of the tile.
         width_px: the tile's width.
         ground: the map's.
     """
@@ -57,7 +57,7 @@ def truth_shapes(truth: Mapping[str, Any], width_px: int, ground: MapGround) -> 
 
 
 def area_text(area_px: float, area_m2: float | None) -> str:
-    """An area in the unit that suits it."""
+    """Format an area in the unit that suits it: px, m², ha or km²."""
     if area_m2 is None:
         return f"{area_px:,.0f} px"
     if area_m2 < _HECTARE_M2:
@@ -74,7 +74,7 @@ def _lines(region: Region) -> list[str]:
 
 
 def _told(properties: Mapping[str, Any]) -> tuple[str, list[str]]:
-    """Title and lines of a thing that is known."""
+    """Format title and lines of a thing of the ground truth."""
     if "land_use" in properties:
         return str(properties["land_use"]), ["land use"]
     look = " ".join(str(properties[name]) for name in ("colour", "material") if properties.get(name))
@@ -83,7 +83,7 @@ def _told(properties: Mapping[str, Any]) -> tuple[str, list[str]]:
 
 
 def _feature(outline: BaseGeometry, ground: MapGround, title: str, lines: list[str]) -> Shapes | None:
-    """An outline in px of the scene as a feature; None where a corner has no place on the map."""
+    """Convert an outline in px of the scene to a feature; None where a corner has no place on the map."""
     west_px, north_px, east_px, south_px = outline.bounds
     longest_px = max(east_px - west_px, south_px - north_px)
     fine = shapely.segmentize(outline, longest_px / _EDGE_PARTS) if ground.crs != "Simple" else outline

@@ -1,4 +1,4 @@
-"""How a scene lies on a map: on Earth where its place is known, else in its own pixels.
+"""Placement of a scene on a map: on Earth where its place is known, else in its own pixels.
 
 A map's coordinates are (x, y) as GeoJSON has them: longitude and latitude, or pixels counted from the lower left
 corner, since Leaflet's plain coordinate system counts upwards.
@@ -30,7 +30,7 @@ _LOOKUP_SIDE = 33  # points along each side of the grid that turns places back t
 
 
 class MapGround(Protocol):
-    """Where things of a scene stand on a map."""
+    """The placement of a scene on a map."""
 
     @property
     def crs(self) -> str:
@@ -38,23 +38,23 @@ class MapGround(Protocol):
 
     @property
     def bounds(self) -> Corners:
-        """[[south, west], [north, east]], as Leaflet has them."""
+        """Corners [[south, west], [north, east]] in the map's coordinates, as Leaflet has them."""
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Width and height of what is shown, in any unit."""
+        """Width and height of the picture on the map, in any unit."""
 
     def scene_url(self, longest_px: int = LARGE_PX) -> str:
-        """The scene as a data URL that fills the bounds."""
+        """Encode the scene as a data URL that fills the bounds, `longest_px` a side at most."""
 
     def scores(self, heatmap: Heatmap, longest_px: int = LONGEST_SIDE_PX) -> Scores:
-        """A heat-map as it is to be colored, (H, W), filling the bounds; NaN where there is nothing."""
+        """Prepare a heat-map for coloring, (H, W), filling the bounds; NaN where there is nothing."""
 
     def placed(self, corners_px: Floats) -> Floats:
-        """(N, 2) px of the scene to (N, 2) coordinates of the map; not finite where there are none."""
+        """Convert (N, 2) px of the scene to (N, 2) coordinates of the map; not finite where there are none."""
 
     def lookup(self) -> list[list[list[float] | None]] | None:
-        """Pixels of the scene at the points of a grid over the bounds, from the upper left; None if that is plain."""
+        """Return the scene's px at a grid over the bounds, from the upper left; None if that is plain."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,33 +68,33 @@ class PixelGround:
 
     @property
     def bounds(self) -> Corners:
-        """The scene's own."""
+        """Corners of the scene, in px from the lower left."""
         return [[0, 0], [self.height_px, self.width_px]]
 
     @property
     def shape(self) -> tuple[int, int]:
-        """The scene's own."""
+        """Width and height of the scene in px."""
         return self.width_px, self.height_px
 
     def scene_url(self, longest_px: int = LARGE_PX) -> str:
-        """The scene as it is."""
+        """Encode the scene as it is."""
         return data_url(shrunk(self.picture, longest_px), "JPEG")
 
     def scores(self, heatmap: Heatmap, longest_px: int = LONGEST_SIDE_PX) -> Scores:
-        """The map as it is, smoothed for the eye."""
+        """Smooth the heat-map for the eye."""
         return smoothed(heatmap, longest_px)
 
     def placed(self, corners_px: Floats) -> Floats:
-        """Row y lies at height - y."""
+        """Turn (N, 2) px of the scene upwards: row y lies at height - y."""
         return np.stack([corners_px[:, 0], self.height_px - corners_px[:, 1]], axis=1)
 
     def lookup(self) -> None:
-        """Plain."""
+        """Return None: pixels of the map are pixels of the scene."""
 
 
 @dataclass(frozen=True, eq=False)
 class EarthGround:
-    """A scene on Leaflet's usual map; everything that is drawn is brought to the map's projection first."""
+    """A scene on Leaflet's usual map; pictures and outlines are brought to the map's projection first."""
 
     image: WebMercatorImage
     width_px: int
@@ -104,37 +104,37 @@ class EarthGround:
 
     @property
     def bounds(self) -> Corners:
-        """The corners of the pictures."""
+        """Corners of the warped scene in degrees."""
         return [[self.image.south, self.image.west], [self.image.north, self.image.east]]
 
     @property
     def shape(self) -> tuple[int, int]:
-        """The scene's in the map's projection."""
+        """Width and height in px of the scene in the map's projection."""
         height, width = self.image.pixels.shape[:2]
         return width, height
 
     def scene_url(self, longest_px: int = LARGE_PX) -> str:
-        """The scene in the map's projection, clear around it."""
+        """Encode the scene in the map's projection, clear around it."""
         picture = Image.fromarray(self.image.pixels)
         picture.thumbnail((longest_px, longest_px), Image.Resampling.LANCZOS)
         return data_url(picture, "WEBP")
 
     def scores(self, heatmap: Heatmap, longest_px: int = LONGEST_SIDE_PX) -> Scores:
-        """Scores are brought to the projection before they are colored, since colors cannot be averaged."""
+        """Warp scores to the projection before they are colored, since colors cannot be averaged."""
         values = smoothed(heatmap, longest_px)[..., None]
         found: Scores = warped(values, self.width_px, self.height_px, self.georeference, longest_px).pixels[..., 0]
         return found
 
     def placed(self, corners_px: Floats) -> Floats:
-        """Longitudes run on beyond 180 degrees where the scene does."""
+        """Convert px to degrees; longitudes run on beyond 180 degrees where the scene does."""
         longitudes, latitudes = self.georeference.lonlat(corners_px[:, 0], corners_px[:, 1])
         middle = (self.image.west + self.image.east) / 2
-        with np.errstate(invalid="ignore"):  # what has no place is infinite and stays so
+        with np.errstate(invalid="ignore"):  # points without a place are infinite and stay so
             turns = np.round((middle - longitudes) / 360)
             return np.stack([longitudes + 360 * turns, latitudes], axis=1)
 
     def lookup(self) -> list[list[list[float] | None]]:
-        """Made from the projection itself; between the points the page may interpolate."""
+        """Compute the grid from the projection itself; between the points the page may interpolate."""
         share = np.linspace(0, 1, _LOOKUP_SIDE)
         north, south = (np.arcsinh(np.tan(np.radians(v))) for v in (self.image.north, self.image.south))
         latitudes = np.degrees(np.arctan(np.sinh(north + share * (south - north))))
@@ -148,7 +148,7 @@ class EarthGround:
 
 
 def map_ground(picture: Image.Image, heatmap: Heatmap) -> MapGround:
-    """How a scene lies on the map.
+    """Place a scene on the map.
 
     Args:
         picture: the scene in any size, RGB.

@@ -1,4 +1,4 @@
-"""The tiles found, where they lie: a Folium map over a mosaic of all tiles, which flies to the best hit.
+"""Map of the hits: a Folium map over a mosaic of all tiles, which flies to the best hit.
 
 The ground of the map is drawn from the tiles themselves, so it needs no tile service and asks the network for nothing.
 A click on a picture of the gallery sends the frame a message, and the map flies there; a click on a hit, or an area
@@ -30,7 +30,7 @@ MOSAIC_PX = 1536
 MOST_TILES = 4096
 """With more tiles than this the ground stays empty: drawing it would take longer than a visitor waits."""
 _SHOWN_HITS = 24
-_POINT_DEGREES = 0.0003  # about 33 m: what is drawn for a tile of which only the middle is known
+_POINT_DEGREES = 0.0003  # about 33 m: half a side of the box for a tile of which only the middle is known
 _LEAST_PX = 3
 _SHARP_HITS = 12  # shown from pictures of their own; the ground of a wide collection is coarse
 _MOSAICS: Recent[Mosaic] = Recent(8)  # a megabyte each; as many as collections can be open, or nearly
@@ -66,7 +66,7 @@ class _Flight(MacroElement):
 
 
 def box_of(tile: Tile) -> Box | None:
-    """West, south, east and north of a tile in degrees, a small box where only its middle is known; else None.
+    """Return a tile's west, south, east and north in degrees, a small box around a lone middle; else None.
 
     Of a tile on the date line, east or west lies beyond 180 degrees.
     """
@@ -81,18 +81,18 @@ def box_of(tile: Tile) -> Box | None:
 
 
 def has_places(state: AppState) -> bool:
-    """Whether the tiles' places are known; asked of the first one."""
+    """Return whether the tiles' places are known, by the first one."""
     ids = state.tile_ids()
     return bool(ids) and box_of(state.index.tile(ids[0])) is not None
 
 
 def hits_frame(state: AppState, hits: Sequence[Hit], found: bool, area_lonlat: Box | None = None) -> Markup:
-    """An HTML fragment with the map of some hits, or nothing where no places are known.
+    """Render an HTML fragment with the map of some hits, or nothing where no places are known.
 
     Args:
         state: the app's.
         hits: best first.
-        found: whether they were searched for; then the map flies to the first.
+        found: whether they are a search's; then the map flies to the first.
         area_lonlat: the area that the search was kept to.
     """
     if not has_places(state):
@@ -101,7 +101,7 @@ def hits_frame(state: AppState, hits: Sequence[Hit], found: bool, area_lonlat: B
 
 
 def hits_document(state: AppState, hits: Sequence[Hit], found: bool, area_lonlat: Box | None = None) -> str:
-    """The map's whole HTML document."""
+    """Build the map's whole HTML document."""
     mosaic = mosaic_of(state)
     west, south, east, north = mosaic.box
     shown = [(hit, box) for hit in hits[:_SHOWN_HITS] if (box := box_of(state.index.tile(hit.tile_id)))]
@@ -124,7 +124,7 @@ def hits_document(state: AppState, hits: Sequence[Hit], found: bool, area_lonlat
 
 
 def _beside(box: Box, longitude: float) -> Box:
-    """A box turned around the Earth to where it is nearest to a longitude, across the date line if need be."""
+    """Turn a box around the Earth to the turn nearest to a longitude in degrees, across the date line if need be."""
     west, south, east, north = box
     turn = 360 * round(((west + east) / 2 - longitude) / 360)
     return west - turn, south, east - turn, north
@@ -142,7 +142,7 @@ def _shown(state: AppState, hit: Hit, box: Box, found: bool) -> dict[str, object
 
 
 def mosaic_of(state: AppState) -> Mosaic:
-    """All tiles as one picture in plate carrée, made once for each index."""
+    """Compose all tiles into one picture in plate carrée, once for each index."""
     return _MOSAICS.get((state.source.spec, state.index.manifest.created), lambda: _mosaic(state))
 
 

@@ -29,7 +29,7 @@ _SCAN, _READ_AT_ONCE = b"\xff\xda", 2**20
 _MOST_SCANS, _MOST_SCANNED_PX = 100, 1_500_000_000  # a progressive JPEG has ten scans; each goes over all pixels
 _COMPRESSIONS = frozenset({1, 5, 7, 8, 32773, 32946, 34887, 50000, 50001})  # no fax: libtiff tells of each row
 _TIFF_BEGINS: tuple[bytes, ...] = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_TIFF_BEGINS += (b"II\0*", b"MM*\0", b"II\0+", b"MM+\0")  # these are none, and Pillow reads them all the same
+_TIFF_BEGINS += (b"II\0*", b"MM*\0", b"II\0+", b"MM+\0")  # these are no TIFFs, and Pillow reads them all the same
 _OLD_JPEG = 6
 _HEAD_BYTES = 12
 _TABLES, _UTF_16 = (".csv", ".tsv", ".txt"), (b"\xff\xfe", b"\xfe\xff")
@@ -43,7 +43,7 @@ _THUMBS: Recent[Image.Image] = Recent(128)
 
 
 def upload_box(**settings: Any) -> gr.Image:
-    """An image box for uploads, which tells at once if a file is no picture.
+    """Build an image box for uploads, which warns at once if a file is no picture.
 
     Events that read it must pass `preprocess=False` and hand its value to `uploaded`.
     """
@@ -53,10 +53,10 @@ def upload_box(**settings: Any) -> gr.Image:
 
 
 def uploaded(upload: Upload | None) -> Image.Image:
-    """The picture that was uploaded, read the way tiles are read: upright, RGB, only formats that are meant to be read.
+    """Read the uploaded picture the way tiles are read: upright, RGB, of the formats meant to be read.
 
-    Gradio's own reading (what `preprocess=False` leaves out) takes any format that Pillow knows and answers a bad file
-    with a bare "Error".
+    Gradio's own reading (left out by `preprocess=False`) takes any format that Pillow knows and answers a bad file with
+    a bare "Error".
 
     Args:
         upload: the file, as the gate let it through.
@@ -70,7 +70,7 @@ def uploaded(upload: Upload | None) -> Image.Image:
 
 
 def given(upload: Upload | None) -> Upload:
-    """The file in an upload box.
+    """Return the file in an upload box.
 
     Raises:
         PictureError: there is none.
@@ -81,14 +81,14 @@ def given(upload: Upload | None) -> Upload:
 
 
 def copy_without_metadata(path: Path, copy: Path) -> bool:
-    """Write a copy of an upload without what its camera said of it, so that none of that stays.
+    """Write a copy of an upload without its camera's metadata, so that none of it stays.
 
-    The pixels stay as they are stored, and so do a TIFF's place and how a picture is to be turned. The file itself is
-    only read.
+    The pixels stay as they are stored, and so do a TIFF's place and a picture's orientation. The file itself is only
+    read.
 
     Args:
         path: the file.
-        copy: where the copy is to lie.
+        copy: path of the copy.
 
     Returns:
         Whether there is one: not of a file that has nothing to leave out, or is no picture.
@@ -133,9 +133,9 @@ def check_kind(path: Path) -> None:
 
 
 def keep(picture: Image.Image, folder: UploadFolder, name: str = "picture.png") -> Path:
-    """Write a picture where Gradio serves it and it goes in time, under a name that nobody can guess.
+    """Write a picture to the folder that Gradio serves, under a name that nobody can guess; trimmed in time.
 
-    Gradio's own names come from a picture's content: who has the same picture could tell whether somebody looked at it.
+    Gradio's own names come from a picture's content: an owner of the same picture could tell if somebody looked at it.
     """
     place = folder.new_place(name)
     picture.save(place, "PNG")
@@ -143,7 +143,7 @@ def keep(picture: Image.Image, folder: UploadFolder, name: str = "picture.png") 
 
 
 def check_work(path: Path) -> None:
-    """Refuse a file that would take far longer to decode than its pixels tell, or is of a kind that no map has.
+    """Refuse a file whose decoding takes far longer than its pixels suggest, or of a kind that no map has.
 
     Raises:
         PictureError: it is a JPEG of very many scans, or a TIFF compressed as faxes are.
@@ -160,7 +160,7 @@ def check_work(path: Path) -> None:
 
 
 def check_tiff(path: Path) -> None:
-    """The part of `check_work` for TIFFs.
+    """Refuse a TIFF of a compression that no map has; the part of `check_work` for TIFFs.
 
     Raises:
         PictureError: as `check_work`.
@@ -173,14 +173,14 @@ def check_tiff(path: Path) -> None:
 
 
 def check_pixels(file: Path | BinaryIO, *, whole: bool = False) -> int:
-    """Look at the head of an uploaded picture before anything is decoded.
+    """Count the pixels in the head of an uploaded picture before anything is decoded.
 
     Args:
-        file: where it lies, or the open file, which stands at its start afterwards.
+        file: its path, or the open file, which stands at its start afterwards.
         whole: whether a TIFF counts too; as a scene it is read by windows, and its reader has a limit of its own.
 
     Returns:
-        How many pixels it has; 0 where it is not looked at.
+        Number of pixels; 0 for a format that is not checked.
 
     Raises:
         PictureError: it would have more pixels than are allowed.
@@ -188,7 +188,7 @@ def check_pixels(file: Path | BinaryIO, *, whole: bool = False) -> int:
     try:
         with Image.open(file, formats=FORMATS if whole else _NO_RASTERS) as head:
             width_px, height_px = head.size
-    except DECODE_FAULTS:  # another format, or none: whoever reads it says so
+    except DECODE_FAULTS:  # another format, or none: its reader says so
         return 0
     finally:
         if not isinstance(file, Path):
@@ -212,15 +212,15 @@ def _checked(upload: Upload | None) -> Any:
 
 
 def thumbnail(state: AppState, tile_id: str) -> Image.Image:
-    """A tile's picture, at most `THUMB_PX` a side; an even gray if its file has gone since it was indexed."""
+    """Return a tile's picture, at most `THUMB_PX` a side; an even gray if its file has gone since it was indexed."""
     try:
         return _THUMBS.get((state.source.spec, tile_id), lambda: shrunk(tile_picture(state, tile_id), THUMB_PX))
-    except PictureError:  # one lost file must not take the other results away; a click on it says what is wrong
+    except PictureError:  # one lost file must not take the other results away; a click on it shows the error
         return Image.new("RGB", (THUMB_PX, THUMB_PX), _LOST_GRAY)
 
 
 def tile_picture(state: AppState, tile_id: str) -> Image.Image:
-    """An indexed tile's picture at full size.
+    """Read an indexed tile's picture at full size.
 
     Raises:
         TileSourceError: the index has no such tile of this source. It is asked first: the source's own error would
@@ -233,7 +233,7 @@ def tile_picture(state: AppState, tile_id: str) -> Image.Image:
 
 
 def shrunk(picture: Image.Image, longest_px: int) -> Image.Image:
-    """A copy with its longer side at most `longest_px`, without any metadata."""
+    """Copy a picture with its longer side at most `longest_px`, without any metadata."""
     share = min(1.0, longest_px / max(picture.size))
     size = max(1, round(picture.width * share)), max(1, round(picture.height * share))
     rgb = picture if picture.mode == "RGB" else picture.convert("RGB")
@@ -243,7 +243,7 @@ def shrunk(picture: Image.Image, longest_px: int) -> Image.Image:
 
 
 def data_url(picture: Image.Image, file_format: str) -> str:
-    """A picture as a data URL; `file_format` is JPEG or PNG."""
+    """Encode a picture as a data URL; `file_format` is JPEG, PNG or WEBP."""
     buffer = io.BytesIO()
     if file_format == "JPEG":
         picture.save(buffer, "JPEG", quality=87)

@@ -1,7 +1,7 @@
-"""JPEG, PNG and WebP files without what their camera or their maker wrote: the pixels stay as they are stored.
+"""JPEG, PNG and WebP files without the metadata of their camera or maker: the pixels stay as they are stored.
 
-Nothing is decoded: a file is a row of parts, and a copy holds those that say how the pixels are to be shown. How a
-camera was held is one of them, so that a picture still stands upright.
+Nothing is decoded: a file is a row of parts, and a copy holds those that the display of the pixels needs. The
+orientation is one of them, so that a picture still stands upright.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ _UPRIGHT = 1
 
 
 def is_known(head: bytes) -> bool:
-    """Whether a file that begins so is one of the three."""
+    """Return whether a file that begins so is a JPEG, PNG or WebP."""
     return head.startswith((_JPEG, _PNG)) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
 
 
 def without_metadata(content: bytes) -> bytes:
-    """A picture file with the parts that its pixels need, and nothing else.
+    """Return a picture file with the parts that its pixels need, and nothing else.
 
-    Of a damaged file the parts up to the damage are left, so that a reader still says what is wrong with it.
+    Of a damaged file the parts up to the damage are left, so that a reader still reports the damage.
 
     Args:
         content: a JPEG, PNG or WebP file.
@@ -58,7 +58,7 @@ def without_metadata(content: bytes) -> bytes:
 
 
 def _turn_of(exif: bytes) -> int:
-    """How the pixels are to be turned, 1 (not at all) to 8, by the EXIF of a file."""
+    """Read the orientation of the pixels, 1 (upright) to 8, from the EXIF of a file."""
     found = Image.Exif()
     with suppress(*DECODE_FAULTS):  # garbled ones are common
         found.load(exif[:_MOST_EXIF_BYTES])
@@ -68,7 +68,7 @@ def _turn_of(exif: bytes) -> int:
 
 
 def _exif(orientation: int) -> bytes:
-    """EXIF that says nothing but how a picture is to be turned."""
+    """Build an EXIF block that holds nothing but an orientation."""
     return b"II*\0" + struct.pack("<IHHHIHHI", 8, 1, 0x0112, 3, 1, orientation, 0, 0)
 
 
@@ -86,7 +86,7 @@ def _jpeg(content: bytes) -> bytes:
 
 
 def _parts_of_jpeg(content: bytes) -> Iterator[tuple[int, bytes]]:
-    """The parts that are needed, each with its mark: those of the pixels, and EXIF."""
+    """Yield the parts that are needed, each with its mark: those of the pixels, and EXIF."""
     at, number = 2, 0
     while at + 4 <= len(content) and content[at] == 0xFF:
         at, number = _filled(content, at), number + 1
@@ -109,7 +109,7 @@ def _parts_of_jpeg(content: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _filled(content: bytes, at: int) -> int:
-    """The last 0xFF of a run of them."""
+    """Return the index of the last 0xFF of a run of them."""
     found = _FILLING.match(content, at)
     return max(at, found.end() - 1) if found is not None else at
 

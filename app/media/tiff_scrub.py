@@ -1,6 +1,6 @@
-"""An uploaded TIFF without what its camera or its maker said of it, and with its place: pixels are not written anew.
+"""An uploaded TIFF without the metadata of its camera or maker, and with its place: pixels are not written anew.
 
-What stays is copied to where it was, and all between becomes zeros: so nothing is left behind that no tag leads to.
+Kept bytes are copied to their old offsets, and all between becomes zeros: so nothing is left that no tag leads to.
 Only the lists of tags are read, by `lrsclip.io.tiff_tags`.
 """
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from lrsclip.errors import PictureError
 from lrsclip.io.tiff_tags import SUB_DIRECTORIES, Directory, NotUnderstoodError, TiffTags, Value
 
-# What is needed to read the pixels, and where they lie; every other tag tells of somebody, or may.
+# These are needed to read the pixels and their place; every other tag tells of somebody, or may.
 _HARMLESS_TAGS = frozenset(
     (
         *(254, 255, 256, 257, 258, 259, 262, 263, 264, 265, 266),  # kind, size, bits, compression, colors
@@ -30,7 +30,7 @@ _HARMLESS_TAGS = frozenset(
     )
 )
 _COMPRESSION = 259
-_OLD_JPEG = 6  # its tables lie where no list of strips says; given up in 1995
+_OLD_JPEG = 6  # its tables lie outside of any list of strips; given up in 1995
 _GDAL_METADATA = 42112
 _ITEM = re.compile(
     rb'<Item name="(?:SCALE|OFFSET|DESCRIPTION|UNITTYPE|COLORINTERP)" sample="\d{1,6}" '
@@ -38,7 +38,7 @@ _ITEM = re.compile(
 )
 _ROLE = re.compile(rb'role="([a-z]+)"')
 _NUMERIC_ROLES = (b"scale", b"offset", b"description", b"unittype", b"colorinterp")
-_PIXELS = ((273, 279), (324, 325))  # tags that say where strips and tiles lie, and how many bytes each has
+_PIXELS = ((273, 279), (324, 325))  # tags of the offsets and of the byte counts of strips and tiles
 _COPIED_AT_ONCE = 2**20
 
 Ranges = NDArray[np.int64]
@@ -47,13 +47,13 @@ Ranges = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class _Kept:
-    """What stays of one picture in a file.
+    """The kept parts of one picture in a file.
 
     Attributes:
-        offset: where its list of tags lies.
+        offset: byte offset of its list of tags.
         tags: that list without the tags that tell something, as long as before.
-        values: what is written anew beside it: where, and what.
-        ranges: where its pixels and the values of its tags lie, (N, 2).
+        values: values written anew beside it: offset and content.
+        ranges: bytes of its pixels and of the values of its tags, (N, 2).
         tells: whether a tag was left out.
     """
 
@@ -65,7 +65,7 @@ class _Kept:
 
     @property
     def written(self) -> tuple[tuple[int, bytes], ...]:
-        """All that is not copied."""
+        """Offsets and contents of all that is not copied."""
         return ((self.offset, self.tags), *self.values)
 
 
@@ -77,14 +77,14 @@ def copy_stripped_tiff(path: Path, copy: Path) -> bool:
 
     Args:
         path: the file, which is only read.
-        copy: where the copy is to lie.
+        copy: path of the copy.
 
     Returns:
         Whether there is one: not of a file that has nothing to leave out.
 
     Raises:
         PictureError: it holds more pictures than an image with its overviews, or more parts of them than anyone needs;
-            or where its pixels lie cannot be told, so that all else in it would stay.
+            or the place of its pixels is not known, so that all else in it would stay.
     """
     with path.open("rb") as old:
         try:
@@ -158,7 +158,7 @@ def _kept_of(tiff: TiffTags, directory: Directory, *, alone: bool = False) -> _K
 
 
 def _without_owners(metadata: bytes) -> bytes:
-    """GDAL's own metadata with what tells how numbers are to be read, as long as before; nothing where none does."""
+    """Keep of GDAL's metadata the items on the numbers' meaning, as long as before; b"" where none is."""
     parts = b"".join(
         item for item in _ITEM.findall(metadata) if (named := _ROLE.search(item)) and named[1] in _NUMERIC_ROLES
     )
@@ -174,7 +174,7 @@ def _pixels(tiff: TiffTags, at: Value, length: Value | None) -> Ranges:
 
 
 def _merged(ranges: Ranges) -> Ranges:
-    """The same bytes in as few ranges as there can be, in their order."""
+    """Merge ranges into as few as cover the same bytes, in their order."""
     ranges = ranges[np.argsort(ranges[:, 0], kind="stable")]
     ends = np.maximum.accumulate(ranges[:, 1])
     begins = np.flatnonzero(np.append(True, ranges[1:, 0] > ends[:-1]))
@@ -182,7 +182,7 @@ def _merged(ranges: Ranges) -> Ranges:
 
 
 def _copy(old: BinaryIO, new: BinaryIO, first: int, end: int) -> None:
-    """Copy a range to the same place; what lies between two ranges is a hole, which reads as zeros."""
+    """Copy a range to the same place; the gap between two ranges is a hole, which reads as zeros."""
     old.seek(first)
     new.seek(first)
     while first < end and (some := old.read(min(end - first, _COPIED_AT_ONCE))):

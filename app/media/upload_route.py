@@ -1,7 +1,7 @@
-"""POST /gradio_api/upload: files come in under a name that nobody can guess, without what their camera wrote.
+"""POST /gradio_api/upload: files come in under a name that nobody can guess, without their camera's metadata.
 
-It stands in the place of Gradio's own, which names a folder after the file's content (whoever has a file could find out
-whether somebody else sent it) and keeps all that is sent for hours. A picture is stripped on its way in: what lies in
+It stands in the place of Gradio's own, which names a folder after the file's content (an owner of the same file could
+find out whether somebody else sent it) and keeps every file for hours. A picture is stripped on its way in: the file in
 the folder is the copy, and no later event writes there.
 """
 
@@ -34,10 +34,10 @@ _AT_ONCE = 4
 
 
 def upload_route(folder: UploadFolder, max_file_bytes: int, max_total_bytes: int) -> Route:
-    """The route, to stand before Gradio's.
+    """Build the route, to stand before Gradio's.
 
     Args:
-        folder: where files are kept.
+        folder: the folder of the files.
         max_file_bytes: of one file.
         max_total_bytes: of all files in the folder; beyond it the oldest of the client that holds most go.
     """
@@ -57,7 +57,7 @@ def upload_route(folder: UploadFolder, max_file_bytes: int, max_total_bytes: int
 
 @cache
 def _taking_in() -> anyio.CapacityLimiter:
-    """Threads for files that come in: of their own, so that slow ones leave those of events alone."""
+    """Return the limiter of threads that take files in: of their own, so slow ones leave events' threads alone."""
     return anyio.CapacityLimiter(_AT_ONCE)
 
 
@@ -95,11 +95,11 @@ async def _received(request: Request, folder: UploadFolder, max_file_bytes: int)
 
 
 def take_in(file: Path, folder: UploadFolder, sender: str = "") -> Path:
-    """Bring a file to its last place, a picture without metadata; one that is refused leaves its reason alone.
+    """Bring a file to its last place, a picture without metadata; of a refused one only the reason stays.
 
     Args:
         file: as it came; it is moved, or gone afterwards.
-        folder: where it is to lie.
+        folder: the folder to put it into.
         sender: the client that sent it.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Many descriptions from a CSV file, each searched for, and the answers as a CSV file."""
+"""Search for many descriptions of a CSV file, with the answers as a CSV file."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _COLUMN = "query"
 
 @dataclass(frozen=True)
 class Row:
-    """One description and what was found.
+    """One description and its answer.
 
     Attributes:
         number: of the row, 1 is the first description.
         text: the description.
-        found: the answer; None where the description cannot be read.
-        fault: why not.
+        found: the answer; None where there is none.
+        fault: the reason for that.
     """
 
     number: int
@@ -36,7 +36,7 @@ class Row:
 
 
 def read_queries(upload: Upload) -> list[str]:
-    """The descriptions of a CSV file: its column `query`, or its only column, which then has no heading.
+    """Read the descriptions of a CSV file: its column `query`, or its only column, then without a heading.
 
     Raises:
         PictureError: the file is gone.
@@ -73,22 +73,22 @@ def read_queries(upload: Upload) -> list[str]:
 
 
 def _dialect(text: str) -> type[csv.Dialect]:
-    """Commas, unless the heading has semicolons or tabs and no comma, as Excel writes in half of Europe."""
+    """Detect the separator: a comma, unless the heading has semicolons or tabs and no comma, as Excel may write."""
     heading = text.split("\n", 1)[0]
     found = next((mark for mark in ";\t" if mark in heading and "," not in heading), ",")
     return type("Marked", (csv.excel,), {"delimiter": found})
 
 
 def run(state: AppState, queries: list[str], template: Query, done: Callable[[int, int], None]) -> list[Row]:
-    """Search for each; a description that cannot be answered does not stop the others.
+    """Search for each description; one that cannot be answered does not stop the others.
 
-    Where the work is stopped, what was answered so far stands, and the rest says so.
+    Where the work is stopped, the answers so far stand, and the other rows say so.
 
     Args:
         state: the app's.
         queries: the descriptions.
-        template: how many tiles, what to exclude, where: the same for all.
-        done: called with how many are done, and of how many.
+        template: number of tiles, exclusion and area, the same for all.
+        done: called with the number of descriptions done, and of all.
     """
     rows, stopped = [], False
     for number, text in enumerate(queries, 1):
@@ -106,7 +106,7 @@ def run(state: AppState, queries: list[str], template: Query, done: Callable[[in
 
 
 def as_csv(rows: list[Row]) -> str:
-    """All hits of all descriptions, a row each; a description without any has one row too."""
+    """Format all hits of all descriptions as CSV, a row each; a description without any has one row too."""
     out: list[tuple[object, ...]] = []
     for row in rows:
         match = row.found.match if row.found else None

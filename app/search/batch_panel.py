@@ -22,7 +22,7 @@ _START_COUNT, _MOST_COUNT = 5, 20
 
 @dataclass(frozen=True)
 class BatchPart:
-    """The parts that events speak of; `text` holds the answers as CSV."""
+    """The components that events use; `text` holds the answers as CSV."""
 
     file: gr.File
     count: gr.Slider

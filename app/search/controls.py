@@ -1,4 +1,4 @@
-"""The left side of the Search tab: what a visitor fills in, and how that becomes a question."""
+"""The left side of the Search tab: the visitor's input, and the query made of it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LIKE_PX = 72  # of the picture beside the controls
 
 @dataclass(frozen=True)
 class Controls:
-    """What the visitor fills in; `like` holds the id of the tile that is searched by."""
+    """The components of the visitor's input; `like` holds the id of the tile that is searched by."""
 
     text: gr.Textbox
     meter: gr.HTML
@@ -91,12 +91,12 @@ def query_of(controls: Controls, values: Mapping[Block, Any]) -> Query:
 
 
 def liked_tile(state: AppState, tile_id: str) -> str:
-    """The tile that is searched by, as it stands beside the controls."""
+    """Render the tile that is searched by, as it stands beside the controls."""
     return like_note(tile_id, data_url(shrunk(thumbnail(state, tile_id), LIKE_PX), "JPEG"))
 
 
 def fresh_controls(controls: Controls, state: AppState) -> dict[Block, Any]:
-    """Return values of all that depends on the collection, as before any search of it."""
+    """Return the values of all components that depend on the collection, as before any search of it."""
     no_area = {controls.area: "", controls.area_buttons: gr.Row(visible=has_places(state))}
     return _nothing_liked(controls) | no_area
 
@@ -182,7 +182,7 @@ def _by_area(
 
 
 def wire_controls(collections: Collections, controls: Controls) -> None:
-    """Connect what concerns the controls alone."""
+    """Connect the events that concern the controls alone."""
     measured = [controls.meter, controls.reading]
     controls.text.change(meter_of(collections.first), controls.text, measured, **QUICK)
     for n, (button, example) in enumerate(zip(controls.examples, EXAMPLES, strict=True)):

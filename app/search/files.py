@@ -1,4 +1,4 @@
-"""What was found as CSV and GeoJSON; the page makes files of them in the browser, so none stays on the server."""
+"""Hits as CSV and GeoJSON; the page makes files of them in the browser, so none stays on the server."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from app.search.service import Found, public_address
 from app.ui.csv_export import csv_text
 from lrsclip.tiles import Tile, unwrapped
 
-_DIGITS = 7  # a centimetre, in degrees
+_DIGITS = 7  # a centimeter, in degrees
 
 
 def found_csv(state: AppState, found: Found) -> str:
-    """The hits, a row each."""
+    """Format the hits as CSV, a row each."""
     names = (
         "rank", "score_cos", "tile_id", "longitude", "latitude", "ground_m", "width_px", "height_px", "caption",
         "attribution", "collection", "query", "exclude", "like",
@@ -37,7 +37,7 @@ def found_csv(state: AppState, found: Found) -> str:
 
 
 def found_geojson(state: AppState, found: Found) -> str:
-    """The hits as features with their footprint; those whose place nobody knows have none (RFC 7946)."""
+    """Format the hits as features with their footprint; those without a known place have none (RFC 7946)."""
     features = []
     for hit in found.hits:
         tile = state.index.tile(hit.tile_id)
@@ -56,7 +56,7 @@ def found_geojson(state: AppState, found: Found) -> str:
 
 
 def footprint(tile: Tile) -> dict[str, Any] | None:
-    """A tile's outline as a GeoJSON geometry in degrees, in two parts on the date line; a point, or None."""
+    """Convert a tile's outline to a GeoJSON geometry in degrees, in two parts on the date line; a point, or None."""
     if not tile.footprint_lonlat:
         middle = tile.middle_lonlat
         return None if middle is None else {"type": "Point", "coordinates": [round(v, _DIGITS) for v in middle]}
@@ -71,7 +71,7 @@ def footprint(tile: Tile) -> dict[str, Any] | None:
 
 
 def _cut(outline: BaseGeometry) -> BaseGeometry:
-    """An outline that runs beyond the date line in two parts, both within 180 degrees."""
+    """Cut an outline that runs beyond the date line into two parts, both within 180 degrees."""
     parts = []
     for turn in (-1, 0, 1):
         part = outline.intersection(shapely.box(360 * turn - 180, -90, 360 * turn + 180, 90))

@@ -24,7 +24,7 @@ _SUREST = 95  # per cent; beyond it a figure would read as a promise
 
 
 def summary(found: Found, tiles: int) -> Markup:
-    """How many were found of how many, the judgment, and where the time went."""
+    """Render the number of hits and tiles, the judgment, and the time of each stage."""
     query, match = found.query, found.match
     like = ""
     if query.has_image:
@@ -44,7 +44,7 @@ def summary(found: Found, tiles: int) -> Markup:
 
 
 def _warning(found: Found) -> str:
-    """Say why there is no good match; "" where there may be one. It is said, and never promised."""
+    """Explain why there is no good match; "" where there may be one: a good match is never promised."""
     query, match = found.query, found.match
     if not found.hits:
         if found.best_cos is None:
@@ -70,17 +70,17 @@ def _per_cent(match: Match) -> str:
 
 
 def shown_tiles(hits: Sequence[Hit]) -> Markup:
-    """The ids of the pictures in the gallery, in their order, for the script that links it with the map."""
+    """Render the ids of the pictures in the gallery, in their order, for the script that links it with the map."""
     return render("search/shown_tiles.html", tile_ids=json.dumps([hit.tile_id for hit in hits]))
 
 
 def fly_to(tile_id: str) -> Markup:
-    """Tell the script that links gallery and map which tile the map shall fly to."""
+    """Render the tile that the map shall fly to, for the script that links gallery and map."""
     return render("search/fly_to.html", tile_id=tile_id)
 
 
 def hit_facts(state: AppState, tile: Tile, hit: Hit | None) -> Markup:
-    """A tile's facts as names and values."""
+    """Render a tile's facts as names and values."""
     rows = [("Tile", tile.tile_id)]
     if hit is not None:
         rows += [("Score", f"{hit.score_cos:.4f} cosine"), ("Rank", str(hit.rank))]
@@ -105,20 +105,20 @@ def _degrees(lonlat: tuple[float, float]) -> str:
 
 
 def like_note(tile_id: str, picture_url: str) -> Markup:
-    """Which tile is searched by."""
+    """Render the tile that is searched by."""
     return render("search/like_note.html", tile_id=tile_id, picture_url=picture_url)
 
 
 def note(sentence: str) -> Markup:
-    """A sentence over the results that stays."""
+    """Render a sentence over the results that stays."""
     return render("search/note.html", sentence=sentence) if sentence else Markup()
 
 
 def batch_hint() -> Markup:
-    """Say what a CSV file of descriptions looks like."""
+    """Render a hint on the form of a CSV file of descriptions."""
     return render("search/batch_hint.html", most_rows=MOST_ROWS)
 
 
 def batch_table(rows: Sequence[Row]) -> Markup:
-    """The best tile of each description."""
+    """Render the best tile of each description."""
     return render("search/batch_table.html", rows=rows)

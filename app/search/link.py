@@ -1,6 +1,6 @@
-"""A search as the query part of an address, and back: what one copies and another opens, on any server.
+"""A search as the query part of an address, and back: one user copies it and another opens it, on any server.
 
-Whoever opens a link may have changed it: every value is checked, and what does not hold is told, not used.
+A link may have been changed on its way: every value is checked, and a bad one is reported, not used.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ LONGEST_NAME = 300
 
 
 class LinkError(LRSCLIPError, ValueError):
-    """A search does not fit into a link."""
+    """A search that does not fit into a link."""
 
 
 @dataclass(frozen=True)
 class Link:
-    """What a link says.
+    """The content of a link.
 
     Attributes:
-        tab: which tab to open.
+        tab: the tab to open.
         query: the search; without a picture, which no link can hold.
         spec: address of the collection; "" where it does not say.
-        faults: sentences about what could not be used.
+        faults: sentences about values that could not be used.
     """
 
     tab: str = "search"
@@ -43,7 +43,7 @@ class Link:
 
 
 def as_parameters(link: Link) -> str:
-    """A link as what stands behind the question mark; settings that are as usual are left out.
+    """Format a link as the part of an address behind the question mark; usual settings are left out.
 
     Raises:
         LinkError: a text is too long.
@@ -71,7 +71,7 @@ def as_parameters(link: Link) -> str:
 
 
 def read_parameters(given: Mapping[str, str]) -> Link | None:
-    """What a page's address says; None where it says nothing of ours."""
+    """Parse the parameters of a page's address; None where none of them is ours."""
     if not set(given) & {"tab", "q", "x", "like", "k", "min", "bbox", "dup", "xw", "pw"}:
         return None
     faults: list[str] = []
@@ -117,5 +117,5 @@ def read_parameters(given: Mapping[str, str]) -> Link | None:
 
 
 def faults_text(link: Link) -> str:
-    """What could not be used, as one sentence; empty where all could."""
+    """Format the values that could not be used as one sentence; empty where all could."""
     return f"Not all of this link could be used: {'; '.join(link.faults)}." if link.faults else ""

@@ -20,7 +20,7 @@ from lrsclip.errors import LRSCLIPError
 
 @dataclass(frozen=True)
 class LinkPart:
-    """The parts that events speak of; `arrived` says whether a link asks for a search."""
+    """The components that events use; `arrived` says whether a link asks for a search."""
 
     notes: gr.HTML
     copy: gr.Button
@@ -30,7 +30,7 @@ class LinkPart:
 
 
 def lay_out_notes() -> gr.HTML:
-    """Where it is told what of a link could not be used."""
+    """Put on the page the place for notes on values of a link that could not be used."""
     return gr.HTML("", elem_id="link-notes", elem_classes="if-any")
 
 
@@ -45,7 +45,7 @@ def lay_out(notes: gr.HTML) -> LinkPart:
 def wire(
     collections: Collections, demo: gr.Blocks, part: LinkPart, opened: gr.State, controls: Controls, tabs: gr.Tabs
 ) -> None:
-    """Connect the button, and what a link restores."""
+    """Connect the button, and the components that a link restores."""
 
     def parameters(values: dict[Block, Any]) -> str:
         address = public_address(collections.of(values[opened]).source.spec)
@@ -72,14 +72,14 @@ def wire(
 
 
 def restore(part: LinkPart, controls: Controls, tabs: gr.Tabs, state: AppState, link: Link) -> dict[Block, Any]:
-    """Return the controls' values as a link says; what cannot be used is told.
+    """Return the controls' values of a link; a note names those that cannot be used.
 
     Args:
-        part: where it is told, and whether a search is asked for.
-        controls: the components that the link is of.
+        part: components for the notes, and for the link's wish for a search.
+        controls: the components that the link restores.
         tabs: of the page.
         state: the collection that is searched.
-        link: what the address said.
+        link: the link as parsed.
     """
     query, told = link.query, [faults_text(link)]
     address = public_address(state.source.spec)
@@ -101,7 +101,7 @@ def restore(part: LinkPart, controls: Controls, tabs: gr.Tabs, state: AppState, 
     typed = {controls.text: query.text, controls.exclude: query.exclude}
     return {
         tabs: gr.Tabs(selected=link.tab),
-        **{box: text for box, text in typed.items() if text},  # what was typed while the page was loading stays
+        **{box: text for box, text in typed.items() if text},  # text typed while the page was loading stays
         controls.exclude_weight: query.exclude_weight,
         controls.like: like,
         controls.like_note: shown_like,

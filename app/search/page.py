@@ -41,7 +41,7 @@ CLICK_FIRST = "no tile is chosen; click a picture first"
 
 @dataclass(frozen=True)
 class Results:
-    """The tiles found, on the map and as pictures; `opened` holds the collection's address, `found` what is shown."""
+    """The hits, on the map and as pictures; `opened` holds the collection's address, `found` the hits on the page."""
 
     opened: gr.State
     found: gr.State
@@ -71,7 +71,7 @@ class Details:
 
 @dataclass(frozen=True)
 class SearchPage:
-    """The tab's parts that events speak of."""
+    """The tab's components that events use."""
 
     controls: Controls
     results: Results
@@ -187,7 +187,7 @@ def shown(page: SearchPage, state: AppState, query: Query) -> dict[Block, Any]:
     started = time.perf_counter()
     pictures = [(thumbnail(state, hit.tile_id), f"{hit.rank}  ·  {hit.score_cos:.3f}") for hit in found.hits]
     pictures_ms = 1000 * (time.perf_counter() - started)
-    # The upload itself is not kept with what was found: it may be large, and every visitor has one.
+    # The upload itself is not kept with the hits: it may be large, and every visitor has one.
     small = shrunk(query.image, LIKE_PX) if isinstance(query.image, Image.Image) else None
     found = replace(found, query=replace(query, image=small), pictures_ms=pictures_ms)
     places = hits_frame(state, found.hits, found=True, area_lonlat=query.bbox_lonlat)
@@ -230,7 +230,7 @@ def _wire_search(collections: Collections, page: SearchPage) -> None:
 
 
 def _searching(collections: Collections, page: SearchPage) -> dict[str, Any]:
-    """What an event needs to search for what is filled in, as arguments."""
+    """Build the arguments of an event that searches by the controls' values."""
 
     def asked(values: dict[Block, Any]) -> dict[Block, Any]:
         return shown(page, collections.of(values[page.results.opened]), query_of(page.controls, values))

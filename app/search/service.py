@@ -51,15 +51,15 @@ class Found:
     """The result of one search.
 
     Attributes:
-        query: what was searched for.
+        query: the query.
         hits: best first.
-        text_ms: time to encode what was asked.
-        index_ms: time to search the index, and to judge what was found.
+        text_ms: time to encode the query.
+        index_ms: time to search the index, and to judge the hits.
         spec: address of the collection that was searched.
-        match: how well the best tile fits the description; None where nobody can tell.
+        match: fit of the best tile to the description; None where nobody can tell.
         best_cos: score of the best tile before any bar; None where there was none to score.
         pictures_ms: time to make the hits' pictures small; filled in by the page.
-        searched: whether this is the answer to a search, and not what is shown before any.
+        searched: whether this is the answer to a search, and not the tiles shown before any.
     """
 
     query: Query
@@ -77,10 +77,10 @@ def search(state: AppState, query: Query) -> Found:
     """Find the tiles of the open collection that fit a query best.
 
     Raises:
-        TextError: there is nothing to search for, what to exclude leaves nothing of it, or a text is far too long.
+        TextError: there is nothing to search for, the exclusion leaves nothing of it, or a text is far too long.
         TileSourceError: the tile to be like is not in this collection.
     """
-    check_length((query.text, query.exclude), in_force().max_text)  # also of what is not encoded: the answer keeps it
+    check_length((query.text, query.exclude), in_force().max_text)  # also of a text not encoded: the answer keeps it
     asked = replace(query, source_specs=_sources(state))
     started = time.perf_counter()
     vectors = retrieval.encode_query(state.index, state.bundle, asked)
@@ -95,7 +95,7 @@ def search(state: AppState, query: Query) -> Found:
 
 
 def within(state: AppState, bbox_lonlat: Box | None) -> SearchFilter | None:
-    """Make the filter that keeps a search to the open collection and an area; None where all tiles may be found."""
+    """Build the filter that keeps a search to the open collection and an area; None where all tiles may be found."""
     return retrieval.Query(bbox_lonlat=bbox_lonlat, source_specs=_sources(state)).within
 
 
@@ -104,14 +104,14 @@ def _sources(state: AppState) -> tuple[str, ...] | None:
 
 
 def first_tiles(state: AppState) -> Found:
-    """The first tiles of the collection, to look at before any search; they have ranks but no scores."""
+    """Return the first tiles of the collection, to look at before any search; they have ranks but no scores."""
     first = state.tile_ids()[:START_HITS]
     hits = tuple(Hit(tile_id, math.nan, rank) for rank, tile_id in enumerate(first, 1))
     return Found(Query(), hits, 0.0, 0.0, state.source.spec, searched=False)
 
 
 def public_address(spec: str) -> str:
-    """A collection's address if strangers may know it, else "": it may be a folder, or hold a map service's key."""
+    """Return a collection's address if strangers may know it, else "": it may be a folder, or hold a service's key."""
     return spec if is_for_guests(spec) and "//" not in unquote(spec) else ""
 
 

@@ -1,4 +1,4 @@
-"""Who still waits for an answer: work ends when its caller has gone, and what nobody fetches is dropped."""
+"""Callers that still wait for an answer: work ends when its caller has gone, and unfetched answers are dropped."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from app.server.request_log import CURRENT, Call
 
 @dataclass
 class Outcome:
-    """What became of a request, as far as its caller is to blame."""
+    """The outcome of a request, as far as its caller is to blame."""
 
     refused: bool = False
 
@@ -26,7 +26,7 @@ OUTCOME: ContextVar[Outcome | None] = ContextVar("outcome", default=None)
 
 
 def mark_refused() -> None:
-    """Note that the request at hand was answered with what its caller has to change."""
+    """Note that the answer to the request at hand names something for its caller to change."""
     if (outcome := OUTCOME.get()) is not None:
         outcome.refused = True
 
@@ -44,7 +44,7 @@ class Callers:
 
     @contextmanager
     def calling(self, call: Call) -> Iterator[Call]:
-        """Count a call as long as it runs; all that it asks of the model stops when its caller has gone."""
+        """Count a call as long as it runs; its work on the model stops when its caller has gone."""
         with self._lock:
             self._calls.add(call)
         tokens = CURRENT.set(call), STOP.set(call.gone)
@@ -61,7 +61,7 @@ class Callers:
                 self.last_end_s = time.monotonic()
 
     def running(self) -> list[Call]:
-        """The calls at work."""
+        """List the calls at work."""
         with self._lock:
             return list(self._calls)
 
@@ -106,15 +106,15 @@ class Callers:
                     del self._pages[session]
 
     def is_there(self, session: str) -> bool:
-        """Whether a session has a page or a stream open."""
+        """Return whether a session has a page or a stream open."""
         return session in self._pages or session in self._streams
 
     def unheard(self, sessions: list[str], patience_s: float) -> list[str]:
-        """Those of some sessions that have had no stream for a while, as far as was seen here.
+        """Return the sessions that have had no stream for a while, as far as this object saw.
 
         Args:
-            sessions: all that have calls or answers waiting.
-            patience_s: how long one may have none, since a program may ask first and listen later.
+            sessions: all sessions that have calls or answers waiting.
+            patience_s: seconds for which one may have none, since a program may ask first and listen later.
         """
         now_s = time.monotonic()
         with self._lock:

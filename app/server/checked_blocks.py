@@ -1,4 +1,4 @@
-"""A Gradio app in which each call passes one gate, whoever sent it: the page, a program, or a language model."""
+"""A Gradio app in which each call passes one gate, from the page, a program, or a language model."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ _NO_ROOM = "The disk of this server is full; whoever runs it has to make room."
 
 
 class CheckedBlocks(gr.Blocks):
-    """Blocks that check what is sent before Gradio reads it, answer each call, and log each once.
+    """Blocks that check all values before Gradio reads them, answer each call, and log each once.
 
     Attributes:
-        callers: who waits for an answer.
-        front_door: makes what stands before all of Gradio once it serves.
-        connection: the kind of connection that its server has; None for uvicorn's own.
+        callers: the calls that run, and the streams of their callers.
+        front_door: builds the middleware before all of Gradio once it serves.
+        connection: the server's connection class; None for uvicorn's own.
 
     Args:
-        folder: where visitors' files lie.
-        first: what the server begins with.
+        folder: the folder of visitors' files.
+        first: model, index and tiles that the server begins with.
         guests: whether strangers use it.
         settings: as of `gr.Blocks`.
     """
@@ -47,22 +47,22 @@ class CheckedBlocks(gr.Blocks):
         self.connection: type[Any] | None = None
 
     def get_block_name(self) -> str:
-        """As of Blocks: the page has no part of another name."""
+        """Return the name of Blocks: the page has no part of another name."""
         return "blocks"
 
     def check_functions(self) -> None:
-        """Make sure that the values of every function can be checked; to be called once all are there.
+        """Check that the values of every function have a check; to be called once all functions are there.
 
         Raises:
-            RuntimeError: those of one cannot.
+            RuntimeError: a value of a function has no check.
         """
         for function in self.fns.values():
             check_function(function)
 
-    async def process_api(  # type: ignore[override]  # all that Gradio gives beside the first three it names
+    async def process_api(  # type: ignore[override]  # Gradio passes all but the first three by name
         self, block_fn: BlockFunction | int, inputs: list[Any], state: SessionState | None = None, **options: Any
     ) -> dict[str, Any]:
-        """Answer a call, or say in a sentence why not."""
+        """Answer a call, or explain in a sentence why not."""
         function = self.fns[block_fn] if isinstance(block_fn, int) else block_fn
         call = Call(
             _event_of(function),
@@ -78,7 +78,7 @@ class CheckedBlocks(gr.Blocks):
                     sent = options.pop("event_data", None)
                     click = EventData(None, checked_click(function, getattr(sent, "_data", None)))
                     answer = await super().process_api(function, inputs, state, event_data=click, **options)
-            except LRSCLIPError as error:  # of the gate; what a function raises it tells itself
+            except LRSCLIPError as error:  # of the gate; a function handles its own errors
                 mark_refused()
                 said = str(error) if call.event.startswith("api.") else sentence(error)
                 raise gr.Error(said, print_exception=False) from error
@@ -109,7 +109,7 @@ class CheckedBlocks(gr.Blocks):
     async def preprocess_data(
         self, block_fn: BlockFunction, inputs: list[Any], state: SessionState | None, explicit_call: bool = False
     ) -> list[Any]:
-        """Check the values; files go past Gradio, which would open or move them, as what the gate made of them."""
+        """Check the values; files bypass Gradio, which would open or move them, as the gate's uploads."""
         values = checked_values(block_fn, inputs, state, self.folder)
         bare = [None if _holds_files(value) else value for value in values]
         ready: list[Any] = await super().preprocess_data(block_fn, bare, state, explicit_call)
@@ -117,7 +117,7 @@ class CheckedBlocks(gr.Blocks):
 
 
 def _is_of_full_disk(error: BaseException | None) -> bool:
-    """Whether a full disk is behind an error, which Gradio puts into one of its own."""
+    """Return whether a full disk is behind an error, which Gradio puts into one of its own."""
     return error is not None and ((isinstance(error, OSError) and is_full(error)) or _is_of_full_disk(error.__cause__))
 
 
@@ -126,7 +126,7 @@ def _holds_files(value: Any) -> bool:
 
 
 def _client_of(request: Any) -> str:
-    """Who sent a request, as the front door noted it; Gradio puts the request into one of its own."""
+    """Return a request's client as the front door noted it; Gradio puts the request into one of its own."""
     scope = getattr(getattr(request, "request", request), "scope", None) or {}
     return str(scope.get(CLIENT, ""))
 

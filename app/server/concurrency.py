@@ -1,4 +1,4 @@
-"""Small tools for what many threads share: results kept, room shared out, work that one can stop."""
+"""Small tools for sharing between threads: recent results, room shared out, work that one can stop."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Recent(Generic[Value]):
         self._lock = Lock()
 
     def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
-        """What is kept under `key`, made now if it is not there."""
+        """Return the value kept under `key`; make it if it is not there."""
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
@@ -40,7 +40,7 @@ class Recent(Generic[Value]):
 
 
 class Budget:
-    """So much of something at once, shared between threads.
+    """A limited amount of something, shared between threads.
 
     A large share counts as four fifths of all at most, so that something small need not wait for its end.
     """
@@ -51,7 +51,7 @@ class Budget:
 
     @contextmanager
     def of(self, share: int) -> Iterator[None]:
-        """Wait until a share is free, and have it as long as the context lasts.
+        """Wait until a share is free, and hold it as long as the context lasts.
 
         Raises:
             Cancelled: nobody waits for the work any more.
@@ -79,9 +79,9 @@ class Stops:
         self._lock = Lock()
 
     def start(self, session: str) -> Event:
-        """A fresh flag for a new piece of work; the session's earlier work, if any is left, is told to stop.
+        """Make a fresh flag for a new piece of work; the session's earlier work, if any is left, is told to stop.
 
-        The flag also counts for what this thread asks of the shared model until its event ends.
+        The flag also counts for this thread's work on the shared model until its event ends.
         """
         with self._lock:
             if session in self._flags:

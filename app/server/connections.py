@@ -1,7 +1,7 @@
-"""Connections to the server: how many may be open, and how long one may stay silent.
+"""Connections to the server: the number that may be open, and the time that one may stay silent.
 
-Uvicorn waits for ever for the first word of a connection, and every open one takes a file handle: a thousand that say
-nothing would keep everybody else out.
+Uvicorn waits for ever for the first word of a connection, and every open one takes a file handle: a thousand silent
+ones would keep everybody else out.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ HEAD_S = 15.0
 UNREAD_S = 60.0
 """Seconds in which some of an answer must be read."""
 _LEAST_CONNECTIONS, _MOST_CONNECTIONS = 128, 4096
-_KEPT_HANDLES = 256  # for files, and for what the server asks itself
+_KEPT_HANDLES = 256  # for files, and for the server's requests to itself
 _BUSY = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\nRetry-After: 5\r\n\r\n"
 _UNHEARD = logging.getLogger("app.server.unheard")
 _UNHEARD.propagate = False
@@ -36,8 +36,8 @@ class OpenConnections:
     """The connections of one server.
 
     Attributes:
-        most: that may be open.
-        most_each: of one address; 0 for no limit, as behind a proxy, through which all come.
+        most: connections that may be open.
+        most_each: connections of one address; 0 for no limit, as behind a proxy, through which all come.
         head_s: seconds in which the head of a request must be there.
         unread_s: seconds in which some of an answer must be read.
     """
@@ -49,14 +49,14 @@ class OpenConnections:
     _each: Counter[str] = field(default_factory=Counter)
 
     def admit(self, address: str) -> bool:
-        """Count a connection, unless there are too many."""
+        """Count a connection, unless there are too many; return whether it was admitted."""
         if self._each.total() >= self.most or (self.most_each and self._each[address] >= self.most_each):
             return False
         self._each[address] += 1
         return True
 
     def release(self, address: str) -> None:
-        """Count a connection that was admitted no more."""
+        """Stop counting a connection that was admitted."""
         self._each[address] -= 1
         if self._each[address] <= 0:
             del self._each[address]
@@ -66,7 +66,7 @@ class OpenConnections:
 
 
 def most_connections() -> int:
-    """How many connections the handles of this process allow; the system's own limit is raised as far as it goes."""
+    """Return the number of connections that the process' handles allow; raise the system's limit for it."""
     try:
         import resource
     except ImportError:  # Windows, where sockets are no file handles
@@ -91,7 +91,7 @@ class CountedConnection(H11Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take a connection in, or close it at once."""
-        if calls.is_on():  # uvicorn has words of its own for what is no request
+        if calls.is_on():  # uvicorn has words of its own for bytes that are no request
             self.logger = _UNHEARD
         super().connection_made(transport)  # type: ignore[arg-type]
         self._address = network_of(self.client[0]) if self.client else ""
@@ -106,11 +106,11 @@ class CountedConnection(H11Protocol):
         self._wait_for_head()
 
     def data_received(self, data: bytes) -> None:
-        """Take in what was sent; between requests the clock runs."""
+        """Take in the bytes sent; between requests the clock runs."""
         if not self._admitted:
             return
         super().data_received(data)
-        answered = self.cycle is not None and self.cycle.response_complete  # what comes now belongs to no request
+        answered = self.cycle is not None and self.cycle.response_complete  # bytes that come now belong to no request
         if self.conn.their_state is h11.IDLE or answered:
             self._wait_for_head()
         elif self._head_timer is not None:
@@ -118,12 +118,12 @@ class CountedConnection(H11Protocol):
             self._head_timer = None
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is no request."""
+        """Answer bytes that are no request."""
         calls.tell("request", "refused", code=400)
         super().send_400_response(msg)
 
     def pause_writing(self) -> None:
-        """Wait until what was sent is read, but not for ever."""
+        """Wait until the answer so far is read, but not for ever."""
         super().pause_writing()
         if self._unread_timer is None:
             self._unread_timer = self.loop.call_later(self.open_connections.unread_s, self.transport.abort)
@@ -136,7 +136,7 @@ class CountedConnection(H11Protocol):
         super().resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Count the connection no more."""
+        """Stop counting the connection."""
         for timer in (self._head_timer, self._unread_timer):
             if timer is not None:
                 timer.cancel()
@@ -151,5 +151,5 @@ class CountedConnection(H11Protocol):
 
 
 def counted(open_connections: OpenConnections) -> type[Any]:
-    """The kind of connection that a server with this count has."""
+    """Make the connection class of a server with this count."""
     return type("CountedConnection", (CountedConnection,), {"open_connections": open_connections})

@@ -1,8 +1,8 @@
-"""One line for all that asks the model: one thread runs it, small jobs of several visitors in one batch.
+"""One line for all work of the model: one thread runs it, small jobs of several visitors in one batch.
 
-Short texts go first, so a search waits for one piece of somebody's long heat-map at most; after a few of them one piece
-of other work has its turn. Among other work whoever had least of the model so far goes first, so that one picture does
-not wait for a scene of a thousand windows; waiting counts too, so that nothing waits for ever. Whoever has much work
+Short texts go first, so a search waits for one piece of a long heat-map at most; after a few of them one piece of other
+work has its turn. Among other work the event that had least of the model so far goes first, so that one picture does
+not wait for a scene of a thousand windows; waiting counts too, so that nothing waits for ever. A caller with much work
 hands it over piece by piece and waits for each (`app.server.queued_model`).
 """
 
@@ -28,13 +28,13 @@ STOP: ContextVar[threading.Event | None] = ContextVar("stop", default=None)
 
 @dataclass
 class Spent:
-    """How much of the model one visitor's event had so far."""
+    """Seconds of the model that one visitor's event had so far."""
 
     seconds: float = 0.0
 
 
 _SPENT: ContextVar[Spent | None] = ContextVar("spent", default=None)
-MOST_WAITING = 96  # a backstop: where events wait in Gradio's queue first, that one is full before
+MOST_WAITING = 96  # a backstop: where events wait in Gradio's queue first, that queue is full before
 _WAITING_COUNTS = 0.25  # seconds of the model that a second of waiting is worth
 _URGENT_IN_A_ROW = 4
 _LOOK_S = 0.05  # how often a waiting caller looks at its stop flag
@@ -42,11 +42,11 @@ _LOOK_S = 0.05  # how often a waiting caller looks at its stop flag
 
 @dataclass(frozen=True)
 class Work:
-    """What is done with the rows of a job; jobs of equal `kind` may be done together.
+    """The work on the rows of a job; jobs of equal `kind` may be done together.
 
     Attributes:
-        kind: what must be equal; None if jobs are done one by one.
-        run: (N, ...) rows to as many results.
+        kind: key that jobs done together share; None if jobs are done one by one.
+        run: maps (N, ...) rows to as many results.
         most_rows: of the jobs that are done together.
     """
 
@@ -57,7 +57,7 @@ class Work:
 
 @contextmanager
 def one_event(spent: Spent | None = None) -> Iterator[None]:
-    """All that this thread asks of the model inside belongs together."""
+    """Count all of this thread's work on the model inside as one event's."""
     token = _SPENT.set(spent or Spent())
     try:
         yield
@@ -115,31 +115,31 @@ class EncoderQueue:
 
     @property
     def longest_run_s(self) -> float:
-        """How long the longest run of the model took so far."""
+        """Seconds of the longest run of the model so far."""
         return self._longest_s
 
     @property
     def waiting(self) -> int:
-        """Jobs in the line, the one at hand left out."""
+        """Number of jobs in the line, the one at hand left out."""
         return len(self._urgent) + len(self._others)
 
     @property
     def jobs_done(self) -> int:
-        """Jobs done so far."""
+        """Number of jobs done so far."""
         return self._jobs
 
     @property
     def runs_done(self) -> int:
-        """Runs of the model that they took."""
+        """Number of runs of the model that they took."""
         return self._runs
 
     def do(self, work: Work, rows: Tensor, *, urgent: bool = False, stop: threading.Event | None = None) -> Tensor:
-        """Wait for one's turn and have the work done.
+        """Wait for the job's turn and have the work done; return its results.
 
         Args:
-            work: what to do.
-            rows: (N, ...) what with.
-            urgent: go before what is not.
+            work: the work.
+            rows: (N, ...) its rows.
+            urgent: go before jobs that are not.
             stop: set it to leave the line; None for the flag of the work at hand (`STOP`).
 
         Raises:
@@ -169,7 +169,7 @@ class EncoderQueue:
         return job.result
 
     def close(self) -> None:
-        """Refuse what waits and what comes, and end the thread after the job at hand."""
+        """Refuse waiting and new jobs, and end the thread after the job at hand."""
         with self._changed:
             self._closed = True
             for job in (*self._urgent, *self._others):
@@ -213,7 +213,7 @@ class EncoderQueue:
                 job.done.set()
 
     def _next(self) -> list[_Job] | None:
-        """The next jobs, to be done together; none if all were given up; None at the end."""
+        """Take the next jobs, to be done together; none if all were given up; None at the end."""
         with self._changed:
             while not self.waiting:
                 if self._closed:
@@ -246,7 +246,7 @@ class EncoderQueue:
 
 
 def _joined(parts: Iterable[Tensor]) -> Tensor:
-    """(n, ...) parts one under the other; of token ids, shorter rows are filled up with 0 as the tokenizer does."""
+    """Concatenate (n, ...) parts; shorter rows of token ids are padded with 0 as the tokenizer does."""
     tensors = list(parts)
     longest = max(part.shape[1] for part in tensors)
     return torch.cat(

@@ -1,4 +1,4 @@
-"""How a server ends: work is told to stop, and whatever does not listen cannot hold the process."""
+"""The end of a server: work is told to stop, and a thread that does not listen cannot hold the process."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from app.server.upload_folder import forget_own_folder
 END_S = 2.0
 """Seconds after Ctrl-C in which the process ends, one way or the other."""
 _LOOK_S, _GRACE_S = 0.2, 0.9
-_STOPPED = 130  # what a shell expects after Ctrl-C
+_STOPPED = 130  # as shells expect it after Ctrl-C
 
 
 def stay(demo: CheckedBlocks) -> None:
-    """Stay here as long as a server runs; at Ctrl-C end it and all that it is at.
+    """Stay here as long as a server runs; at Ctrl-C end it and all its work.
 
     Raises:
-        KeyboardInterrupt: that was it.
+        KeyboardInterrupt: Ctrl-C was pressed.
     """
     try:
         while demo.is_running:

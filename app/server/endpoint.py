@@ -1,4 +1,4 @@
-"""How a function becomes an endpoint for programs."""
+"""Endpoints for programs, made of functions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lrsclip.errors import TextError
 
 
 def numbers_box(label: str) -> gr.JSON:
-    """A box for a list of numbers. Gradio's says of itself only that it takes anything, which no MCP client accepts."""
+    """Build a box for a list of numbers; Gradio's own schema accepts anything, which no MCP client takes."""
     box = gr.JSON(None, label=label, visible=False)
     schema = {"type": "array", "items": {"type": "number"}, "description": "a list of numbers"}
     # not a subclass: for one Gradio writes a stub file beside the source
@@ -24,7 +24,7 @@ def numbers_box(label: str) -> gr.JSON:
 def publish(function: Callable[..., Any], inputs: list[gr.components.Component], **settings: Any) -> None:
     """Make a function an endpoint under its own name; the button that it hangs on is never shown.
 
-    What comes for a text box is a text when the function gets it, empty where nothing was sent.
+    The value of a text box is a text when the function gets it, empty where nothing was sent.
     """
     answer = gr.JSON(label="answer", visible=False)
     hidden = gr.Button(visible=False)

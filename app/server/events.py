@@ -1,4 +1,4 @@
-"""How events run: hidden from the API unless they belong there, errors as a sentence, each call one line in the log."""
+"""Events: hidden from the API unless they belong there, errors as a sentence, each call one line in the log."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Result = TypeVar("Result")
 
 
 class Lane(TypedDict):
-    """Arguments of an event: with which others it shares a limit on how many run at once."""
+    """Arguments of an event: the lane that it shares with others, and the number of them that run at once."""
 
     concurrency_id: str
     concurrency_limit: int
@@ -32,7 +32,7 @@ SCENES: Lane = {"concurrency_id": "scenes", "concurrency_limit": 12}
 # For events that draw or fetch tiles for minutes.
 PLACES: Lane = {"concurrency_id": "places", "concurrency_limit": 4}
 INTERNAL: dict[str, Any] = {"api_visibility": "private"}
-# For what happens as one types or clicks: at once, without a spinner.
+# For events as one types or clicks: at once, without a spinner.
 QUICK: dict[str, Any] = {**INTERNAL, "queue": False, "show_progress": "hidden"}
 # For events that read an upload box; see `app.media.images.uploaded`.
 UPLOAD: dict[str, Any] = {"preprocess": False}
@@ -52,20 +52,20 @@ UNEXPECTED = "The server failed at this; that is a fault of ours, and it is in t
 
 
 def show_js(element_id: str, lowest: float) -> str:
-    """A script that brings a part of the page into view, if it is new and begins above the window or far down in it.
+    """Build a script that scrolls a part into view, if it is new and begins above the window or far down in it.
 
-    On a narrow screen what comes out stands below what was pressed. After a failure the old result stays, and the page
-    stays where it is.
+    On a narrow screen the result stands below the button. After a failure the old result stays, and the page stays
+    where it is.
 
     Args:
         element_id: of the part.
-        lowest: where it may begin, as a share of the window's height.
+        lowest: lowest place where it may begin, as a share of the window's height.
     """
     return (_SHOW % {"id": element_id, "lowest": lowest}).strip()
 
 
 def for_page(function: Callable[Params, Any]) -> Callable[Params, Any]:
-    """Tell a visitor of the project's own errors in a passing note, and leave the page as it is."""
+    """Wrap a function: the project's own errors become a passing note, and the page stays as it is."""
 
     @functools.wraps(function)
     def wrapped(*args: Params.args, **kwargs: Params.kwargs) -> Any:
@@ -82,7 +82,7 @@ def for_page(function: Callable[Params, Any]) -> Callable[Params, Any]:
 
 
 def for_programs(function: Callable[Params, Result]) -> Callable[Params, Result]:
-    """Let a program that calls an endpoint have the project's own errors as the call's error."""
+    """Wrap a function: the project's own errors become the error of the program's call."""
 
     @functools.wraps(function)
     def wrapped(*args: Params.args, **kwargs: Params.kwargs) -> Result:
@@ -108,6 +108,6 @@ def _logged(function: Callable[..., Result], who: str, *args: Any, **kwargs: Any
 
 
 def sentence(error: LRSCLIPError) -> Markup:
-    """An error as a sentence, safe to show: Gradio renders HTML in notes and errors."""
+    """Format an error as a sentence, safe to show: Gradio renders HTML in notes and errors."""
     text = str(error)
     return escape(text[:1].upper() + text[1:].rstrip(".") + ".")

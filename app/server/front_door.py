@@ -1,7 +1,7 @@
-"""What stands before Gradio: closed doors, foreign names, too much, and bodies that are no calls are answered here.
+"""The gate before Gradio: closed doors, foreign names, too much, and bodies that are no calls are answered here.
 
-Plain ASGI, so streams stay streams. Every request that ends here has one line in the log, without a word of what was
-sent; whatever Gradio raises becomes one line too, and an answer.
+Plain ASGI, so streams stay streams. Every request that ends here has one line in the log, without a word of its
+content; every exception of Gradio becomes one line too, and an answer.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from app.server.upload_folder import UploadFolder
 from lrsclip.errors import PictureError
 
 _MIB = 2**20
-_JSON_BYTES = 2 * _MIB  # of a call: texts, settings, and what a page hands back to the server
+_JSON_BYTES = 2 * _MIB  # of a call: texts, settings, and values that a page hands back to the server
 _MCP_BYTES = 8 * _MIB  # of a call by a language model, which holds its pictures as text
 _BODIES_BYTES = 64 * _MIB  # of all calls that are on their way
 _MOST_CALLS = 64  # of one client that wait or run: half of the queue, so that others find a place
@@ -50,7 +50,7 @@ _FILES = 8  # of one upload
 _BYTES_A_REQUEST = 4 * _MIB  # an upload counts as so many requests as it has of these, since it is kept for hours
 _BODY_S, _IDLE_S = 30.0, 60.0  # in which a call's body must be there; for which an upload may pause
 _MOST_OPEN = 256  # streams, and other requests, of one client: a class behind one address has two or three each
-_SHARE_OF_ROOM = 4  # a client has a quarter of the room for what is on its way
+_SHARE_OF_ROOM = 4  # a client has a quarter of the room for bodies on their way
 _MCP_METHODS = frozenset("initialize ping logging/setLevel tools/list tools/call".split())
 _MCP_METHODS |= {"prompts/list", "resources/list", "resources/templates/list"}  # asked for at the start; all are empty
 _LEAST_PACE_BYTES = 32 * 1024  # a second, of an upload
@@ -58,13 +58,13 @@ _LEAST_PACE_BYTES = 32 * 1024  # a second, of an upload
 
 @dataclass(frozen=True)
 class Limits:
-    """What a client may ask.
+    """Limits of a client.
 
     Attributes:
         per_minute: requests; 0 for no limit.
         max_upload_bytes: of a file.
         uploads_bytes: of all files that are on their way or kept.
-        proxies: how many of the operator's stand before the server and add to X-Forwarded-For.
+        proxies: number of the operator's proxies, which stand before the server and add to X-Forwarded-For.
         hosts: names under which the server may be asked; see `app.server.hosts`.
     """
 
@@ -76,21 +76,21 @@ class Limits:
 
     @property
     def upload_bytes(self) -> int:
-        """Of one upload, which may hold several files: half of all at most."""
+        """Bytes of one upload, which may hold several files: half of all at most."""
         return max(self.max_upload_bytes, min(_FILES * self.max_upload_bytes, self.uploads_bytes // 2)) + _FORM_BYTES
 
 
 @dataclass(frozen=True)
 class Known:
-    """What the app has, for requests to be held against.
+    """Functions, files and calls of the app, which requests are checked against.
 
     Attributes:
         functions: numbers of its functions.
         names: names of those that programs may call.
-        folder: whose files are served.
-        callers: who waits for an answer.
-        session_of: an event's session; "" for an event that is not known.
-        waiting: the requests whose events wait or run.
+        folder: the folder whose files are served.
+        callers: the calls that run, and the streams of their callers.
+        session_of: returns an event's session; "" for an event that is not known.
+        waiting: returns the scopes of the requests whose events wait or run.
     """
 
     functions: Collection[int]
@@ -102,7 +102,7 @@ class Known:
 
     @classmethod
     def of(cls, demo: CheckedBlocks) -> Known:
-        """What an app has, once all its functions are there."""
+        """Collect these of an app, once all its functions are there."""
         queue = demo._queue
 
         def session_of(event_id: str) -> str:
@@ -125,9 +125,9 @@ class FrontDoor:
     """ASGI middleware before all of Gradio, its own middleware too.
 
     Args:
-        app: what it stands before.
-        limits: what a client may ask.
-        known: what the app has.
+        app: the app behind it.
+        limits: limits of a client.
+        known: functions, files and calls of the app.
     """
 
     def __init__(self, app: ASGIApp, *, limits: Limits, known: Known) -> None:
@@ -166,9 +166,9 @@ class FrontDoor:
     async def _mishap(self, error: Exception, scope: Scope, reply: Reply) -> None:
         """End the answer to a request at which Gradio failed, with a line in the log and no trace.
 
-        A stream that was begun fails where its session is gone or its caller left, which is no fault.
+        A stream that has begun fails where its session is gone or its caller left, which is no fault.
         """
-        named = str(scope["path"]).startswith("/gradio_api/call/v2/")  # Gradio raises what is the caller's own there
+        named = str(scope["path"]).startswith("/gradio_api/call/v2/")  # Gradio raises the caller's own errors there
         if reply.begun:
             calls.tell("request", "stopped", error=type(error).__name__)
         elif named:
@@ -182,7 +182,7 @@ class FrontDoor:
         )
 
     def _check_share(self, door: Door, scope: Scope) -> None:
-        """Leave places in the queue for others."""
+        """Leave places in the queue for others: refuse a client that has its share of calls."""
         if door.body not in ("join", "call", "named_call") or not self._limits.per_minute:
             return
         own = sum(other.get(CLIENT) == scope[CLIENT] for other in self._known.waiting())
@@ -190,7 +190,7 @@ class FrontDoor:
             raise Refused(429, f"{own} calls of yours wait or run already; wait for one of them", 5.0)
 
     def _door(self, scope: Scope) -> Door:
-        """The door that a request may go through."""
+        """Return the door that a request may go through, or refuse the request."""
         host = header_of(scope, b"host")
         if not may_be_asked(host, self._limits.hosts):
             raise Refused(421, "this server is not asked under that name; its operator can allow it: LRSCLIP_HOSTS")
@@ -219,7 +219,7 @@ class FrontDoor:
         return replace(door, body="") if method == "OPTIONS" else door
 
     async def _readable(self, door: Door, scope: Scope, receive: Receive) -> Receive:
-        """The body of a request as it may be read."""
+        """Return the receive function through which the body of a request may be read."""
         if not door.body:
             return receive
         match = door.pattern.fullmatch(str(scope["path"]))
@@ -227,7 +227,7 @@ class FrontDoor:
         return await self._body(door, name if name != "predict" else None, scope, receive)
 
     def _is_harmless(self, name: bytes, value: bytes) -> bool:
-        """Whether a header may reach Gradio, which believes some and fails at others."""
+        """Return whether a header may reach Gradio, which believes some and fails at others."""
         key, text = name.lower(), value.decode("latin-1")
         if key == b"range":
             return _RANGE.fullmatch(text.strip()) is not None
@@ -242,7 +242,7 @@ class FrontDoor:
         most, cost = self._most_bytes(door), door.cost
         if said and not (said.isascii() and said.isdigit() and len(said) < 16):
             raise Refused(400, "the length of the body is no number")
-        if header_of(scope, b"transfer-encoding"):  # how much comes is not known before it is there
+        if header_of(scope, b"transfer-encoding"):  # its size is not known before all of it is there
             raise Refused(411, "say how long the body is: send it with Content-Length, and not in chunks")
         if (size := _length(scope)) > most:
             raise Refused(413, f"this is over the limit of {most // _MIB} MB; send less at once")
@@ -268,7 +268,7 @@ class FrontDoor:
         if door.body == "mcp":
             return _replayed(await self._checked_mcp(receive, most), receive)
         kind = header_of(scope, b"content-type").partition(";")[0].strip().lower()
-        if kind != "application/json":  # what a foreign page can send without asking first is none
+        if kind != "application/json":  # a foreign page can send other types without asking first
             raise Refused(415, "the body of a call is JSON; send it with Content-Type: application/json")
         try:
             body = await asyncio.wait_for(_whole(receive, most), _BODY_S)
@@ -293,7 +293,7 @@ class FrontDoor:
         return body
 
     def _room_for(self, door: Door, scope: Scope) -> AbstractContextManager[None]:
-        """Keep room for a body on its way, so that what is sent halfway cannot fill memory or disk."""
+        """Reserve room for a body on its way: bodies sent halfway cannot fill memory or disk."""
         if not door.body:
             return nullcontext()
         kind: Kind = "upload" if door.body == "upload" else "call"
@@ -318,7 +318,7 @@ class FrontDoor:
             OUTCOME.reset(token)
 
     def _session(self, door: Door, scope: Scope) -> str:
-        """Whose answers a stream waits for; "" for one that waits for none."""
+        """Return the session whose answers a stream waits for; "" for one that waits for none."""
         if (match := door.pattern.fullmatch(str(scope["path"]))) is None:
             return ""
         if "event" in match.groupdict():
@@ -329,7 +329,7 @@ class FrontDoor:
 
 
 def _check_methods(sent: Any) -> None:
-    """Let nothing of a language model's through but what concerns tools, which is all that there is.
+    """Refuse a language model's methods that do not concern tools, which is all that there is.
 
     Gradio takes a prompt of any name for its last endpoint, and calls that.
     """
@@ -369,19 +369,19 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
 
 
 def _is_inner(scope: Scope) -> bool:
-    """Whether this process itself sends a request."""
+    """Return whether this process itself sends a request."""
     return secrets.compare_digest(header_of(scope, INNER_HEADER).encode("latin-1", "replace"), INNER_TOKEN.encode())
 
 
 def _length(scope: Scope) -> int:
-    """Bytes of a body as the request says."""
+    """Return the bytes of a body as the request declares them."""
     return int(header_of(scope, b"content-length") or 0)
 
 
 def _measured(receive: Receive, most: int, within_s: float) -> Receive:
-    """The body of a request as it comes, as long as it comes, not too slowly, and is no longer than it may be.
+    """Wrap the receive function of a body: it ends where the body is too slow or too long.
 
-    Else it is as if the client had hung up: what is read of it so far is dropped by whoever reads.
+    The end reads as if the client had hung up: the reader drops the part that it has read.
     """
     got, ended = 0, False
     until_s = asyncio.get_running_loop().time() + within_s

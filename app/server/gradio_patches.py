@@ -1,4 +1,4 @@
-"""What is changed inside Gradio, all in one place. Made against Gradio 6.31; each change looks for what it replaces.
+"""Changes inside Gradio, all in one place. Made against Gradio 6.31; each change looks for the name that it replaces.
 
 A Gradio that has it under another name ends the start with an error that names this file, and nothing is served
 without the change.
@@ -36,7 +36,7 @@ def patch_gradio(drafts: Path) -> None:
     """Make the changes, once a process.
 
     Args:
-        drafts: where files may lie that are on their way.
+        drafts: the folder of files that are on their way.
 
     Raises:
         RuntimeError: this Gradio is built otherwise.
@@ -51,13 +51,13 @@ def patch_gradio(drafts: Path) -> None:
     _log_instead_of_traces()
     if find_spec("mcp") is not None:
         _keep_drafts_of_models(drafts)
-    # They warn of each damaged form and each unknown tool, and the warning shows what was sent.
+    # They warn of each damaged form and each unknown tool, and the warning shows its content.
     for name in ("python_multipart", "mcp"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def _stand_before_all() -> None:
-    """Let an app have something that stands before its own middleware, which answers and fails on its own."""
+    """Let an app have a front door before its own middleware, which answers and fails on its own."""
     build = _there(routes.App, "build_middleware_stack")
 
     def build_behind(self: Any) -> Any:
@@ -68,7 +68,7 @@ def _stand_before_all() -> None:
 
 
 def _count_connections() -> None:
-    """Let an app say what kind of connection its server has."""
+    """Let an app choose the connection class of its server."""
     begin = _there(http_server.Server, "__init__")
 
     def begin_counting(self: Any, config: Any, *rest: Any, **more: Any) -> None:
@@ -94,7 +94,7 @@ def _take_few_parts() -> None:
 
 
 def _keep_no_values() -> None:
-    """Let a session not keep a copy of all that was sent and shown, which only Gradio's deep links would read.
+    """Keep no copy of a session's values, which only Gradio's deep links would read.
 
     A map has a megabyte, and 400 sessions are kept; and making the copies took a session 60 ms.
     """
@@ -119,7 +119,7 @@ def _keep_no_values() -> None:
 
 
 def _keep_open_sessions() -> None:
-    """Let the session go that nobody has open, and not the one that was used longest ago: made-up ones cost nothing."""
+    """Drop a session that nobody has open before the one used longest ago: made-up ones cost nothing."""
     _there(StateHolder, "update")
 
     def update(self: Any, session: str) -> None:
@@ -137,7 +137,7 @@ def _keep_open_sessions() -> None:
 
 
 def _keep_drafts_of_models(drafts: Path) -> None:
-    """Let pictures of language models lie where they go in time, be sent on as our own, and be described right."""
+    """Keep pictures of language models among the drafts, send them on as our own, and describe them right."""
     from gradio import mcp
 
     _there(mcp, "DEFAULT_TEMP_DIR")
@@ -153,10 +153,10 @@ def _keep_drafts_of_models(drafts: Path) -> None:
     def describe_in_one_place(self: Any, *rest: Any, **more: Any) -> Any:
         schema, places = describe(self, *rest, **more)
         for one in schema.get("properties", {}).values():
-            one.pop("$defs", None)  # of a list of pictures; what refers to it looks for it elsewhere
+            one.pop("$defs", None)  # of a list of pictures; its references look for it elsewhere
             if isinstance(items := one.get("items"), dict) and items.get("type") == "string":
                 items.pop("$ref", None)
-        schema.pop("required", None)  # what is needed depends on the rest; each function says so itself
+        schema.pop("required", None)  # the required values depend on the others; each function says so itself
         return schema, _Places(places)
 
     mcp.GradioMCPServer._get_or_create_client = ask_as_ourselves  # type: ignore[method-assign]
@@ -164,16 +164,16 @@ def _keep_drafts_of_models(drafts: Path) -> None:
 
 
 class _Places(list[Any]):
-    """Where pictures stand in what a language model sends, also in lists, whose members Gradio does not find."""
+    """Places of pictures in a language model's call, also in lists, whose members Gradio does not find."""
 
     def __contains__(self, path: object) -> bool:
-        """Whether a picture stands there."""
+        """Return whether a picture stands at a path."""
         member = ["items" if isinstance(part, int) else part for part in path] if isinstance(path, list) else path
         return super().__contains__(path) or super().__contains__(member)
 
 
 def _count_nothing() -> None:
-    """Work out no figures for Gradio's monitoring page, which is closed: it did so after every event."""
+    """Compute no figures for Gradio's monitoring page, which is closed: it did so after every event."""
     _there(queueing.Queue, "compute_analytics_summary")
     queueing.Queue.compute_analytics_summary = lambda *_: {"functions": {}}  # type: ignore[method-assign]
 
@@ -200,7 +200,7 @@ def _fetch_nothing() -> None:
 
 
 def _log_instead_of_traces() -> None:
-    """Make a line of the log of each trace, while it is switched on: the end of one may repeat what was sent.
+    """Log each trace as a line, while the log is switched on: the end of a trace may repeat a call's values.
 
     Gradio prints them of faults that it meets outside of our events, such as a value of a wrong kind.
     """
@@ -233,7 +233,7 @@ def share_the_queue(demo: CheckedBlocks) -> None:
 
 
 def tell_when_callers_leave(demo: CheckedBlocks) -> None:
-    """Let the work of a session stop once the queue hears that its stream is closed."""
+    """Stop the work of a session once the queue hears that its stream is closed."""
     clean = _there(demo._queue, "clean_events")
 
     async def clean_and_tell(*, session_hash: str | None = None, event_id: str | None = None) -> None:

@@ -29,7 +29,7 @@ _UNAVAILABLE = 503
 
 
 async def health_of(demo: CheckedBlocks, started: float) -> dict[str, Any]:
-    """The facts.
+    """Collect the facts: status, faults, model, index, queue, versions and uptime.
 
     Args:
         demo: the app.
@@ -58,13 +58,13 @@ async def health_of(demo: CheckedBlocks, started: float) -> dict[str, Any]:
 
 
 def encoder_of(demo: CheckedBlocks) -> EncoderQueue | None:
-    """The line before the model; None on ZeroGPU, which has one of its own."""
+    """Return the line before the model; None on ZeroGPU, which has one of its own."""
     bundle = demo.first.bundle
     return bundle.queue if isinstance(bundle, SharedModel) else None
 
 
 def stuck(demo: CheckedBlocks, still_s: float = STILL_S) -> list[str]:
-    """What does not move although something waits for it, a sentence each.
+    """List the parts that do not move although something waits for them, a sentence each.
 
     Args:
         demo: the app.
@@ -93,11 +93,11 @@ async def _has_free_worker() -> bool:
 
 
 def _nothing() -> None:
-    """What a free worker does."""
+    """Do nothing: a free worker runs it at once."""
 
 
 def health_route(demo: CheckedBlocks) -> Route:
-    """The route, to be added to the server; it answers 503 where the server is stuck."""
+    """Build the route, to be added to the server; it answers 503 where the server is stuck."""
     started = time.monotonic()
 
     async def health(_: Request) -> JSONResponse:

@@ -1,4 +1,4 @@
-"""Under which names the server may be asked, so that a page elsewhere cannot give itself out as ours.
+"""Names under which the server may be asked, so that a page elsewhere cannot give itself out as ours.
 
 A browser sends the name that it was given. A foreign page can have its own name lead to this machine (DNS rebinding)
 and then speaks to the server as if it were the server's own page; only the Host header tells.
@@ -15,12 +15,12 @@ _NAME_AND_PORT = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:\d{1
 
 
 def hosts_of(text: str) -> tuple[str, ...]:
-    """The names in a setting, with commas or blanks between them, in small letters."""
+    """Split a setting into names, with commas or blanks between them, in small letters."""
     return tuple(text.lower().replace(",", " ").split())
 
 
 def may_be_asked(host: str, allowed: tuple[str, ...]) -> bool:
-    """Whether a Host header names this server.
+    """Return whether a Host header names this server.
 
     An IP address does in any case, because no page can take one for its own name, and so does localhost.
 
@@ -42,7 +42,7 @@ def may_be_asked(host: str, allowed: tuple[str, ...]) -> bool:
 
 
 def is_own_page(origin: str, host: str, allowed: tuple[str, ...]) -> bool:
-    """Whether an Origin header is that of a page of this server, or of no page at all.
+    """Return whether an Origin header is that of a page of this server, or of no page at all.
 
     Args:
         origin: the header; empty where a program asks.

@@ -1,4 +1,4 @@
-"""What tidies up behind visitors: answers that nobody fetches, work that nobody waits for, files that are too old."""
+"""The janitor: removes answers that nobody fetches, work that nobody waits for, files that are too old."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DRAFT_S = 90.0  # an upload may pause for 60; pictures of language models lie t
 
 
 async def sweep(demo: CheckedBlocks, patience_s: float = PATIENCE_S) -> None:
-    """Drop the answers of sessions that do not listen, and stop what runs for them.
+    """Drop the answers of sessions that do not listen, and stop their work.
 
     Args:
         demo: the app, once its queue is there.
@@ -36,7 +36,7 @@ async def sweep(demo: CheckedBlocks, patience_s: float = PATIENCE_S) -> None:
 
 
 def keeping_tidy(demo: CheckedBlocks, max_total_bytes: int) -> Any:
-    """The lifespan of a server that sweeps every few seconds while it runs."""
+    """Build the lifespan of a server that sweeps every few seconds while it runs."""
 
     async def rounds() -> None:
         number = 0

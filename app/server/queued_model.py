@@ -20,7 +20,7 @@ _PICTURES_ON_CPU = 8  # at once: some 0.1 s on two cores, for which a search has
 
 
 def check_length(texts: Sequence[str], most: int) -> None:
-    """Look at the length of texts before they are taken apart.
+    """Check the length of texts before they are taken apart.
 
     Raises:
         TextError: one has more than `most` characters.
@@ -34,7 +34,7 @@ def check_length(texts: Sequence[str], most: int) -> None:
 class SharedModel(LRSCLIP):
     """A checkpoint behind a queue.
 
-    Texts are cut into tokens and pictures into pixels by whoever asks, so one visitor's bad picture is no other's.
+    The caller's thread cuts texts into tokens and pictures into pixels, so one visitor's bad picture is no other's.
 
     Attributes:
         queue: runs the towers.
@@ -46,14 +46,14 @@ class SharedModel(LRSCLIP):
 
     @classmethod
     def of(cls, bundle: LRSCLIP, max_characters: int = MAX_CHARACTERS) -> SharedModel:
-        """Share a loaded checkpoint out; the same object if it is already."""
+        """Share a loaded checkpoint out; return the same object if it is shared already."""
         if isinstance(bundle, cls):
             return bundle
         parts = {one.name: getattr(bundle, one.name) for one in fields(LRSCLIP)}
         return cls(**parts, max_characters=max_characters)
 
     def describe_tokens(self, text: str) -> TokenReport:
-        """As the model's own.
+        """Count a text's tokens as the model does.
 
         Raises:
             TextError: also for a text that is too long to be looked at.
@@ -62,7 +62,7 @@ class SharedModel(LRSCLIP):
         return super().describe_tokens(text)
 
     def encode_text(self, texts: list[str], *, normalize: bool = True) -> Embeddings:
-        """As the model's own.
+        """Encode N texts to (N, D) as the model does.
 
         Raises:
             TextError: also for a text that is too long to be looked at.
@@ -74,34 +74,34 @@ class SharedModel(LRSCLIP):
 
     @property
     def texts_at_once(self) -> int:
-        """Texts of a piece."""
+        """Number of texts of a piece."""
         return _TEXTS
 
     @property
     def pictures_at_once(self) -> int:
-        """Pictures of a piece."""
+        """Number of pictures of a piece."""
         return _PICTURES_ON_CPU if self.device.type == "cpu" else super().pictures_at_once
 
     def encode_tokens(self, tokens: Tensor, *, normalize: bool = True) -> Tensor:
-        """In the queue; texts of several visitors together."""
+        """Encode (N, L) token ids to (N, D) in the queue; texts of several visitors together."""
         own = super().encode_tokens
         work = Work(("texts", normalize), lambda rows: own(rows, normalize=normalize), _TEXTS)
         return self.queue.do(work, tokens, urgent=len(tokens) <= _URGENT_TEXTS)
 
     def encode_pixels(self, pixels: Tensor) -> Tensor:
-        """In the queue; pictures of several visitors together."""
+        """Encode (N, 3, S, S) pictures to (N, D) in the queue; pictures of several visitors together."""
         return self.queue.do(Work("pictures", super().encode_pixels, self.pictures_at_once), pixels)
 
     def map_square(self, pixels: Tensor) -> Tensor:
-        """In the queue."""
+        """Map (1, 3, H, W) pixels to the trunk's places in the queue."""
         return self.queue.do(Work(None, super().map_square), pixels)
 
     def pool_cells(self, features: Tensor, cells: Tensor) -> Tensor:
-        """In the queue."""
+        """Pool windows, in cells of the map, to (N, D) in the queue."""
         own = super().pool_cells
         return self.queue.do(Work(None, lambda rows: own(features, rows)), cells)
 
     def encode_patch_pixels(self, pixels: Tensor) -> Tensor:
-        """In the queue, picture by picture or nearly so: a ViT's crops are large."""
+        """Encode (N, 3, S, S) pictures to (N, G, G, D) in the queue, few at once: a ViT's crops are large."""
         own, size = super().encode_patch_pixels, self.pictures_at_once
         return torch.cat([self.queue.do(Work(None, own), part) for part in pixels.split(size)])

@@ -1,4 +1,4 @@
-"""How much one client may ask: a bucket of requests for each, and who a client is behind the operator's proxies."""
+"""The rate limit: a bucket of requests for each client, and a client's name behind the operator's proxies."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LANGUAGE_MODELS = "language models"
 _MOST_CLIENTS = 10_000
 _LONGEST_NAME = 64
 _WITH_PORT = re.compile(r"\[([0-9a-fA-F:.]+)\](?::\d+)?|(\d+\.\d+\.\d+\.\d+):\d+", re.ASCII)
-_NETWORK_BITS = 64  # of an IPv6 address: whoever has one has all that begin like it
+_NETWORK_BITS = 64  # of an IPv6 address: a client with one has all that begin like it
 
 
 class Buckets:
@@ -34,11 +34,11 @@ class Buckets:
 
     def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._per_minute, self._clock = per_minute, clock
-        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()  # requests left, and when that was
+        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()  # requests left, and the time of that count
         self._lock = Lock()
 
     def wait_s(self, client: str, cost: float = 1.0) -> float:
-        """0 if the client may go on; otherwise how long it has to wait."""
+        """Charge a request; return 0 if the client may go on, otherwise the seconds it has to wait."""
         if not self._per_minute:
             return 0.0
         now, cost = self._clock(), min(cost, self._per_minute)
@@ -48,16 +48,16 @@ class Buckets:
             allowed = left >= cost
             self._left[client] = (left - cost if allowed else left, now)
             while len(self._left) > _MOST_CLIENTS:
-                self._left.popitem(last=False)  # whoever has been quiet longest has the fullest bucket
+                self._left.popitem(last=False)  # the client that has been quiet longest has the fullest bucket
         return 0.0 if allowed else (cost - left) * 60 / self._per_minute
 
     def __len__(self) -> int:
-        """Clients that are remembered."""
+        """Return the number of clients that are remembered."""
         return len(self._left)
 
 
 def client_of(scope: Scope, proxies: int) -> str:
-    """Who asks: the address of the connection, or what the outermost of our own proxies saw."""
+    """Return a request's client: the connection's address, or the one seen by the outermost of our own proxies."""
     direct = network_of(str((scope.get("client") or ("unknown",))[0]))
     if not proxies:
         return direct
@@ -66,7 +66,7 @@ def client_of(scope: Scope, proxies: int) -> str:
 
 
 def network_of(address: str) -> str:
-    """An address as it counts: of IPv6 the network, as one client has more addresses there than could be counted."""
+    """Return an address as it counts: of IPv6 the network, since one client has more addresses than memory holds."""
     if (with_port := _WITH_PORT.fullmatch(address)) is not None:  # as some proxies write it
         address = with_port[1] or with_port[2]
     try:
@@ -81,6 +81,6 @@ def network_of(address: str) -> str:
 
 
 def header_of(scope: Scope, name: bytes) -> str:
-    """All values of a header, with commas between them."""
+    """Join all values of a header, with commas between them."""
     values: list[tuple[bytes, bytes]] = scope["headers"]
     return ",".join(value.decode("latin-1") for key, value in values if key.lower() == name)

@@ -1,4 +1,4 @@
-"""The way back to a client: an answer is given in words, and whose fault a bad one is can be told from its status."""
+"""The way back to a client: an answer is given in words, and its status shows whose fault a bad one is."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _REFUSED_STATUS = 422
 
 
 class Refused(Exception):
-    """A request is answered here."""
+    """A request that is answered here, with a status and a sentence."""
 
     def __init__(self, status: int, sentence: str, wait_s: float = 0.0) -> None:
         super().__init__(sentence)
@@ -21,7 +21,7 @@ class Refused(Exception):
 
 
 class Reply:
-    """The way back to a client, which knows whether an answer was begun, and whose fault a bad one is."""
+    """The way back to a client, which knows whether an answer has begun, and whose fault a bad one is."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
@@ -36,14 +36,14 @@ class Reply:
             return
         if message["type"] == "http.response.start":
             self.begun = True
-            if message["status"] == 500 and self.outcome.refused:  # Gradio has one status for all that is wrong
+            if message["status"] == 500 and self.outcome.refused:  # Gradio has one status for all errors
                 message = {**message, "status": _REFUSED_STATUS}
         elif message["type"] == "http.response.body" and not message.get("more_body", False):
             self.ended = True
         await self._send(message)
 
     async def refuse(self, refused: Refused) -> None:
-        """Answer with a sentence; of an answer that was begun, only the end is sent."""
+        """Answer with a sentence; of an answer that has begun, only the end is sent."""
         if self.begun:
             if not self.ended:
                 await self({"type": "http.response.body", "body": b"", "more_body": False})

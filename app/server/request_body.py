@@ -1,4 +1,4 @@
-"""The JSON of a call, read strictly and written anew: what Gradio gets is what was checked, and nothing beside it."""
+"""The JSON of a call, read strictly and written anew: Gradio gets the checked fields, and nothing beside them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _EVENT = re.compile(r"[0-9a-f-]{1,64}", re.ASCII)
 
 
 class BodyError(ValueError):
-    """A body is no call; `status` is the HTTP status that says so."""
+    """A body that is no call; `status` is its HTTP status."""
 
     def __init__(self, sentence: str, status: int = 422) -> None:
         super().__init__(sentence)
@@ -27,7 +27,7 @@ def read_call(body: bytes, kind: Body, functions: Collection[int], name: str | N
 
     Args:
         body: as it was sent.
-        kind: which fields it has.
+        kind: kind of body, which decides its fields.
         functions: numbers of the app's functions.
         name: of the function, where the path says it.
 
@@ -56,10 +56,10 @@ def read_call(body: bytes, kind: Body, functions: Collection[int], name: str | N
 
 
 def check_json(body: bytes) -> Any:
-    """Read JSON that takes little to read.
+    """Parse JSON that takes little time to read.
 
     Returns:
-        What it holds, without half characters.
+        The parsed value, without half characters.
 
     Raises:
         BodyError: it is none, or has too many parts.

@@ -1,4 +1,4 @@
-"""Structured logs: one JSON line a call, with what happened and how long it took, and nothing of what was sent.
+"""Structured logs: one JSON line a call, with its outcome and duration, and nothing of its content.
 
 No text, file name, address or picture is ever logged; of an error only its type, and where in the code it arose.
 """
@@ -35,11 +35,11 @@ class Call:
     """One call of a function while it runs.
 
     Attributes:
-        event: what it is called in the log.
+        event: its name in the log.
         event_id: Gradio's name of it; None for a call outside the queue.
-        session: whose it is.
-        client: who asks; "" where that is not known.
-        lane: with which other calls it shares a limit on how many run at once.
+        session: the browser session that made it.
+        client: the client that made it; "" where that is not known.
+        lane: the lane whose calls share a limit on their number at once.
         gone: set once nobody waits for the answer.
         logged: whether the log has its line.
     """
@@ -64,13 +64,13 @@ def log_to_stderr() -> None:
         handler.setFormatter(logging.Formatter("%(message)s"))
         log.addHandler(handler)
     log.setLevel(logging.INFO)
-    # Others write what they were sent: MCP's sessions into the root logger, libraries as warnings.
+    # Others write their input: MCP's sessions into the root logger, libraries as warnings.
     logging.getLogger().setLevel(logging.CRITICAL)
     warnings.simplefilter("ignore")
 
 
 def is_on() -> bool:
-    """Whether calls are logged."""
+    """Return whether calls are logged."""
     return log.isEnabledFor(logging.INFO)
 
 
@@ -82,7 +82,7 @@ def tell(event: str, status: str, **facts: str | int | float) -> None:
 
 
 def name_of(function: Any) -> str:
-    """The plain name of a function, as the log has it."""
+    """Return the plain name of a function for the log."""
     return str(getattr(function, "__name__", "")).strip("_<>") or "function"
 
 
@@ -90,7 +90,7 @@ def name_of(function: Any) -> str:
 def told(event: str) -> Iterator[None]:
     """Log a call when it ends: status ok, refused (the caller can mend it), busy, stopped or failed.
 
-    Of a call that is told of in several places, the innermost one writes its only line.
+    Where contexts of one call are nested, the innermost one writes its only line.
     """
     call = CURRENT.get() or Call(event)
     started = time.perf_counter()
@@ -120,6 +120,6 @@ def _status(error: BaseException) -> str:
 
 
 def place_of(error: BaseException) -> str:
-    """File and line where an error arose."""
+    """Return file and line where an error arose."""
     last = traceback.extract_tb(error.__traceback__)[-1:]
     return "".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in last)

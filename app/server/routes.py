@@ -1,4 +1,4 @@
-"""The doors that are open, and what each costs a client: all that Gradio has beside them is closed.
+"""The doors that are open, and the cost of each for a client: all others of Gradio are closed.
 
 Gradio brings some sixty routes, for recording, editing, monitoring and proxying too. The page and its programs need
 these; a door that a later Gradio adds stays shut until somebody opens it here.
@@ -26,7 +26,7 @@ class Door:
         pattern: of the whole path; its groups `session`, `event`, `name` and `file` are checked further.
         methods: HTTP methods; OPTIONS is answered everywhere.
         cost: requests that one counts as.
-        body: what kind of body it takes.
+        body: the kind of body it takes.
         stream: whether the answer lasts as long as its caller listens.
     """
 
@@ -41,7 +41,7 @@ def _door(path: str, methods: frozenset[str], cost: float, body: Body = "", *, s
     return Door(re.compile(path, re.ASCII), methods, cost, body, stream)
 
 
-# What happens at each key that is pressed, and the hundred small files of a page, count little.
+# Requests at each key that is pressed, and the hundred small files of a page, count little.
 _LITTLE = 0.02
 DOORS: tuple[Door, ...] = (
     _door("/", _GET, 1),
@@ -69,6 +69,6 @@ DOORS: tuple[Door, ...] = (
 
 
 def door_of(path: str) -> tuple[tuple[Door, ...], re.Match[str] | None]:
-    """The doors at a path, one for each set of methods, and what its pattern holds; none for a path that is closed."""
+    """Return the doors at a path, one for each set of methods, and the first match; none for a path that is closed."""
     found = [(door, match) for door in DOORS if (match := door.pattern.fullmatch(path))]
     return tuple(door for door, _ in found), found[0][1] if found else None

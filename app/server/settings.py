@@ -1,4 +1,4 @@
-"""What an operator can set: environment variables, over which the command line wins."""
+"""Settings of an operator: environment variables, over which the command line wins."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PREFIX = "LRSCLIP_"
 
 
 class SettingError(LRSCLIPError, ValueError):
-    """An environment variable has a value that makes no sense."""
+    """An environment variable with a value that makes no sense."""
 
 
 @dataclass(frozen=True)
@@ -31,14 +31,14 @@ class Settings:
             and IP addresses where only people of this machine use it, and for all elsewhere.
         max_upload_mb: largest file that may be sent.
         max_uploads_mb: all files that are kept for visitors; beyond it the oldest of the client that holds most go.
-        max_cache_mb: disk for all collections that visitors open; beyond it those that were used longest ago go.
+        max_cache_mb: disk for all collections that visitors open; beyond it those used longest ago go.
         max_pixels: most pixels of a picture that is decoded whole; rasters are read by windows.
         max_text: most characters of a text.
         max_windows: windows of a scene that one question may have encoded; 25 ms each on two idle cores.
         max_scene_px: most pixels of a scene that is localized, also of a raster.
         requests_per_minute: of one client; 0 for no limit.
-        trust_proxy: how many proxies of the operator's stand before the server and add to X-Forwarded-For, which then
-            says who the client is; 0 does not believe it.
+        trust_proxy: number of the operator's proxies, which stand before the server and add to X-Forwarded-For, which
+            then names the client; 0 does not believe it.
         log: whether each call is logged as a line of JSON.
         mcp: whether the endpoints are offered to language models too (Model Context Protocol).
         allow_private: whether map services of this machine and its network may be asked.
@@ -125,10 +125,10 @@ _IN_FORCE = [Settings()]
 
 
 def in_force() -> Settings:
-    """The settings that the server runs with; the usual ones until `use` is called."""
+    """Return the settings that the server runs with; the usual ones until `use` is called."""
     return _IN_FORCE[0]
 
 
 def use(settings: Settings) -> None:
-    """Run with these settings from now on."""
+    """Put settings into force from now on."""
     _IN_FORCE[0] = settings

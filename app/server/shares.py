@@ -1,4 +1,4 @@
-"""What one client may have open or on its way at once, so that the rest is left to others."""
+"""Shares of one client in open requests and bodies on their way, so that the rest is left to others."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _TOLD = {
 
 @dataclass
 class Shares:
-    """What is open or on its way: of each client, and of all together.
+    """Amounts open or on their way: of each client, and of all together.
 
     Attributes:
-        by_client: whether clients can be told apart; else only what all have together is bounded.
+        by_client: whether clients can be told apart; else only the amount of all together is bounded.
     """
 
     by_client: bool
@@ -34,14 +34,14 @@ class Shares:
 
     @contextmanager
     def of(self, client: str, kind: Kind, amount: int, most_each: int, most: int | None = None) -> Iterator[None]:
-        """Have a share as long as the context lasts.
+        """Hold a share as long as the context lasts.
 
         Args:
-            client: who asks.
-            kind: of what.
-            amount: bytes, or 1 of what is counted.
-            most_each: that one client may have; a single thing may be larger than that.
-            most: that all may have together; None for any number.
+            client: its name.
+            kind: kind of the share.
+            amount: bytes, or 1 of a countable kind.
+            most_each: amount that one client may have; a single thing may be larger than that.
+            most: amount that all may have together; None for any.
 
         Raises:
             Refused: there is none left.

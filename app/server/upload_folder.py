@@ -1,8 +1,8 @@
 """The folder that visitors' files come into and that files are served from: this process's own, with one door.
 
 Gradio checks a file only where the sender marks it as one, and its usual folder is shared by every Gradio app of a
-machine. Here a path counts only if it names a regular file in this process's folder, without links on the way; what
-does not is answered with one message, whether something lies there or not.
+machine. Here a path counts only if it names a regular file in this process's folder, without links on the way; any
+other is answered with one message, whether something lies there or not.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _NOFOLLOW, _NONBLOCK = getattr(os, "O_NOFOLLOW", 0), getattr(os, "O_NONBLOCK", 0
 
 
 class UploadFolderError(LRSCLIPError):
-    """The folder for uploads cannot be made."""
+    """A folder for uploads that cannot be made."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,9 @@ class Upload:
     """A file that came through the gate.
 
     Attributes:
-        path: where it lies, in the server's own folder.
-        name: what its sender calls it; for display alone.
-        refusal: why nothing of it was kept; empty for a file that was.
+        path: its path, in the server's own folder.
+        name: the sender's name of it; for display alone.
+        refusal: reason why nothing of it was kept; empty for a file that was.
     """
 
     path: Path
@@ -55,7 +55,7 @@ class Upload:
     refusal: str = ""
 
     def open(self) -> BinaryIO:
-        """Open the file for reading; whoever reads uses this handle and not the path.
+        """Open the file for reading; readers use this handle and not the path.
 
         Raises:
             PictureError: it was refused when it came in, is gone, or is no regular file any more.
@@ -97,8 +97,8 @@ class UploadFolder:
         Only the text is looked at until it is known to lie inside, so that nothing else is ever touched.
 
         Args:
-            path: what was sent.
-            name: what the sender calls the file.
+            path: the path as sent.
+            name: the sender's name of the file.
 
         Raises:
             PictureError: it is anything else; the message is the same in every case.
@@ -122,7 +122,7 @@ class UploadFolder:
             return Upload(at, shown[-_LONGEST_NAME:], self._refusals.get(at, ""))
 
     def _parts(self, path: Any) -> tuple[str, ...] | None:
-        """The names below the root of a path that is written just as this server writes its own; None for any other."""
+        """Split a path into its names below the root; None for one that this server would not write just so."""
         start = f"{self.root}{os.sep}"
         if not isinstance(path, str) or len(path) > _LONGEST_PATH or not path.startswith(start) or "\0" in path:
             return None
@@ -131,11 +131,11 @@ class UploadFolder:
         return None if hidden or len(parts) > _MOST_PARTS else parts
 
     def new_place(self, name: str, sender: str = "") -> Path:
-        """A path for a new file, in a folder of its own that is there already.
+        """Make the path of a new file, in a folder of its own that is there already.
 
         Args:
             name: of the file.
-            sender: the client that sends it, who has a share of the room; of what a call makes, its caller.
+            sender: the client that sends it, which has a share of the room; for a file made by a call, its caller.
 
         Raises:
             OSError: the disk is full or may not be written to.
@@ -148,7 +148,7 @@ class UploadFolder:
         return folder / (name.lstrip(".")[-_LONGEST_NAME:] or "file")
 
     def refuse(self, place: Path, sentence: str) -> None:
-        """Keep nothing of a file, and the reason, which whoever asks for the file then hears.
+        """Keep nothing of a file but the reason, which later readers of the file get.
 
         Raises:
             OSError: the disk is full or may not be written to.
@@ -161,11 +161,11 @@ class UploadFolder:
 
     @property
     def drafts(self) -> Path:
-        """Where files lie that are on their way; nothing in it can be asked for."""
+        """Folder of the files that are on their way; nobody can ask for one of them."""
         return self.root / _INCOMING
 
     def incoming(self) -> Path:
-        """A new folder for what is still on its way; nothing in it can be asked for.
+        """Make a new folder for files that are still on their way; nobody can ask for one of them.
 
         Raises:
             OSError: the disk is full or may not be written to.
@@ -183,7 +183,7 @@ class UploadFolder:
             self._arriving.discard(folder)
 
     def sweep_drafts(self, most_age_s: float) -> None:
-        """Remove what is on its way no longer: nothing has been written to it for a while."""
+        """Remove drafts to which nothing has been written for `most_age_s` seconds."""
         oldest_s = time.time() - most_age_s
         for changed_s, _, path in _files_by_age(self.drafts):
             if changed_s >= oldest_s:
@@ -195,7 +195,7 @@ class UploadFolder:
                 path.parent.rmdir()
 
     def keep_own(self) -> None:
-        """Keep what lies in the folder now as long as the server runs: the pictures that every page begins with."""
+        """Keep the files now in the folder as long as the server runs: the pictures that every page begins with."""
         with self._lock:
             self._own.update(path for _, _, path in _files_by_age(self.root))
 
@@ -233,7 +233,7 @@ class UploadFolder:
 
 
 def _files_by_age(root: Path) -> list[tuple[float, int, Path]]:
-    """(time of change, bytes, path) of every file of visitors, the oldest first; also of what is on its way."""
+    """List (time of change in s, bytes, path) of every file of visitors and draft, the oldest first."""
     files = []
     for folder, _, names in os.walk(root):
         for name in names:
@@ -247,7 +247,7 @@ def _files_by_age(root: Path) -> list[tuple[float, int, Path]]:
 
 @lru_cache(maxsize=1)
 def own_folder() -> UploadFolder:
-    """The folder of this process, made when it is first asked for, which Gradio uses from then on too.
+    """Return this process' folder; make it at the first call, after which Gradio uses it too.
 
     Folders that killed servers left are removed: each living one holds a lock in its own.
 

@@ -1,7 +1,7 @@
-"""What an event may be sent: each value held against the component that it is for, before anything reads it.
+"""The values of an event: each is checked against its component, before anything reads it.
 
-Whoever writes requests by hand does not open the page: a slider's value may be a list, a file's path may be any, and a
-list may come where the page sends a click. What passes here has the type, the range and the length that the component
+A request written by hand bypasses the page: a slider's value may be a list, a file's path may be any, and a list may
+come where the page sends a click. A value that passes here has the type, the range and the length that the component
 promises; a file becomes an `Upload`, and nothing else is ever opened as one.
 """
 
@@ -28,11 +28,11 @@ _FILES = (gr.Image, gr.File)
 
 
 class CallError(LRSCLIPError, ValueError):
-    """A call has values of a wrong kind, too many of them, or too few."""
+    """A call with values of a wrong kind, too many of them, or too few."""
 
 
 def check_function(function: BlockFunction) -> None:
-    """Make sure when the app is built that every value an event takes can be checked here.
+    """Check when the app is built that every value of an event has a check here.
 
     Raises:
         RuntimeError: it reads a component of a kind that has no check, or lets Gradio open its files.
@@ -49,13 +49,13 @@ def check_function(function: BlockFunction) -> None:
 
 
 def checked_values(function: BlockFunction, values: Any, state: SessionState | None, folder: UploadFolder) -> list[Any]:
-    """The values of a call as its function may have them.
+    """Check the values of a call and return them as its function may have them.
 
     Args:
-        function: what is called.
-        values: what was sent, one for each of its inputs.
+        function: the function that is called.
+        values: the values as sent, one for each of its inputs.
         state: of the session, which knows choices that were changed since; None for a call without one.
-        folder: whose files may be named.
+        folder: the folder whose files may be named.
 
     Raises:
         CallError: a value is none that its component can have; the message names it.
@@ -75,7 +75,7 @@ def checked_values(function: BlockFunction, values: Any, state: SessionState | N
 
 
 def checked_click(function: BlockFunction, sent: Any) -> dict[str, Any]:
-    """What is told of a click: the number of the picture that was clicked, where the function wants to know.
+    """Check the event data of a click: the number of the clicked picture, where the function wants it.
 
     Raises:
         CallError: it is no such number.
@@ -93,7 +93,7 @@ def _name(block: Block, number: int) -> str:
 
 
 def _checked(block: Block, name: str, value: Any, state: SessionState | None, folder: UploadFolder) -> Any:
-    if isinstance(block, gr.State):  # the session's own value counts, whatever was sent
+    if isinstance(block, gr.State):  # the session's own value counts, never the sender's
         return None
     check = _check_of(block)
     if check is None:
@@ -118,7 +118,7 @@ def _text(_block: Any, name: str, value: Any, _folder: UploadFolder) -> str:
 
 
 def _number(block: Any, name: str, value: Any, _folder: UploadFolder) -> float | int | None:
-    """A number within the component's ends; as a numeral too, which some language models send."""
+    """Check a number against the component's ends; a numeral counts too, which some language models send."""
     low, high = getattr(block, "minimum", None), getattr(block, "maximum", None)
     low, high = -_LARGEST if low is None else low, _LARGEST if high is None else high
     accepted = f"a number from {low:g} to {high:g}" if high < _LARGEST else "a number"
@@ -128,7 +128,7 @@ def _number(block: Any, name: str, value: Any, _folder: UploadFolder) -> float |
         value = float(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise CallError(f"{name} is {_kind(value)}; give {accepted}")
-    if not low <= value <= high:  # False for what is no number too; an integer may be beyond every float
+    if not low <= value <= high:  # False for NaN too; an integer may be beyond every float
         raise CallError(f"{name} is {_shown(value)}; give {accepted}")
     return value
 

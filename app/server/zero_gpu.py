@@ -3,8 +3,8 @@
 Imported before torch, because `spaces` has to be. Elsewhere than on ZeroGPU this module does nothing.
 
 There, the work of a decorated function runs in a process of its own that was forked from this one: it finds the model
-in this module, and takes and returns what can be sent between processes. So the line of `encoder_queue` is left out;
-ZeroGPU keeps one of its own.
+in this module, and takes and returns values that can be sent between processes. So the line of `encoder_queue` is left
+out; ZeroGPU keeps one of its own.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _MODEL: list[Any] = []
 
 
 def on_zero_gpu() -> bool:
-    """Whether this is a ZeroGPU Space with its package."""
+    """Return whether this is a ZeroGPU Space with its package."""
     return bool(os.environ.get("SPACES_ZERO_GPU")) and find_spec("spaces") is not None
 
 
@@ -33,7 +33,7 @@ _SPACES: Any = import_module("spaces") if on_zero_gpu() else None
 
 
 def with_gpu(function: Function) -> Function:
-    """Have a GPU lent while the function runs; the function itself elsewhere."""
+    """Borrow a GPU while the function runs; elsewhere return the function itself."""
     if _SPACES is None:
         return function
     lent: Function = _SPACES.GPU(duration=_LEND_S)(function)
@@ -47,9 +47,9 @@ def _run(name: str, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
 
 
 def lent_model(bundle: LRSCLIP, max_characters: int) -> LRSCLIP:
-    """A model whose towers run where a GPU is lent, one loan a call.
+    """Wrap a model so that its towers run where a GPU is lent, one loan a call.
 
-    What `map_scene` returns lies on the CPU: the main process must not touch the GPU. `pool_windows` brings it back.
+    The map of `map_scene` lies on the CPU: the main process must not touch the GPU. `pool_windows` brings it back.
 
     Args:
         bundle: the model.

@@ -24,9 +24,9 @@ class RunResult:
     Attributes:
         recipe: its recipe's name.
         seed: its seed.
-        epochs: how many it took.
-        steps: likewise.
-        seconds: what the steps took, validation not counted.
+        epochs: number of epochs.
+        steps: number of steps.
+        seconds: duration of all steps, validation not counted.
         best_epoch: the epoch (from 1) whose checkpoint was kept, by validation.
         scores: `SPLIT_METRIC` to per cent.
         made_on: hardware, versions and date.
@@ -43,7 +43,7 @@ class RunResult:
 
     @property
     def seconds_per_step(self) -> float:
-        """What a step took on average."""
+        """Mean duration of a step in seconds."""
         return self.seconds / self.steps
 
 
@@ -53,7 +53,7 @@ def write_report(out: Path, results: list[RunResult], budget: str) -> None:
     Args:
         out: the folder.
         results: at least one; the table keeps their order of recipes.
-        budget: what all runs had alike, in words.
+        budget: the settings that all runs share, in words.
     """
     write_atomically(out / "ablate.csv", as_csv(results).encode())
     write_atomically(out / "ablate.md", as_markdown(results, budget).encode())
@@ -63,7 +63,7 @@ def write_report(out: Path, results: list[RunResult], budget: str) -> None:
 
 
 def as_csv(results: list[RunResult]) -> str:
-    """One row a run."""
+    """Format the results as CSV, one row a run."""
     text = io.StringIO(newline="")
     rows = [
         {
@@ -86,7 +86,7 @@ def as_csv(results: list[RunResult]) -> str:
 
 
 def as_markdown(results: list[RunResult], budget: str) -> str:
-    """Mean and spread of each recipe, and how its long mR compares with Long-CLIP's."""
+    """Format each recipe's means and spreads as Markdown, with its long mR relative to Long-CLIP's."""
     recipes, columns = list(dict.fromkeys(r.recipe for r in results)), list(results[0].scores)
     splits = list(dict.fromkeys(name.split("_")[0] for name in columns))
     compared = [f"long vs {REFERENCE}, {split}" for split in splits]
@@ -111,17 +111,17 @@ def as_markdown(results: list[RunResult], budget: str) -> str:
 
 
 def by_validation(own: list[RunResult]) -> float:
-    """What recipes are chosen by: the mean of short and long validation mR over the seeds."""
+    """Return the mean of short and long validation mR over the seeds, in per cent; recipes are chosen by it."""
     return statistics.mean((r.scores["val_short_mR"] + r.scores["val_long_mR"]) / 2 for r in own)
 
 
 def values_of(own: list[RunResult], column: str) -> list[float]:
-    """A column's values, those that could not be measured left out."""
+    """Return a column's values, without the NaN of those that could not be measured."""
     return [r.scores[column] for r in own if not math.isnan(r.scores[column])]
 
 
 def spread(values: list[float]) -> str:
-    """Mean ± sample standard deviation; the mean alone of a single value."""
+    """Format mean ± sample standard deviation; the mean alone of a single value."""
     if not values:
         return "-"
     mean = f"{statistics.mean(values):.2f}"
@@ -129,7 +129,7 @@ def spread(values: list[float]) -> str:
 
 
 def relative(results: list[RunResult], recipe: str, column: str) -> str:
-    """A recipe's mean against the reference's, in per cent of the latter."""
+    """Format a recipe's mean relative to the reference's, as a difference in per cent of the latter."""
     own, other = (values_of([r for r in results if r.recipe == name], column) for name in (recipe, REFERENCE))
     if recipe == REFERENCE or not own or not other or statistics.mean(other) == 0:
         return "-"
@@ -137,7 +137,7 @@ def relative(results: list[RunResult], recipe: str, column: str) -> str:
 
 
 def plot(results: list[RunResult]) -> Figure:
-    """A panel for each figure of the last split: a bar for the mean, a point for each seed."""
+    """Draw a panel for each figure of the last split: a bar for the mean, a point for each seed."""
     recipes, columns = list(dict.fromkeys(r.recipe for r in results)), list(results[0].scores)
     split = columns[-1].split("_")[0]
     shown = [c for c in columns if c.startswith(f"{split}_")]

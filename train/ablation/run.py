@@ -2,8 +2,8 @@
 
 Every recipe is trained with every seed on the same data, from the same fresh weights, for the same number of steps, and
 measured on the same splits. Each run is a folder OUT/RECIPE-SEED; one that is finished is not made again, one that was
-stopped goes on (`--resume`). `ablate.csv`, `ablate.md` and `ablate.png` are written anew after each run. Chosen is by
-validation alone: a run's best epoch, and the recipe that the table calls first.
+stopped goes on (`--resume`). `ablate.csv`, `ablate.md` and `ablate.png` are written anew after each run. Validation
+alone chooses: a run's best epoch, and the recipe that the table calls first.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Build the parser of the command line."""
     p = argparse.ArgumentParser(prog="python -m train.ablation.run", description="Compare recipes over seeds.")
     p.add_argument("--config", default="ablate", help="settings that all runs share: a name or a JSON file")
     p.add_argument("--data", type=Path, required=True, help="folder with RSICD/, ...")
@@ -59,7 +59,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def parts_of(text: str, known: list[str] | None, what: str) -> list[str]:
-    """A comma-separated choice, each once.
+    """Split a comma-separated choice, each part once.
 
     Raises:
         TrainingError: nothing, or a name that is not known.
@@ -74,7 +74,7 @@ def parts_of(text: str, known: list[str] | None, what: str) -> list[str]:
 
 
 def planned(args: argparse.Namespace) -> list[Settings]:
-    """The settings of every run: seed by seed, so that a table that was stopped still compares all recipes.
+    """Build the settings of every run, seed by seed: a table that was stopped still compares all recipes.
 
     Raises:
         TrainingError: a name or number that does not fit.
@@ -97,7 +97,7 @@ def planned(args: argparse.Namespace) -> list[Settings]:
 
 
 def ablate(args: argparse.Namespace) -> list[RunResult]:
-    """Train and measure what is not there yet; returns all results.
+    """Train and measure the runs that are missing; return all results.
 
     Raises:
         LRSCLIPError: data, settings or earlier runs that do not fit.
@@ -134,7 +134,7 @@ def ablate(args: argparse.Namespace) -> list[RunResult]:
 
 
 def folder_of(out: Path, settings: Settings) -> Path:
-    """Where a run lies."""
+    """Return the folder of a run."""
     return out / f"{settings.recipe.name}-{settings.seed}"
 
 
@@ -161,7 +161,7 @@ def one_run(
     if (state := read_state(out)) is not None:
         trainer.resume(state, read_log(out / "log.csv"))
     trainer.run()
-    model, _ = read_checkpoint(out / "checkpoint")  # as it is stored, which is what others will load
+    model, _ = read_checkpoint(out / "checkpoint")  # as stored: this is the model that others will load
     scores = {f"{s.name}_{name}": value for s in splits for name, value in score(model, s, world.device).items()}
     result = RunResult(
         recipe=settings.recipe.name,
@@ -179,7 +179,7 @@ def one_run(
 
 
 def read_result(path: Path, asked: dict[str, Any]) -> RunResult:
-    """What an earlier call measured.
+    """Read the result of a run that an earlier call measured.
 
     Raises:
         TrainingError: the file is damaged, or measured under other settings, data or splits.
@@ -196,7 +196,7 @@ def read_result(path: Path, asked: dict[str, Any]) -> RunResult:
 
 
 def budget(settings: Settings, corpus: Corpus, steps: int) -> str:
-    """What all runs had alike, in words."""
+    """Describe in words what all runs share: model, data, epochs, steps and learning rate."""
     sources = ", ".join(settings.sources or sorted({r.source for r in corpus.train}))
     return (
         f"Model `{settings.model}`, trunk {settings.trunk}, {len(corpus.train)} training pictures ({sources}); "
@@ -207,7 +207,7 @@ def budget(settings: Settings, corpus: Corpus, steps: int) -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; returns the exit code."""
+    """Run the command; return the exit code."""
     args = parser().parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
 

@@ -1,4 +1,4 @@
-"""What a run of an ablation is measured by: short and long retrieval, also without a paragraph's first sentence."""
+"""Figures of an ablation's runs: short and long retrieval, also without a paragraph's first sentence."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Split:
     Attributes:
         name: `val` or `test`.
         records: the pictures with their captions; every one has at least one.
-        prepared: what the image tower reads.
+        prepared: the image tower's input.
         rows: for each record its row of `prepared`.
     """
 
@@ -41,7 +41,7 @@ class Split:
 
 
 def score(model: DualEncoder, split: Split, device: torch.device) -> dict[str, float]:
-    """The mean recalls of `METRICS`, in per cent; NaN where no picture has two distinct sentences."""
+    """Compute the mean recalls of `METRICS`, in per cent; NaN where no picture has two distinct sentences."""
     model = model.to(device).eval()
     tokenizer = Tokenizer(model.text.context_length)
     image = picture_vectors(model, split.prepared, split.rows, device)

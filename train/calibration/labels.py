@@ -2,8 +2,8 @@
 
 Fitted on validation pictures of RSICD-30, UCM, RESISC45 and EuroSAT (all of them data that the model was trained on a
 part of); measured on their test pictures, and on all of RSSCN7, of which nothing took part in anything. Two numbers
-of a temperature and four of a hint cannot change which label is best, so accuracy figures of these sets stay what they
-are. All goes into the checkpoint's manifest.
+of a temperature and four of a hint cannot change the best label, so accuracy figures of these sets stay the same. All
+goes into the checkpoint's manifest.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ _BINS = 15
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """Pictures of a set: (N, C) `cosines` with its class names, and which of those, (N,) `truth`, is right."""
+    """Pictures of a set: (N, C) `cosines` with its class names, and the (N,) number of the right class, `truth`."""
 
     cosines: Doubles
     truth: npt.NDArray[np.int64]
 
     def without_truth(self) -> Doubles:
-        """(N, C - 1): the cosines had the right label been left out."""
+        """Return the (N, C - 1) cosines without those of the right labels."""
         rows, classes = self.cosines.shape
         kept = np.arange(classes)[None] != self.truth[:, None]
         return self.cosines[kept].reshape(rows, classes - 1)
@@ -53,7 +53,7 @@ Samples = dict[str, Sample]
 
 
 def samples(bundle: LRSCLIP, data: Path, *, fitting: bool) -> Samples:
-    """The pictures to fit on, or those to measure on, of every set that is there.
+    """Read and encode the pictures to fit on, or those to measure on, of every set that is there.
 
     Raises:
         DataError: none is there.
@@ -77,7 +77,7 @@ def samples(bundle: LRSCLIP, data: Path, *, fitting: bool) -> Samples:
 
 
 def fitted_scale(given: Samples, start: float) -> tuple[float, float]:
-    """(a, b) of the factor that make the true labels likeliest, every set counting alike."""
+    """Fit (a, b) of the factor exp(a + b * best cosine) by maximum likelihood, every set counting alike."""
     parts = [(torch.from_numpy(s.cosines), torch.from_numpy(s.truth)) for s in given.values()]
     scale = torch.tensor([start, 0.0], dtype=torch.float64, requires_grad=True)
 
@@ -93,7 +93,7 @@ def fitted_scale(given: Samples, start: float) -> tuple[float, float]:
 
 
 def fitted_hint(given: Samples) -> tuple[Doubles, float, float]:
-    """Weights (2,), bias and threshold of "no label fits well", every set counting alike."""
+    """Fit weights (2,), bias and threshold of the hint "no label fits well", every set counting alike."""
     rows, true, share = [], [], []
     for sample in given.values():
         for cosines, is_given in ((sample.cosines, True), (sample.without_truth(), False)):
@@ -108,7 +108,7 @@ def fitted_hint(given: Samples) -> tuple[Doubles, float, float]:
 
 
 def calibration_error(sample: Sample, factors: Doubles) -> float:
-    """Expected calibration error of the best label, 0 to 1, in fifteen bins of equal width (Guo et al. 2017)."""
+    """Compute the expected calibration error of the best label, 0 to 1 (Guo et al. 2017)."""
     logits = sample.cosines * factors[:, None]
     shares = np.exp(logits - logits.max(axis=1, keepdims=True))
     sure = (shares / shares.sum(axis=1, keepdims=True)).max(axis=1)
@@ -119,7 +119,7 @@ def calibration_error(sample: Sample, factors: Doubles) -> float:
 
 
 def calibrated(bundle: LRSCLIP, data: Path) -> dict[str, Any]:
-    """The manifest's entry: what was fitted, and what it does on pictures that it was not fitted on."""
+    """Fit the calibration and measure it on other pictures; return the manifest's entry."""
     fitting, testing = (samples(bundle, data, fitting=fitting) for fitting in (True, False))
     scale = fitted_scale(fitting, float(np.log(bundle.logit_scale)))
     weights, bias, threshold = fitted_hint(fitting)
@@ -154,7 +154,7 @@ def calibrated(bundle: LRSCLIP, data: Path) -> dict[str, Any]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit code."""
+    """Run the command; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m train.calibration.labels", description="Calibrate label chances.")
     parser.add_argument("--checkpoint", default="tiny", help="a checkpoint's name or folder")
     parser.add_argument("--data", type=Path, required=True, help="folder with RSICD/, RSSCN7/ and the others")

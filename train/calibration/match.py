@@ -43,11 +43,11 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class Gallery:
-    """Tiles, and what can be asked of them.
+    """Tiles with their kinds and texts.
 
     Attributes:
         vectors: (N, D) L2-normalized.
-        kind: (N,) number of the kind that a tile is named by; -1: none, it is only in the way.
+        kind: (N,) number of the kind that a tile is named by; -1: none, the tile is a distractor only.
         shows: (N, K) whether a tile shows something of a kind.
         texts: name of a text -> (N, D), L2-normalized.
     """
@@ -59,7 +59,7 @@ class Gallery:
 
 
 def of_atlas(bundle: LRSCLIP, source: AtlasTiles) -> Gallery:
-    """The atlas' tiles; what they show is known from their ground truth."""
+    """Build a gallery of the atlas' tiles, whose land uses are known from their ground truth."""
     source.prepare()
     index = build_index(source, bundle, default_cache_dir(source, bundle))
     ids, kinds = source.tile_ids(), list(LAND_USES)
@@ -80,7 +80,7 @@ def of_atlas(bundle: LRSCLIP, source: AtlasTiles) -> Gallery:
 
 
 def of_rsicd(bundle: LRSCLIP, data: Path, split: str) -> Gallery:
-    """RSICD's pictures of a split that have a class.
+    """Build a gallery of RSICD's pictures of a split that have a class and a caption.
 
     Raises:
         DataError: RSICD or the split is not there.
@@ -101,7 +101,7 @@ def _encoded(bundle: LRSCLIP, short: list[str], long: list[str], names: list[str
 def measured(
     gallery: Gallery, references: Floats, asked: Sequence[int], seed: int
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
-    """The evidence of every text of some kinds' tiles, (Q, 4), and whether the collection had its tile, (Q,).
+    """Compute the evidence of every text of some kinds' tiles, (Q, 4), and whether its tile was there, (Q,).
 
     Args:
         gallery: the tiles.
@@ -129,13 +129,13 @@ def measured(
 
 
 def calibrated(bundle: LRSCLIP, data: Path, atlas: AtlasTiles) -> dict[str, Any]:
-    """Weights with what they do on what was held out: the manifest's entry."""
+    """Fit the weights and measure them on held-out kinds and pictures; return the manifest's entry."""
     landscape, fitting, testing = of_atlas(bundle, atlas), of_rsicd(bundle, data, "val"), of_rsicd(bundle, data, "test")
     return weighed(landscape, fitting, testing, land_use_references(bundle))
 
 
 def weighed(landscape: Gallery, fitting: Gallery, testing: Gallery, references: Floats) -> dict[str, Any]:
-    """Weights fitted on half of the landscape's kinds and on `fitting`, tested on the other half and on `testing`."""
+    """Fit on half of the landscape's kinds and on `fitting`; test on the other half and on `testing`."""
     kinds = np.random.default_rng(SEED).permutation(landscape.shows.shape[1]).tolist()
     known, held_out = kinds[::2], kinds[1::2]
     rows, there = (
@@ -164,7 +164,7 @@ def weighed(landscape: Gallery, fitting: Gallery, testing: Gallery, references: 
 
 
 def _of_text(number: int, count: int) -> npt.NDArray[np.bool_]:
-    """Which cases of `measured` are of a text: they come in pairs, text by text."""
+    """Return a (count,) mask of the cases of a text; `measured` gives them in pairs, text by text."""
     chosen: npt.NDArray[np.bool_] = np.arange(count) // 2 % len(TEXTS) == number
     return chosen
 
@@ -178,7 +178,7 @@ def _rates(says: npt.NDArray[np.bool_], there: npt.NDArray[np.bool_]) -> dict[st
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit code."""
+    """Run the command; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m train.calibration.match", description='Calibrate "no good match".')
     parser.add_argument("--checkpoint", default="tiny", help="a checkpoint's name or folder")
     parser.add_argument("--data", type=Path, required=True, help="folder with RSICD/")

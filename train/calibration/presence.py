@@ -56,7 +56,7 @@ class Case:
 
 
 def cases(data: Path, split: str, count: int, seed: int) -> Iterator[Case]:
-    """Scenes of a split's pictures, no class twice in one.
+    """Compose scenes of a split's pictures, no class twice in one.
 
     Raises:
         DataError: RSICD or the split is not there, or has too few classes.
@@ -89,7 +89,7 @@ def _asked(records: Sequence[Record], rng: np.random.Generator) -> list[str]:
 
 
 def measured(bundle: LRSCLIP, given: Sequence[Case], method: Method) -> tuple[Doubles, npt.NDArray[np.bool_]]:
-    """The evidence of every sentence on its scene, (N, 3), and whether it is true, (N,)."""
+    """Compute the evidence of every sentence on its scene, (N, 3), and whether it is true, (N,)."""
     rows, there = [], []
     for case in tqdm(given, desc=method, unit="scene"):
         scales_px = scales_of(method, case.scene.width, case.scene.height, None)
@@ -100,11 +100,11 @@ def measured(bundle: LRSCLIP, given: Sequence[Case], method: Method) -> tuple[Do
 
 
 def fitted(rows: Doubles, there: npt.NDArray[np.bool_], share: Doubles | None = None) -> tuple[Doubles, float]:
-    """Weights (k,) and bias of a logistic regression.
+    """Fit weights (k,) and bias of a logistic regression with a ridge of `RIDGE`.
 
     Args:
         rows: (N, k) evidence.
-        there: (N,) what is right.
+        there: (N,) the right answers.
         share: (N,) how much each row counts, 1 in all; None: all alike.
     """
     mean, spread = rows.mean(axis=0), rows.std(axis=0) + 1e-9
@@ -122,7 +122,7 @@ def fitted(rows: Doubles, there: npt.NDArray[np.bool_], share: Doubles | None = 
 
 
 def minimized(parameters: torch.Tensor, loss: Callable[[], torch.Tensor]) -> Doubles:
-    """The parameters that make a loss least, from those given on."""
+    """Minimize a loss over its parameters with L-BFGS, in place, and return them."""
     optimizer = torch.optim.LBFGS([parameters], max_iter=200, line_search_fn="strong_wolfe")
 
     def closure() -> torch.Tensor:
@@ -137,7 +137,7 @@ def minimized(parameters: torch.Tensor, loss: Callable[[], torch.Tensor]) -> Dou
 
 
 def calibrated(bundle: LRSCLIP, data: Path, count: int = SCENES) -> dict[str, Any]:
-    """Weights for each method with what they do on test pictures: the manifest's entry."""
+    """Fit each method's weights and measure them on test pictures; return the manifest's entry."""
     fitting, testing = list(cases(data, "val", count, SEED)), list(cases(data, "test", count, SEED + 1))
     entry: dict[str, Any] = {}
     for method in METHODS:
@@ -156,7 +156,7 @@ def calibrated(bundle: LRSCLIP, data: Path, count: int = SCENES) -> dict[str, An
 
 
 def into_manifest(checkpoint: str, key: str, make: Callable[[LRSCLIP], dict[str, Any]]) -> dict[str, Any]:
-    """Calibrate a checkpoint and write what came of it into its manifest.
+    """Calibrate a checkpoint and write the entry into its manifest.
 
     Args:
         checkpoint: its name or folder.
@@ -175,7 +175,7 @@ def into_manifest(checkpoint: str, key: str, make: Callable[[LRSCLIP], dict[str,
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit code."""
+    """Run the command; return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m train.calibration.presence", description='Calibrate "probably present".'
     )

@@ -1,6 +1,6 @@
 """The data engine: `python -m train.data_engine build --data ../shared/data --out runs/lrs2m`.
 
-Reads many sources, drops what is there twice and what is measured on, writes a short and a long text of every picture
+Reads many sources, drops duplicates and evaluation pictures, writes a short and a long text of every picture
 (by rules, or by a language model whose every text is checked against the facts), and packs the result for training and
 for the Hub. Stop it at any moment; the same command goes on.
 """
@@ -25,7 +25,7 @@ from train.data_engine.writer.llm_settings import LlmSettings
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Build the parser of the command line."""
     p = argparse.ArgumentParser(prog="python -m train.data_engine", description=__doc__.splitlines()[0])
     commands = p.add_subparsers(dest="command", required=True)
     make = commands.add_parser("build", help="make a data set, or go on with one")
@@ -58,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; returns the exit code."""
+    """Run the command; return the exit code."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     args = parser().parse_args(argv)
     if args.command == "sources":

@@ -1,4 +1,4 @@
-"""The data card: what is in the set, where it is from, how it was made, and what it looks like."""
+"""The data card: contents, sources, making and samples of a set."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def write_card(run: Run, report: Report, chunks: list[str]) -> None:
 
 
 def _samples(run: Run, chunks: list[str]) -> list[Packed]:
-    """Some records of every source in turn, those of one source as far apart as its chunks."""
+    """Draw samples of every source in turn, those of one source as far apart as its chunks."""
     by_source: dict[str, list[Packed]] = {}
     for chunk in chunks:
         if run.texts(chunk).stat().st_size:

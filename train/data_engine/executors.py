@@ -1,4 +1,4 @@
-"""Who does the work: this process, some processes of this machine, or a Ray cluster."""
+"""Executors of the steps: this process, some processes of this machine, or a Ray cluster."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Step = Callable[[Run, str], None]
 
 
 class Engine:
-    """Does a step for every chunk of a run, with the same workers from the first step to the last.
+    """An executor of steps for every chunk of a run, with the same workers from the first step to the last.
 
     A process of its own costs some seconds of imports before its first chunk, so the processes of the local engine stay
     from step to step; they begin with the first step that has work for them.
@@ -39,7 +39,7 @@ class Engine:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Let the processes end; what they have not begun is left out, and on Ctrl-C also what they are at."""
+        """Let the processes end; work that has not begun is left out, and on Ctrl-C running work ends too."""
         if self._pool is not None:
             if kind is KeyboardInterrupt:
                 end_now(self._pool)
@@ -52,12 +52,12 @@ class Engine:
         Args:
             step: a function of a module, so that other processes find it.
             run: the run.
-            chunks: which.
-            what: for the progress bar.
+            chunks: their names.
+            what: label of the progress bar.
 
         Raises:
             TrainingError: Ray is not installed.
-            LRSCLIPError, OSError: what a step raises.
+            LRSCLIPError, OSError: raised by a step.
         """
         if self.name == "ray":
             _by_ray(step, run, chunks, what)

@@ -27,15 +27,15 @@ VERSION = 1
 
 
 def build(run: Run, engine: EngineName = "local", workers: int = 1) -> Report:
-    """Make the data set, or what is still missing of it.
+    """Make the data set, or its missing parts.
 
     Args:
-        run: what and where.
-        engine: who does the work; a language model is asked from this process whatever it is.
+        run: settings and folder.
+        engine: executor of the steps; with any of them, this process asks the language model.
         workers: processes of the local engine.
 
     Returns:
-        What came of it; it is also in `report.json`, and in words in `README.md`.
+        The counts of the run; they are also in `report.json`, and in words in `README.md`.
 
     Raises:
         DataError: no source has a record, or a file of the run is damaged.

@@ -1,4 +1,4 @@
-"""What a run came to, in numbers."""
+"""Counts of a run."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class Report:
         licenses: source -> license.
         held_out: sources that are only measured on.
         faults: kind -> count and examples, of every step.
-        duplicates: what `judge` decided, see `verdict_report`.
-        writers: who wrote how many texts.
+        duplicates: verdict of `judge`, see `verdict_report`.
+        writers: writer -> texts.
         rejected: findings of the gate on a language model's texts, by kind.
         fell_back: texts that the rules wrote in place of the language model, by reason.
         llm: sums over the language model's requests.
         short_tokens, long_tokens: histograms, tokens in bins of ten -> texts.
-        words: word -> how often.
+        words: word -> occurrences.
     """
 
     read: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -53,16 +53,16 @@ class Report:
 
     @property
     def written_total(self) -> int:
-        """Records written."""
+        """Number of records written."""
         return sum(sum(splits.values()) for splits in self.written.values())
 
     @property
     def read_total(self) -> int:
-        """Records read."""
+        """Number of records read."""
         return sum(sum(splits.values()) for splits in self.read.values())
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON, the most frequent words alone."""
+        """Convert to a dict for JSON, with the most frequent words alone."""
         out = {name: value for name, value in vars(self).items() if name not in ("words",)}
         for name in ("short_tokens", "long_tokens"):
             out[name] = {str(at): count for at, count in sorted(out[name].items())}
@@ -75,7 +75,7 @@ class Report:
 
 
 def report_of(run: Run, chunks: list[str], written: list[str]) -> Report:
-    """Count everything; one chunk at a time, so that memory stays small."""
+    """Count everything, one chunk at a time: memory stays small."""
     report, faults = Report(), Faults()
     for source in sources_of(run):
         found: dict[str, Any] = gathered(run, source.name)

@@ -1,4 +1,4 @@
-"""One run of the engine: what was asked for, and where on disk everything of it lies.
+"""One run of the engine: its settings, and the places of its files.
 
 A run goes chunk by chunk. A chunk is so many records of one source and split, in the source's own order, and every
 step writes one file for a chunk: under a temporary name, then renamed. So a run that was killed at any moment goes on
@@ -24,19 +24,19 @@ Format = Literal["webdataset", "parquet"]
 
 
 class RunSettings(BaseModel):
-    """All that decides what a run writes.
+    """Settings of a run's output.
 
     Attributes:
         sources: each source's settings, as JSON.
-        writer: who writes the texts.
-        llm: whom to ask, for the writer "llm".
+        writer: writer of the texts.
+        llm: the language model's settings, for the writer "llm".
         variants: pairs of texts for each record.
         seed: another seed, another wording.
         chunk_records: records of a chunk, and so of a shard at most.
-        duplicates: how near-duplicates are found: "embedding" (with the hash, the strictest), "hash" alone, "keep"
+        duplicates: the search for near-duplicates: "embedding" (with the hash, the strictest), "hash" alone, "keep"
             (not at all; pictures are still read once to see that they can be).
-        checkpoint: whose image embedding is used.
-        formats: what is written.
+        checkpoint: its image embedding makes the fingerprints.
+        formats: output formats.
         limit: records of each source at most; None for all.
     """
 
@@ -54,7 +54,7 @@ class RunSettings(BaseModel):
     limit: PositiveInt | None = None
 
     def same_as(self, other: RunSettings) -> bool:
-        """Whether a run that was begun with `other` may go on with these: only how a model is asked may differ."""
+        """Return whether a run begun with `other` may go on: only the language model's settings may differ."""
         return self.model_dump(exclude={"llm"}) == other.model_dump(exclude={"llm"})
 
 
@@ -64,7 +64,7 @@ class Run:
 
     Attributes:
         out: its folder.
-        settings: what was asked for.
+        settings: its settings.
     """
 
     out: Path
@@ -101,49 +101,49 @@ class Run:
 
     @property
     def work(self) -> Path:
-        """What the steps leave for each other."""
+        """Folder of the files that the steps leave for each other."""
         return self.out / "work"
 
     def source_done(self, source: str) -> Path:
-        """Says that all records of a source are read; holds their counts and faults."""
+        """Return the file that marks a source as read; it holds the records' counts and faults."""
         return self.work / "records" / f"{source}.json"
 
     def records(self, chunk: str) -> Path:
-        """A chunk's records, one on a line."""
+        """Return the file of a chunk's records, one on a line."""
         return self.work / "records" / f"{chunk}.jsonl"
 
     def looks(self, chunk: str) -> Path:
-        """What was seen of a chunk's pictures."""
+        """Return the file of a chunk's inspected pictures."""
         return self.work / "looks" / f"{chunk}.npz"
 
     @property
     def verdict(self) -> Path:
-        """Which records stay, for all chunks."""
+        """File of the records that stay, for all chunks."""
         return self.work / "verdict.npz"
 
     @property
     def joined(self) -> Path:
-        """Captions that records take over from their duplicates."""
+        """File of the captions that records take over from their duplicates."""
         return self.work / "joined.json"
 
     def texts(self, chunk: str) -> Path:
-        """A chunk's accepted texts, one record on a line."""
+        """Return the file of a chunk's accepted texts, one record on a line."""
         return self.work / "texts" / f"{chunk}.jsonl"
 
     def ledger(self, chunk: str) -> Path:
-        """What a language model answered for a chunk."""
+        """Return the file of a language model's answers for a chunk."""
         return self.work / "ledgers" / f"{chunk}.jsonl"
 
     def shard(self, chunk: str) -> Path:
-        """A chunk as a WebDataset shard."""
+        """Return the file of a chunk as a WebDataset shard."""
         return self.out / "shards" / f"{chunk}.tar"
 
     def parquet(self, chunk: str) -> Path:
-        """A chunk as a Parquet file."""
+        """Return the file of a chunk as Parquet."""
         return self.out / "data" / f"{chunk}.parquet"
 
     def chunks(self) -> list[str]:
-        """All chunks, in the order of the sources."""
+        """List the names of all chunks, in the order of the sources."""
         names: list[str] = []
         for text in self.settings.sources:
             source = json.loads(text)["name"]
@@ -152,16 +152,16 @@ class Run:
 
 
 def chunk_name(split: str, source: str, number: int) -> str:
-    """A chunk's name; the split comes first, as the Hub wants it."""
+    """Build a chunk's name; the split comes first, as the Hub wants it."""
     return f"{split}-{source}-{number:05d}"
 
 
 def source_of(chunk: str) -> str:
-    """The source that a chunk is of."""
+    """Return the name of a chunk's source."""
     return chunk.rsplit("-", 1)[0].split("-", 1)[1]
 
 
 def draft_of(path: Path) -> Path:
-    """Where a file is written before it is whole; the same for every try, so that nothing is left behind."""
+    """Return the path of a file's draft, written before it is whole; each try has the same, so none is left behind."""
     digest = hashlib.sha256(path.name.encode()).hexdigest()[:8]
     return path.with_name(f".{digest}.{path.name}.part")

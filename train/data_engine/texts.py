@@ -1,4 +1,4 @@
-"""The two texts of a picture as a writer hands them on, and what the gate finds wrong with them."""
+"""The two texts of a picture as a writer hands them on, and the gate's findings on them."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class Finding:
     """One thing that is wrong with a text.
 
     Attributes:
-        kind: which check it failed.
+        kind: the check it failed.
         where: "short" or "long".
         what: the words in question.
-        why: one sentence for whoever writes it anew.
+        why: one sentence for the writer's next try.
     """
 
     kind: FindingKind
@@ -45,12 +45,12 @@ class Written:
     Attributes:
         key: the record's.
         variant: its number, from 0.
-        texts: what was accepted.
-        writer: who wrote it.
+        texts: the accepted texts.
+        writer: their writer.
         model: the language model, or "".
         prompt: name and version of the prompt, or "".
         asked: requests that were answered for it.
-        rejected: what the gate found wrong with earlier tries, in order.
+        rejected: the gate's findings on earlier tries, in order.
         fell_back: why the rules wrote it though a language model was asked for, or "".
     """
 

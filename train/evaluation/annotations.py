@@ -1,4 +1,4 @@
-"""Readers for what a localization is checked against: AIR-SLT's polygons, CHOICE's boxes, masks and captions."""
+"""Readers of localization annotations: AIR-SLT's polygons, CHOICE's boxes, masks and captions."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from train.data.readers import PICTURE_SUFFIXES
 
 ANNOTATIONS = "annotations/anno.json"
 SCENES = "imgs"
-MASK_LEVEL = 127  # above it a mask's grey is inside; they hold 0 and 255
-# What a question asks for, without what it says of the answer's format.
+MASK_LEVEL = 127  # a mask's gray above it is inside; the files hold 0 and 255
+# A question names its target and the answer's format; only the target is a phrase for the text tower.
 _ASKED = re.compile(
     r"output the coordinates of (?P<box>.+?) in the image\b|mask of (?P<mask>.+?)(?: in this image)?\s*\.?\s*$"
 )
@@ -28,7 +28,7 @@ _OPTION = re.compile(r"^([A-Z])\.\s*(.+)$", re.MULTILINE)
 
 @dataclass(frozen=True, eq=False)
 class SceneQuery:
-    """A sentence, the scene it is about, and where in it it is true.
+    """A sentence, its scene, and the regions of the scene in which it is true.
 
     Attributes:
         number: its place in the annotations, from 0.
@@ -49,7 +49,7 @@ class Grounding:
 
     Attributes:
         picture: the picture file.
-        phrase: what the question asks for, such as "the storage tank".
+        phrase: the question's target, such as "the storage tank".
         corners: (4, 2) x and y as fractions of width and height, or None.
         mask: the mask file, or None.
     """
@@ -60,7 +60,7 @@ class Grounding:
     mask: Path | None = None
 
     def target(self, width_px: int, height_px: int) -> Mask:
-        """Where the thing is, (height_px, width_px) bool.
+        """Return the (height_px, width_px) bool mask of the target.
 
         Raises:
             DataError: the mask is broken, empty or of another size than the picture.
@@ -79,7 +79,7 @@ class Grounding:
 
 @dataclass(frozen=True)
 class CaptionChoice:
-    """A picture, the captions to choose from, and which is right."""
+    """A picture, the captions to choose from, and the number of the right one."""
 
     picture: Path
     captions: tuple[str, ...]
@@ -112,7 +112,7 @@ _QUERY_FIELDS: tuple[tuple[str, type], ...] = (("caption", str), ("jpg_name", st
 
 
 def missing_scenes(queries: list[SceneQuery]) -> list[Path]:
-    """The scene files that queries name and that are not there, each once, in order."""
+    """List the scene files that queries name and that are not there, each once, in order."""
     return [path for path in dict.fromkeys(query.scene for query in queries) if not path.is_file()]
 
 
@@ -165,7 +165,7 @@ def read_caption_choices(folder: Path) -> list[CaptionChoice]:
 
 
 def _rows(path: Path) -> list[Any]:
-    """A JSON list with something in it."""
+    """Read a JSON list with something in it."""
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -185,7 +185,7 @@ def _field(row: Any, key: str, kind: type, where: str) -> Any:
 
 
 def _points(value: Any, where: str) -> npt.NDArray[np.float64]:
-    """(V, 2) finite numbers."""
+    """Convert an outline to a (V, 2) array of finite numbers."""
     try:
         points = np.array(value, dtype=np.float64)
     except (TypeError, ValueError, OverflowError) as error:
@@ -220,7 +220,7 @@ def _picture(folder: Path, row: Any, where: str) -> Path:
 
 
 def _present(folder: Path, named: str, where: str) -> Path:
-    """The file with that name, or with another picture suffix: the annotations may say .png where a .jpg lies."""
+    """Find the file with that name, or with another picture suffix: annotations may say .png where a .jpg lies."""
     wished = folder / Path(named).name
     for path in (wished, *(wished.with_suffix(suffix) for suffix in sorted(PICTURE_SUFFIXES))):
         if path.is_file():

@@ -1,6 +1,6 @@
-"""What only a rendered landscape can ask: does the model tell a true description from one with a single false claim?
+"""Grounding on rendered landscapes: does the model tell a true description from one with a single false claim?
 
-For each tile of a world that nothing is trained on: its description, and for each kind of claim (count, colour, object,
+For each tile of a world that nothing is trained on: its description, and for each kind of claim (count, color, object,
 place, relation) the same description with exactly one claim of that kind made false. The model prefers the one whose
 vector lies nearer to the tile's; chance is 50 %. And, in another such world, long descriptions find their own tile.
 """
@@ -50,7 +50,7 @@ class Pair:
 
 
 def pairs_of(source: AtlasTiles, count: int) -> list[Pair]:
-    """The pairs of the first `count` tiles: up to one of each kind for a tile."""
+    """Build the pairs of the first `count` tiles: up to one of each kind for a tile."""
     tokenizer, pairs = Tokenizer(context_length=max(LIMITS)), []
     for number, tile_id in enumerate(tqdm(source.tile_ids()[:count], desc="false claims", unit="tile", delay=2)):
         truth = source.truth(tile_id)
@@ -68,7 +68,7 @@ def pairs_of(source: AtlasTiles, count: int) -> list[Pair]:
 def run_grounding(
     bundle: Encoders, vectors: PictureVectors, tiles: int = 1000, index_tiles: int = 1024
 ) -> list[Result]:
-    """Measure both.
+    """Measure retrieval of tiles by description, and preference of true over false claims.
 
     Args:
         bundle: the model.

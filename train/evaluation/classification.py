@@ -23,7 +23,7 @@ TOP_K = 5
 
 
 def classification(bundle: Encoders, vectors: PictureVectors, given: PictureSet) -> list[Result]:
-    """Accuracy in per cent with each template set.
+    """Measure the accuracy in per cent with each template set.
 
     `top1` is over pictures, `class_mean` over classes; `top5` comes where there are more than five classes. The
     detail has the accuracy of each class that has a picture, by its name.

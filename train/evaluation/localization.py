@@ -55,17 +55,17 @@ def run_selo(
     methods: Sequence[Method] = METHODS,
     name: str | None = None,
 ) -> list[Result]:
-    """Semantic localization on a folder of the AIR-SLT layout: `imgs/` and `annotations/anno.json`.
+    """Measure semantic localization on a folder of the AIR-SLT layout: `imgs/` and `annotations/anno.json`.
 
-    Every scene is encoded once for all its sentences. What becomes of mean cosines (grey levels, median, JPEG) is the
-    protocol's for both methods; how the scene is cut is the protocol's for `windows`, and `dense` has its own way.
+    Every scene is encoded once for all its sentences. The protocol turns mean cosines into a map (gray levels, median,
+    JPEG) for both methods; it also cuts the scene for `windows`, while `dense` has its own way.
 
     Args:
         bundle: the model.
         folder: the data set.
-        protocol: how the maps are made; figures compare with published ones under `standard` and `windows` only.
-        methods: how the scenes are encoded.
-        name: what to call the set; the folder's name if not given.
+        protocol: protocol of the maps; figures compare with published ones under `standard` and `windows` only.
+        methods: encoding methods of the scenes.
+        name: name of the set in the results; the folder's name if not given.
 
     Returns:
         One row a method: Rsu, Ras, Rda and Rmi (0 to 1), each the mean over the queries; how often the highest mean
@@ -118,14 +118,14 @@ def _selo_row(
 
 
 def run_mosaics(bundle: Encoders, pictures: PictureSet, protocol: SeloProtocol, count: int = COUNT) -> list[Result]:
-    """`run_selo` on mosaics of real pictures (`train.mosaics`), composed for the run."""
+    """Measure `run_selo` on mosaics of real pictures (`train.mosaics`), composed for the run."""
     with TemporaryDirectory() as folder:
         write_mosaics(pictures, Path(folder), count)
         return run_selo(bundle, Path(folder), protocol, name=f"mosaics of {pictures.name}")
 
 
 def run_atlas_scenes(bundle: Encoders, protocol: SeloProtocol, count: int = ATLAS_SCENES) -> list[Result]:
-    """`run_selo` on scenes of the atlas, drawn once and kept in the user's cache."""
+    """Measure `run_selo` on scenes of the atlas, drawn once and kept in the user's cache."""
     folder = user_cache() / f"scenes-{recipe()}-{DEFAULT_SEED}-{count}"
     if not (folder / ANNOTATIONS).is_file():
         with tqdm(total=count, desc="drawing scenes", unit="scene") as bar:
@@ -134,7 +134,7 @@ def run_atlas_scenes(bundle: Encoders, protocol: SeloProtocol, count: int = ATLA
 
 
 def read_scenes(folder: Path) -> list[SceneQuery]:
-    """The queries of a folder of the AIR-SLT layout.
+    """Read the queries of a folder of the AIR-SLT layout.
 
     Raises:
         DataError: broken annotations, or a scene that is not there.
@@ -159,7 +159,7 @@ class Choice:
 
 
 def read_choice(folder: Path) -> Choice:
-    """The annotations under `visual_grounding`, `referring_expression_segmentation` and `image_caption`.
+    """Read the annotations under `visual_grounding`, `referring_expression_segmentation` and `image_caption`.
 
     Raises:
         DataError: a folder, picture or mask is missing, or annotations are of another layout.
@@ -172,10 +172,10 @@ def read_choice(folder: Path) -> Choice:
 
 
 def run_choice(bundle: Encoders, folder: Path, methods: Sequence[Method] = METHODS) -> list[Result]:
-    """CHOICE's three tasks that a dual encoder can answer.
+    """Measure CHOICE's three tasks that a dual encoder can answer.
 
-    The phrase given to the model is what the question asks for ("the storage tank"). Maps are brought to 0 to 1 per
-    picture, so that one threshold can serve all.
+    The phrase given to the model is the question's target ("the storage tank"). Maps are scaled to 0 to 1 per picture,
+    so that one threshold can serve all.
 
     Args:
         bundle: the model.
@@ -204,7 +204,7 @@ def run_choice(bundle: Encoders, folder: Path, methods: Sequence[Method] = METHO
 
 
 def grid_map(bundle: Encoders, picture: Image.Image, phrase: str) -> Floats:
-    """The simplest map there is: a plain grid of tiles, each with its own cosine; (H, W)."""
+    """Compute the simplest map, (H, W): a plain grid of tiles, each with its own cosine."""
     columns = np.linspace(0, picture.width, GRID_CELLS + 1).astype(np.int64)
     rows = np.linspace(0, picture.height, GRID_CELLS + 1).astype(np.int64)
     boxes_px = np.array([(x0, y0, x1, y1) for y0, y1 in _pairs(rows) for x0, x1 in _pairs(columns)], dtype=np.int64)
@@ -242,7 +242,7 @@ def _encoded(bundle: Encoders, path: Path, protocol: SeloProtocol, method: Metho
 def _scored(
     windows: SceneWindows, query: SceneQuery, text: npt.NDArray[np.float32], protocol: SeloProtocol
 ) -> tuple[SeloScores, float, float]:
-    """SeLo's scores of one map, whether its highest point is on a target, and the targets' share of the scene."""
+    """Score one map: SeLo's scores, whether its highest point is on a target, the targets' share of the scene."""
     size_px = windows.width_px, windows.height_px
     try:
         cells = mean_over_windows(windows.boxes_px, windows.vectors @ text, *size_px)

@@ -1,10 +1,10 @@
-"""Pictures rebuilt from their main components: what Long-CLIP's short text is compared with.
+"""Picture vectors rebuilt from their main components, which Long-CLIP compares the short text with.
 
 A short caption names the main things of a picture and no more. Long-CLIP therefore shows the short loss a coarse
-picture vector: all vectors of the batch are centred, projected on their first 32 principal components, and rebuilt with
-the mean added back. Rebuilt vectors are not brought to length one again. All of this follows Long-CLIP's published
-code; there the batch is one GPU's, here it is the whole batch of all processes, so the result does not depend on how
-many they are.
+picture vector: all vectors of the batch are centered, projected on their first 32 principal components, and rebuilt
+with the mean added back. Rebuilt vectors are not brought to length one again. All of this follows Long-CLIP's published
+code; there the batch is one GPU's, here it is the whole batch of all processes, so the result does not depend on the
+number of processes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def rebuilt_from_components(features: Tensor, components: int) -> Tensor:
 
     Args:
         features: (N, D).
-        components: how many are kept; N - 1 or more keep everything.
+        components: number of components to keep; N - 1 or more keep everything.
 
     Returns:
         (N, D), differentiable, in the type given. Computed in float64: the gradient of a projection is large where the
@@ -41,7 +41,7 @@ def _projector(matrix: Tensor, components: int) -> Tensor:
 
 
 class _TopProjector(torch.autograd.Function):
-    """(D, D) symmetric matrix to the projector on its `components` largest eigenvectors.
+    """Map of a (D, D) symmetric matrix to the projector on its `components` largest eigenvectors.
 
     torch's own gradient of eigenvectors divides by every gap between two eigenvalues and so is not finite where a batch
     has fewer directions than D. The projector depends on the gaps between kept and dropped ones alone:

@@ -1,4 +1,4 @@
-"""What there is to measure: from tasks, data sets and a folder to a list of jobs, read before anything is encoded.
+"""The plan of an evaluation: from tasks, data sets and a folder to a list of jobs, read before anything is encoded.
 
 Annotations are read here, so that a broken or missing one is known before the first picture is encoded. A data set
 that was asked for by name must be there; with `all`, one that is not there is skipped, and the plan says so.
@@ -58,7 +58,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Wishes:
-    """What was asked for.
+    """Tasks, data sets and folders that a run asks for.
 
     Attributes:
         data: the folder of the public data sets.
@@ -80,7 +80,7 @@ class Wishes:
 
 
 def plan(wishes: Wishes) -> Plan:
-    """Read the annotations of everything that is asked for.
+    """Read the annotations of everything that is asked for and build the jobs.
 
     Raises:
         DataError: data that are named are not there, annotations are broken, or nothing is left to measure.
@@ -109,7 +109,7 @@ def plan(wishes: Wishes) -> Plan:
 
 
 def _picture_jobs(wishes: Wishes, task: str) -> tuple[list[Job], list[str]]:
-    """The jobs of retrieval or classification, and what is skipped."""
+    """Build the jobs of retrieval or classification, and list the skipped sets."""
     readers = CLASS_SETS if task == CLASSIFICATION else CAPTION_SETS
     measure = {SHORT: short_retrieval, LONG: long_retrieval, CLASSIFICATION: classification}[task]
     chosen: list[PictureSet] = []
@@ -137,7 +137,7 @@ def _on_pictures(
 
 
 def _localization_jobs(wishes: Wishes) -> tuple[list[Job], list[str]]:
-    """CHOICE and AIR-SLT, where their pictures are; mosaics of RSICD's validation pictures; scenes of the atlas."""
+    """Build the jobs on CHOICE, AIR-SLT, mosaics and scenes of the atlas, and list the skipped sets."""
     choice, scenes = wishes.data / "CHOICE", wishes.air_slt or wishes.data / "AIR-SLT"
     named = {*(wishes.sets or ()), *(["air-slt"] if wishes.air_slt else [])}
     protocol = selo_protocol(wishes.selo)
@@ -153,7 +153,7 @@ def _localization_jobs(wishes: Wishes) -> tuple[list[Job], list[str]]:
         try:
             if not needed.is_dir():
                 raise NotHere(f"{needed} is not there; put the pictures there, or leave {name} out")
-            read(folder)  # so that what is wrong with it is known now
+            read(folder)  # so that its faults are known now
             jobs.append(Job(LOCALIZATION, partial(run, folder)))
         except NotHere as error:
             if name in named:

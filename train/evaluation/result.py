@@ -1,4 +1,4 @@
-"""What every task hands back: one row of figures with what they were measured on."""
+"""The result of every task: one row of figures with the data and the protocol they were measured on."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ class Result:
     """One row of a table.
 
     Attributes:
-        task: what was measured; rows of one task share a table.
+        task: name of the task; rows of one task share a table.
         data_set: the data set and the part of it.
-        protocol: how it was measured; rows of different protocols are not comparable.
-        pictures: how many pictures were asked about.
-        texts: how many texts were asked with.
+        protocol: name of the protocol; rows of different protocols are not comparable.
+        pictures: number of pictures.
+        texts: number of texts.
         metrics: figure by name, in the order of the table.
         seconds: wall time of this row; pictures that an earlier row has encoded are not counted again.
-        detail: figures that no table needs: accuracy by class, sizes, how many texts were changed.
+        detail: figures that no table needs: accuracy by class, sizes, number of changed texts.
     """
 
     task: str

@@ -36,7 +36,7 @@ _TOKENS: dict[str, Callable[[int], bool]] = {
 
 
 def short_retrieval(bundle: Encoders, vectors: PictureVectors, given: PictureSet) -> list[Result]:
-    """Captions against pictures, `raw` and `merged`.
+    """Measure retrieval between captions and pictures, `raw` and `merged`.
 
     Args:
         bundle: the model.
@@ -67,7 +67,7 @@ def short_retrieval(bundle: Encoders, vectors: PictureVectors, given: PictureSet
 
 
 def long_retrieval(bundle: Encoders, vectors: PictureVectors, given: PictureSet) -> list[Result]:
-    """One paragraph a picture: as it is, by its length, without its first sentence, and shuffled.
+    """Measure retrieval with one paragraph a picture: whole, by its length, beheaded and shuffled.
 
     Rows by length ask with the paragraphs of that many tokens, and with their pictures, against the whole split; a
     length that no paragraph has gets no row. Tokens are the byte pairs of the paragraph itself, without the start and
@@ -113,18 +113,18 @@ def long_retrieval(bundle: Encoders, vectors: PictureVectors, given: PictureSet)
 
 
 def beheaded(records: Sequence[Record]) -> list[str]:
-    """Each picture's paragraph without its first sentence; one that has no other keeps it."""
+    """Return each picture's paragraph without its first sentence; one that has no other keeps it."""
     return [" ".join(sentences[1:] or sentences) for sentences in map(sentences_of, records)]
 
 
 def shuffled(records: Sequence[Record], seed: int = SHUFFLE_SEED) -> list[str]:
-    """Each picture's paragraph with its sentences in random order, the same order every time."""
+    """Return each picture's paragraph with its sentences in random order, the same order for the same seed."""
     random = np.random.default_rng(seed)
     return [" ".join(random.permutation(np.array(sentences_of(r), dtype=object))) for r in records]
 
 
 def _chances(bundle: Encoders, image: npt.NDArray[np.float32], texts: list[str]) -> tuple[npt.NDArray[np.float64], ...]:
-    """(N, 3) chances of pictures and of texts, text n being picture n's."""
+    """Compute the (N, 3) hit chances of pictures and of texts, text n being picture n's."""
     distinct, row = text_vectors(bundle, texts)
     score = (image @ distinct.T)[:, row]
     own = np.eye(len(image), dtype=np.bool_)
@@ -132,7 +132,7 @@ def _chances(bundle: Encoders, image: npt.NDArray[np.float32], texts: list[str])
 
 
 def _metrics(image_to_text: npt.NDArray[np.float64], text_to_image: npt.NDArray[np.float64]) -> dict[str, float]:
-    """The six recalls, the mean of each direction, and mR."""
+    """Compute the six recalls, the mean of each direction, and mR, in per cent."""
     scores = RetrievalScores.mean_of(image_to_text, text_to_image)
     i2t, t2i = scores.direction_means
     recalls = scores.as_dict()

@@ -27,7 +27,7 @@ def run_synonyms(bundle: LRSCLIP, pairs: tuple[tuple[str, str], ...] = PAIRS) ->
     """Score word pairs.
 
     Args:
-        bundle: the model; only its text tower is asked.
+        bundle: the model; only its text tower is used.
         pairs: (rare, known).
 
     Returns:

@@ -28,13 +28,13 @@ _COUNTS = ("changed", "candidates")  # the details that a reader of the table ne
 
 
 def tables(results: Sequence[Result]) -> str:
-    """Every task's table under its name, in order of appearance."""
+    """Format every task's table under its name, in order of appearance."""
     tasks = dict.fromkeys(result.task for result in results)
     return "\n\n".join(f"## {task}\n\n{_table([r for r in results if r.task == task])}" for task in tasks)
 
 
 def as_csv(report: Mapping[str, Any]) -> str:
-    """A report's figures as CSV, one a line, each with the facts that it was measured under."""
+    """Format a report's figures as CSV, one a line, each with the facts that it was measured under."""
     out = io.StringIO(newline="")
     writer = csv.writer(out)
     facts = [name for name in FACTS if name in report]
@@ -61,7 +61,7 @@ def _table(rows: Sequence[Result]) -> str:
 
 
 def _figure(name: str, column: Sequence[float | None], number: int) -> str:
-    """Per cents with two digits; a column of shares, which no per-cent figure of ours is, with four."""
+    """Format per cents with two digits; a column of shares, which no per-cent figure of ours is, with four."""
     value = column[number]
     if value is None:
         return ""

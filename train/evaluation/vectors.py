@@ -20,14 +20,14 @@ Floats = npt.NDArray[np.float32]
 
 
 class PictureVectors:
-    """The vectors of picture files, each file encoded once however many tasks ask for it."""
+    """The vectors of picture files, each file encoded once for all tasks."""
 
     def __init__(self, bundle: Encoders) -> None:
         self._bundle = bundle
         self._known: dict[Path, Floats] = {}
 
     def of(self, records: Sequence[Record], name: str) -> Floats:
-        """(N, D) vectors of the records' pictures, with a progress bar for those not seen before.
+        """Return the (N, D) vectors of the records' pictures; a progress bar counts the new ones.
 
         Raises:
             DataError: a picture cannot be read or encoded; the message names the file.
@@ -48,7 +48,7 @@ class PictureVectors:
             raise
 
     def _name_the_fault(self, paths: list[Path], pictures: list[Image.Image]) -> None:
-        """The error of a batch gives a number; the file has to be found one by one."""
+        """Encode a batch's pictures one by one: the batch's error gives a number, the message needs the file."""
         for path, picture in zip(paths, pictures, strict=True):
             try:
                 self._bundle.encode_image([picture])
@@ -60,7 +60,7 @@ def text_vectors(bundle: Encoders, texts: Sequence[str]) -> tuple[Floats, npt.ND
     """Encode each distinct text once.
 
     Returns:
-        (U, D) vectors of the distinct texts in order of appearance, and (M,) for each text its row there.
+        (U, D) vectors of the distinct texts in order of appearance, and the (M,) row of each text there.
     """
     row = {text: number for number, text in enumerate(dict.fromkeys(texts))}
     return bundle.encode_text(list(row)), np.array([row[text] for text in texts], dtype=np.int64)

@@ -1,1 +1,1 @@
-"""Where training begins: a text tower that learned from a teacher, weights averaged."""
+"""The beginning of training: a text tower that learned from a teacher, weights averaged."""

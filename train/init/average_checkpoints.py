@@ -1,7 +1,7 @@
 """The mean of two checkpoints' weights: `python -m train.init.average_checkpoints OLD NEW --share 0.5 --out DIR`.
 
-Where one was trained on from the other, the way between them is flat, and a point on it keeps more of what the old one
-knew than the new one does while having most of what was learned since (WiSE-FT, Wortsman et al. 2022).
+Where one was trained on from the other, the way between them is flat, and a point on it keeps more of the old one's
+knowledge than the new one does, with most of the new one's gain (WiSE-FT, Wortsman et al. 2022).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def blend(old: Path, new: Path, share: float, out: Path) -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; returns the exit code."""
+    """Run the command; return the exit code."""
     p = argparse.ArgumentParser(
         prog="python -m train.init.average_checkpoints", description="The mean of two checkpoints' weights."
     )

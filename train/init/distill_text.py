@@ -1,7 +1,7 @@
-"""A text tower to begin with: `python -m train.init.distill_text --model tiny --data DIR --out FILE`.
+"""An initial text tower: `python -m train.init.distill_text --model tiny --data DIR --out FILE`.
 
-The tower takes over the layers of a small sentence encoder (see `teacher.py`) and learns to say with CLIP's byte-pair
-tokens and a narrow token table what its teacher says with its own: cosine distance between the two on captions,
+The tower takes over the layers of a small sentence encoder (see `teacher.py`) and learns its teacher's vectors with
+CLIP's byte-pair tokens and a narrow token table: cosine distance between the two on captions,
 paragraphs and, where `--wordnet` names the folder, the nouns of WordNet with their glosses. So the words that no
 caption holds keep their meaning.
 """
@@ -40,14 +40,14 @@ CONTEXT = 77
 
 
 def caption_texts(data: Path) -> list[str]:
-    """Sentences and paragraphs of all training pictures, each once."""
+    """Read sentences and paragraphs of all training pictures, each once."""
     records = [r for r in read_corpus(data) if r.split == "train"]
     texts = [text for r in records for text in (*sentences_of(r), paragraph(r))]
     return list(dict.fromkeys(texts))
 
 
 def wordnet_texts(folder: Path) -> list[str]:
-    """Nouns of WordNet: each word by itself, with its gloss, and the gloss alone.
+    """Read the nouns of WordNet: each word by itself, with its gloss, and the gloss alone.
 
     Args:
         folder: holds `data.noun` (Debian's wordnet-base puts it under /usr/share/wordnet).
@@ -74,7 +74,7 @@ def wordnet_texts(folder: Path) -> list[str]:
 
 
 def token_counts(texts: list[str], vocab_size: int) -> Tensor:
-    """(vocab,) how often each token stands in the texts."""
+    """Count the (vocab,) occurrences of each token in the texts."""
     tokenizer, counts = Tokenizer(CONTEXT), Counter[int]()
     for start in range(0, len(texts), 4096):
         ids = tokenizer(texts[start : start + 4096])
@@ -85,7 +85,7 @@ def token_counts(texts: list[str], vocab_size: int) -> Tensor:
 
 
 def agreement(tower: SentenceTower, teacher: Teacher, texts: list[str]) -> float:
-    """Mean cosine between what the tower and its teacher make of texts."""
+    """Compute the mean cosine between the tower's and its teacher's vectors of texts."""
     tower.eval()
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         mine = encode_by_length(tower.sentence, Tokenizer(tower.context_length)(texts), CHUNK)
@@ -98,8 +98,8 @@ def distil(tower: SentenceTower, teacher: Teacher, texts: list[str], steps: int,
 
     Args:
         tower: begun by `transplant`.
-        teacher: what to learn from.
-        texts: what to learn on.
+        teacher: the encoder whose vectors are the target.
+        texts: the training texts.
         steps: of `BATCH` texts each.
         seed: of the order.
     """
@@ -126,7 +126,7 @@ def distil(tower: SentenceTower, teacher: Teacher, texts: list[str], steps: int,
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Build the parser of the command line."""
     p = argparse.ArgumentParser(prog="python -m train.init.distill_text", description="Prepare a text tower to train.")
     p.add_argument("--model", default="tiny", help="a configuration whose text tower is of kind sentence")
     p.add_argument("--data", type=Path, required=True, help="folder with RSICD/, UCMerced_LandUse/, ...")
@@ -148,7 +148,7 @@ def begin(args: argparse.Namespace) -> None:
     if args.steps < LEAST_STEPS:
         raise TrainingError(f"--steps {args.steps} is too few to warm up; give {LEAST_STEPS} or more")
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(args.out, b"")  # what cannot be written is better known before the work than after it
+    write_atomically(args.out, b"")  # a file that cannot be written is better known before the work than after it
     config = ModelConfig.named(args.model).with_context(CONTEXT)
     tower = seeded_model(config, args.seed).text
     if not isinstance(tower, SentenceTower):
@@ -169,7 +169,7 @@ def begin(args: argparse.Namespace) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; returns the exit code."""
+    """Run the command; return the exit code."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     args = parser().parse_args(argv)
     return run_command("train.init.distill_text", lambda: begin(args))

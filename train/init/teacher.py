@@ -29,7 +29,7 @@ class Teacher:
 
     @torch.no_grad()
     def encode(self, texts: list[str]) -> Tensor:
-        """N texts to (N, 384) float32 of length one: the mean over their tokens, as the model was trained."""
+        """Encode N texts to (N, 384) float32 of length one: the mean over their tokens, as the model was trained."""
         out = torch.empty(len(texts), self.model.config.hidden_size)
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
         for start in range(0, len(order), CHUNK):
@@ -58,7 +58,7 @@ def load_teacher() -> Teacher:
 
 
 def transplant(teacher: Teacher, tower: SentenceTower, counts: Tensor) -> None:
-    """Give a tower of the same shape the teacher's layers, positions, and words where the two vocabularies meet.
+    """Give a tower of the teacher's shape its layers, its positions, and words where the two vocabularies meet.
 
     A byte-pair token that is one word piece of the teacher takes its row; any other takes the mean of its pieces. The
     rows are then held by as many principal components as the tower's table has columns, frequent tokens first.
@@ -66,7 +66,7 @@ def transplant(teacher: Teacher, tower: SentenceTower, counts: Tensor) -> None:
     Args:
         teacher: the encoder to copy.
         tower: its width, layers and heads must be the teacher's.
-        counts: (vocab,) how often each token stands in the texts at hand.
+        counts: (vocab,) occurrences of each token in the texts at hand.
 
     Raises:
         TrainingError: the tower has another shape.
@@ -100,7 +100,7 @@ def transplant(teacher: Teacher, tower: SentenceTower, counts: Tensor) -> None:
 
 
 def _token_rows(teacher: Teacher) -> Tensor:
-    """(vocab, W): what each byte-pair token is worth in the teacher's word pieces."""
+    """Return a (vocab, W) row for each byte-pair token, the mean of the teacher's word pieces for it."""
     clip, words = SimpleTokenizer(), teacher.model.embeddings.word_embeddings.weight.detach()
     start, end = clip.all_special_ids
     special = {start: teacher.tokenizer.cls_token_id, end: teacher.tokenizer.sep_token_id}

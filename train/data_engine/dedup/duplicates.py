@@ -34,7 +34,7 @@ _AT_ONCE = 2**16
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What is asked of a picture beside its fingerprint.
+    """Key, source and split of a picture, which its verdict depends on beside its fingerprint.
 
     Attributes:
         key: unique within the data set.
@@ -50,7 +50,7 @@ class Entry:
 
     @property
     def evaluation(self) -> bool:
-        """Whether it is measured on, so that training must not see it."""
+        """Whether the picture is an evaluation picture, which training must not see."""
         return self.held_out or self.split != "train"
 
 
@@ -60,7 +60,7 @@ class Row(NamedTuple):
     Attributes:
         key: of the picture that is dropped; with "both evaluation", of one that is kept all the same.
         because_key: of the picture that it near-duplicates.
-        why: "leak" (a training picture like an evaluation one), "duplicate" (two training pictures), "same key", or
+        why: "leak" (a training picture near an evaluation one), "duplicate" (two training pictures), "same key", or
             "both evaluation".
         hamming: bits in which their hashes differ.
         cosine: of their vectors; NaN without vectors.
@@ -78,14 +78,14 @@ Place = tuple[str, str]  # source, split
 
 @dataclass(frozen=True)
 class Verdict:
-    """Which pictures stay, and what is alike.
+    """The pictures to keep, and the near-duplicates among them.
 
     Attributes:
         kept: (N,) bool.
         rows: the report, in the order of the entries.
         joined: the row of a kept training picture -> rows of its dropped duplicates, whose captions it may take.
         crossings: (source A, split A, source B, split B) -> near-duplicate pairs, of all that have some; A before B.
-        overlap: (source A, source B) -> share of A's pictures that are found in B, of every two sources.
+        overlap: (source A, source B) -> share of A's pictures that stand in B too, 0 to 1, of every two sources.
         groups: sets of pictures that near-duplicates link, if only by others.
     """
 
@@ -98,11 +98,11 @@ class Verdict:
 
     @property
     def dropped(self) -> dict[str, int]:
-        """Why -> how many are dropped for it."""
+        """Number of dropped pictures by reason."""
         return dict(Counter(row.why for row in self.rows if row.why != "both evaluation"))
 
     def sentences(self, least: float = 0.001) -> list[str]:
-        """For the data card: every overlap of two sources that is `least` or more, the largest first."""
+        """Format every overlap of two sources of `least` or more for the data card, the largest first."""
         shares = sorted(self.overlap.items(), key=lambda item: (-item[1], item[0]))
         return [f"{100 * share:.1f} % of {a}'s pictures are {b}'s." for (a, b), share in shares if share >= least]
 
@@ -123,7 +123,7 @@ class Verdict:
 def find_duplicates(
     entries: Sequence[Entry], prints: Prints, sources: Sequence[str] = (), limits: Limits | None = None
 ) -> Verdict:
-    """Decide which pictures stay.
+    """Find near-duplicates and decide which pictures stay.
 
     A training picture that near-duplicates an evaluation picture is dropped, and of training pictures the one of the
     first source, then the first entry, is kept. Evaluation pictures stay, unless a key stands there twice.
@@ -132,7 +132,7 @@ def find_duplicates(
         entries: of N pictures, in order; a record without a picture is not among them.
         prints: of the same pictures.
         sources: sources whose pictures are preferred, the best first; the others follow as they appear.
-        limits: where near-duplicates begin.
+        limits: thresholds of a near-duplicate pair.
 
     Raises:
         DataError: there are not as many fingerprints as entries.
@@ -169,10 +169,10 @@ def find_duplicates(
 
 
 def _classes(prints: Prints, rows: Rows) -> tuple[Rows, Rows]:
-    """Pictures with the very same fingerprint are judged as one: empty tiles may stand in a source by the thousand.
+    """Group pictures with the same fingerprint: empty tiles may stand in a source by the thousand.
 
     Returns:
-        The rows given, and for each the number of its class; classes are numbered by their first rows.
+        The (N,) rows given, and the (N,) number of each one's class; classes are numbered by their first rows.
     """
     _, first, of_hash = np.unique(prints.hashes[rows], return_index=True, return_inverse=True)
     leader = first[of_hash]
@@ -184,7 +184,7 @@ def _classes(prints: Prints, rows: Rows) -> tuple[Rows, Rows]:
 
 
 def _reasons(entries: Sequence[Entry], rows: Rows, member_of: Rows, leaders: Rows, pairs: Pairs) -> Reasons:
-    """Which pictures give way to which; with "both evaluation" they do not, but are told of."""
+    """Map each picture to the one that it gives way to; "both evaluation" is reported and dropped nowhere."""
     reasons: Reasons = {}
     dropped = np.zeros(len(leaders), np.bool_)
     closest_first = np.lexsort((pairs.first, pairs.hamming, -pairs.cosine, pairs.second))
@@ -203,7 +203,7 @@ def _reasons(entries: Sequence[Entry], rows: Rows, member_of: Rows, leaders: Row
         leader = int(leaders[number])
         if row == leader:
             continue
-        if dropped[number]:  # nothing else is in such a class than training pictures
+        if dropped[number]:  # such a class holds training pictures alone
             reasons[row] = reasons[leader]
         elif entries[row].evaluation:
             reasons[row] = leader, "both evaluation"
@@ -225,7 +225,7 @@ def _lines(entries: Sequence[Entry], prints: Prints, reasons: Reasons) -> tuple[
 def _between(
     entries: Sequence[Entry], rows: Rows, member_of: Rows, pairs: Pairs
 ) -> tuple[dict[tuple[str, str, str, str], int], dict[tuple[str, str], float]]:
-    """Near-duplicate pairs between splits of sources, and what share of each source stands in each other one."""
+    """Count near-duplicate pairs between splits of sources, and the share of each source in each other one."""
     sizes = np.bincount(member_of)
     linked = np.zeros(len(sizes), np.bool_)
     linked[pairs.first] = linked[pairs.second] = True
@@ -255,7 +255,7 @@ def _between(
 
 
 def _linked(count: int, pairs: Pairs) -> Rows:
-    """(count,) the first row of the group that each belongs to, by union-find."""
+    """Return the (count,) first row of each one's group, by union-find."""
     parent = list(range(count))
 
     def root(row: int) -> int:

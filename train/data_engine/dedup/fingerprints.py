@@ -1,6 +1,6 @@
-"""Fingerprints by which near-duplicates are told from pictures that only look alike, and the search for such pairs.
+"""Fingerprints that tell near-duplicates from pictures that only look alike, and the search for such pairs.
 
-A fingerprint is a perceptual hash and a small vector; mirrored and turned copies are not found.
+A fingerprint is a perceptual hash and a small vector; the search misses mirrored and turned copies.
 
 The vector is read off the trunk, not off the whole image tower: the tower is taught to see one scene class as one, and
 gives a picture's neighbor in its class a higher cosine than its own re-encoding. The four quarters are averaged apart,
@@ -47,15 +47,15 @@ _ROUNDING = 2e-3  # of a cosine that the vector search gives
 
 
 class Encoder(Protocol):
-    """Pictures to vectors in which near-duplicates are close and look-alikes are not."""
+    """An encoder of pictures to vectors in which near-duplicates are close and look-alikes are not."""
 
     @property
     def dimension(self) -> int:
-        """D, the length of a vector."""
+        """Length D of a vector."""
         ...
 
     def encode(self, pictures: list[Image.Image]) -> NDArray[np.float32]:
-        """N RGB pictures to (N, D) of length one."""
+        """Encode N RGB pictures to (N, D) of length one."""
         ...
 
 
@@ -82,14 +82,14 @@ class TrunkEncoder:
 
     @property
     def dimension(self) -> int:
-        """D, the length of a vector."""
+        """Length D of a vector."""
         return DIMENSION
 
     @torch.inference_mode()
     def encode(self, pictures: list[Image.Image]) -> NDArray[np.float32]:
-        """N RGB pictures of any size to (N, D) of length one."""
+        """Encode N RGB pictures of any size to (N, D) of length one."""
         bundle, side = self._bundle, self._bundle.image_px
-        # Pressed into a square as the hash does: a centre crop would not see the ends of a long picture.
+        # Pressed into a square as the hash does: a center crop would not see the ends of a long picture.
         squares = [p.resize((side, side), Image.Resampling.BICUBIC) for p in pictures]
         pixels = to_batch(squares, bundle.preprocess).to(bundle.device, bundle.dtype)
         seen = bundle.model.convolutional.trunk(pixels.contiguous(memory_format=torch.channels_last)).float()
@@ -99,7 +99,7 @@ class TrunkEncoder:
 
 
 def encoder_of(checkpoint: str) -> Encoder:
-    """The encoder of a checkpoint by its name or path.
+    """Load the encoder of a checkpoint by its name or path.
 
     Raises:
         UnknownModelError: nothing goes by that name.
@@ -129,17 +129,17 @@ class Prints:
             )
 
     def __len__(self) -> int:
-        """How many pictures."""
+        """Return the number of pictures."""
         return len(self.hashes)
 
     @property
     def has_vectors(self) -> bool:
-        """Whether they were made with an encoder."""
+        """Whether the fingerprints were made with an encoder."""
         return self.vectors.shape[1] > 0
 
 
 def merged(parts: Sequence[Prints]) -> Prints:
-    """Several fingerprints one after the other, for instance those of several sources.
+    """Concatenate several fingerprints, for instance those of several sources.
 
     Raises:
         DataError: none were given, or some have vectors of another length.
@@ -154,7 +154,7 @@ def fingerprint(pictures: Iterable[Image.Image], encoder: Encoder | None) -> Pri
 
     Args:
         pictures: N decoded RGB pictures; read once, one batch ahead, by another thread.
-        encoder: what makes the vectors; None for hashes alone, which find less.
+        encoder: encoder of the vectors; None for hashes alone, which find less.
 
     Returns:
         N fingerprints.
@@ -180,17 +180,17 @@ def _batches(pictures: Iterator[Image.Image]) -> Iterator[tuple[list[Image.Image
 
 
 def perceptual_hash(picture: Image.Image) -> int:
-    """The 64 bits of `imagehash.phash`: which of the lowest 8 x 8 frequencies are above their median."""
+    """Compute the 64 bits of `imagehash.phash`: which of the lowest 8 x 8 frequencies are above their median."""
     return int.from_bytes(np.packbits(imagehash.phash(picture).hash.ravel()).tobytes(), "big")
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Where near-duplicates begin.
+    """Thresholds of a near-duplicate pair.
 
     Attributes:
-        cosine: the least, of two pictures with the same hash.
-        cosine_per_bit: how much more for each bit in which their hashes differ.
+        cosine: the least cosine of two pictures with the same hash.
+        cosine_per_bit: increase of that cosine for each bit in which their hashes differ.
         hash_bits: where there are no vectors, the most bits in which hashes may differ; at most 8.
     """
 
@@ -219,19 +219,19 @@ class Pairs(NamedTuple):
 
 
 def find_pairs(prints: Prints, limits: Limits | None = None) -> Pairs:
-    """Near-duplicates among N pictures: all up to 100,000, all but a few beyond.
+    """Find near-duplicates among N pictures: all up to 100,000, all but a few beyond.
 
     Of each row the `MOST_PARTNERS` first earlier partners are kept, so that ten thousand empty tiles do not make fifty
     million pairs.
 
     Args:
         prints: of the pictures.
-        limits: where near-duplicates begin.
+        limits: thresholds of a pair.
     """
     limits, count = limits or Limits(), max(1, len(prints))
     candidates = [_near_hashes(prints.hashes, _SEARCHED_BITS if prints.has_vectors else limits.hash_bits)]
     if prints.has_vectors:
-        beyond = limits.cosine + limits.cosine_per_bit * (_SEARCHED_BITS + 1)  # nearer hashes are found as such
+        beyond = limits.cosine + limits.cosine_per_bit * (_SEARCHED_BITS + 1)  # the search by hash finds nearer ones
         candidates.append(_near_vectors(prints.vectors, beyond))
     parts, held = [np.zeros(0, np.int64)], 0
     for a, b in itertools.chain.from_iterable(candidates):
@@ -253,19 +253,19 @@ def find_pairs(prints: Prints, limits: Limits | None = None) -> Pairs:
 
 
 def _first_partners(codes: Rows, count: int) -> Rows:
-    """Each pair once, without those beyond a row's `MOST_PARTNERS` first; a pair's code is second * count + first."""
+    """Keep each pair once, and a row's `MOST_PARTNERS` first; a pair's code is second * count + first."""
     codes = np.unique(codes)
     second = codes // count
     return codes[np.arange(len(codes)) - np.searchsorted(second, second) < MOST_PARTNERS]
 
 
 def hamming(prints: Prints, a: Rows, b: Rows) -> Rows:
-    """Bits in which the hashes of rows `a` and `b` differ, (P,) each."""
+    """Count the bits in which the hashes of rows `a` and `b` differ, (P,) each."""
     return np.bitwise_count(prints.hashes[a] ^ prints.hashes[b]).astype(np.int64)
 
 
 def cosine(prints: Prints, a: Rows, b: Rows) -> NDArray[np.float32]:
-    """Cosines of the vectors of rows `a` and `b`, (P,) each; NaN without vectors."""
+    """Compute the cosines of the vectors of rows `a` and `b`, (P,) each; NaN without vectors."""
     out = np.full(len(a), np.nan, np.float32)
     for start in range(0, len(a) if prints.has_vectors else 0, _QUERIES * 16):
         some = slice(start, start + _QUERIES * 16)
@@ -274,7 +274,7 @@ def cosine(prints: Prints, a: Rows, b: Rows) -> NDArray[np.float32]:
 
 
 def _near_hashes(hashes: NDArray[np.uint64], most_bits: int) -> Iterator[tuple[Rows, Rows]]:
-    """Every two rows whose hashes differ in `most_bits` or fewer, some of them more than once.
+    """Yield every two rows whose hashes differ in `most_bits` or fewer, some of them more than once.
 
     Of three bands of a hash one differs in a third of the bits or fewer. So in each band, rows of the same value and of
     values so many flips apart are compared.
@@ -293,7 +293,7 @@ def _near_hashes(hashes: NDArray[np.uint64], most_bits: int) -> Iterator[tuple[R
 
 
 def _met(values: Rows, starts: Rows, width: int, flips: int) -> Iterator[tuple[Rows, Rows, Rows]]:
-    """Which of the sorted rows meet which: rows, and for each the first that it meets and how many from there on."""
+    """Yield rows with the sorted rows that they meet: for each, the first of these and their number."""
     everyone = np.arange(len(values))
     yield everyone, everyone + 1, starts[values + 1] - everyone - 1
     for top in range(width if flips else 0):
@@ -308,7 +308,7 @@ def _met(values: Rows, starts: Rows, width: int, flips: int) -> Iterator[tuple[R
 
 
 def _every_two(rows: Rows, low: Rows, sizes: Rows) -> Iterator[tuple[Rows, Rows]]:
-    """Each row with each of the `sizes` rows from `low` on, about `_AT_ONCE` pairs at once."""
+    """Yield each row with each of the `sizes` rows from `low` on, about `_AT_ONCE` pairs at once."""
     ends = np.cumsum(sizes)
     start = 0
     while start < len(rows):
@@ -322,7 +322,7 @@ def _every_two(rows: Rows, low: Rows, sizes: Rows) -> Iterator[tuple[Rows, Rows]
 
 
 def _near_vectors(vectors: NDArray[np.float16], least: float) -> Iterator[tuple[Rows, Rows]]:
-    """Every two rows of a cosine of `least` or more, and some of a little less."""
+    """Yield every two rows of a cosine of `least` or more, and some of a little less."""
     count = len(vectors)
     if count < 2 or least > 1:
         return

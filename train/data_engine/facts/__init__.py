@@ -1,1 +1,1 @@
-"""What can be said of a picture for certain, computed from what is marked in it."""
+"""Certain statements about a picture, computed from the things that are marked in it."""

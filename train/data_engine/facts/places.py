@@ -1,4 +1,4 @@
-"""Where things lie in a picture: the thirds by thirds, the halves, rows, clusters, and which side of each other."""
+"""Places of things in a picture: the thirds by thirds, the halves, rows, clusters, and sides of each other."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ _SIDE = 0.12  # one thing is beside another if it is so much farther on one axis
 
 
 def cell_of(x: float, y: float) -> str:
-    """The third by third in which a point lies."""
+    """Return the cell, a third by a third of the picture, of a point (x, y) in fractions."""
     return CELLS[min(2, int(3 * y)) * 3 + min(2, int(3 * x))]
 
 
 def place_of(things: Sequence[Thing]) -> str:
-    """The cell, or else the half, in which the middles of all things lie; "" where there is none."""
+    """Return the cell, or else the half, in which the middles of all things lie; "" where there is none."""
     middles = [middle_of(t) for t in things]
     cells = {cell_of(x, y) for x, y in middles}
     if len(cells) == 1:
@@ -70,7 +70,7 @@ def place_of(things: Sequence[Thing]) -> str:
 
 
 def share_place(share: Share) -> str:
-    """The half, or else the cell, where most of a land cover lies; "" where it is spread."""
+    """Return the half, or else the cell, where most of a land cover lies; "" where it is spread."""
     if not share.cells or share.share <= 0:
         return ""
     cells = np.array(share.cells).reshape(3, 3)
@@ -86,7 +86,7 @@ def share_place(share: Share) -> str:
 
 
 def arrangement_of(things: Sequence[Thing]) -> Arrangement:
-    """How several things of a kind stand to each other; "" where nothing clear can be said."""
+    """Classify how several things of a kind stand to each other; "" where that is not clear."""
     if len(things) < 3:
         return ""
     at = np.array([middle_of(t) for t in things])
@@ -104,7 +104,7 @@ def arrangement_of(things: Sequence[Thing]) -> Arrangement:
 
 
 def side_of(a: Thing, b: Thing) -> str:
-    """Where `a` lies seen from `b`: "north", "south", "west", "east"; "" where it is not clear."""
+    """Return the side of `b` on which `a` lies: "north", "south", "west", "east"; "" where it is not clear."""
     (ax, ay), (bx, by) = middle_of(a), middle_of(b)
     across, down = ax - bx, ay - by
     if max(abs(across), abs(down)) < _SIDE or 0.6 < abs(across) / (abs(down) + 1e-9) < 1.6:
@@ -115,7 +115,7 @@ def side_of(a: Thing, b: Thing) -> str:
 
 
 def heading_of(bearing_deg: float | None) -> str:
-    """For a bearing "down" (north to south) or "across"; "" between them, or where it is not known."""
+    """Classify a bearing as "down" (north to south) or "across"; "" between them, or where it is not known."""
     if bearing_deg is None:
         return ""
     off = bearing_deg % 180

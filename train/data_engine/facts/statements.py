@@ -1,7 +1,7 @@
-"""Facts into statements: what can be said of a picture, each computed from what is marked in it.
+"""Statements about a picture, each computed from the things that are marked in it.
 
-The most telling ones come first. Nothing is said of what the facts leave open: where a source does not mark every
-thing, things are named and not counted.
+The most telling ones come first. Open facts get no statement: where a source does not mark every thing, things are
+named and not counted.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _LARGER = 1.6  # the largest is so many times the next, or it is not the largest
 
 @dataclass(frozen=True)
 class Statement:
-    """What one sentence says.
+    """The content of one sentence.
 
     Attributes:
-        form: "scene"; "group" (things of a kind: how many, colour, where all of them lie); "parts" (how they are spread
+        form: "scene"; "group" (things of a kind: how many, color, where all of them lie); "parts" (how they are spread
             over cells); "size" (which is the largest or smallest, and where); "arrangement"; "heading" (of a single
             long thing); "side" (where one thing lies seen from another); "share" (how much a land cover takes, and
             where); "tag".
-        kind: what it is about, in plain words.
+        kind: its subject, in plain words.
         count: of a group; 0 where not every one is marked.
         colour: of all of a group.
         place: a cell ("nw", "c") or half ("N"), or "".
@@ -53,12 +53,12 @@ class Statement:
 
 
 def statements(facts: Facts) -> list[Statement]:
-    """All that is worth saying, the most telling first; captions are not among it."""
+    """Build the statements of a picture's facts, the most telling first; captions are not among them."""
     out = [Statement("scene", facts.scene)] if facts.scene else []
     by_kind = _by_kind(facts)
     for kind, things in list(by_kind.items())[:_MOST_KINDS]:
         out += _of_kind(kind, things, facts.things_complete)
-    if facts.things_complete:  # of several, the one that is meant could not be told
+    if facts.things_complete:  # of several, the reader could not tell which one is meant
         out += _sides({kind: things[0] for kind, things in by_kind.items() if len(things) == 1})
     shares = [s for s in facts.shares if s.share >= _FEW_SHARE]
     out += [_share(s) for s in sorted(shares, key=lambda s: (-s.share, s.kind))[:_MOST_SHARES]]
@@ -68,7 +68,7 @@ def statements(facts: Facts) -> list[Statement]:
 
 
 def _by_kind(facts: Facts) -> dict[str, list[Thing]]:
-    """Kind to its things, the kind that covers most first."""
+    """Group the things by kind, the kind that covers most first."""
     found: dict[str, list[Thing]] = {}
     for thing in facts.things:
         found.setdefault(thing.kind, []).append(thing)
@@ -76,7 +76,7 @@ def _by_kind(facts: Facts) -> dict[str, list[Thing]]:
 
 
 def area_of(thing: Thing) -> float:
-    """Share of the picture that a thing's box takes."""
+    """Return the share of the picture that a thing's box takes, 0 to 1."""
     left, top, right, bottom = thing.box
     return (right - left) * (bottom - top)
 

@@ -1,1 +1,1 @@
-"""The hallucination gate: what a text claims, held against what is known of its picture."""
+"""The hallucination gate: a text's claims, checked against the facts of its picture."""

@@ -1,4 +1,4 @@
-"""Reads what a text claims: which things, how many, in what colour, where in the picture, which side of what.
+"""Reader of a text's claims: things, their number, color, place in the picture, and side of each other.
 
 Not a parser of English: it finds the names that the lexicon knows and looks at the words around each.
 """
@@ -37,7 +37,7 @@ from train.data_engine.lexicon.words import NUMBERS
 
 
 def read(text: str, lexicon: Lexicon) -> Reading:
-    """Read what a text claims."""
+    """Parse a text's claims."""
     return _Reader(text, lexicon).run()
 
 
@@ -51,7 +51,7 @@ class _Reader(PlaceReader):
         self.odd: list[str] = []
         self.sentence = 0
         self.last_end = -1  # where the last mention ended
-        self.ends_here = False  # whether nothing that the last colour could belong to follows it
+        self.ends_here = False  # whether nothing that the last color could belong to follows it
         self._clear()
 
     def run(self) -> Reading:
@@ -62,7 +62,7 @@ class _Reader(PlaceReader):
         return Reading(tuple(self.mentions), tuple(self.odd), tuple(self.loose))
 
     def _close(self) -> None:
-        """The end of a sentence, or of a half that stands for itself."""
+        """End a sentence, or a half that stands for itself."""
         self._leave_colours()
         self._settle_places()
         self.last_end = -1
@@ -129,20 +129,20 @@ class _Reader(PlaceReader):
         return 1
 
     def _pronoun(self, at: int) -> None:
-        """An "it" at the beginning of a sentence is what the one before was about."""
+        """Resolve an "it" at the beginning of a sentence to the subject of the one before."""
         assert self.subject is not None
         mention = Mention(self.subject.kinds, self.subject.words, self.sentence, pronoun=True)
         self.mentions.append(mention)
         self.spots.append((at, mention))
 
     def _leave_colours(self) -> None:
-        """Colours that nothing follows belong to what stands before them: "a pool with a blue tone"."""
+        """Give colors that nothing follows to the thing before them: "a pool with a blue tone"."""
         if self.colours and self.spots and self.ends_here:
             self.spots[-1][1].colours |= self.colours
         self.colours = set()
 
     def _forget(self, at: int, word: str) -> None:
-        """A word behind which an earlier number or colour does not hold any more."""
+        """Forget an earlier number or color behind a word that ends its reach."""
         if word in ("and", "or") and (self._word(at + 1) in COLOURS or self.none):
             return
         if word == "and" and self.colours and self._word(at - 1) in COLOURS:
@@ -174,7 +174,7 @@ class _Reader(PlaceReader):
             self.ends_here = not after or after in BEHIND_COLOUR
 
     def _odd(self, at: int) -> None:
-        """A counted plural that is no part of a picture and no word of the table."""
+        """Note a counted plural that is no part of a picture and no word of the table."""
         word, after = self.words[at], self._word(at + 1)
         ends = not after or after in STOPS or after in ("can", "appear", "stay") or after in ".,;:" or after in TURNS
         if self.since <= 1 and ends and len(word) > 4 and word.endswith("s") and not word.endswith(("ss", "us", "ous")):
@@ -183,7 +183,7 @@ class _Reader(PlaceReader):
             self.amount, self.count = "open", 0
 
     def _mention(self, at: int) -> int:
-        """A thing that begins at a word; returns how many words it takes, 0 if there is none."""
+        """Read a thing that begins at a word; return the number of words it takes, 0 if there is none."""
         for phrase in self.phrases.get(self.words[at], ()):
             size = len(phrase.rest) + 1
             if tuple(self.words[at + 1 : at + size]) == phrase.rest and self._is_thing(at, size, phrase):
@@ -247,7 +247,7 @@ class _Reader(PlaceReader):
         return not (word in ("plants", "park", "parks") and before == "to")
 
     def _number(self, at: int) -> int:
-        """A number that begins at a word; returns how many words it takes."""
+        """Read a number that begins at a word; return the number of words it takes."""
         word, after = self.words[at], self._word(at + 1)
         if word in ("a", "an"):
             if after in ("few", "couple", "pair", "handful", "trio", "number", "dozen", "variety", "total", "quartet"):
@@ -268,7 +268,7 @@ class _Reader(PlaceReader):
         return size
 
     def _percent(self, end: int, value: int) -> bool:
-        """Whether a number is a share of the picture: "40 percent"."""
+        """Take a number as a share of the picture ("40 percent"); return whether it is one."""
         if self._word(end) not in ("percent", "per"):
             return False
         if self.spots:
@@ -276,7 +276,7 @@ class _Reader(PlaceReader):
         return True
 
     def _ellipsis(self, at: int, end: int, value: int) -> None:
-        """A number that stands for things named before."""
+        """Read a number that stands for things named before."""
         after, then = self._word(end), self._word(end + 1)
         them = after == "of" and then in ("them", "these", "those")
         total = (after == "in" and then in ("total", "all")) or after == "altogether"
@@ -288,7 +288,7 @@ class _Reader(PlaceReader):
         mention.definite = self._word(at - 1) in ("the", "these", "other", "remaining")
 
     def _stand_in(self, at: int, amount: Amount, count: int) -> Mention:
-        """A number for several things that were named last."""
+        """Add a mention of the things named last, for a number that stands for several of them."""
         several = [m for m in self.mentions if m.amount in ("exact", "about", "least", "plural")]
         last = (several or self.mentions or [Mention(frozenset(), "", self.sentence)])[-1]
         mention = Mention(last.kinds, last.words, self.sentence, amount, count)
@@ -316,7 +316,7 @@ class _Reader(PlaceReader):
         return 2 if self._word(at + 1) == "of" and self.amount != "open" else 1
 
     def _value(self, at: int) -> tuple[int, int]:
-        """A number in digits or words, and how many words it takes."""
+        """Return a number in digits or words, and the number of words it takes."""
         word = self._word(at)
         if word.isdigit():
             return min(int(word), 10**6), 1

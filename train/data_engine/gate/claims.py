@@ -1,4 +1,4 @@
-"""What a text claims, as it was read."""
+"""Claims of a text, as the parser read them."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ class Mention:
     """A thing that a text says is there (or is not).
 
     Attributes:
-        kinds: what the words may mean.
+        kinds: meanings of the words.
         words: as written.
         sentence: its number.
-        amount, count: what is said of how many: "exact" (two), "about", "least" (several, more than two), "part" (one
-            of the), "one" (a), "plural" (planes), "none" (no planes), "open" (nothing is said).
-        colours: said of it, as families ("silver" is "grey").
+        amount, count: the number claimed: "exact" (two), "about", "least" (several, more than two), "part" (one of
+            the), "one" (a), "plural" (planes), "none" (no planes), "open" (no number).
+        colours: its colors, as families ("silver" is "grey").
         places: regions of the picture that it is said to lie in, each as letters: N, S, W, E, C (middle), K (corner or
             edge).
         reaches: regions that it is said to begin or end in.
-        definite: whether "the" or "these" stands before the number, so that they were told of before.
-        either: what else its places may be said of.
+        definite: whether "the" or "these" stands before the number: then an earlier sentence named them.
+        either: kinds of another thing that its places may belong to instead.
         percent: share of the picture that it is said to take.
         pronoun: whether it is an "it" or "they".
         sides: (letters, kinds of another thing): it lies on that side of it.
@@ -45,12 +45,12 @@ class Mention:
 
 @dataclass(frozen=True)
 class Reading:
-    """What a text claims.
+    """The claims of a text.
 
     Attributes:
         mentions: things, in order.
         odd: counted nouns that no table knows ("three zeppelins").
-        loose: places that no thing could be found for.
+        loose: places that belong to no thing.
     """
 
     mentions: tuple[Mention, ...]

@@ -1,4 +1,4 @@
-"""Small words and what they tell the reader of a text: colours, amounts, directions, where a thing ends."""
+"""Cue words of the claim parser: colors, amounts, directions, ends of a thing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ ENDS = frozenset(".;:!?")
 TURNS = frozenset({"while", "whereas", "but", "although", "whilst"})
 # Behind a place these say that it is empty.
 EMPTY = frozenset({"free", "empty", "open", "clear", "bare", "vacant", "devoid", "unoccupied"})
-# Behind "no" these say that there are no more than those told of.
+# Behind "no" these say that there are no more than those named before.
 MORE = frozenset({"further", "other", "more", "second", "third", "additional", "others", "else"})
 COLOURS: dict[str, str] = {
     **dict.fromkeys(("white", "whitish"), "white"),
@@ -25,7 +25,7 @@ COLOURS: dict[str, str] = {
     **dict.fromkeys(("blue", "bluish", "azure", "turquoise", "cyan", "teal", "navy"), "blue"),
     **dict.fromkeys(("purple", "violet", "pink", "magenta"), "purple"),
 }
-# Words that may stand between a number or a colour and what it belongs to end it when they are one of these.
+# These words end the reach of a number or a color; any other may stand between it and its thing.
 STOPS = frozenset(
     "of in on at to by with near beside along and or is are was were lie lies stand stands sit sits the this that "
     "which from into between among around surrounded parked docked moored located situated while has have".split()
@@ -81,12 +81,11 @@ NEEDS_PART = frozenset("upper lower northern southern western eastern central mi
 OPPOSITE = {"N": "S", "S": "N", "W": "E", "E": "W"}
 # The singular says something else, or is another kind of word.
 NOT_SINGULAR = frozenset({"shade", "worker", "plant"})
-# What may follow a number that stands for things named before: "two in the lower right", "five of them".
+# These may follow a number that stands for things named before: "two in the lower right", "five of them".
 BEHIND_ELLIPSIS = frozenset(
     "in on at to near along below beneath beside lie lies stand stands sit sits rest rests form forms".split()
 )
 FEW = frozenset({"only", "just", "exactly", "merely"})
-# Before a place these say how far something reaches, not where it is.
 BEHIND_COLOUR = frozenset(". , ; : ! ? and or in on with while but tone tones hue hues colour color appearance".split())
 MOST_OF_ALL = frozenset("largest biggest smallest longest widest tallest shortest".split())
 FAINT = frozenset(
@@ -98,6 +97,7 @@ EDGES = frozenset({"corner", "edge", "edges", "border", "margin", "boundary"})
 LOCAL = frozenset("margins corners corner elsewhere side third half quarter row column".split())
 UNDER = frozenset("in on beneath below above beside under near next around between".split())
 BEGINS = frozenset({"start", "starts", "starting", "begin", "begins", "beginning", "end", "ends", "ending"})
+# Before a place these say how far something reaches, not where it is.
 REACH = frozenset({"from", "past", "beyond", "between", "until", "through"})
 # Plural nouns that are counted without being things to be seen.
 UNODD = frozenset(
@@ -114,5 +114,5 @@ UNODD = frozenset(
 
 
 def colour_family(colour: str) -> str:
-    """The family of a colour word ("dark green" is "green"); "" for none."""
+    """Return the family of a color word ("dark green" is "green"); "" for none."""
     return next((COLOURS[word] for word in reversed(colour.lower().split()) if word in COLOURS), "")

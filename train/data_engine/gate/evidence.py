@@ -1,4 +1,4 @@
-"""What the facts of one picture support: which names, how many of each, where, in which colours."""
+"""Evidence in the facts of one picture: supported names, their numbers, places and colors."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Region:
 
     @classmethod
     def of(cls, ways: str) -> Region:
-        """The part that letters of N, S, W, E, C and K (a corner) mean, with a little slack."""
+        """Build the region of letters of N, S, W, E, C and K (a corner), with a little slack."""
         slack = -_SLACK if "K" in ways else _SLACK
         middle, low, high = "C" in ways, 0.5 - slack, 0.5 + slack
         left, right = (0.2, 0.8) if middle else (0.0, 1.0)
@@ -53,12 +53,12 @@ class Region:
         return cls(left, top, right, bottom)
 
     def meets(self, other: Region) -> bool:
-        """Whether two parts are more or less the same, or one lies in the other."""
+        """Return whether two parts are more or less the same, or one lies in the other."""
         shared = sum(a * b for a, b in zip(self.weights, other.weights, strict=True))
         return shared >= 0.5 * min(sum(self.weights), sum(other.weights))
 
     def shrunk(self, by: float) -> Region:
-        """The same without a margin on the sides that are not the picture's own."""
+        """Return the region without a margin on the sides that are not the picture's own."""
         return Region(
             self.left + by * (self.left > 0),
             self.top + by * (self.top > 0),
@@ -67,12 +67,12 @@ class Region:
         )
 
     def holds(self, x: float, y: float) -> bool:
-        """Whether a point lies in it."""
+        """Return whether a point lies in the region."""
         return self.left <= x <= self.right and self.top <= y <= self.bottom
 
     @cached_property
     def weights(self) -> tuple[float, ...]:
-        """How much of each of the thirds by thirds lies in it, 0 to 1; the slack is left out."""
+        """Share of each of the nine cells that lies in the region, 0 to 1; the slack is left out."""
         across = _overlaps(self.left, self.right)
         down = _overlaps(self.top, self.bottom)
         return tuple(y * x for y in down for x in across)
@@ -84,7 +84,7 @@ def _overlaps(low: float, high: float) -> tuple[float, ...]:
 
 
 def middle_of(thing: Thing) -> tuple[float, float]:
-    """X and y of a thing's middle."""
+    """Return x and y of a thing's middle, in fractions of the picture."""
     left, top, right, bottom = thing.box
     return (left + right) / 2, (top + bottom) / 2
 
@@ -93,7 +93,7 @@ class Known:
     """The facts of one picture, ready to be asked.
 
     Args:
-        facts: what is known.
+        facts: its facts.
         lexicon: names.
     """
 
@@ -120,24 +120,24 @@ class Known:
                 self.supported |= lexicon.supported(kind)
 
     def supports(self, kinds: frozenset[str]) -> bool:
-        """Whether one of the names is of something that is known to be there."""
+        """Return whether one of the names is of something that is known to be there."""
         return not self.supported.isdisjoint(kinds)
 
     def is_scene(self, kinds: frozenset[str]) -> bool:
-        """Whether one of the names is that of the whole scene."""
+        """Return whether one of the names is that of the whole scene."""
         scene = self.facts.scene
         return bool(scene) and not self.lexicon.wider(self.lexicon.kind_of(str(scene))).isdisjoint(kinds)
 
     def things(self, kinds: frozenset[str]) -> list[Thing]:
-        """The marked things that one of the names fits."""
+        """List the marked things that one of the names fits."""
         return [t for t in self.facts.things if not self._wider[t.kind].isdisjoint(kinds)]
 
     def own_things(self, kinds: frozenset[str]) -> list[Thing]:
-        """Those of them that the facts call by that very name: a bus is a large vehicle, but not marked as one."""
+        """List the marked things of that very kind: a bus is a large vehicle too, but not marked as one."""
         return [t for t in self.facts.things if self.lexicon.kind_of(t.kind) in kinds]
 
     def shares(self, kinds: frozenset[str]) -> list[Share]:
-        """The land covers that one of the names fits."""
+        """List the land covers that one of the names fits."""
         wide = {wider for kind in kinds for wider in self.lexicon.wider(kind)}
         return [
             s
@@ -146,11 +146,11 @@ class Known:
         ]
 
     def mentions(self, kinds: frozenset[str]) -> list[Mention]:
-        """What people said of such things."""
+        """List the captions' mentions of such things."""
         return [m for m in self.said if any(not self.lexicon.supported(k).isdisjoint(kinds) for k in m.kinds)]
 
     def colours(self, kinds: frozenset[str]) -> set[str]:
-        """Every colour that is known of such things, as families."""
+        """Return every color that is known of such things, as families."""
         if any("rooftop" in self.lexicon.supported(kind) for kind in kinds):
             kinds = kinds | {"rooftop"}  # a house with a red roof is a red house from above
         elif "rooftop" in kinds:
@@ -161,6 +161,6 @@ class Known:
         return known
 
     def typical(self, kinds: frozenset[str]) -> set[str]:
-        """Colours that go without saying."""
+        """Return the colors that go without saying."""
         wide = {wider for kind in kinds for wider in self.lexicon.wider(kind)}
         return {colour for kind, colours in _TYPICAL.items() if kind in wide for colour in colours}

@@ -1,7 +1,7 @@
 """The hallucination gate: a text may say no more than the facts of its picture.
 
-Every thing that a text names must be supported by the facts (a class, a marked thing, a land cover, a tag, or what
-people said), in the right number, at the right place, in a known colour; and the text must be of the right length, say
+Every thing that a text names must be supported by the facts (a class, a marked thing, a land cover, a tag, or a
+caption), in the right number, at the right place, in a known color; and the text must be of the right length, say
 nothing twice, and be a description and nothing else.
 """
 
@@ -73,12 +73,12 @@ def _tokenizer() -> Tokenizer:
 
 @lru_cache(maxsize=65_536)
 def tokens_of(text: str) -> int:
-    """CLIP tokens of a text, start and end included."""
+    """Count the CLIP tokens of a text, start and end included."""
     return _tokenizer().count(text)
 
 
 class Gate:
-    """Checks texts against facts.
+    """A checker of texts against facts.
 
     Args:
         lexicon: names; that of the repository if not given.
@@ -88,7 +88,7 @@ class Gate:
         self.lexicon = lexicon or shared_lexicon()
 
     def __call__(self, texts: Texts, record: SourceRecord) -> tuple[Finding, ...]:
-        """What is wrong with the texts of a record; () if nothing is."""
+        """Check the texts of a record; return the findings, () if there are none."""
         known = Known(record.facts, self.lexicon)
         found = [*self._form("short", texts.short), *self._form("long", texts.long)]
         if texts.short.strip() and texts.short.strip().lower() == texts.long.strip().lower() and len(texts.long) > 60:
@@ -98,7 +98,7 @@ class Gate:
         return tuple(found)
 
     def _form(self, where: Where, text: str) -> Iterator[Finding]:
-        """Length, repetition, refusals, boilerplate."""
+        """Check length, repetition, refusals and boilerplate."""
         words = _WORD.findall(text.lower())
         least, most = (_SHORT_WORDS, SHORT_TOKENS) if where == "short" else (_LONG_WORDS, LONG_TOKENS)
         if len(words) < least:
@@ -133,7 +133,7 @@ class Gate:
 
 
 def _checked(mention: Mention, where: Where, known: Known, others: tuple[Mention, ...]) -> Iterator[Finding]:
-    """Number, place and colour of a thing that is known to be there."""
+    """Check number, place and color of a thing that is known to be there."""
 
     def finding(kind: FindingKind, why: str) -> Finding:
         return Finding(kind, where, mention.words, why)
@@ -158,7 +158,7 @@ def _checked(mention: Mention, where: Where, known: Known, others: tuple[Mention
 
 
 def _wrong_count(mention: Mention, known: Known, others: tuple[Mention, ...]) -> str:
-    """Why the number is wrong, or ""."""
+    """Explain why the number is wrong; "" where it is right."""
     things, amount, count = known.things(mention.kinds), mention.amount, mention.count
     if amount == "none":
         return _wrong_absence(mention, known)
@@ -186,9 +186,9 @@ def _wrong_count(mention: Mention, known: Known, others: tuple[Mention, ...]) ->
 
 
 def _wrong_absence(mention: Mention, known: Known) -> str:
-    """Why something that is said to be absent is not, or ""."""
+    """Explain why a thing that the text calls absent is there; "" where it may be absent."""
     things = known.things(mention.kinds)
-    if mention.definite:  # "no further ships": none but those told of
+    if mention.definite:  # "no further ships": none but those named before
         return ""
     if mention.places:
         regions = [Region.of(ways).shrunk(0.15) for ways in mention.places]
@@ -201,7 +201,7 @@ def _wrong_absence(mention: Mention, known: Known) -> str:
 
 
 def _parts(things: list[Thing], mention: Mention) -> set[int]:
-    """How many of the things are in each place and colour that the mention speaks of."""
+    """Count the things in each place and of the colors that the mention speaks of."""
     parts = set()
     for ways in mention.places:
         region = Region.of(ways)
@@ -213,7 +213,7 @@ def _parts(things: list[Thing], mention: Mention) -> set[int]:
 
 
 def _adds_up(mention: Mention, others: tuple[Mention, ...], total: int) -> bool:
-    """Whether the text tells the same things apart: "two large ships and a small one"."""
+    """Return whether the text tells the same things apart: "two large ships and a small one"."""
     same = [m for m in others if m.kinds & mention.kinds and m.amount in ("exact", "one", "part") and not m.definite]
     parts = [m.count for m in same if 0 < m.count < total]
     if mention.count == 1 and any(m.count == total for m in same):
@@ -224,7 +224,7 @@ def _adds_up(mention: Mention, others: tuple[Mention, ...], total: int) -> bool:
 
 
 def _wrong_said(mention: Mention, known: Known) -> str:
-    """The number of what is not marked thing by thing: it must be what people said."""
+    """Explain why the number of things that are not marked differs from the captions'; "" where it fits."""
     amount, count, said = mention.amount, mention.count, known.mentions(mention.kinds)
     own = [m for m in said if m.kinds & mention.kinds] or said
     exact = {m.count for m in own if m.amount in ("exact", "about")}
@@ -260,7 +260,7 @@ def _wrong_place(mention: Mention, ways: str, known: Known) -> str:
 
 
 def _enough_inside(things: list[Thing], region: Region, mention: Mention) -> bool:
-    """Whether so many of the things lie in a region as a mention says, or most where it does not say."""
+    """Return whether as many of the things lie in a region as a mention says, or most where it does not say."""
     if not things:
         return False
     inside = sum(1 for t in things if _reaches(t, region))
@@ -273,7 +273,7 @@ def _enough_inside(things: list[Thing], region: Region, mention: Mention) -> boo
 
 
 def _reaches(thing: Thing, region: Region) -> bool:
-    """Whether a thing lies in a region, or so large in it that nobody would say no."""
+    """Return whether a thing's middle lies in a region, or its box covers half of the region."""
     x, y = middle_of(thing)
     if region.holds(x, y):
         return True
@@ -285,7 +285,7 @@ def _reaches(thing: Thing, region: Region) -> bool:
 
 
 def _out_of_reach(things: list[Thing], ways: str) -> bool:
-    """Whether none of the things comes near a region."""
+    """Return whether none of the things comes near a region."""
     region = Region.of(ways.replace("K", ""))
     if len(ways) > 1:
         region = region.shrunk(0.12)
@@ -298,7 +298,7 @@ def _out_of_reach(things: list[Thing], ways: str) -> bool:
 
 
 def _covers(share: Share, region: Region) -> bool:
-    """Whether a land cover is found in a region at least nearly as much as elsewhere."""
+    """Return whether a land cover takes 0.6 of its mean share or more in a region, or half of it lies there."""
     if not share.cells or share.share <= 0:
         return False
     inside = sum(cell * weight for cell, weight in zip(share.cells, region.weights, strict=True))
@@ -336,7 +336,7 @@ def _refused(text: str) -> str:
 
 
 def _repeated(text: str, words: list[str]) -> str:
-    """A sentence, or a phrase of five words, that is said too often; "" if none is."""
+    """Return a sentence, or a phrase of five words, that stands there too often; "" if none does."""
     sentences = Counter(" ".join(_WORD.findall(s.lower())) for s in _SENTENCE.findall(text))
     for said, times in sentences.items():
         if times > 1 and said.count(" ") >= 2:

@@ -1,4 +1,4 @@
-"""Where a text says that things lie: directions in it, and which thing each is said of."""
+"""Places in a text: its directions, and the thing that each belongs to."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ class _Place:
     ways: str
     opens: bool  # whether it begins a clause
     of: bool  # "north of ...": a side of the next thing
-    reach: bool  # "from the upper left": where something begins or ends
+    reach: bool  # "from the upper left": the begin or the end of something
     empty: bool = False  # nothing is said to be there
 
 
 class PlaceReader:
-    """Finds places in a text and the things that they are said of.
+    """A finder of places in a text and of the things that they belong to.
 
     Args:
         words: of the whole text, lower case, punctuation as words of their own.
@@ -35,10 +35,10 @@ class PlaceReader:
         self.parts = False  # whether it speaks of parts of the picture without saying which
         self.faint_at = -99  # where the text said that there is little of something
         self.from_at = -99  # where the last "from" of a stretch stood
-        self.subject: Mention | None = None  # what the sentence before spoke of first
+        self.subject: Mention | None = None  # the first thing of the sentence before
 
     def _settle_places(self) -> None:
-        """The end of a sentence: every place goes to the thing that it is said of."""
+        """End a sentence: give every place to its thing."""
         for number, place in enumerate(self.places):
             limit = self.places[number + 1].at if number + 1 < len(self.places) else len(self.words)
             self._settle(place, limit)
@@ -57,7 +57,7 @@ class PlaceReader:
         return self.words[at] if 0 <= at < len(self.words) else ""
 
     def _place(self, at: int) -> int:
-        """A direction that begins at a word; returns how many words it takes."""
+        """Read a direction that begins at a word; return the number of words it takes."""
         ways, end = "", at
         while len(ways) < 4 and (way := WAYS.get(self._word(end))):
             ways, end = ways + way, end + 1
@@ -92,7 +92,7 @@ class PlaceReader:
         return end - at
 
     def _reaches(self, at: int) -> bool:
-        """Whether a place is the end of a stretch: "from the upper left to the lower right"."""
+        """Return whether a place is the end of a stretch: "from the upper left to the lower right"."""
         back = at - 1
         while back >= 0 and self.words[back] in ("the", "far", "very", "just", "its"):
             back -= 1
@@ -103,7 +103,7 @@ class PlaceReader:
         return back >= 0 and self.words[back] in ("to", "towards", "toward") and at - self.from_at < 12
 
     def _stands_alone(self, at: int) -> bool:
-        """Whether a single word of direction is one without a noun of place behind it: "on the left"."""
+        """Return whether a single word of direction needs no noun of place behind it: "on the left"."""
         word, before = self.words[at], self._word(at - 1)
         if word == "centrally":
             return True
@@ -114,13 +114,13 @@ class PlaceReader:
         return self._word(at + 1) == "of" and word not in ("top", "bottom", "center", "centre", "middle")
 
     def _of_image(self, at: int) -> bool:
-        """Whether "of ..." at a word means the picture."""
+        """Return whether "of ..." at a word means the picture."""
         after = [self._word(at + n) for n in (1, 2, 3)]
         skip = 1 if after[0] in ("the", "this", "our", "an", "a") else 0
         return after[skip] in IMAGE or after[skip + 1 : skip + 2] == ["image"]
 
     def _opens(self, at: int) -> bool:
-        """Whether a place stands at the beginning of a clause: "In the north, ..."."""
+        """Return whether a place stands at the beginning of a clause: "In the north, ..."."""
         back = at - 1
         while back >= 0 and self.words[back] in (
             "the", "in", "on", "at", "to", "along", "near", "towards", "toward", "far", "very", "extreme", "across",
@@ -130,11 +130,11 @@ class PlaceReader:
         return back < 0 or self.words[back] in ".,;:!?" or self.words[back] in ("and", "with", *TURNS)
 
     def _broken(self, a: int, b: int) -> bool:
-        """Whether a comma stands between two words."""
+        """Return whether a comma stands between two words."""
         return any(min(a, b) < comma < max(a, b) for comma in self.breaks)
 
     def _settle(self, place: _Place, limit: int) -> None:
-        """Find the thing that a place is said of."""
+        """Find the thing that a place belongs to, and give it the place."""
         before = [(at, m) for at, m in self.spots if at < place.at]
         behind = [(at, m) for at, m in self.spots if place.at < at and not m.pronoun]
         if place.of:
@@ -163,7 +163,7 @@ class PlaceReader:
             self.loose.append(place.ways)
 
     def _joined(self, at: int) -> bool:
-        """Whether "and" or "with" leads to the clause that a place begins."""
+        """Return whether "and" or "with" leads to the clause that a place begins."""
         back = at - 1
         while back >= 0 and self.words[back] in ("the", "in", "on", "at", "to", "along", "near", "far", "toward"):
             back -= 1

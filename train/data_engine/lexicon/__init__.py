@@ -1,1 +1,1 @@
-"""Words: what can be seen from above, tags of OpenStreetMap, English in small."""
+"""Words: things to be seen from above, tags of OpenStreetMap, English in small."""

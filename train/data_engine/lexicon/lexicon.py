@@ -1,7 +1,7 @@
-"""What can be seen from above, by name: which words mean the same, which are wider, which are always shown along.
+"""Names of things to be seen from above: synonyms, wider names, and things that are always shown along.
 
-The table is `lexicon.toml`; the classes of whatever sources are at hand join it, so that all that any of them marks can
-be told apart in a text.
+The table is `lexicon.toml`; the classes of all sources at hand join it, so that a text's names can be told apart by
+them.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Phrase:
 
     Attributes:
         rest: the words behind the first one.
-        kinds: what they may mean.
+        kinds: their possible meanings.
         plural: whether they say that there is more than one.
     """
 
@@ -56,7 +56,7 @@ class Lexicon:
 
     @cached_property
     def phrases(self) -> dict[str, tuple[Phrase, ...]]:
-        """First word to the phrases that begin with it, the longest first."""
+        """Phrases by their first word, the longest first."""
         found: dict[tuple[str, ...], dict[str, bool]] = {}
         for kind, entry in self.entries.items():
             for name in (kind, *entry.words):
@@ -74,15 +74,15 @@ class Lexicon:
         return names | {kind: kind for kind in self.entries}
 
     def kind_of(self, name: str) -> str:
-        """The entry that a name belongs to; the name itself where there is none."""
+        """Return the entry that a name belongs to; the name itself where there is none."""
         return self._by_word.get(name, name)
 
     def wider(self, kind: str) -> frozenset[str]:
-        """The kind and all that it also is."""
+        """Return the kind and all wider kinds of it."""
         return self._closure(kind, shown=False)
 
     def supported(self, kind: str) -> frozenset[str]:
-        """All that may be said to be there where this kind is."""
+        """Return all kinds that a text may name where this kind is."""
         return self._closure(kind, shown=True)
 
     @cached_property
@@ -99,13 +99,13 @@ class Lexicon:
                     continue
                 reached.add(name)
                 if entry := self.entries.get(name):
-                    # "ship" and "boat" name each other: what a wider name shows is not always shown
+                    # "ship" and "boat" name each other; a narrow kind does not always show a wider one's parts
                     open_ += [*entry.wider, *(entry.shows if shown else ())]
             known = self._kept[kind, shown] = frozenset(reached)
         return known
 
     def with_kinds(self, names: Iterable[str]) -> Lexicon:
-        """The same with the classes of some sources; those that it knows already change nothing.
+        """Return the lexicon with the classes of some sources; those that it knows already change nothing.
 
         A name of several words is also called by the names in it ("quay crane" is a "crane").
         """
@@ -121,13 +121,13 @@ class Lexicon:
 
 
 def as_words(text: str) -> tuple[str, ...]:
-    """A name as it is looked up: lower case, hyphens as spaces."""
+    """Split a name into the words of a look-up: lower case, hyphens as spaces."""
     return tuple(text.lower().replace("-", " ").split())
 
 
 @lru_cache(maxsize=1)
 def shared_lexicon() -> Lexicon:
-    """The table as it lies in the repository."""
+    """Read the table of the repository."""
     raw = tomllib.loads(TABLE.read_text(encoding="utf-8"))
     rows = {kind: {"wider" if key == "is" else key: value for key, value in row.items()} for kind, row in raw.items()}
     return Lexicon(TypeAdapter(dict[str, Entry]).validate_python(rows))

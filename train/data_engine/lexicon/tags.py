@@ -76,7 +76,7 @@ _WORDS: dict[tuple[str, str], str] = {
     ("waterway", "riverbank"): "river",
     ("water", "lake"): "lake",
 }
-# Values of "building" that are names of their own; all others say what kind of building it is.
+# Values of "building" that are names of their own; all others name the kind of building.
 _BUILDINGS = frozenset(
     "house bungalow cabin hut garage garages shed barn stable greenhouse warehouse hangar church chapel cathedral "
     "mosque temple synagogue school kindergarten university college hospital hotel office stadium silo "
@@ -86,7 +86,7 @@ _NOT_SEEN = frozenset({"no", "none", "unknown", "fixme", "other"})
 
 
 def tag_words(key: str, value: str) -> str:
-    """What a tag says is to be seen, in plain words; "" where it names nothing that can be."""
+    """Return the thing that a tag names, in plain words; "" where it names nothing that can be seen."""
     key, value = key.strip().lower(), value.strip().lower()
     if key not in _KEYS or not value or value in _NOT_SEEN:
         return ""

@@ -23,7 +23,7 @@ NUMBERS: dict[str, int] = {
 }  # fmt: skip
 """Number words below a hundred, and "hundred", to what they mean."""
 _WORDS = {number: word for word, number in NUMBERS.items()}
-# Names that take no article and no plural: what they name is not counted.
+# Names that take no article and no plural: mass nouns.
 _MASS = frozenset(
     "water farmland forest woodland grassland grass vegetation land soil sand snow ice housing cropland meadowland "
     "agriculture traffic desert greenery parkland asphalt concrete moss foam surface chaparral wetland pasture".split()
@@ -34,7 +34,7 @@ _SAME = frozenset({"aircraft", "watercraft", "sheep"})
 
 @lru_cache(maxsize=20_000)
 def plural(name: str) -> str:
-    """The plural of a name of one or more words."""
+    """Return the plural of a name of one or more words."""
     head = name.rsplit(" ", 1)[-1]
     if head in _SAME or is_mass(name) or is_plural(name):
         return name
@@ -43,7 +43,7 @@ def plural(name: str) -> str:
 
 @lru_cache(maxsize=20_000)
 def is_plural(name: str) -> bool:
-    """Whether a name is a plural already ("storage tanks")."""
+    """Return whether a name is a plural already ("storage tanks")."""
     head = name.rsplit(" ", 1)[-1]
     if not head.endswith("s") or head.endswith(("ss", "us", "is")) or head in ("overpass", "bus", "gas"):
         return False
@@ -53,13 +53,13 @@ def is_plural(name: str) -> bool:
 
 @lru_cache(maxsize=20_000)
 def is_mass(name: str) -> bool:
-    """Whether what a name names is not counted ("farmland")."""
+    """Return whether a name is a mass noun ("farmland")."""
     return name.rsplit(" ", 1)[-1] in _MASS
 
 
 @lru_cache(maxsize=20_000)
 def a(name: str) -> str:
-    """A name with its article, or without one where it takes none."""
+    """Return a name with its article, or without one where it takes none."""
     head = name.rsplit(" ", 1)[-1]
     if is_plural(name) or (is_mass(name) and head not in _COUNTED_ALL_THE_SAME) or " or " in name:
         return name
@@ -67,15 +67,15 @@ def a(name: str) -> str:
 
 
 def number(count: int) -> str:
-    """A count as a word up to twenty, in digits above."""
+    """Format a count as a word up to twenty, in digits above."""
     return _WORDS[count] if count <= 20 else str(count)
 
 
 def counted(count: int, name: str) -> str:
-    """Count and name: "one bridge", "three planes"."""
+    """Format count and name: "one bridge", "three planes"."""
     return f"{number(count)} {name if count == 1 else plural(name)}"
 
 
 def listed(parts: Sequence[str]) -> str:
-    """Parts as a list: "a, b and c"."""
+    """Join parts to a list: "a, b and c"."""
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

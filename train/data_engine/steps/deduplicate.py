@@ -1,4 +1,4 @@
-"""Third step: which records stay, now that every picture has been seen."""
+"""Third step: the choice of the records that stay, now that every picture has been read."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ REPORT = "duplicates.csv"
 
 
 def judge(run: Run) -> None:
-    """Decide what stays, unless that was done before.
+    """Decide which records stay, unless that was done before.
 
-    A picture that cannot be read goes, and so do those of held-out sources, near-duplicates of anything that is
-    measured on, and of two alike in training the second. What people wrote of a dropped duplicate goes to the one that
-    stays, if both are of the training split.
+    A picture that cannot be read goes, and so do those of held-out sources, near-duplicates of evaluation pictures,
+    and of two alike in training the second. The captions of a dropped duplicate go to the one that stays, if both are
+    of the training split.
 
     Raises:
-        DataError: what was seen of a chunk is damaged.
+        DataError: a chunk's file of inspected pictures is damaged.
     """
     if run.verdict.is_file():
         return
@@ -65,7 +65,7 @@ def judge(run: Run) -> None:
 
 
 def _prints(looks: list[Looks]) -> Prints:
-    """Of all pictures that were seen; a chunk of which none could be read has vectors of no length."""
+    """Merge the fingerprints of all pictures; a chunk of which none could be read has vectors of length 0."""
     wide = max(one.vectors.shape[1] for one in looks)
     return merged(
         [
@@ -83,7 +83,7 @@ def _first_of_each_key(entries: list[Entry]) -> npt.NDArray[np.bool_]:
 
 
 def _told(verdict: Verdict) -> dict[str, Any]:
-    """The verdict in numbers and sentences, for the report."""
+    """Convert the verdict to numbers and sentences for the report."""
     reasons = {"leak": "near-duplicates of pictures that are measured on", "duplicate": "near-duplicates in training"}
     crossings = [[*places, pairs] for places, pairs in sorted(verdict.crossings.items())]
     between = [
@@ -99,7 +99,7 @@ def _told(verdict: Verdict) -> dict[str, Any]:
 
 
 def _joined(run: Run, chunks: list[str], keys: list[str], verdict: Verdict) -> dict[str, list[str]]:
-    """The key of a record that stays -> captions of its duplicates."""
+    """Map the key of a record that stays to the captions of its duplicates."""
     wanted = {keys[other]: keys[stays] for stays, others in verdict.joined.items() for other in others}
     joined: dict[str, list[str]] = {}
     for chunk in chunks if wanted else ():
@@ -110,7 +110,7 @@ def _joined(run: Run, chunks: list[str], keys: list[str], verdict: Verdict) -> d
 
 
 def kept_of(run: Run, chunk: str) -> npt.NDArray[np.bool_]:
-    """Which records of a chunk stay, (N,) bool.
+    """Read which records of a chunk stay, (N,) bool.
 
     Raises:
         DataError: the verdict is damaged.
@@ -124,14 +124,14 @@ def kept_of(run: Run, chunk: str) -> npt.NDArray[np.bool_]:
 
 
 def verdict_report(run: Run) -> dict[str, Any]:
-    """What was dropped, and which sources share pictures."""
+    """Read the counts of dropped records, and the sources that share pictures."""
     with np.load(run.verdict, allow_pickle=False) as stored:
         told: dict[str, Any] = json.loads(str(stored["told"]))
     return told
 
 
 def joined_captions(run: Run) -> dict[str, list[str]]:
-    """Captions that records take over from their duplicates."""
+    """Read the captions that records take over from their duplicates, by key."""
     return _read_joined(str(run.joined), run.joined.stat().st_mtime_ns)
 
 

@@ -23,7 +23,7 @@ _SOURCE: TypeAdapter[Source] = TypeAdapter(AnySource)
 
 
 def sources_of(run: Run) -> list[Source]:
-    """The run's sources, in order."""
+    """Parse the run's sources, in order."""
     return [_SOURCE.validate_json(text) for text in run.settings.sources]
 
 
@@ -66,12 +66,12 @@ def gather_source(run: Run, source: Source) -> None:
 
 
 def _kinds(record: SourceRecord) -> set[str]:
-    """The names of what a record's things and land covers are; the gate looks for them in every text."""
+    """Return the kinds of a record's things and land covers; the gate looks for them in every text."""
     return {thing.kind for thing in record.facts.things} | {share.kind for share in record.facts.shares}
 
 
 class _Chunks:
-    """Collects records by split and writes each chunk when it is full."""
+    """A collector of records by split that writes each chunk when it is full."""
 
     def __init__(self, run: Run, source: str) -> None:
         self._run, self._source = run, source
@@ -82,7 +82,7 @@ class _Chunks:
 
     @property
     def total(self) -> int:
-        """Records so far."""
+        """Number of records so far."""
         return self.counts.total()
 
     def add(self, record: SourceRecord) -> None:
@@ -94,7 +94,7 @@ class _Chunks:
             self._write(record.split)
 
     def close(self) -> None:
-        """Write what is left."""
+        """Write the chunks that are not full."""
         for split in sorted(self._open):
             self._write(split)
 
@@ -111,6 +111,6 @@ def _write_lines(path: Path, lines: list[bytes]) -> None:
 
 
 def gathered(run: Run, source: str) -> dict[str, object]:
-    """What the reading of a source came to."""
+    """Read a source's chunks, counts and faults."""
     found: dict[str, object] = json.loads(run.source_done(source).read_bytes())
     return found

@@ -1,4 +1,4 @@
-"""Second step: every picture is read once, to see that it can be, how large it is, and what it looks like."""
+"""Second step: every picture is read once, for its faults, its size in px and its fingerprint."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ _BATCH = 64
 
 @dataclass(frozen=True)
 class Looks:
-    """What was seen of a chunk's pictures.
+    """Sizes and fingerprints of a chunk's pictures.
 
     Attributes:
         usable: (N,) bool, whether the picture can be read (or there is none to read).
-        seen: (N,) bool, whether there was one.
+        seen: (N,) bool, whether a picture was read.
         size_px: (N, 2) int32 width and height; 0 where not seen.
         hashes: (N,) uint64 perceptual hashes; 0 where not seen.
-        vectors: (N, D) float16 embeddings; D is 0 where none were asked for.
+        vectors: (N, D) float16 embeddings; D is 0 without an encoder.
         faults: of the pictures that cannot be read.
     """
 
@@ -48,7 +48,7 @@ class Looks:
 
 
 def look(run: Run, chunk: str) -> None:
-    """Look at a chunk's pictures, unless that was done before."""
+    """Inspect a chunk's pictures, unless that was done before."""
     path = run.looks(chunk)
     if path.is_file():
         return
@@ -74,7 +74,7 @@ def look(run: Run, chunk: str) -> None:
 
 
 def read_looks(path: Path) -> Looks:
-    """What was seen of a chunk.
+    """Read a chunk's inspected pictures.
 
     Raises:
         DataError: the file is damaged.
@@ -93,7 +93,7 @@ def _encoder(checkpoint: str) -> Encoder:
 
 
 def _read(records: list[SourceRecord], faults: Faults) -> Iterator[tuple[list[int], list[Image.Image]]]:
-    """Pictures in batches, with their numbers; those that cannot be read are counted and left out."""
+    """Yield pictures in batches, with their numbers; those that cannot be read are counted and left out."""
     at: list[int] = []
     pictures: list[Image.Image] = []
     for number, record in enumerate(records):

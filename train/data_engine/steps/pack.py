@@ -1,4 +1,4 @@
-"""Fifth step: chunks as WebDataset shards and as Parquet files, the same bytes whoever writes them."""
+"""Fifth step: chunks as WebDataset shards and as Parquet files, the same bytes on every machine."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from train.data.records import SourceRecord
 from train.data_engine.run import Run, draft_of
 from train.data_engine.steps.write_texts import RecordTexts, read_texts, staying
 
-# What decoders of WebDataset know by its suffix; other formats are written anew as PNG.
+# Decoders of WebDataset know these by their suffix; other formats are written anew as PNG.
 _SUFFIXES = {b"\xff\xd8\xff": "jpg", b"\x89PNG": "png", b"RIFF": "webp"}
 _ROWS = 200  # of a row group: pictures are read by groups
 _FEATURES = {
@@ -62,7 +62,7 @@ class Packed:
 
     Attributes:
         name: within the shard, without a suffix.
-        record, texts: what is known of it.
+        record, texts: its facts and its accepted texts.
         picture: encoded, b"" where there is none.
         suffix: of the picture's format.
     """
@@ -75,7 +75,7 @@ class Packed:
 
     @property
     def sidecar(self) -> dict[str, Any]:
-        """All but the picture, for JSON; without the places of files on this machine."""
+        """Fields of the record but the picture, for JSON; without the places of files on this machine."""
         r = self.record
         return {
             "key": r.key,
@@ -100,7 +100,7 @@ def _facts(record: SourceRecord) -> dict[str, Any]:
 
 
 def pack(run: Run, chunk: str) -> None:
-    """Write a chunk in the formats asked for, unless that was done before; an empty one writes nothing."""
+    """Write a chunk in the formats of the settings, unless that was done before; an empty one writes nothing."""
     wanted = [
         (path, write)
         for name, path, write in (
@@ -125,7 +125,7 @@ def pack(run: Run, chunk: str) -> None:
 
 
 def packed_of(run: Run, chunk: str) -> Iterator[Packed]:
-    """A chunk as it is written, one record at a time."""
+    """Yield a chunk's records as they are written, one at a time."""
     records = staying(run, chunk)
     for number, texts in enumerate(read_texts(run, chunk)):
         record = next(r for r in records if r.key == texts.key)  # both are in the same order
@@ -146,7 +146,7 @@ def _picture(record: SourceRecord) -> tuple[bytes, str]:
 
 
 def _turned(content: bytes) -> bool:
-    """Whether a picture asks to be turned before it is shown; many readers do not."""
+    """Return whether a picture's Exif asks to turn it before it is shown; many readers do not."""
     if b"Exif" not in content[:4096]:
         return False
     try:

@@ -45,7 +45,7 @@ _LINE = TypeAdapter(RecordTexts)
 
 
 def staying(run: Run, chunk: str) -> Iterator[SourceRecord]:
-    """The records of a chunk that stay, with the captions of their duplicates and the size that was seen."""
+    """Yield the records of a chunk that stay, with the captions of their duplicates and the size in px as read."""
     kept, joined = kept_of(run, chunk), joined_captions(run)
     looks = read_looks(run.looks(chunk))
     for record, stays, size in zip(read_lines(run.records(chunk)), kept, looks.size_px.tolist(), strict=True):
@@ -79,7 +79,7 @@ def write_llm(run: Run, chunks: list[str]) -> None:
     """Let a language model write the texts of all chunks that have none yet.
 
     Raises:
-        BudgetSpent, EndpointError: see `LlmWriter.write`; what was answered is kept.
+        BudgetSpent, EndpointError: see `LlmWriter.write`; all answers so far are kept.
     """
     assert run.settings.llm is not None
     settings = run.settings.llm.model_copy(update={"variants": run.settings.variants})
@@ -121,7 +121,7 @@ def _keep_written(
 
 
 def _difference(writer: LlmWriter, before: Any) -> dict[str, Any]:
-    """What a writer did since some earlier count."""
+    """Subtract an earlier count from a writer's statistics."""
     out: dict[str, Any] = {}
     for name, value in vars(writer.stats).items():
         earlier = getattr(before, name)
@@ -140,20 +140,20 @@ def _keep(run: Run, chunk: str, done: list[RecordTexts], faults: Faults, stats: 
 
 
 def read_texts(run: Run, chunk: str) -> Iterator[RecordTexts]:
-    """The accepted texts of a chunk."""
+    """Yield the accepted texts of a chunk."""
     with run.texts(chunk).open("rb") as file:
         for line in file:
             yield _LINE.validate_json(line)
 
 
 def write_stats(run: Run, chunk: str) -> dict[str, Any]:
-    """Faults, and what a language model did."""
+    """Read the faults of a chunk's texts and the language model's statistics."""
     found: dict[str, Any] = json.loads(run.texts(chunk).with_suffix(".json").read_bytes())
     return found
 
 
 def rules_of(run: Run) -> RulesWriter:
-    """The rules' writer with the run's own names."""
+    """Build the rules' writer with the run's own names."""
     return _rules(run)
 
 

@@ -1,4 +1,4 @@
-"""Every answer that was paid for, on disk before it is used, so that nothing is asked and paid twice."""
+"""Ledger of paid answers: each is on disk before it is used, so that nothing is asked and paid twice."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class Answer:
 
     Attributes:
         request: SHA-256 of the canonical request.
-        key, variant, attempt: what it was asked for.
-        text: what the model said.
+        key, variant, attempt: its record, variant and try.
+        text: the model's answer.
         finish_reason: why it stopped, in the server's words, or "".
-        prompt_tokens, completion_tokens: what was paid for.
+        prompt_tokens, completion_tokens: paid tokens.
         model: as the server calls it.
         estimated: whether the server gave no token counts, so that these are upper bounds.
     """
@@ -68,7 +68,7 @@ class Ledger:
             self._size = _whole_bytes(path)
             self._answers = {answer.request: answer for answer in read_answers(path)}
             self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-            os.truncate(path, self._size)  # what a kill left of a line would spoil the next one
+            os.truncate(path, self._size)  # the half line of a killed process would spoil the next one
             _sync_folder(path.parent)
         except BaseException:
             self.close()
@@ -78,7 +78,7 @@ class Ledger:
         return len(self._answers)
 
     def find(self, request: str) -> Answer | None:
-        """The answer to a request, if there is one."""
+        """Find the answer to a request; None if there is none."""
         return self._answers.get(request)
 
     def append(self, answer: Answer) -> None:
@@ -100,7 +100,7 @@ class Ledger:
         self._answers[answer.request] = answer
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file and release its lock."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
@@ -114,7 +114,7 @@ class Ledger:
 
 
 def read_answers(path: Path) -> Iterator[Answer]:
-    """The answers of a ledger's whole lines; none where there is no file.
+    """Yield the answers of a ledger's whole lines; none where there is no file.
 
     Raises:
         DataError: a line is damaged.
@@ -145,7 +145,7 @@ class Spent:
 
     @classmethod
     def from_ledgers(cls, paths: Iterable[Path]) -> Spent:
-        """What earlier runs paid.
+        """Sum the tokens that earlier runs paid for.
 
         Raises:
             DataError: a ledger is damaged.
@@ -168,7 +168,7 @@ class Spent:
 
 
 def _whole_bytes(path: Path) -> int:
-    """Bytes up to and with the last line's end."""
+    """Count the bytes up to and with the last line's end."""
     if not path.is_file():
         return 0
     block = 1 << 16

@@ -27,7 +27,7 @@ Gate = Callable[[Texts, SourceRecord], tuple[Finding, ...]]
 Rules = Callable[[SourceRecord, int], Texts]
 Brief = Callable[[SourceRecord], list[str]]
 PictureBytes = Callable[[PictureRef], bytes]
-_MARGIN_TOKENS = 100  # what a chat template adds around the messages
+_MARGIN_TOKENS = 100  # added by a chat template around the messages
 
 
 class BudgetSpent(LRSCLIPError):
@@ -36,7 +36,7 @@ class BudgetSpent(LRSCLIPError):
 
 @dataclass(frozen=True)
 class LlmStats:
-    """What a run of the writer came to.
+    """Statistics of the writer.
 
     Attributes:
         requests: sent, every retry counted.
@@ -80,22 +80,22 @@ class _Question:
     picture: _Picture | None
 
     def sha256(self, form: Form) -> str:
-        """The request's hash, for one form of answer."""
+        """Hash the request for one form of answer."""
         schema = ANSWER_SCHEMA if form == "json_schema" else form
         text = json.dumps(self.body | {"schema": schema}, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
 
 class LlmWriter:
-    """Asks a language model for the texts of records.
+    """A writer of records' texts by a language model.
 
     Args:
-        settings: what to ask, where, and for how much.
-        gate: what is wrong with texts; nothing means accepted.
-        rules: texts of a record and variant that are always accepted.
-        brief: the checked facts of a record as lines of plain English.
-        picture_bytes: a picture's encoded bytes.
-        spent: what all ledgers of the run hold already (`Spent.from_ledgers`); new answers are added to it.
+        settings: model, endpoint and budget.
+        gate: returns the findings on texts; none means accepted.
+        rules: returns texts of a record and variant that are always accepted.
+        brief: returns the checked facts of a record as lines of plain English.
+        picture_bytes: returns a picture's encoded bytes.
+        spent: tokens paid in all ledgers of the run (`Spent.from_ledgers`); new answers are added to it.
 
     Raises:
         DataError: the prompt is missing or broken.
@@ -113,12 +113,12 @@ class LlmWriter:
         self._rejected: Counter[str] = Counter()
         self._fell_back: Counter[str] = Counter()
         self._broke = self._writing = False
-        self._over_in = self._over_out = 0  # by how much a server counted more than we held for it
+        self._over_in = self._over_out = 0  # tokens that a server counted beyond those held for it
         self._room: asyncio.Condition  # belongs to an event loop
 
     @property
     def stats(self) -> LlmStats:
-        """As of now."""
+        """Statistics as of now."""
         return LlmStats(
             requests=self._endpoint.requests,
             answers=self._answers,
@@ -133,9 +133,9 @@ class LlmWriter:
         )
 
     async def write(self, records: Sequence[SourceRecord], ledger: Ledger) -> list[Written]:
-        """Texts of records, in their order, each with its variants in theirs; one call at a time.
+        """Write texts of records, in their order, each with its variants in theirs; one call at a time.
 
-        Whatever ends it, every answer that came in is in the ledger, and the next call takes it from there.
+        However it ends, every answer that came in is in the ledger, and the next call takes it from there.
 
         Raises:
             BudgetSpent: the budget is spent and `at_budget` is "stop".
@@ -195,7 +195,7 @@ class LlmWriter:
         return Written(record.key, variant, texts, "rules", asked=asked, rejected=tuple(rejected), fell_back=why)
 
     def _judged(self, answer: Answer, record: SourceRecord) -> tuple[Texts | None, list[str], tuple[Finding, ...]]:
-        """The texts if they are accepted; else what to tell the model, and what the gate found."""
+        """Return the texts if they are accepted; else the reasons for the model, and the gate's findings."""
         texts = read_answer(answer.text)
         if isinstance(texts, str):
             self._invalid += 1
@@ -235,7 +235,7 @@ class LlmWriter:
         return _Question(record.key, variant, attempt, body, picture)
 
     async def _answer(self, question: _Question, ledger: Ledger) -> Answer:
-        """From the ledger, or paid for."""
+        """Take the answer from the ledger, or pay for it."""
         for form in FORMS:  # an earlier run may have had to ask in another one
             if found := ledger.find(question.sha256(form)):
                 self._from_ledger += 1
@@ -295,14 +295,14 @@ class LlmWriter:
         return [messages[0], asked | {"content": parts}, *messages[2:]]
 
     def _most_tokens(self, question: _Question) -> tuple[int, int]:
-        """The most that a request may cost: no token is less than a byte, and no answer longer than allowed."""
+        """Bound the tokens of a request: none is less than a byte, and no answer longer than allowed."""
         text = json.dumps([question.body["messages"], ANSWER_SCHEMA], ensure_ascii=False)
         picture = self._settings.picture_tokens if question.picture else 0
         most_in = len(text.encode("utf-8", "replace")) + _MARGIN_TOKENS + picture + self._over_in
         return most_in, self._settings.max_tokens + self._over_out
 
     async def _hold(self, most_in: int, most_out: int) -> None:
-        """Set a request's cost aside; where it does not fit, wait for what others leave of theirs."""
+        """Set a request's tokens aside; where they do not fit, wait for those that other requests do not use."""
         spent = self._spent
         async with self._room:
             while not self._settings.within_budget(
@@ -314,7 +314,7 @@ class LlmWriter:
                     self._room.notify_all()
                     raise self._out_of_budget(most_in, most_out)
                 await self._room.wait()
-            if self._broke:  # a smaller one might fit; but then what is written depends on who comes first
+            if self._broke:  # a smaller one might fit; but then the texts would depend on the order of the requests
                 raise self._out_of_budget(most_in, most_out)
             spent.hold(most_in, most_out)
 

@@ -45,14 +45,14 @@ _MESSAGE_MOST = 300  # characters of a server's message in one of ours
 
 
 class EndpointError(LRSCLIPError):
-    """The endpoint takes no request as it is set up; the message names the setting to mend."""
+    """An error of the endpoint's settings: it takes no request; the message names the setting to mend."""
 
 
 class Unanswered(Exception):
-    """This request stays without an answer, others may get theirs.
+    """A request without an answer; others may get theirs.
 
     Attributes:
-        why: "endpoint down", "rate limit", "request refused" and what else a record falls back for.
+        why: "endpoint down", "rate limit", "request refused" or another reason to fall back to the rules.
     """
 
     def __init__(self, why: str) -> None:
@@ -61,11 +61,11 @@ class Unanswered(Exception):
 
 
 class FormRefused(Exception):
-    """The endpoint does not know the form of the request; it is asked in another one from now on."""
+    """A request in a form that the endpoint does not know; later ones take another form."""
 
 
 class _TryAgain(Exception):
-    """This may pass."""
+    """A failure that may pass."""
 
     def __init__(self, reason: RetryReason, after_s: float = 0.0) -> None:
         super().__init__(reason)
@@ -88,7 +88,7 @@ class _Usage(BaseModel):
 
 
 class Completion(BaseModel):
-    """What we use of a chat completion; other servers than OpenAI's leave much out."""
+    """The fields of a chat completion that we use; other servers than OpenAI's leave much out."""
 
     choices: Annotated[list[_Choice], Field(min_length=1)]
     model: str | None = None
@@ -96,12 +96,12 @@ class Completion(BaseModel):
 
     @property
     def text(self) -> str:
-        """What the model said, as it can be written to a file."""
+        """Answer of the model, replaced where it could not be written as UTF-8."""
         return (self.choices[0].message.content or "").encode("utf-8", "replace").decode("utf-8")
 
     @property
     def tokens(self) -> tuple[int, int] | None:
-        """Tokens in and out, where the server says them."""
+        """Tokens in and out; None where the server does not count them."""
         try:
             usage = _Usage.model_validate(self.usage)
         except ValidationError:
@@ -110,16 +110,16 @@ class Completion(BaseModel):
 
 
 class Endpoint:
-    """The endpoint of a run; what it learns about the server holds for the whole run.
+    """The endpoint of a run; all that it learns about the server holds for the whole run.
 
     Args:
-        settings: where it is and how patient to be.
+        settings: address, limits and patience.
 
     Attributes:
-        form: how answers are asked for.
+        form: the form in which answers are asked for.
         down: whether it was given up.
         requests: sent, every retry counted.
-        retried: how many were sent again, by reason.
+        retried: requests sent again, by reason.
     """
 
     def __init__(self, settings: LlmSettings) -> None:
@@ -203,7 +203,7 @@ class Endpoint:
                 raise _TryAgain("broken body") from error
 
     def _fault(self, error: APIStatusError, form: Form, tokens_field: str) -> Exception:
-        """What an HTTP status means for the request, or for the run."""
+        """Map an HTTP status to an error of the request, or of the run."""
         status, settings = error.status_code, self._settings
         said = self._said(error)
         if status == 429 and error.code not in _NO_MONEY:
@@ -231,9 +231,9 @@ class Endpoint:
         return self._refusal(status, said)
 
     def _other_form(self, said: str, form: Form, tokens_field: str) -> bool:
-        """Whether the form of a request was at fault and another one is left to try; takes it up."""
+        """Take up another form if the form was at fault and one is left; return whether it did."""
         if "max_completion_tokens" in said and tokens_field == "max_tokens":
-            self._tokens_field = "max_completion_tokens"  # what newer models call it
+            self._tokens_field = "max_completion_tokens"  # newer models' name for it
             return True
         if form == FORMS[-1] or not any(word in said.lower() for word in _ABOUT_FORM):
             return False
@@ -243,7 +243,7 @@ class Endpoint:
         return True
 
     def _refusal(self, status: int, said: str) -> Exception:
-        """One request may be refused for what it says; many in a row are refused for how they are made."""
+        """Count a refusal: one request may be refused for its content, many in a row for their making."""
         self._failed = 0
         self._refused += 1
         if self._refused >= self._settings.down_after:
@@ -304,7 +304,7 @@ class Endpoint:
         return self._settings.base_url
 
     def _said(self, error: APIStatusError) -> str:
-        """The server's message, short and without our key, which some repeat."""
+        """Return the server's message, short and without our key, which some repeat."""
         body = error.body
         said = body.get("message") if isinstance(body, dict) else None
         if not isinstance(said, str):
@@ -316,7 +316,7 @@ class Endpoint:
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float:
-    """Seconds that a server asks to wait: a number, or a date; 0 where it does not say."""
+    """Parse the seconds that a server asks to wait: a number, or a date; 0 where it does not say."""
     with suppress(ValueError, OverflowError):
         if (milliseconds := headers.get("retry-after-ms")) is not None:
             return _sane(float(milliseconds) / 1000)

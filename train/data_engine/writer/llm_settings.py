@@ -1,4 +1,4 @@
-"""How a language model is asked for texts: which endpoint, how often, and for how much money."""
+"""Settings of a language model that writes texts: endpoint, pace, retries and budget."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator,
 
 
 class LlmSettings(BaseModel):
-    """All that decides what is asked of a language model.
+    """Settings of a language model's requests.
 
     The key is not among them: it is read from the environment, so that settings can be kept with the data.
     """
@@ -59,12 +59,12 @@ class LlmSettings(BaseModel):
         return self
 
     def cost_usd(self, prompt_tokens: int, completion_tokens: int) -> float:
-        """What tokens cost."""
+        """Return the price of tokens in USD."""
         paid = prompt_tokens * self.price_in_per_million_usd + completion_tokens * self.price_out_per_million_usd
         return paid / 1e6
 
     def within_budget(self, prompt_tokens: int, completion_tokens: int) -> bool:
-        """Whether tokens are within both budgets."""
+        """Return whether tokens are within both budgets."""
         if self.budget_tokens is not None and prompt_tokens + completion_tokens > self.budget_tokens:
             return False
         return self.budget_usd is None or self.cost_usd(prompt_tokens, completion_tokens) <= self.budget_usd

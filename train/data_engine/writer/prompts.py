@@ -1,4 +1,4 @@
-"""The prompts as files, the messages made of them, and the texts in what a model answers."""
+"""The prompts as files, the messages made of them, and the texts in a model's answer."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ Message = dict[str, Any]
 
 @dataclass(frozen=True)
 class Prompt:
-    """A prompt as its file says it.
+    """A prompt, read from its file.
 
     Attributes:
         name, version: of the prompt.
-        system: who the model is and what the rules are.
+        system: the model's role and the rules.
         user: template of the question.
-        again: template of what is said to an answer that cannot be used.
+        again: template of the reply to an answer that cannot be used.
         sha256: of the file.
     """
 
@@ -52,18 +52,18 @@ class Prompt:
 
     @property
     def label(self) -> str:
-        """Name and version."""
+        """Name and version of the prompt."""
         return f"{self.name} {self.version}"
 
     def messages(
         self, facts: Sequence[str], picture_url: str | None = None, earlier: tuple[str, Sequence[str]] | None = None
     ) -> list[Message]:
-        """The conversation that asks for texts.
+        """Build the conversation that asks for texts.
 
         Args:
             facts: plain English, one a line.
-            picture_url: where the picture is, if it is shown.
-            earlier: the last answer and what was wrong with it.
+            picture_url: address of the picture, if it is shown.
+            earlier: the last answer and its faults.
         """
         lines = "\n".join(f"- {' '.join(fact.split())}" for fact in facts) or "- nothing beyond the picture itself"
         values = {"facts": lines, "short_tokens": str(SHORT_TOKENS), "long_tokens": str(LONG_TOKENS)}
@@ -117,7 +117,7 @@ def _filled(template: str, values: dict[str, str]) -> str:
 
 
 class AnswerTexts(BaseModel):
-    """What the model is asked to answer with."""
+    """The model's answer, as the prompt asks for it."""
 
     model_config = ConfigDict(strict=True)
 
@@ -134,7 +134,7 @@ ANSWER_SCHEMA: dict[str, Any] = {
 
 
 def read_answer(answer: str) -> Texts | str:
-    """The texts in an answer, or what is wrong with its form as a sentence for the model.
+    """Parse the texts in an answer; else return the fault of its form as a sentence for the model.
 
     Code fences and words around the JSON are passed over.
     """
@@ -158,17 +158,17 @@ def read_answer(answer: str) -> Texts | str:
 
 
 def plain(text: str) -> str:
-    """A text on one line that can be written as UTF-8; half a surrogate pair in JSON makes a string that cannot."""
+    """Put a text on one line that can be written as UTF-8; half a surrogate pair in JSON makes one that cannot."""
     return " ".join(text.encode("utf-8", "replace").decode("utf-8").split())
 
 
 def reasons_of(findings: Sequence[Finding]) -> list[str]:
-    """What the gate found, as sentences for the model."""
+    """Format the gate's findings as sentences for the model."""
     return [f'in "{finding.where}", the words "{finding.what}" ({finding.kind}): {finding.why}' for finding in findings]
 
 
 def data_url(content: bytes, longest_px: int, name: str) -> str:
-    """A picture as a small JPEG without metadata, in an address.
+    """Encode a picture as a small JPEG without metadata, in an address.
 
     Raises:
         PictureError: it cannot be read.

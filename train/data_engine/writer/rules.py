@@ -1,7 +1,7 @@
 """The writer that needs no model: varied, grammatical short and long texts from the same facts that the gate checks.
 
-All that is random follows from the record's key, the variant and the seed, so the same record always reads the same,
-whatever machine or process writes it.
+All randomness follows from the record's key, the variant and the seed, so the same record reads the same on every
+machine and in every process.
 """
 
 from __future__ import annotations
@@ -64,11 +64,11 @@ _TAGS = ("the map marks {} here", "{} belongs to the scene", "{} is found here",
 
 
 class RulesFailed(LRSCLIPError):
-    """Nothing that passes the gate can be said of a record."""
+    """A record without a text that passes the gate."""
 
 
 class RulesWriter:
-    """Writes texts from facts.
+    """A writer of texts from facts.
 
     Args:
         gate: every text is put to it before it is handed on.
@@ -79,10 +79,10 @@ class RulesWriter:
         self.gate, self.seed = gate, seed
 
     def __call__(self, record: SourceRecord, variant: int = 0) -> Texts:
-        """The texts of one variant of a record.
+        """Write the texts of one variant of a record.
 
         Raises:
-            RulesFailed: nothing is known of it, or what people wrote of it is no description.
+            RulesFailed: nothing is known of it, or its captions are no descriptions.
         """
         draw = random.Random(f"{self.seed} {variant} {record.key}")
         told = statements(record.facts)
@@ -92,7 +92,7 @@ class RulesWriter:
             found = self.gate(texts, record)
             if not found:
                 return texts
-            # A caption that says what the gate does not allow (a guess, the same three times) is left out.
+            # A caption with words that the gate does not allow (a guess, the same three times) is left out.
             bad = {f.what.lower() for f in found}
             fewer = [c for c in captions if not any(what in c.lower() for what in bad)]
             captions = fewer if len(fewer) < len(captions) else captions[: len(captions) >> (tried + 1)]
@@ -103,14 +103,14 @@ class RulesWriter:
 
 
 def brief(record: SourceRecord) -> list[str]:
-    """The checked facts as plain lines, for a language model."""
+    """Format the checked facts as plain lines, for a language model."""
     draw = random.Random(record.key)
     lines = [_say(s, False, draw) for s in statements(record.facts)]
     return [*lines, *(f'Somebody wrote: "{caption}"' for caption in dict.fromkeys(record.facts.captions))]
 
 
 def _captions(record: SourceRecord, variant: int) -> list[str]:
-    """The distinct sentences that people wrote, beginning with another one for every variant."""
+    """Return the distinct sentences of the captions, beginning with another one for every variant."""
     distinct: dict[str, str] = {}
     for caption in record.facts.captions:
         if caption.strip(" .;,"):
@@ -141,7 +141,7 @@ def _compose(told: list[Statement], captions: list[str], draw: random.Random, va
 
 
 def _fitting(sentences: Sequence[str]) -> Iterator[str]:
-    """The sentences as far as they fit, without those that would say a phrase for the third time."""
+    """Yield the sentences as far as they fit, without those that would repeat a phrase for the third time."""
     tokens, phrases, seen = 2, Counter[tuple[str, ...]](), set()
     for text in sentences:
         words = text.lower().replace(".", " ").replace(",", " ").replace("-", " ").split()
@@ -156,7 +156,7 @@ def _fitting(sentences: Sequence[str]) -> Iterator[str]:
 
 
 def _short(told: list[Statement], draw: random.Random) -> str:
-    """One sentence: the scene and its most telling things."""
+    """Compose one sentence: the scene and its most telling things."""
     scene = next((s.kind for s in told if s.form == "scene"), "")
     groups = [_things(s) for s in told if s.form == "group" and s.kind != scene][: 3 if draw.random() < 0.5 else 2]
     covers = [_cover(s.kind) for s in told if s.form == "share"][: 2 if scene or groups else 3]
@@ -168,12 +168,12 @@ def _short(told: list[Statement], draw: random.Random) -> str:
 
 
 def _cover(kind: str) -> str:
-    """A land cover by name, in the plural where it is counted."""
+    """Name a land cover, in the plural where it is counted."""
     return plural(kind) if kind in _COUNTED_COVERS else _COVER_NAMES.get(kind, kind)
 
 
 def _things(s: Statement) -> str:
-    """Number, colour and name."""
+    """Format number, color and name."""
     name = f"{s.colour} {s.kind}" if s.colour else s.kind
     if s.count == 1:
         return a(name)
@@ -186,7 +186,7 @@ def _where(place: str, compass: bool) -> str:
 
 
 def _say(s: Statement, compass: bool, draw: random.Random) -> str:
-    """One statement as a sentence."""
+    """Format one statement as a sentence."""
 
     def pick(forms: Sequence[str]) -> str:
         return forms[draw.randrange(len(forms))]
