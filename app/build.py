@@ -22,6 +22,7 @@ from app.server.checked_blocks import CheckedBlocks
 from app.server.connections import OpenConnections, counted, most_connections
 from app.server.ending import stay
 from app.server.front_door import FrontDoor, Known, Limits
+from app.server.gradio_import import bring_mcp
 from app.server.gradio_patches import patch_gradio, share_the_queue, tell_when_callers_leave
 from app.server.health import health_route
 from app.server.hosts import ANY, hosts_of
@@ -120,6 +121,8 @@ def serve(
     each = 0 if settings.trust_proxy or not settings.requests_per_minute else _MOST_CONNECTIONS_EACH
     demo.connection = counted(OpenConnections(most_connections(), each))
     demo.folder.keep_own()
+    if mcp:
+        bring_mcp()
     _, url, _ = demo.launch(
         server_name=host,
         server_port=port,

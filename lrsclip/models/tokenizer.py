@@ -67,7 +67,7 @@ def _clip_tokenizer() -> SimpleTokenizer:
     assert spec is not None and spec.loader is not None, file
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
-    made: SimpleTokenizer = module.SimpleTokenizer()
+    made: SimpleTokenizer = getattr(module, "_tokenizer", None) or module.SimpleTokenizer()  # it makes one on import
     return made
 
 
