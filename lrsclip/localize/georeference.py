@@ -52,7 +52,7 @@ class GeoReference:
             Two float64 arrays of that shape; infinite for a point that the coordinate system cannot place.
 
         Raises:
-            ProjError: the coordinate system has no place on Earth; `georeference_of` hands out no such reference.
+            ProjError: the coordinate system has no place on Earth; `georeference_of` returns no such reference.
         """
         x, y = np.asarray(x_px, np.float64), np.asarray(y_px, np.float64)
         a, b, c, d, e, f = self.transform

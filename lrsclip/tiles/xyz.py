@@ -268,7 +268,7 @@ class PlaceTiles:
             running: set[Future[None]] = set()
             try:
                 while True:
-                    # Few are handed out at a time, so that a stop is felt at once.
+                    # Few are submitted at a time, so that a stop is felt at once.
                     while len(running) < _WORKERS and (name := next(queue, None)) is not None:
                         running.add(pool.submit(self._bring, name, stop))
                     if not running:
