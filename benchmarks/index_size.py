@@ -1,8 +1,8 @@
 """Searching 1e4, 1e5 and 1e6 vectors as the index does, against FAISS' flat float32: `python -m benchmarks.index_size`.
 
 The vectors lie in clumps, as those of pictures do: clump middles, and tiles around them. Both sides search the same
-vectors in one process, alternating; what counts is the ratio of the medians, and how many of the true ten nearest are
-found (recall@10). A search is of one query, as on the page.
+vectors in one process, alternating; the figures are the ratio of the medians, and the share of the true ten nearest
+(recall@10). A search is of one query, as on the page.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _CLUMPS, _SPREAD, _CHUNK = 2000, 0.9, 100_000
 
 
 def clumps(count: int, seed: int) -> NDArray[np.float16]:
-    """(count, DIMENSION) of length one."""
+    """Draw (count, DIMENSION) float16 vectors of length one, in clumps."""
     middles = np.random.default_rng(7).normal(size=(_CLUMPS, DIMENSION)).astype(np.float32)
     random, parts = np.random.default_rng(seed), []
     for start in range(0, count, _CHUNK):
@@ -38,14 +38,14 @@ def clumps(count: int, seed: int) -> NDArray[np.float16]:
 
 
 def milliseconds(search: Callable[[], object]) -> float:
-    """How long one search takes."""
+    """Time one search in milliseconds."""
     started = time.perf_counter()
     search()
     return (time.perf_counter() - started) * 1000
 
 
 def compare(count: int) -> str:
-    """A row of the table."""
+    """Measure both sides at one size; return a row of the table."""
     vectors, queries = clumps(count, 0), unit(clumps(QUERIES, 1))
     exact: Any = faiss.IndexFlatIP(DIMENSION)
     for start in range(0, count, _CHUNK):

@@ -1,8 +1,8 @@
 """Indexing pictures against a plain loop: `python -m benchmarks.ingest ../shared/data/RSICD/RSICD_images`.
 
-The plain loop is what one writes first: open a picture, run open_clip's preprocessing, collect a batch, encode it in
-float32, go on. It has the same model and the same pictures, in the same process. Also told: the share of the time in
-which the encoder works, which is what an ingest can at best come to.
+The plain loop is the obvious code: open a picture, run open_clip's preprocessing, collect a batch, encode it in
+float32, go on. It has the same model and the same pictures, in the same process. Also printed: the share of the time in
+which the encoder works, the bound of any ingest.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ BATCH = 64
 
 
 class Stopwatch:
-    """Adds up how long a module runs; what is done to the pictures before is not its work."""
+    """A stopwatch for a module; preprocessing of the pictures does not count."""
 
     def __init__(self, module: torch.nn.Module) -> None:
         self.seconds, self._started = 0.0, 0.0
@@ -48,17 +48,17 @@ class Some:
         self.spec, self.tile, self.picture = folder.spec, folder.tile, folder.picture
 
     def __len__(self) -> int:
-        """How many."""
+        """Count the tiles."""
         return len(self._ids)
 
     def tile_ids(self) -> list[str]:
-        """Their ids."""
+        """List the ids."""
         return self._ids
 
 
 @torch.inference_mode()
 def plain_loop(bundle: lrsclip.LRSCLIP, files: list[Path]) -> float:
-    """Seconds that the plain loop takes."""
+    """Run the plain loop; return its seconds."""
     mean, std = bundle.config.preprocess.mean, bundle.config.preprocess.std
     preprocess = image_transform(bundle.image_px, is_train=False, mean=mean, std=std)
     started = time.perf_counter()

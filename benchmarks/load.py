@@ -37,7 +37,7 @@ _COLOURS = ("white", "grey", "green", "red", "dark")
 
 @dataclass
 class Told:
-    """What the users report."""
+    """The report of the users."""
 
     seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     errors: list[str] = field(default_factory=list)
@@ -46,7 +46,7 @@ class Told:
 
 @dataclass(frozen=True)
 class User:
-    """One user: an address as a proxy would tell it, a random generator, and texts to send."""
+    """One user: an address as a proxy would send it, a random generator, and texts to send."""
 
     port: int
     number: int
@@ -114,13 +114,13 @@ class User:
 
 
 def resident_mb(pid: int) -> float:
-    """Memory that a process holds."""
+    """Read the resident memory of a process in MB."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
 
 
 def health(port: int) -> dict[str, Any] | None:
-    """What the server says of itself; None while it is not there yet."""
+    """Ask the server for its health; None while it does not answer yet."""
     try:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
         connection.request("GET", "/health")
@@ -131,7 +131,7 @@ def health(port: int) -> dict[str, Any] | None:
 
 
 def run(port: int, pid: int, args: argparse.Namespace) -> tuple[Told, list[float]]:
-    """Let the users live, and look at the memory now and then; gives their reports and MB."""
+    """Run the users, and sample the memory now and then; return their reports and the MB."""
     listed = json.loads((ROOT / "lrsclip/checkpoints/tiny/manifest.json").read_text())["name"]
     assert (health(port) or {})["model"]["name"] == listed
     examples = tomllib.loads((ROOT / "app/search/examples.toml").read_text(encoding="utf-8"))["example"]

@@ -26,7 +26,7 @@ _NOISE = 0.02  # of each of 256 numbers of a vector of length one: neighbors sta
 
 
 class RepeatedTiles:
-    """Each tile of a source several times, under other names."""
+    """A source that has each tile of another one several times, under other names."""
 
     def __init__(self, source: TileSource, count: int) -> None:
         self._source, self._own = source, source.tile_ids()
@@ -34,28 +34,28 @@ class RepeatedTiles:
 
     @property
     def spec(self) -> str:
-        """Its address, which opens nothing."""
+        """Address, which opens nothing."""
         return f"repeated:{self._source.spec}"
 
     def __len__(self) -> int:
-        """Number of tiles."""
+        """Count the tiles."""
         return len(self._ids)
 
     def tile_ids(self) -> list[str]:
-        """Ids."""
+        """List the ids."""
         return list(self._ids)
 
     def tile(self, tile_id: str) -> Tile:
-        """Facts of the tile it repeats."""
+        """Look up the facts of the tile it repeats."""
         return replace(self._source.tile(tile_id.partition("-")[2]), tile_id=tile_id)
 
     def picture(self, tile_id: str) -> Image.Image:
-        """Picture of the tile it repeats."""
+        """Read the picture of the tile it repeats."""
         return self._source.picture(tile_id.partition("-")[2])
 
 
 def repeated(state: AppState, count: int) -> AppState:
-    """The state with so many tiles."""
+    """Copy the state with `count` tiles."""
     source = RepeatedTiles(state.source, count)
     rows, vectors = state.index.data.rows, state.index.data.vectors.astype(np.float32)
     places = np.arange(count) % len(rows)

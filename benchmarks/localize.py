@@ -1,4 +1,4 @@
-"""How fast is localization? `python -m benchmarks.localize`.
+"""Speed of localization: `python -m benchmarks.localize`.
 
 On a scene of 4,096 x 4,096 px: the map of window scores on the grid of window edges against the loop over pixels; the
 dense method against windows; and a second sentence. On 2,048 x 2,048 px: the first answer and the next. Both sides of a
@@ -30,7 +30,7 @@ _LAND_M, _LAND_SEED = 1024, 11
 
 
 def per_pixel_loop(boxes_px: Boxes, scores_cos: Floats, width_px: int, height_px: int) -> Floats:
-    """The definition, as the reference tool does it: each window's score onto each of its pixels; (H, W)."""
+    """Add each window's score onto each of its pixels, as the reference tool does; return the mean, (H, W)."""
     total, count = np.zeros((height_px, width_px), np.float32), np.zeros((height_px, width_px), np.float32)
     for (left, top, right, bottom), score in zip(boxes_px.tolist(), scores_cos.tolist(), strict=True):
         total[top:bottom, left:right] += score
@@ -39,7 +39,7 @@ def per_pixel_loop(boxes_px: Boxes, scores_cos: Floats, width_px: int, height_px
 
 
 def best_of(rounds: int, *sides: Callable[[], object]) -> list[float]:
-    """Seconds of the best round of each side; sides take turns."""
+    """Time the best round of each side in seconds; sides take turns."""
     seconds = [float("inf")] * len(sides)
     for _ in range(rounds):
         for number, side in enumerate(sides):
@@ -50,7 +50,7 @@ def best_of(rounds: int, *sides: Callable[[], object]) -> list[float]:
 
 
 def land(side_px: int) -> Image.Image:
-    """A square of the atlas at half a metre a pixel, repeated where it is larger than what is drawn."""
+    """Draw a square of the atlas at half a meter a pixel, repeated where it is larger than the drawn part."""
     drawn = render(Country(World(_LAND_SEED)), 0, 0, _LAND_M, _LAND_M, 0.5)
     scene = Image.new("RGB", (side_px, side_px))
     for top in range(0, side_px, drawn.height):

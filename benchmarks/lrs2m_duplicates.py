@@ -1,6 +1,6 @@
-"""How many near-duplicates are found, and how many false ones: `python -m benchmarks.lrs2m_duplicates`.
+"""Near-duplicates found, and false ones: `python -m benchmarks.lrs2m_duplicates`.
 
-Real pictures of several data sets are changed in the ways in which data sets copy from each other, and each copy is
+Real pictures of several data sets are changed as data sets change them when they copy from each other, and each copy is
 held against its original. False pairs are sought among the pictures as they are; the few real near-duplicates that the
 data sets have count among them, so look at the pairs listed. Then a million random hashes with a thousand near pairs
 are searched, for time and memory.
@@ -82,14 +82,14 @@ CHANGES: dict[str, Change] = {
 
 
 def sample(data: Path, count: int) -> list[Path]:
-    """So many pictures, of every data set alike."""
+    """Draw `count` pictures, from every data set alike."""
     draw, share = random.Random(0), count // len(FOLDERS)
     found = [sorted((data / folder).rglob("*.jpg")) for folder in FOLDERS]
     return [path for paths in found for path in draw.sample(paths, min(share, len(paths)))]
 
 
 def recall(paths: list[Path], originals: Prints, checkpoint: str, limits: Limits) -> None:
-    """Print what share of the changed copies is found."""
+    """Print the share of the changed copies that is found."""
     encoder = encoder_of(checkpoint)
     count = len(paths)
 

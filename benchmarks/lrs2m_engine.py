@@ -2,7 +2,7 @@
 
 First the `rules` writer alone, on facts of every kind (marked things, land covers, tags, captions, classes), from a
 record's line to the line of its accepted texts, in one process. Then the whole engine on a generated source: WebDataset
-shards of so many tiny pictures with captions, read, looked at, judged by hash, written, checked and packed; told are
+shards of so many tiny pictures with captions, read, looked at, judged by hash, written, checked and packed; printed are
 the time of each step and the most memory that any process took.
 """
 
@@ -47,7 +47,7 @@ _COLOURS = ("white", "green", "brown", "grey", "dark", "large", "small", "long")
 
 
 def facts_of(draw: random.Random, number: int) -> Facts:
-    """Facts of one of five sorts."""
+    """Draw facts of one of five sorts."""
     sort = number % 5
     if sort == 0:
         things = []
@@ -67,12 +67,12 @@ def facts_of(draw: random.Random, number: int) -> Facts:
 
 
 def captions_of(draw: random.Random) -> tuple[str, ...]:
-    """Three sentences as people write them."""
+    """Draw three sentences as people write them."""
     return tuple(c.format(colour=draw.choice(_COLOURS)) for c in draw.sample(_CAPTIONS, 3))
 
 
 def rules_pace(count: int) -> float:
-    """Records a second on one core."""
+    """Measure the pace of the `rules` writer, in records a second on one core."""
     draw = random.Random(0)
     lines = [
         to_line(SourceRecord(f"made/{n}", "made", "CC0", "train", None, facts=facts_of(draw, n))) for n in range(count)
@@ -88,7 +88,7 @@ def rules_pace(count: int) -> float:
 
 
 def tiny_pictures(count: int) -> Iterator[bytes]:
-    """JPEGs of 16 px, no two alike."""
+    """Yield JPEGs of 16 px, no two alike."""
     rng = np.random.default_rng(0)
     for _ in range(count):
         small = rng.integers(0, 255, (4, 4, 3), dtype=np.uint8)
@@ -98,7 +98,7 @@ def tiny_pictures(count: int) -> Iterator[bytes]:
 
 
 def make_source(folder: Path, count: int) -> WebDatasetSource:
-    """Shards of tiny pictures with captions."""
+    """Write shards of tiny pictures with captions."""
     draw, pictures = random.Random(1), tiny_pictures(count)
     for start in range(0, count, _SHARD):
         with tarfile.open(folder / f"{start // _SHARD:05d}.tar", "w", format=tarfile.USTAR_FORMAT) as tar:
@@ -113,7 +113,7 @@ def make_source(folder: Path, count: int) -> WebDatasetSource:
 
 
 def peak_mb() -> float:
-    """The most memory that this process, or any of its own, has taken."""
+    """Read the most memory in MB that this process, or any of its own, has taken."""
     return max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) / 1024
 
 

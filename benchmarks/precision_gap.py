@@ -1,7 +1,7 @@
-"""How far features move with number type and device: `python -m benchmarks.precision_gap [--data DIR] [--device cuda]`.
+"""Drift of features with number type and device: `python -m benchmarks.precision_gap [--data DIR] [--device cuda]`.
 
 The same checkpoint encodes the same pictures and texts twice, once in bfloat16 on the CPU (as the demo does) and once
-in float32 on `--device`, and the two are compared: cosine of each feature with itself, and how often a best hit stays.
+in float32 on `--device`, and the two are compared: cosine of each feature with itself, and share of stable best hits.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""How long until the page is there? `python -m benchmarks.startup`.
+"""Time until the page is there: `python -m benchmarks.startup`.
 
-A fresh process with an empty cache, as on a machine that has never run the demo, and one that finds what the first left
-behind; the embedded checkpoint and the tiles that come with the project. Stages are measured inside the process, the
+A fresh process with an empty cache, as on a machine that has never run the demo, and a second with the first's files;
+the embedded checkpoint and the tiles that come with the project. Stages are measured inside the process, the
 whole from outside: from starting Python until the page is sent.
 """
 
@@ -48,7 +48,7 @@ os._exit(0)
 
 
 def start(cache: Path) -> tuple[float, list[float], int]:
-    """Start the server once; gives seconds in all, of each stage, and the number of tiles."""
+    """Start the server once; return seconds in all, of each stage, and the number of tiles."""
     environment = os.environ | {"LRSCLIP_CACHE": str(cache), "HF_HUB_OFFLINE": "1", "GRADIO_ANALYTICS_ENABLED": "False"}
     began = time.perf_counter()
     ran = subprocess.run([sys.executable, "-c", _CHILD], cwd=ROOT, env=environment, capture_output=True, text=True)

@@ -64,7 +64,7 @@ def padded(bundle: LRSCLIP, texts: list[str]) -> torch.Tensor:
 
 
 def milliseconds(encode: Callable[[LRSCLIP, list[str]], torch.Tensor], bundle: LRSCLIP, case: Case) -> float:
-    """How long one run takes."""
+    """Time one run in milliseconds."""
     started = time.perf_counter()
     encode(bundle, case.texts)
     return (time.perf_counter() - started) * 1000

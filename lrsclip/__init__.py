@@ -1,6 +1,6 @@
 """LRSCLIP: find and ground long descriptions in satellite and aerial imagery.
 
-The names below are the public ones, described with examples in docs/api.md: `load` hands out a model, `open_tiles`
+The names below are the public ones, described with examples in docs/api.md: `load` returns a model, `open_tiles`
 and `build_index` make tiles searchable, and `search`, `classify` and `localize` ask. A sentence walks through these
 packages: `models.tokenizer` (text to token ids), `models` (ids and pictures to vectors), `index` (vectors to hits),
 `localize` (a scene to a heat-map).

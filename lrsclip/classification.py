@@ -72,7 +72,7 @@ def classify_each(
 
     Args:
         bundle: the model.
-        images: whatever `opened` takes.
+        images: any inputs of `opened`.
         prototypes: of `class_prototypes`.
         opened: reads one of `images`, or raises PictureError; by default PIL images, paths and open files.
 

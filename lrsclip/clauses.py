@@ -1,7 +1,7 @@
-"""A description cut into its clauses, so that one can ask where each of them pulls a map.
+"""Splitting of a description into its clauses, so that users can see where each of them pulls a map.
 
 Sentences end at full stops, semicolons and line ends; a sentence is cut further before a comma, a conjunction or a word
-that places one thing by another ("beside", "next to", "with"), if what stands on both sides says something.
+that places one thing by another ("beside", "next to", "with"), if both sides are more than a bare word.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ _BLANKS = re.compile(r"[^\S\n]+")  # made one before all else: the joints look a
 
 
 def split_clauses(text: str, most: int = MOST_CLAUSES) -> tuple[str, ...]:
-    """A text's clauses in order; a text of one clause gives that one.
+    """Split a text into its clauses, in order; return a text of one clause as it is.
 
     Args:
         text: of any length.
-        most: so many at most; what is left over goes into the last one, so that nothing is lost.
+        most: most clauses; the rest of the text goes into the last one, so that nothing is lost.
 
     Returns:
         Clauses without the punctuation around them, each of two words or more, unless the whole text has fewer.
@@ -53,7 +53,7 @@ def split_clauses(text: str, most: int = MOST_CLAUSES) -> tuple[str, ...]:
 
 
 def _without_bare_starts(clauses: list[str]) -> list[str]:
-    """Clauses of a single word joined to the one behind them."""
+    """Join clauses of a single word to the one behind them."""
     merged: list[str] = []
     for clause in clauses:
         if merged and len(merged[-1].split()) < _LEAST_WORDS:

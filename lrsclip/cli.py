@@ -20,7 +20,7 @@ class Command:
     Attributes:
         module: with a function `main(argv)` that returns an exit status; as text, since the library imports neither
             the page nor the training.
-        about: what it does, in a few words.
+        about: purpose, in a few words.
         extra: of the package, where the module needs one.
         before: arguments that go before those of the user.
     """

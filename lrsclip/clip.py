@@ -1,4 +1,4 @@
-"""What `lrsclip.load` returns: model, tokenizer and preprocessing, which are only right together."""
+"""The result of `lrsclip.load`: model, tokenizer and preprocessing, which are only right together."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class LRSCLIP:
         model: the two towers, in evaluation mode.
         tokenizer: text to token ids.
         preprocess: one picture to a tensor.
-        device: where the towers run.
-        dtype: in which number type.
+        device: device of the towers.
+        dtype: number type of the towers.
         vocabulary: words of the training texts with counts, or None when the checkpoint does not say.
         manifest: the checkpoint's manifest as read ({} for a published state dict).
     """
@@ -64,11 +64,11 @@ class LRSCLIP:
         vocabulary: Mapping[str, int] | None = None,
         manifest: Mapping[str, Any] | None = None,
     ) -> LRSCLIP:
-        """Put a model on its device and give it the tokenizer and preprocessing that its configuration names."""
+        """Put a model on its device and add the tokenizer and preprocessing of its configuration."""
         log_scale = model.logit_scale.detach().float().to(device)
         model = model.eval().requires_grad_(False).to(device=device, dtype=dtype)
         model = model.to(memory_format=torch.channels_last)  # the convolutional trunk is faster so
-        model.logit_scale.data = log_scale  # bf16 would round the factor by more than a per cent
+        model.logit_scale.data = log_scale  # bf16 would round the factor by more than a percent
         return cls(
             name=name,
             sha256=sha256,
@@ -83,31 +83,31 @@ class LRSCLIP:
 
     @property
     def config(self) -> ModelConfig:
-        """The model's configuration."""
+        """Configuration of the model."""
         return self.model.config
 
     @property
     def context_length(self) -> int:
-        """Tokens the model reads of a text, start and end included (248, or 77 for a CLIP that was not stretched)."""
+        """Number of tokens the model reads of a text, start and end included (248; 77 for a CLIP not stretched)."""
         return self.tokenizer.context_length
 
     @property
     def embed_dim(self) -> int:
-        """D, the length of a vector."""
+        """Length D of a vector."""
         return self.config.embed_dim
 
     @property
     def image_px(self) -> int:
-        """Side of the square that the image tower sees."""
+        """Side in pixels of the image tower's square input."""
         return self.config.image.image_px
 
     @property
     def logit_scale(self) -> float:
-        """The factor between a cosine and a logit (already exponentiated)."""
+        """Factor between a cosine and a logit (already exponentiated)."""
         return float(self.model.scale)
 
     def describe_tokens(self, text: str) -> TokenReport:
-        """What the model reads of `text`, what it cuts, and which words no training picture was described with.
+        """Report the part of `text` that the model reads, the part it cuts, and the words unseen in training.
 
         Raises:
             TextError: empty, or not text.
@@ -116,14 +116,14 @@ class LRSCLIP:
 
     @torch.inference_mode()
     def encode_text(self, texts: list[str], *, normalize: bool = True) -> Embeddings:
-        """Texts to vectors.
+        """Encode texts to L2-normalized vectors, (N, D) float32.
 
         Args:
-            texts: N texts of any length; what is over `context_length` tokens is cut, and logged.
-            normalize: False leaves the features as long as the tower makes them, for averages that ask for that.
+            texts: N texts of any length; tokens beyond `context_length` are cut, and that is logged.
+            normalize: False leaves the features as long as the tower makes them, for averages that need that.
 
         Returns:
-            (N, D) float32, each row of length one unless asked otherwise.
+            (N, D) float32, each row of length one unless `normalize` is False.
 
         Raises:
             TextError: an entry is empty or not text.
@@ -146,7 +146,7 @@ class LRSCLIP:
 
     @torch.inference_mode()
     def encode_image(self, pictures: list[Image.Image]) -> Embeddings:
-        """Pictures to vectors.
+        """Encode pictures to L2-normalized vectors, (N, D) float32.
 
         Args:
             pictures: N pictures of any size and mode.
@@ -178,7 +178,7 @@ class LRSCLIP:
 
     @torch.inference_mode()
     def map_scene(self, rgb: npt.NDArray[np.uint8]) -> torch.Tensor:
-        """A scene, or a large part of one, to the map that `pool_windows` reads; `image_px` does not matter here.
+        """Map a scene, or a large part of one, for `pool_windows`; `image_px` does not matter here.
 
         Args:
             rgb: (H, W, 3), H and W multiples of 16.
@@ -201,11 +201,11 @@ class LRSCLIP:
 
     @torch.inference_mode()
     def pool_windows(self, features: torch.Tensor, boxes: npt.NDArray[np.floating]) -> Embeddings:
-        """Windows of a map to vectors.
+        """Pool windows of a map to L2-normalized vectors, (N, D) float32.
 
         Args:
             features: of `map_scene`, on any device.
-            boxes: (N, 4) left, top, right, bottom in px of what was mapped.
+            boxes: (N, 4) left, top, right, bottom in px of the mapped picture.
 
         Returns:
             (N, D) float32, each row of length one.
@@ -216,47 +216,47 @@ class LRSCLIP:
 
     @torch.inference_mode()
     def encode_patches(self, pictures: list[Image.Image]) -> Embeddings:
-        """Square pictures to a vector for each patch, (N, G, G, D) float32 of length one; ViTs only."""
+        """Encode square pictures to a vector for each patch, (N, G, G, D) float32, L2-normalized; ViTs only."""
         return _stack([self.encode_patch_pixels(to_batch(pictures, self.preprocess))])
 
-    # One run of a tower each, which everything above is made of: whoever shares the model out among many callers
+    # One run of a tower each, and everything above is made of them: code that shares the model among many callers
     # needs to take hold of nothing else.
 
     @property
     def texts_at_once(self) -> int:
-        """How many texts `encode_tokens` is given at most."""
+        """Most texts in one call of `encode_tokens`."""
         return TEXT_BATCH
 
     @property
     def pictures_at_once(self) -> int:
-        """How many pictures `encode_pixels` is given at most."""
+        """Most pictures in one call of `encode_pixels`."""
         return CPU_PICTURES if self.device.type == "cpu" else GPU_PICTURES
 
     @torch.inference_mode()
     def encode_tokens(self, tokens: torch.Tensor, *, normalize: bool = True) -> torch.Tensor:
-        """(N, L) token ids to (N, D) float32 on the CPU."""
+        """Encode (N, L) token ids to (N, D) float32 on the CPU."""
         return self.model.encode_text(tokens.to(self.device), normalize=normalize).cpu()
 
     @torch.inference_mode()
     def encode_pixels(self, pixels: torch.Tensor) -> torch.Tensor:
-        """(N, 3, S, S) preprocessed pictures to (N, D) float32 on the CPU."""
+        """Encode (N, 3, S, S) preprocessed pictures to (N, D) float32 on the CPU."""
         pixels = pixels.to(self.device, self.dtype).contiguous(memory_format=torch.channels_last)
         return self.model.encode_image(pixels).cpu()
 
     @torch.inference_mode()
     def map_square(self, pixels: torch.Tensor) -> torch.Tensor:
-        """(1, 3, H, W) normalized pixels to the trunk's places, (1, H / 16, W / 16, W') on the model's device."""
+        """Map (1, 3, H, W) normalized pixels to (1, H / 16, W / 16, W') float on the model's device."""
         tower = self.model.convolutional
         return tower.pool.inward(tower.trunk(pixels).movedim(1, -1))
 
     @torch.inference_mode()
     def pool_cells(self, features: torch.Tensor, cells: torch.Tensor) -> torch.Tensor:
-        """Up to `WINDOW_BATCH` windows, in cells of the map, to (N, D) float32 on the CPU."""
+        """Pool up to `WINDOW_BATCH` windows, in cells of the map, to (N, D) float32 on the CPU."""
         return pool_windows(self.model.convolutional, features, cells).cpu()
 
     @torch.inference_mode()
     def encode_patch_pixels(self, pixels: torch.Tensor) -> torch.Tensor:
-        """(N, 3, S, S) preprocessed pictures to (N, G, G, D) float32 on the CPU."""
+        """Encode (N, 3, S, S) preprocessed pictures to (N, G, G, D) float32 on the CPU."""
         return patch_vectors(self.model.patched, pixels.to(self.device, self.dtype)).cpu()
 
 

@@ -1,4 +1,4 @@
-"""Typed errors. Every message names the thing that is wrong and says how to mend it."""
+"""Typed errors. Every message names the wrong thing and a way to mend it."""
 
 from __future__ import annotations
 
@@ -8,60 +8,60 @@ class LRSCLIPError(Exception):
 
 
 class UnknownModelError(LRSCLIPError):
-    """No checkpoint goes by that name, at that path, or under that Hub address."""
+    """A name, path or Hub address without a checkpoint."""
 
 
 class CheckpointError(LRSCLIPError):
-    """A checkpoint is missing files, damaged, or its tensors do not fit together."""
+    """A checkpoint with missing files or damage, or with tensors that do not fit together."""
 
 
 class TextError(LRSCLIPError, ValueError):
-    """A text is empty or not text."""
+    """A text that is empty or not text."""
 
 
 class PictureError(LRSCLIPError, ValueError):
-    """A picture cannot be read, has no pixels, or is over the size limit."""
+    """A picture that cannot be read, has no pixels, or is over the size limit."""
 
 
 class TileSourceError(LRSCLIPError):
-    """A tile source (a folder, rasters, a data set, a place on Earth) cannot be used."""
+    """A tile source (a folder, rasters, a data set, a place on Earth) that cannot be used."""
 
 
 class AddressError(TileSourceError):
-    """A web address may not be asked: no http, or of a private network."""
+    """A web address that may not be asked: no http, or of a private network."""
 
 
 class FetchError(LRSCLIPError):
-    """A server did not send what was asked for; trying again may help."""
+    """A server's failure to send the answer; trying again may help."""
 
 
 class Busy(LRSCLIPError):
-    """A server has too much to do at the moment; trying again helps."""
+    """A server's overload at the moment; trying again helps."""
 
 
 class IndexMismatchError(LRSCLIPError):
-    """An index was built by another model (or another source) than the one at hand."""
+    """An index built by another model (or from another source) than the one at hand."""
 
 
 class IndexDamagedError(LRSCLIPError):
-    """An index on disk is incomplete or does not match its manifest."""
+    """An index on disk that is incomplete or does not match its manifest."""
 
 
 class IndexArgumentError(LRSCLIPError, ValueError):
-    """A number or an array handed to an index, or to a search of it, makes no sense."""
+    """A number or an array without sense for an index, or for a search of it."""
 
 
 class ExportError(LRSCLIPError):
-    """A heat-map cannot be written where it should go."""
+    """A heat-map that cannot be written to its place."""
 
 
 class DataError(LRSCLIPError):
-    """Training or evaluation data is missing, or not laid out as its reader expects."""
+    """Training or evaluation data that is missing, or not laid out as its reader expects."""
 
 
 class TrainingError(LRSCLIPError):
-    """Training cannot start or go on (settings that do not fit, loss not finite)."""
+    """Training that cannot start or go on (settings that do not fit, loss not finite)."""
 
 
 class Cancelled(LRSCLIPError):
-    """Long work was stopped on request; what was finished is kept."""
+    """A stop of long work on request; finished parts are kept."""

@@ -1,4 +1,4 @@
-"""What the rooms need of a model, so that none of them has to know which model it is."""
+"""Protocols of a model for the rooms, so that none of them depends on one model."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float32]
 Method = Literal["windows", "dense"]
-"""How a scene is looked at; see `lrsclip.localize.window_encoding`."""
+"""Method of encoding a scene; see `lrsclip.localize.window_encoding`."""
 METHODS: tuple[Method, ...] = get_args(Method)
 
 
 class Encoders(Protocol):
-    """What localization needs of a model; `lrsclip.LRSCLIP` has it."""
+    """The part of a model that localization needs; `lrsclip.LRSCLIP` has it."""
 
     @property
     def sha256(self) -> str:
         """Hash of the weights."""
 
     def encode_text(self, texts: list[str]) -> Floats:
-        """Texts to (N, D) float32, L2-normalized."""
+        """Encode texts to L2-normalized vectors, (N, D) float32."""
 
     def encode_image(self, pictures: list[Image.Image]) -> Floats:
-        """Pictures to (N, D) float32, L2-normalized."""
+        """Encode pictures to L2-normalized vectors, (N, D) float32."""
 
 
 class DenseEncoders(Encoders, Protocol):
-    """What the dense method needs besides; `lrsclip.LRSCLIP` has it and says there what each does."""
+    """The part of a model that the dense method needs besides; `lrsclip.LRSCLIP` has it and describes each member."""
 
     @property
     def has_trunk(self) -> bool:
         """Whether windows can be pooled from a map."""
 
     def map_scene(self, rgb: npt.NDArray[np.uint8]) -> torch.Tensor:
-        """(H, W, 3) to a map."""
+        """Map a picture, (H, W, 3) uint8, to the features that windows pool from."""
 
     def pool_windows(self, features: torch.Tensor, boxes: npt.NDArray[np.floating]) -> Floats:
-        """A map and (N, 4) windows of it to (N, D)."""
+        """Pool (N, 4) windows of a map to vectors, (N, D) float32."""
 
     def encode_patches(self, pictures: list[Image.Image]) -> Floats:
-        """Square pictures to (N, G, G, D)."""
+        """Encode square pictures to a vector for each patch, (N, G, G, D) float32."""

@@ -1,6 +1,6 @@
-"""Retrieval: a question in words and images to the tiles that fit it best, and a word on whether any of them does.
+"""Retrieval: the tiles that fit a question in words and images best, and a judgment whether any of them does.
 
-Everything becomes one vector: words and image are averaged by weight, and what to leave out is subtracted, because a
+Everything becomes one vector: words and image are averaged by weight, and excluded words are subtracted, because a
 model of this kind reads "without cars" as "cars": the word pulls tiles with cars near, whatever stands before it.
 """
 
@@ -23,7 +23,7 @@ from lrsclip.index.schema import ImageEncoder, ModelMark
 from lrsclip.io.decode import open_image
 from lrsclip.vectors import Floats, unit
 
-_LEAST_LENGTH = 1e-3  # of a query vector; with less of it left, what is found would be noise
+_LEAST_LENGTH = 1e-3  # of a query vector; with less of it left, the hits would be noise
 
 
 class Encoders(ImageEncoder, Protocol):
@@ -35,7 +35,7 @@ class Encoders(ImageEncoder, Protocol):
         ...
 
     def encode_text(self, texts: list[str], /) -> Floats:
-        """Texts to (N, D) float32, each row of length one."""
+        """Encode texts to L2-normalized vectors, (N, D) float32."""
         ...
 
 
@@ -48,7 +48,7 @@ class Query:
         image: an image that the tiles should be like, or the path of one, or an open file.
         like: id of a tile of the index that they should be like; "" for none. An image goes before it.
         image_weight: share of the image or tile beside the description, 0 to 1.
-        exclude: what the tiles should not show.
+        exclude: description of things that the tiles should not show.
         exclude_weight: factor of its vector, which is subtracted, 0 to 1.
         k: number of tiles, 1 or more.
         min_score_cos: lowest score of a hit, a cosine; None for no such bar.
@@ -74,7 +74,7 @@ class Query:
     hide_duplicates: bool = True
 
     def __post_init__(self) -> None:
-        """Refuse numbers that mean nothing."""
+        """Refuse numbers that are out of range, and an area that is no box."""
         if not self.k >= 1 or self.k != math.floor(self.k):
             raise IndexArgumentError(f"k is {self.k}; ask for 1 tile or more")
         for name, value in (("exclude_weight", self.exclude_weight), ("image_weight", self.image_weight)):
@@ -82,7 +82,7 @@ class Query:
                 raise IndexArgumentError(f"{name} is {value}; choose 0 to 1")
         if self.min_score_cos is not None and not -1 <= self.min_score_cos <= 1:
             raise IndexArgumentError(f"min_score_cos is {self.min_score_cos}; a cosine lies from -1 to 1")
-        SearchFilter(self.bbox_lonlat)  # refuses what is no box
+        SearchFilter(self.bbox_lonlat)  # refuses an area that is no box
 
     @property
     def has_image(self) -> bool:
@@ -96,7 +96,7 @@ class Query:
 
     @property
     def within(self) -> SearchFilter | None:
-        """The filter of area and sources; None where all tiles may be found, as FAISS on a GPU knows no filter."""
+        """Filter of area and sources; None where all tiles may be found, as FAISS on a GPU knows no filter."""
         if self.bbox_lonlat is None and self.source_specs is None:
             return None
         return SearchFilter(self.bbox_lonlat, self.source_specs)
@@ -107,7 +107,7 @@ class QueryVectors:
     """An encoded query.
 
     Attributes:
-        vector: (D,) of length one, what the tiles are compared with.
+        vector: (D,) of length one, compared with the tiles.
         text_vector: (D,) of length one, the description alone; None where it does not count.
     """
 
@@ -122,8 +122,8 @@ class SearchResult:
     Attributes:
         query: the question.
         hits: best first; may be fewer than `query.k`.
-        match: calibrated judgment of how well the best tile fits the description; None with an image or a tile, of
-            which nobody has measured what a score means, where the checkpoint is not calibrated, and for fewer than
+        match: calibrated judgment of the best tile's fit to the description; None with an image or a tile,
+            whose scores nobody has calibrated, where the checkpoint is not calibrated, and for fewer than
             five tiles.
         best_cos: score of the best tile before `query.min_score_cos`; None where there was no tile to score.
     """
@@ -135,7 +135,7 @@ class SearchResult:
 
     @property
     def fits(self) -> bool | None:
-        """Whether a tile fits: no where none passes; else what `match` says, and None where it says nothing."""
+        """Whether a tile fits: False without hits, else `match.good`; None without a match."""
         if not self.hits:
             return False
         return None if self.match is None else self.match.good
@@ -209,7 +209,7 @@ def search_encoded(
 
 
 def collection_centroid(index: TileIndex, source_specs: tuple[str, ...] | None = None) -> Floats:
-    """Average the vectors of an index, or of some of its sources, to (D,)."""
+    """Average the vectors of an index, or of some of its sources, to (D,) float32."""
     data = index.data
     if source_specs is None:
         return centroid(data.vectors)

@@ -10,12 +10,12 @@ _LEAST_LENGTH = 1e-12  # so that a vector of zeros stays one
 
 
 def unit(vectors: npt.NDArray[np.floating]) -> Floats:
-    """(..., D) as float32 and of length one; float16, as an index keeps them, made them a little longer or shorter."""
+    """L2-normalize vectors (..., D) to float32; stored as float16 in an index, they are a little longer or shorter."""
     exact = vectors.astype(np.float32)
     exact /= np.maximum(np.linalg.norm(exact, axis=-1, keepdims=True), _LEAST_LENGTH)
     return exact
 
 
 def precision_of(bundle: object) -> str:
-    """The number type that a model computes in, which its vectors depend on; "" where it does not say."""
+    """Name the number type that a model computes in, which its vectors depend on; "" where it has none."""
     return str(getattr(bundle, "dtype", ""))

@@ -1,4 +1,4 @@
-"""Processes of one's own: started afresh, silent when one stops, and gone when whoever started them is gone.
+"""Worker processes: started afresh, silent on Ctrl-C, and gone when the process that started them is gone.
 
 A process that was killed cannot tell its workers to end, and Ctrl-C in a shell reaches all of them at once, each with a
 trace to print. So workers leave Ctrl-C to the one that started them, and watch whether it is still there.
@@ -26,18 +26,18 @@ class _Pool(ProcessPoolExecutor):
     """A pool whose processes begin deaf to Ctrl-C: their imports take seconds, and print a trace on it."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        with _interrupts_held():  # a process inherits what is held; here it comes through afterwards
+        with _interrupts_held():  # a process inherits held signals; here they come through afterwards
             return super().submit(fn, *args, **kwargs)
 
 
 def process_pool(workers: int) -> ProcessPoolExecutor:
-    """A pool whose processes end with this one, however it ends, and say nothing on Ctrl-C.
+    """Start a pool whose processes end with this one, however it ends, and say nothing on Ctrl-C.
 
-    They are spawned: a fork of a process with the threads of torch or FAISS can hang. Whoever submits work must live as
-    long as the pool: to Linux a process's parent is the thread that started it.
+    They are spawned: a fork of a process with the threads of torch or FAISS can hang. The thread that submits work must
+    live as long as the pool: to Linux a process's parent is the thread that started it.
 
     Args:
-        workers: how many processes.
+        workers: number of processes.
     """
     context = multiprocessing.get_context("spawn")
     return _Pool(workers, context, initializer=_stay_with_parent, initargs=(os.getpid(),))
@@ -56,7 +56,7 @@ def _interrupts_held() -> Iterator[None]:
 
 
 def end_now(pool: ProcessPoolExecutor) -> list[int]:
-    """End a pool without waiting for what its processes are at; what is whole on disk stays.
+    """End a pool without waiting for the work of its processes; complete files on disk stay.
 
     Returns:
         Ids of the processes that it had.
@@ -96,7 +96,7 @@ def stop_on_signals() -> Iterator[threading.Event]:
 
 @contextmanager
 def interrupted_by_term() -> Iterator[None]:
-    """Have SIGTERM end what runs as Ctrl-C does, with a KeyboardInterrupt."""
+    """Interrupt running work on SIGTERM as on Ctrl-C, with a KeyboardInterrupt."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -108,7 +108,7 @@ def interrupted_by_term() -> Iterator[None]:
 
 
 def _stay_with_parent(parent: int) -> None:
-    """In a worker: leave Ctrl-C to the parent, and end when that is gone."""
+    """Leave Ctrl-C to the parent, and end this worker when the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
         with suppress(OSError, AttributeError):  # another libc

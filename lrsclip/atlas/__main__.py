@@ -1,4 +1,4 @@
-"""Write localisation scenes of the atlas: `python -m lrsclip.atlas DIR --count 12`."""
+"""Write localization scenes of the atlas: `python -m lrsclip.atlas DIR --count 12`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lrsclip.errors import LRSCLIPError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns the exit code."""
+    """Run the command; return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m lrsclip.atlas", description="Draw scenes with queries and polygons, in the layout of AIR-SLT."
     )

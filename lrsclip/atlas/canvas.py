@@ -1,6 +1,6 @@
-"""The painter: a window of the world in colour and height, lit at the end by a sun that casts shadows.
+"""The painter: a window of the world in color and height, lit at the end by a sun that casts shadows.
 
-Painting sets a colour and a height for each pixel. `Canvas.finish` lights the relief and casts the shadows from the
+Painting sets a color and a height for each pixel. `Canvas.finish` lights the relief and casts the shadows from the
 heights alone, so a crown, a roof and a tank are all shaded by one rule. It paints at twice the resolution asked for;
 halving it at the end smooths every edge.
 """
@@ -22,22 +22,22 @@ from lrsclip.atlas.noise import TEXTURE_PX, Field, rng_at, texture
 Mask = NDArray[np.bool_]
 Window = tuple[slice, slice]
 SUPERSAMPLE = 2
-# Mean of what is painted, and how far the sensor spreads from it: so tiles are about as bright as RSICD's pictures.
+# Mean of the paint, and the sensor's spread around it: so tiles are about as bright as RSICD's pictures.
 _PAINTED_GREY, _CONTRAST = 0.47, 1.05
 
 
 @dataclass(frozen=True)
 class Light:
-    """How the day looks from above.
+    """Light and air of one day.
 
     Attributes:
-        azimuth: where shadows fall to, radians from east towards south.
-        shadow_per_m: length of the shadow of one metre of height.
+        azimuth: direction of the shadows, radians from east towards south.
+        shadow_per_m: length of the shadow of one meter of height, meters.
         season: "summer", "autumn", "spring" or "dry".
         haze: 0 clear, 1 the most that still shows the ground well.
         warmth: -1 bluish to 1 yellowish.
-        vividness: how much of the paint's saturation the sensor shows.
-        exposure: brightness of a middle grey.
+        vividness: share of the paint's saturation that the sensor shows.
+        exposure: brightness of a middle gray.
     """
 
     azimuth: float = 0.7
@@ -50,7 +50,7 @@ class Light:
 
 
 def rgb(colour: str) -> Field:
-    """A CSS colour as (3,) float32 in 0..1."""
+    """Convert a CSS color to RGB, (3,) float32 in 0..1."""
     return np.asarray(ImageColor.getrgb(colour)[:3], np.float32) / np.float32(255)
 
 
@@ -58,7 +58,7 @@ class Canvas:
     """A window of the world being painted.
 
     Args:
-        west, north: upper left corner in metres.
+        west, north: upper left corner in meters.
         width_m, height_m: its extent.
         px_m: ground size of a pixel of the finished picture.
         light: the day.
@@ -67,8 +67,8 @@ class Canvas:
         rows, columns: size in painted pixels.
         m_px: ground size of a painted pixel.
         colour: (rows, columns, 3) float32 in 0..1 before light.
-        height: (rows, columns) float32 metres of what stands on the ground; it casts shadows.
-        relief: (rows, columns) float32 metres of the ground itself; it is only shaded, because the shadow of a mountain
+        height: (rows, columns) float32 meters of things on the ground; it casts shadows.
+        relief: (rows, columns) float32 meters of the ground itself; it is only shaded, because the shadow of a mountain
             would come from beyond the window.
     """
 
@@ -79,16 +79,16 @@ class Canvas:
         self.colour: Field = np.zeros((self.rows, self.columns, 3), np.float32)
         self.height: Field = np.zeros((self.rows, self.columns), np.float32)
         self.relief: Field = np.zeros((self.rows, self.columns), np.float32)
-        # Taken from the world's grid, so that neighbouring windows show one ground.
+        # Taken from the world's grid, so that neighboring windows show one ground.
         self.column0, self.row0 = round(west / self.m_px), round(north / self.m_px)
 
     @property
     def whole(self) -> Window:
-        """All of it."""
+        """Window of all painted pixels."""
         return slice(0, self.rows), slice(0, self.columns)
 
     def noise(self, lump_m: float, window: Window | None = None, *, name: str = "a", roughness: float = 1.0) -> Field:
-        """Layered noise for a window, mean 0 and deviation 1, that goes on in the neighbouring windows."""
+        """Sample layered noise (h, w) of a window, mean 0 and deviation 1, continuous across neighboring windows."""
         rows, columns = window or self.whole
         # Broad lumps are kept coarse: one texture pixel covers several painted ones.
         grain = 1
@@ -101,14 +101,14 @@ class Canvas:
         return picked
 
     def axes(self, window: Window | None = None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Places of pixel middles in metres: x as (1, columns) and y as (rows, 1)."""
+        """Compute pixel centers in meters: x as (1, columns) and y as (rows, 1)."""
         rows, columns = window or self.whole
         x = np.asarray(self.west + (np.arange(columns.start, columns.stop) + 0.5) * self.m_px, np.float64)
         y = np.asarray(self.north + (np.arange(rows.start, rows.stop) + 0.5) * self.m_px, np.float64)
         return x[None, :], y[:, None]
 
     def window(self, points: Sequence[Point], margin: float = 0.0) -> Window:
-        """Pixel rows and columns that hold the points and a margin in metres; empty where they lie outside."""
+        """Find the pixel rows and columns around points and a margin in meters; empty where they lie outside."""
         west, north, east, south = bounds(points)
         left, right = (west - margin - self.west) / self.m_px, (east + margin - self.west) / self.m_px
         top, bottom = (north - margin - self.north) / self.m_px, (south + margin - self.north) / self.m_px
@@ -117,7 +117,7 @@ class Canvas:
         return slice(rows[0], max(rows)), slice(columns[0], max(columns))
 
     def stencil(self, points: Sequence[Point], line_m: float = 0.0) -> tuple[Window, Mask]:
-        """Pixels inside an outline, or within half of `line_m` metres of a path."""
+        """Mask the pixels inside an outline, or within half of `line_m` meters of a path."""
         window = rows, columns = self.window(points, line_m)
         size = (columns.stop - columns.start, rows.stop - rows.start)
         if 0 in size:
@@ -134,7 +134,7 @@ class Canvas:
         return window, np.asarray(sheet)
 
     def lay(self, window: Window, mask: Mask, colour: Field | str, height: Field | float | None = None) -> None:
-        """Paint the pixels of a mask: one colour with a fine speckle, or an (h, w, 3) picture as it is."""
+        """Paint the pixels of a mask: one color with a fine speckle, or an (h, w, 3) picture as it is."""
         if not mask.size:
             return
         shown = rgb(colour) if isinstance(colour, str) else colour
@@ -174,7 +174,7 @@ class Canvas:
         self.lay(window, np.hypot(ax - x, ay - y) <= radius, colour, height)
 
     def tint(self, window: Window, mask: Mask, stops: Sequence[str], values: Field, width: float = 1.6) -> None:
-        """Paint a mask with colours between `stops`, chosen by `values` between -width and width."""
+        """Paint a mask with colors between `stops`, chosen by `values` between -width and width."""
         knots = np.linspace(-width, width, len(stops))
         table = np.stack([rgb(stop) for stop in stops])
         picked = values[mask]
@@ -184,7 +184,7 @@ class Canvas:
             target[..., band][mask] = np.interp(picked, knots, table[:, band]) * speckle
 
     def finish(self, margin_m: float = 0.0) -> Image.Image:
-        """The lit window without its margin, RGB, half as many pixels as were painted."""
+        """Light the window and crop its margin; return RGB with half as many pixels a side as were painted."""
         azimuth, light = self.light.azimuth, self.light
         sun = math.cos(azimuth), math.sin(azimuth)
         slope_y, slope_x = np.gradient(self.height + self.relief, self.m_px)
@@ -206,7 +206,7 @@ class Canvas:
         return Image.fromarray((small.clip(0, 1) * 255).astype(np.uint8))
 
     def _horizon(self, sun: tuple[float, float]) -> Field:
-        """For each pixel the height up to which it lies in shadow: the farthest reach by doubling."""
+        """Compute for each pixel the height in meters up to which it lies in shadow, doubling the reach each step."""
         drop = np.float32(self.m_px / self.light.shadow_per_m)
         horizon = _shifted(self.height, sun[0], sun[1]) - drop
         reach, tallest = 1.0, float(np.ptp(self.height))
@@ -217,7 +217,7 @@ class Canvas:
 
 
 def _shifted(values: Field, right: float, down: float) -> Field:
-    """The field moved by whole pixels; what comes in from outside is far below everything."""
+    """Shift a field by whole pixels; fill the part that comes in from outside with -1e4, below everything."""
     moved = np.full_like(values, -1e4)
     dx, dy = round(right), round(down)
     rows, columns = values.shape

@@ -1,4 +1,4 @@
-"""Drawing of single things: buildings, vehicles, trees; and the table of what draws which kind."""
+"""Drawing of single things: buildings, vehicles, trees; and the table of drawing functions by kind."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ PAINT = {
 
 
 def draws(*kinds: str) -> Callable[[Draw], Draw]:
-    """Registers what draws some kinds."""
+    """Register a drawing function for some kinds."""
 
     def register(draw: Draw) -> Draw:
         DRAW.update(dict.fromkeys(kinds, draw))
@@ -50,7 +50,7 @@ def draws(*kinds: str) -> Callable[[Draw], Draw]:
 
 
 def varied(colour: str, feature: Feature, spread: float = 0.10) -> Field:
-    """A colour, a little lighter or darker by the place of the feature."""
+    """Vary a color in brightness by the place of its feature; return RGB, (3,) in 0..1."""
     x, y = feature.outline[0]
     luck = math.sin(x * 12.9898 + y * 78.233) * 43758.5453
     varied: Field = (rgb(colour) * (1 + spread * (2 * (luck - math.floor(luck)) - 1))).clip(0, 1)
@@ -58,13 +58,13 @@ def varied(colour: str, feature: Feature, spread: float = 0.10) -> Field:
 
 
 def frame_of(feature: Feature) -> tuple[Point, float, float]:
-    """Middle, width and depth of a rectangle given by its corners."""
+    """Measure a rectangle given by its corners: middle, width and depth in meters."""
     a, b, c = feature.outline[:3]
     return middle(feature.outline), math.dist(a, b), math.dist(b, c)
 
 
 def axes_of(canvas: Canvas, feature: Feature, window: Window, at: Point) -> tuple[Field, Field]:
-    """Distances (h, w) along and across the heading of a feature from its middle, metres, as seen in the window."""
+    """Compute the distances (h, w) along and across a feature's heading from `at`, in meters, for a window."""
     x, y = canvas.axes(window)
     a, b = feature.outline[:2]
     turn = math.atan2(b[1] - a[1], b[0] - a[0])

@@ -1,4 +1,4 @@
-"""Drawing of what lies on the ground: ways, paving, water basins, sport grounds, bridges."""
+"""Drawing of flat things on the ground: ways, paving, water basins, sport grounds, bridges."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def _track(canvas: Canvas, f: Feature) -> None:
 
 
 def _extent(f: Feature) -> tuple[float, float]:
-    """Length and breadth of an outline along its own heading."""
+    """Measure the length and breadth of an outline along its own heading, meters."""
     west, north, east, south = bounds(turned(f.outline, -f.angle))
     return east - west, south - north
 
 
 def _shrunk(f: Feature, metres: float) -> tuple[Point, ...]:
-    """The outline that lies so far inside another one."""
+    """Shrink an outline so that it lies `metres` inside."""
     x, y = middle(f.outline)
     long, deep = _extent(f)
     flat = turned([(px - x, py - y) for px, py in f.outline], -f.angle)
@@ -53,7 +53,7 @@ def _pitch(canvas: Canvas, f: Feature) -> None:
 
 
 def _lines(canvas: Canvas, f: Feature, boxes: list[tuple[float, float, float, float]], breadth: float) -> None:
-    """White frames given in shares of a rectangle: middle and size."""
+    """Draw white frames given in shares of a rectangle: middle and size."""
     at, width, depth = frame_of(f)
     a, b = f.outline[:2]
     turn = math.atan2(b[1] - a[1], b[0] - a[0])

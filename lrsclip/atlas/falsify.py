@@ -43,7 +43,7 @@ _COLOURS = {
 def falsified(
     told: list[Statement], truth: TileTruth, kind: ClaimKind, rng: np.random.Generator
 ) -> tuple[int, Statement] | None:
-    """One of the statements with one false claim of a kind.
+    """Falsify one claim of a kind in one of the statements.
 
     Returns:
         Its number in `told` and the false statement; None where the tile offers nothing of that kind.
@@ -123,7 +123,7 @@ _FAMILIES = (
 
 
 def _alike(kind: str) -> Iterator[str]:
-    """Kinds of the same sort, so that a false object is one that could stand there."""
+    """Yield other kinds of the same sort, so that a false object is one that could stand there."""
     for family in _FAMILIES:
         if kind in family:
             yield from (other for other in family if other != kind)

@@ -1,4 +1,4 @@
-"""What stands in the landscape: every thing that is drawn is one `Feature`, and the ground truth is the same list."""
+"""Features of the landscape: every drawn thing is one `Feature`, and the ground truth is the same list."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Kind:
     """A kind of feature.
 
     Attributes:
-        level: what lies above what, from land (0) to what stands on bridges (10).
+        level: order of drawing, from land (0) to things on bridges (10).
         one, many: its name in texts, singular and plural; empty where texts never name it.
         counted: whether texts may count it and point at single ones.
     """
@@ -30,9 +30,9 @@ class Feature:
 
     Attributes:
         kind: a key of KINDS.
-        outline: corners in metres (east, south) from the region's origin; for kinds drawn as lines, the path.
-        colour: a colour word, as texts use it; empty where colour says nothing.
-        height_m: how far it stands above the ground.
+        outline: corners in meters (east, south) from the region's origin; for kinds drawn as lines, the path.
+        colour: a color word, as texts use it; empty where color says nothing.
+        height_m: its height above the ground.
         angle: heading of its long side in radians from east towards south.
         form: shape or material in a word: "flat", "hipped", "wheat".
         width_m: breadth of a line; 0 for areas.
@@ -48,7 +48,7 @@ class Feature:
 
     @cached_property  # every window that a feature may lie in asks for it
     def bounds(self) -> tuple[float, float, float, float]:
-        """(west, north, east, south) in metres, with half the breadth of a line."""
+        """Bounds (west, north, east, south) in meters, with half the breadth of a line."""
         west, north, east, south = bounds(self.outline)
         half = self.width_m / 2
         return west - half, north - half, east + half, south + half
@@ -121,7 +121,7 @@ KINDS: dict[str, Kind] = {
     "fountain": _thing(6, "fountain", "fountains"),
     "pier": _thing(5, "pier", "piers"),
     "crane": _thing(8, "crane", "cranes"),
-    # What moves.
+    # Vehicles and other things that move.
     "car": _thing(10, "car", "cars"),
     "truck": _thing(10, "truck", "trucks"),
     "plane": _thing(8, "airplane", "airplanes"),

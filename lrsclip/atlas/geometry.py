@@ -1,4 +1,4 @@
-"""Outlines on the plane: x is metres east and y metres south, so that pictures and plans turn the same way."""
+"""Outlines on the plane: x is meters east and y meters south, so that pictures and plans turn the same way."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ Outline = tuple[Point, ...]
 
 
 def place(points: Iterable[Point], x: float, y: float, width: float, depth: float, angle: float) -> Outline:
-    """An outline scaled by (width, depth), turned clockwise by `angle` radians and moved to (x, y)."""
+    """Scale an outline by (width, depth), turn it clockwise by `angle` radians and move it to (x, y)."""
     cos, sin = math.cos(angle), math.sin(angle)
     return tuple((x + u * width * cos - v * depth * sin, y + u * width * sin + v * depth * cos) for u, v in points)
 
 
 def turned(points: Iterable[Point], angle: float) -> Outline:
-    """Points turned clockwise by `angle` radians around the origin."""
+    """Turn points clockwise by `angle` radians around the origin."""
     return place(points, 0.0, 0.0, 1.0, 1.0, angle)
 
 
 def box(x: float, y: float, width: float, depth: float, angle: float = 0.0) -> Outline:
-    """The four corners of a rectangle around (x, y)."""
+    """Compute the four corners of a rectangle around (x, y), in meters; `angle` is in radians."""
     return place([(-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5)], x, y, width, depth, angle)
 
 
 def arc(x: float, y: float, radius: float, start: float = 0.0, end: float = 2 * math.pi, count: int = 25) -> Outline:
-    """Points on a circle around (x, y) from angle `start` to `end` in radians."""
+    """Sample `count` points on a circle around (x, y) from angle `start` to `end` in radians."""
     return tuple((x + radius * math.cos(a), y + radius * math.sin(a)) for a in np.linspace(start, end, count).tolist())
 
 
 def oval(x: float, y: float, straight: float, radius: float, angle: float = 0.0) -> Outline:
-    """The outline of a running track: two half circles joined by straights of length `straight`."""
+    """Outline a running track: two half circles joined by straights of length `straight`."""
     half = math.pi / 2
     shape = [*arc(straight / 2, 0, radius, -half, half, 17), *arc(-straight / 2, 0, radius, half, 3 * half, 17)]
     return place(shape, x, y, 1, 1, angle)
 
 
 def ribbon(path: Sequence[Point], width: float) -> Outline:
-    """The outline of a path with a breadth: its left side out and its right side back."""
+    """Outline a path with a breadth: its left side out and its right side back."""
     left: list[Point] = []
     right: list[Point] = []
     for number, (x, y) in enumerate(path):
@@ -55,7 +55,7 @@ def ribbon(path: Sequence[Point], width: float) -> Outline:
 
 
 def spread(start: Point, end: Point, bow: float = 0.0, count: int = 9) -> Outline:
-    """Points from start to end, bent sideways by `bow` metres in the middle."""
+    """Sample points from start to end, bent sideways by `bow` meters in the middle."""
     dx, dy = end[0] - start[0], end[1] - start[1]
     length = math.hypot(dx, dy) or 1.0
     shares = np.linspace(0, 1, count if bow else 2).tolist()
@@ -69,7 +69,7 @@ def spread(start: Point, end: Point, bow: float = 0.0, count: int = 9) -> Outlin
 
 
 def along(path: Sequence[Point], step: float, start: float = 0.0) -> list[tuple[float, float, float]]:
-    """Places (x, y, heading in radians) every `step` metres along a path, the first after `start` metres."""
+    """List places (x, y, heading in radians) every `step` meters along a path, the first after `start` meters."""
     places: list[tuple[float, float, float]] = []
     ahead = start
     for (ax, ay), (bx, by) in itertools.pairwise(path):
@@ -83,7 +83,7 @@ def along(path: Sequence[Point], step: float, start: float = 0.0) -> list[tuple[
 
 
 def apart(point: Point, path: Sequence[Point]) -> float:
-    """Distance in metres of a point from a path of straight pieces."""
+    """Measure the distance in meters of a point from a path of straight pieces."""
     nearest = math.inf
     for (ax, ay), (bx, by) in itertools.pairwise(path):
         dx, dy = bx - ax, by - ay
@@ -94,12 +94,12 @@ def apart(point: Point, path: Sequence[Point]) -> float:
 
 
 def middle(points: Sequence[Point]) -> Point:
-    """Mean of the corners."""
+    """Average the corners."""
     return sum(p[0] for p in points) / len(points), sum(p[1] for p in points) / len(points)
 
 
 def bounds(points: Sequence[Point]) -> tuple[float, float, float, float]:
-    """(west, north, east, south) of some points; south is the larger number."""
+    """Compute the bounds (west, north, east, south) of some points; south is the larger number."""
     return (
         min(p[0] for p in points),
         min(p[1] for p in points),

@@ -1,6 +1,6 @@
-"""The plan of the land: water, relief, towns, the net of roads, and what each piece of land is used for.
+"""The plan of the land: water, relief, towns, the net of roads, and the use of each piece of land.
 
-Everything follows from a seed and a place, so any window of the endless plane can be planned alone and neighbouring
+Everything follows from a seed and a place, so any window of the endless plane can be planned alone and neighboring
 windows agree. Land use comes first (fields of noise for water, relief and dryness; towns by county), then blocks
 between roads, then one use for each block.
 """
@@ -19,14 +19,14 @@ from lrsclip.atlas.geometry import Outline, Point
 from lrsclip.atlas.noise import Field, field, rng_at
 
 BLOCK_M = 240.0
-"""Usual side of a block between roads in metres."""
+"""Usual side of a block between roads in meters."""
 COUNTY_BLOCKS = 5
 """Blocks along the side of a county; main roads run on county borders."""
 RAIL_EVERY, RAIL_ROW = 10, 3
 """Each tenth row of corners carries a railway."""
 
 _WEIGHTS: dict[str, dict[str, float]] = {
-    # What the middle of a town, its quarters, its edge and the open country hold, by relative frequency.
+    # Relative frequency of each use in the middle of a town, its quarters, its edge and the open country.
     "middle": {
         "commercial": 5,
         "dense residential": 6,
@@ -117,11 +117,11 @@ class Ground:
     """The lie of the land at some places; all arrays have the shape of those places.
 
     Attributes:
-        river: metres to the bank of the nearest river, negative in the water.
-        sea: metres to the shore, negative in the sea.
+        river: meters to the bank of the nearest river, negative in the water.
+        sea: meters to the shore, negative in the sea.
         relief_m: height of mountains over the plain.
         mountain, arid: 0 no to 1 fully.
-        sandy: 0 to 1, how much of a beach the shore has.
+        sandy: share of a full beach that the shore has, 0 to 1.
     """
 
     river: Field
@@ -133,7 +133,7 @@ class Ground:
 
     @property
     def water(self) -> Field:
-        """Metres to the nearest water, negative in it."""
+        """Distance to the nearest water in meters, negative in it."""
         return np.minimum(self.river, self.sea)
 
 
@@ -143,8 +143,8 @@ class Site:
 
     Attributes:
         use: the use, in the words of scene classification.
-        i, j, across, down: its first block and how many blocks it takes.
-        outline: to the middle of the roads around it, metres.
+        i, j, across, down: its first block and its size in blocks.
+        outline: to the middle of the roads around it, meters.
         urban: 0 open country to 1 middle of a town.
         seaward: heading towards the sea where it lies on the shore, as quarters of a turn.
     """
@@ -196,7 +196,7 @@ class World:
         self._county = lru_cache(maxsize=512)(self._plan_county)
 
     def ground(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> Ground:
-        """The lie of the land at places x and y (arrays of one shape, metres)."""
+        """Compute the lie of the land at places x and y (arrays of one shape, meters)."""
         river = self._distance("river", x, y, 2600.0, 0.5, both=True) - (
             16 + 22 * field(self.seed, "river width", x, y, 1500.0, 1)
         )
@@ -213,7 +213,7 @@ class World:
     def _distance(
         self, name: str, x: NDArray[np.float64], y: NDArray[np.float64], size: float, level: float, *, both: bool
     ) -> Field:
-        """Metres to where a field has a level: the difference over the slope."""
+        """Estimate the distance in meters to the place where a field has a level: the difference over the slope."""
         octaves, step = 4 if name == "sea" else 3, 6.0
         here = field(self.seed, name, x, y, size, octaves)
         right = field(self.seed, name, x + step, y, size, octaves)
@@ -224,7 +224,7 @@ class World:
         return distance
 
     def corner(self, i: int, j: int) -> Point:
-        """Where the roads around blocks (i-1, j-1) and (i, j) meet."""
+        """Locate the crossing of the roads around blocks (i-1, j-1) and (i, j), (x, y) in meters."""
         dx, dy = rng_at(self.seed, "corner", i, j).uniform(-0.13, 0.13, 2).tolist()
         # Main roads and railways are laid out in long bends, other corners are shaken.
         x, y = i * BLOCK_M, j * BLOCK_M
@@ -234,7 +234,7 @@ class World:
         return x + bend_x, y + bend_y
 
     def outline(self, i: int, j: int, across: int = 1, down: int = 1) -> Outline:
-        """The corners around some blocks, clockwise."""
+        """List the corners around some blocks, clockwise."""
         top = [self.corner(i + k, j) for k in range(across)]
         right = [self.corner(i + across, j + k) for k in range(down)]
         bottom = [self.corner(i + across - k, j + down) for k in range(across)]
@@ -242,7 +242,7 @@ class World:
         return (*top, *right, *bottom, *left)
 
     def urban(self, x: float, y: float) -> float:
-        """How much of a town there is at a place: 0 open country to 1 the middle of a large town."""
+        """Rate how urban a place is: 0 open country to 1 the middle of a large town."""
         size = BLOCK_M * COUNTY_BLOCKS
         ci, cj = math.floor(x / size), math.floor(y / size)
         best = 0.0
@@ -261,7 +261,7 @@ class World:
         return strength, x, y, size * float(rng.uniform(0.45, 0.75))
 
     def _plan_county(self, ci: int, cj: int) -> dict[tuple[int, int], tuple[str, int, int, int, int]]:
-        """Big sites of a county: block -> (use, i, j, across, down)."""
+        """Plan the big sites of a county: block -> (use, i, j, across, down)."""
         rng = rng_at(self.seed, "county", ci, cj)
         i0, j0 = ci * COUNTY_BLOCKS, cj * COUNTY_BLOCKS
         taken: dict[tuple[int, int], tuple[str, int, int, int, int]] = {}
@@ -277,13 +277,13 @@ class World:
         return taken
 
     def _plain(self, i: int, j: int, across: int, down: int) -> bool:
-        """Whether some blocks are dry, flat and not desert."""
+        """Tell whether some blocks are dry, flat and not desert."""
         x, y = np.meshgrid(np.linspace(i, i + across, 4 * across), np.linspace(j, j + down, 4 * down))
         ground = self.ground(x * BLOCK_M, y * BLOCK_M)
         return bool(ground.water.min() > 12 and ground.mountain.max() < 0.2 and ground.arid.max() < 0.5)
 
     def _site(self, i: int, j: int) -> Site:
-        """The site that block (i, j) belongs to."""
+        """Build the site of block (i, j)."""
         big = self._county(i // COUNTY_BLOCKS, j // COUNTY_BLOCKS).get((i, j))
         x, y = (i + 0.5) * BLOCK_M, (j + 0.5) * BLOCK_M
         urban = self.urban(x, y)
@@ -314,7 +314,7 @@ class World:
             return "railway station", 0
         zone = "middle" if urban > 0.72 else "quarter" if urban > 0.42 else "edge" if urban > 0.18 else "country"
         weights = dict(_WEIGHTS[zone])
-        # A river leaves little room: only uses that fill what is left.
+        # A river leaves little room: only uses that fill any shape fit.
         if ground.river.min() < 10:
             weights = {use: w for use, w in weights.items() if use in _BY_WATER}
         uses = list(weights)

@@ -23,7 +23,7 @@ USES = tuple(sorted(PAINTERS))
 """Every land use that has a painter."""
 assert sites_land and sites_town and sites_work
 
-_SHAKEN_M = 60.0  # how far a corner may lie from its place in the grid
+_SHAKEN_M = 60.0  # most that a corner may lie off its place in the grid
 _GRID_M = 4.0
 
 
@@ -31,7 +31,7 @@ class Country:
     """The features of a world, made where they are asked for.
 
     The plan of the land lies along the axes; here it is turned by the world's bearing, so all places that go in and
-    come out are metres east and south on the ground.
+    come out are meters east and south on the ground.
 
     Args:
         world: the plan of the land.
@@ -43,17 +43,17 @@ class Country:
         self._ways = lru_cache(maxsize=2000)(lambda i, j: self._turned(ways(world, i, j)))
 
     def ground(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> Ground:
-        """The lie of the land at places x and y (arrays of one shape)."""
+        """Compute the lie of the land at places x and y (arrays of one shape, meters on the ground)."""
         cos, sin = math.cos(self.world.bearing), math.sin(self.world.bearing)
         return self.world.ground(x * cos + y * sin, y * cos - x * sin)
 
     def sites(self, west: float, north: float, east: float, south: float) -> list[Site]:
-        """The sites that may reach into a window (metres), each once."""
+        """List the sites that may reach into a window (meters), each once."""
         planned = self._planned(west, north, east, south)
         return [replace(site, outline=turned(site.outline, self.world.bearing)) for site in planned]
 
     def _planned(self, west: float, north: float, east: float, south: float) -> list[Site]:
-        """The same, as the plan has them."""
+        """List the sites as the plan has them, before it is turned by the world's bearing."""
         found: dict[tuple[int, int], Site] = {}
         for i, j in self._blocks(west, north, east, south):
             site = self.world.site(i, j)
@@ -69,7 +69,7 @@ class Country:
         return tuple(replace(f, outline=turned(f.outline, by), angle=f.angle + by) for f in features)
 
     def features(self, west: float, north: float, east: float, south: float) -> list[Feature]:
-        """Every feature that reaches into a window (metres), in a stable order."""
+        """List the features that reach into a window (meters), in a stable order."""
         made = [feature for site in self._planned(west, north, east, south) for feature in self._filled(site)]
         for i, j in self._blocks(west, north, east, south):
             made += self._ways(i, j)

@@ -15,14 +15,14 @@ TEXTURE_PX = 1024
 
 
 def rng_at(seed: int, name: str, *place: int) -> np.random.Generator:
-    """A generator for one thing at one place (whole numbers)."""
+    """Seed a generator for one thing at one place (whole numbers)."""
     return np.random.default_rng([seed & 0xFFFFFFFF, zlib.crc32(name.encode()), *(p & 0xFFFFFFFF for p in place)])
 
 
 def field(
     seed: int, name: str, x: NDArray[np.float64], y: NDArray[np.float64], size_m: float, octaves: int = 3
 ) -> Field:
-    """Smooth noise in 0..1 over the endless plane, at places x and y (any equal shape), lumps of about `size_m`."""
+    """Compute smooth noise in 0..1 over the endless plane at x, y (one shape), with lumps of about `size_m` meters."""
     key = np.uint32(zlib.crc32(f"{seed} {name}".encode()))
     total = np.zeros(np.shape(x), np.float32)
     weight = 0.0
@@ -46,7 +46,7 @@ def _lattice(key: np.uint32, x: NDArray[np.float64], y: NDArray[np.float64]) -> 
 
 
 def _smooth(within: NDArray[np.float64]) -> Field:
-    """0 to 1 with flat ends, so that neighbouring cells join without an edge."""
+    """Ease 0..1 with flat ends, so that neighboring cells join without an edge."""
     share = within.astype(np.float32)
     smooth: Field = share * share * share * (share * (share * 6 - 15) + 10)
     return smooth
@@ -63,7 +63,7 @@ def _hashed(key: np.uint32, i: NDArray[np.int64], j: NDArray[np.int64]) -> Field
 
 @lru_cache(maxsize=32)
 def texture(name: str, lump_px: float, roughness: float = 1.0) -> Field:
-    """A repeating texture (TEXTURE_PX, TEXTURE_PX), mean 0 and deviation 1, whose largest lumps are about `lump_px`.
+    """Make a repeating texture (TEXTURE_PX, TEXTURE_PX), mean 0 and deviation 1, with lumps of up to about `lump_px`.
 
     Args:
         name: another name gives another texture of the same kind.

@@ -41,18 +41,18 @@ _STANDS = frozenset({"crane", "storage tank", "car", "truck", "plane", "train", 
 
 
 def sentences(told: Sequence[Statement], rng: np.random.Generator) -> list[str]:
-    """One sentence for each statement.
+    """Write one sentence for each statement.
 
     Args:
-        told: what to say, in this order.
-        rng: decides the wording alone; one draw for each sentence, whatever it says.
+        told: the statements, in the order of the sentences.
+        rng: decides the wording alone, with one draw for each sentence, whatever it says.
     """
     compass = bool(rng.random() < 0.6)
     return [_sentence(statement, compass, rng.random(4).tolist()) for statement in told]
 
 
 def caption(told: Sequence[Statement], rng: np.random.Generator) -> str:
-    """One short sentence: the scene and its most telling things."""
+    """Write one short sentence of the scene and its most telling things."""
     luck = rng.random(3).tolist()
     scene = next((s for s in told if s.form == "scene"), None)
     things = [_things(s) for s in told if s.form == "group"][: 2 if luck[1] < 0.6 else 1]
@@ -67,7 +67,7 @@ def caption(told: Sequence[Statement], rng: np.random.Generator) -> str:
 
 
 def named(s: Statement) -> str:
-    """A land use or things by name, as a sentence of its own: "A tank farm.", "Red barns."."""
+    """Name a land use or things in a sentence of its own: "A tank farm.", "Red barns."."""
     words = _things(s) if s.form == "group" else LAND_USES[s.subject][0]
     return words[0].upper() + words[1:] + "."
 
@@ -82,7 +82,7 @@ def _where(place: str, compass: bool, luck: float) -> str:
 
 
 def _things(s: Statement) -> str:
-    """Number, colour and name: "three white storage tanks", "a church with a red roof"."""
+    """Put number, color and name into words: "three white storage tanks", "a church with a red roof"."""
     kind = KINDS[s.subject]
     one = s.number == 1 and not s.more
     name = kind.one if one else kind.many

@@ -12,10 +12,10 @@ from lrsclip.atlas.land_use import World
 from lrsclip.atlas.layout import Country
 from lrsclip.atlas.terrain import field_axes, paint_ground
 
-assert draw_ground  # importing it registers what it draws
+assert draw_ground  # importing it registers its drawing functions
 
 MARGIN_M = 64.0
-"""What is painted around a window, so that shadows fall into it from outside."""
+"""Margin in meters painted around a window, so that shadows fall into it from outside."""
 
 
 def render(
@@ -25,11 +25,11 @@ def render(
 
     Args:
         country: the world's features.
-        west: metres of its upper left corner east of the world's origin.
-        north: and south of it.
-        width_m: its breadth in metres.
-        height_m: and its height.
-        px_m: ground size of a pixel.
+        west: x of its upper left corner, meters east of the world's origin.
+        north: y of its upper left corner, meters south of the world's origin.
+        width_m: its breadth in meters.
+        height_m: its height in meters.
+        px_m: ground size of a pixel in meters.
 
     Returns:
         The picture in mode RGB, width_m / px_m by height_m / px_m pixels.
@@ -38,7 +38,7 @@ def render(
     margin = MARGIN_M
     canvas = Canvas(west - margin, north - margin, width_m + 2 * margin, height_m + 2 * margin, px_m, world.light)
     features = country.features(west - margin, north - margin, west + width_m + margin, north + height_m + margin)
-    features.sort(key=lambda f: KINDS[f.kind].level)  # stable: what was put down first lies below
+    features.sort(key=lambda f: KINDS[f.kind].level)  # stable: of one level, the first one put down lies below
     covers = [f for f in features if KINDS[f.kind].level <= 1]
     paint_ground(canvas, country.ground(*field_axes(canvas)), covers)
     for feature in features:

@@ -17,7 +17,7 @@ _STEP_M = 3.0
 
 
 def way_of(world: World, i: int, j: int, *, down: bool) -> str:
-    """Kind of the way from corner (i, j) to the next one east, or south with `down`; empty where there is none."""
+    """Choose the kind of the way from corner (i, j) to the next one east, or south with `down`; empty for none."""
     this = world.site(i, j)
     other = world.site(i - 1, j) if down else world.site(i, j - 1)
     if (this.i, this.j) == (other.i, other.j):
@@ -40,7 +40,7 @@ def way_of(world: World, i: int, j: int, *, down: bool) -> str:
 
 
 def ways(world: World, i: int, j: int) -> list[Feature]:
-    """The ways that start at corner (i, j), eastward and southward, and their bridges."""
+    """Lay the ways that start at corner (i, j), eastward and southward, and their bridges."""
     made: list[Feature] = []
     for down in (False, True):
         kind = way_of(world, i, j, down=down)

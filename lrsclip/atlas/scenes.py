@@ -1,9 +1,9 @@
-"""Scenes for localisation, with polygons, in the layout of AIR-SLT: `imgs/` and `annotations/anno.json`.
+"""Scenes for localization, with polygons, in the layout of AIR-SLT: `imgs/` and `annotations/anno.json`.
 
-A query names a piece of land by its use, or describes one with what stands on it, or names things of one kind and
-colour; its polygons are all places in the scene of which it is true. So SeLo's four metrics can be measured with
+A query names a piece of land by its use, or describes one by the things on it, or names things of one kind and
+color; its polygons are all places in the scene of which it is true. So SeLo's four metrics can be measured with
 nothing downloaded. Their kernels are fixed in pixels, so a scene here is like one of AIR-SLT: some 2,500 px a side, and
-half a metre a pixel (there: 3,000 px and 0.32 m on average).
+half a meter a pixel (there: 3,000 px and 0.32 m on average).
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from lrsclip.io.atomic import write_atomically
 SCENE_PX, PX_M = 2560, 0.5
 _SPACING_M = 2000.0  # scenes do not touch
 _LEAST_SHARE, _MOST_SHARE = 0.001, 0.2  # a smaller target is a speck in the smallest window; a larger one no target
-_NEAR_M = 40.0  # what lies nearer together is one place: the breadth of a street with its verges
+_NEAR_M = 40.0  # outlines nearer together are one place: the breadth of a street with its verges
 _MOST_PARTS = 4  # AIR-SLT has 1 to 5 polygons a query
-_LEAST_COMPACT = 0.35  # of its hull: what winds more has no middle that attention could be measured from
+_LEAST_COMPACT = 0.35  # of its hull: a shape that winds more has no middle that attention could be measured from
 _MOST_QUERIES = 9
 _DETAILS, _MOST_COUNTED = 3, 12
 _PLAIN = frozenset({"car", "truck", "crop", "parasol", "platform"})
@@ -44,11 +44,11 @@ _PLAIN = frozenset({"car", "truck", "crop", "parasol", "platform"})
 
 @dataclass(frozen=True)
 class Query:
-    """A sentence and where in its scene it is true.
+    """A sentence, with the places of its scene where it is true.
 
     Attributes:
         caption: the sentence.
-        parts: the places, in metres of the scene; none touches another.
+        parts: the places, in meters of the scene; none touches another.
     """
 
     caption: str
@@ -57,21 +57,21 @@ class Query:
 
 @dataclass(frozen=True)
 class _Piece:
-    """A connected piece of land of one use, and how many things of each kind and colour are whole on it."""
+    """A connected piece of land of one use, with the number of things of each kind and color that are whole on it."""
 
     outline: Polygon
     counts: dict[tuple[str, str], int]
 
 
 def queries_of(truth: TileTruth, seed: int, number: int) -> list[Query]:
-    """Sentences that are true of some places in a scene and of no other, in a fixed order by chance.
+    """Choose sentences that are true of some places in a scene and of no other, in a fixed order by chance.
 
     Land uses, descriptions and things take turns, as long as there are any.
 
     Args:
-        truth: of the whole scene.
-        seed: the world.
-        number: of the scene.
+        truth: ground truth of the whole scene.
+        seed: the world's.
+        number: the scene's.
     """
     rng = rng_at(seed, "scene queries", number, 0)
     kinds = []
@@ -105,7 +105,7 @@ def _groups(truth: TileTruth) -> Iterator[Query]:
 
 
 def _descriptions(truth: TileTruth, seed: int, number: int) -> Iterator[Query]:
-    """Pieces of land with the things that stand on them; true of each piece of that use with the same things."""
+    """Describe pieces of land by the things on them; true of each piece of that use with the same things."""
     for use, area in truth.areas.items():
         pieces = [_Piece(outline, _counts(truth, outline)) for outline in _places([area])]
         for turn, piece in enumerate(pieces):
@@ -137,7 +137,7 @@ def _size_m2(truth: TileTruth, kind: str) -> float:
 
 
 def _places(outlines: list[BaseGeometry]) -> tuple[Polygon, ...]:
-    """What lies near together as one outline each, a little rounded; the largest first."""
+    """Join outlines that lie near together into one each, a little rounded; the largest first."""
     grown = shapely.union_all([outline.buffer(_NEAR_M / 2) for outline in outlines])
     rounded = grown.buffer(4 - _NEAR_M / 2).simplify(2.0)
     parts = [part for part in getattr(rounded, "geoms", [rounded]) if part.area > 1]

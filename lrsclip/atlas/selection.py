@@ -1,6 +1,6 @@
-"""Which true statements a description makes, the most telling first.
+"""Selection of true statements for a description, the most telling first.
 
-Every candidate is put to the checker before it is told, so nothing here has to be right, only worth saying.
+The checker judges every candidate before it is used, so nothing here has to be right, only worth saying.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from lrsclip.atlas.statement import ABSENT, AREA, CELLS, COLOURED, COVERS, HALVE
 from lrsclip.atlas.statement_check import crossings, holds, spot
 from lrsclip.atlas.truth import SEEN_SHARE, SLIVER_SHARE, TileTruth, rectangle_around
 
-# What is too small or too common to point at one by one.
+# Too small or too common to point at one by one.
 _SMALL = frozenset({"car", "truck", "parasol", "platform", "pier"})
 _MAIN_SHARE, _SIDE_SHARE = 0.45, 0.12
 _PART_M2 = 250.0
 
 
 def statements(truth: TileTruth, rng: np.random.Generator, most: int = 16) -> list[Statement]:
-    """True statements about a tile, the most telling first, at most so many."""
+    """Select true statements about a tile, the most telling first, `most` of them at most."""
     picked: list[Statement] = []
     for candidate in _candidates(truth, rng):
         if len(picked) == most:
@@ -52,7 +52,7 @@ def _candidates(truth: TileTruth, rng: np.random.Generator) -> Iterator[Statemen
 
 
 def _land(truth: TileTruth) -> Iterator[Statement]:
-    """What the tile mainly is, its parts, and how much of it they take."""
+    """State the main land use of the tile, its parts, and their shares of it."""
     shares = sorted(((area.area / truth.size_m**2, use) for use, area in truth.areas.items()), reverse=True)
     main = bool(shares) and shares[0][0] >= _MAIN_SHARE
     if main:
@@ -106,12 +106,12 @@ def _trees(truth: TileTruth) -> Iterator[Statement]:
 
 
 def _most(truth: TileTruth, kind: str) -> Iterator[Statement]:
-    """The half in which most of them stand, if there is one."""
+    """Propose each half as the one in which most things of a kind stand."""
     return (Statement("most", kind, place=half) for half in HALVES)
 
 
 def _parts(truth: TileTruth) -> Iterator[Statement]:
-    """The largest things that the edge cuts."""
+    """State the three largest things that the edge cuts."""
     cut = [
         t
         for t in truth.things
@@ -144,7 +144,7 @@ def _relations(truth: TileTruth, told: list[str], rng: np.random.Generator) -> I
 
 
 def place_of(outlines: list, size_m: float) -> str:  # type: ignore[type-arg]
-    """The cell, or else the half, in which the middles of all outlines lie; "" where there is none."""
+    """Name the cell, or else the half, in which the centroids of all outlines lie; "" where there is none."""
     middles = [(o.centroid.x / size_m, o.centroid.y / size_m) for o in outlines]
     cells = {_cell(x, y, 1.0) for x, y in middles}
     if len(cells) == 1:

@@ -1,4 +1,4 @@
-"""A plot of land being filled: the frame in which the painters of scenes put down what belongs there."""
+"""A plot of land being filled: the frame in which the painters of scenes put down its features."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from lrsclip.atlas.features import Feature
 from lrsclip.atlas.geometry import Outline, Point, apart, arc, box, middle, oval, place, ribbon
 
 Sea = Callable[[float, float], float]
-"""Metres to the nearest water at a place of the world, negative in it."""
+"""Meters to the nearest water at a place of the world, negative in it."""
 Painter = Callable[["Plot"], None]
 PAINTERS: dict[str, Painter] = {}
 
 
 def site(use: str) -> Callable[[Painter], Painter]:
-    """Registers a painter for a land use."""
+    """Register a painter for a land use."""
 
     def register(paint: Painter) -> Painter:
         PAINTERS[use] = paint
@@ -29,17 +29,17 @@ def site(use: str) -> Callable[[Painter], Painter]:
 
 @dataclass
 class Plot:
-    """One site: a piece of land between roads, with its own frame (u to the right, v down, metres from its middle).
+    """One site: a piece of land between roads, with its own frame (u to the right, v down, meters from its middle).
 
     Attributes:
         rng: the only source of chance.
         outline: the whole piece of land, to the middle of the roads around it.
         x, y, angle: middle and turn of the frame.
         width, depth: size of a rectangle in the frame that lies inside the roads.
-        shore: metres to the nearest water at a place of the world, negative in it.
+        shore: meters to the nearest water at a place of the world, negative in it.
         season: of the world's day.
         urban: 0 open country to 1 middle of a town.
-        features: what has been put down so far.
+        features: the features put down so far.
     """
 
     rng: np.random.Generator
@@ -56,31 +56,31 @@ class Plot:
     _taken: list[tuple[float, float, float]] = field(default_factory=list)
 
     def dry(self, x: float, y: float) -> bool:
-        """Whether a place of the world is land, a little away from the water."""
+        """Tell whether a place of the world is land, a little away from the water."""
         return self.shore(x, y) > 1.5
 
     def at(self, u: float, v: float) -> Point:
-        """A place of the frame in the world."""
+        """Transform a place of the frame to world coordinates, meters."""
         return place([(u, v)], self.x, self.y, 1, 1, self.angle)[0]
 
     def world(self, points: Iterable[Point]) -> Outline:
-        """Places of the frame in the world."""
+        """Transform places of the frame to world coordinates, meters."""
         return place(points, self.x, self.y, 1, 1, self.angle)
 
     def any(self, *choices: str) -> str:
-        """One of some words, by chance."""
+        """Choose one of some words by chance."""
         return choices[int(self.rng.integers(len(choices)))]
 
     def between(self, low: float, high: float) -> float:
-        """A number by chance."""
+        """Draw a number from [low, high) uniformly."""
         return float(self.rng.uniform(low, high))
 
     def chance(self, share: float) -> bool:
-        """Whether something that happens in `share` of all cases happens."""
+        """Draw whether an event of probability `share` happens."""
         return bool(self.rng.random() < share)
 
     def cover(self, kind: str, colour: str = "", form: str = "") -> None:
-        """Land over the whole plot."""
+        """Cover the whole plot with land of a kind."""
         self.features.append(Feature(kind, self.outline, colour, form=form))
 
     def put(
@@ -95,7 +95,11 @@ class Plot:
         width: float = 0.0,
         wet: bool = False,
     ) -> bool:
-        """Put something down, given in the frame; False, and nothing is done, where it would stand in water."""
+        """Put something down, given in the frame.
+
+        Returns:
+            False, with nothing done, where it would stand in water.
+        """
         outline = self.world(points)
         if not wet and not all(self.dry(x, y) for x, y in (*outline, middle(outline))):
             return False
@@ -154,7 +158,7 @@ class Plot:
         return self.put(kind, ribbon(path, width), colour, **more)  # type: ignore[arg-type]
 
     def is_free(self, u: float, v: float, radius: float) -> bool:
-        """Whether nothing stands within `radius` metres."""
+        """Tell whether nothing stands within `radius` meters."""
         return not any(math.hypot(u - tu, v - tv) < tr + radius for tu, tv, tr in self._taken)
 
     def tree(self, u: float, v: float, radius: float, form: str = "broad", *, force: bool = False) -> None:
@@ -172,7 +176,7 @@ class Plot:
         share: float = 1.0,
         keep: Callable[[float, float], bool] | None = None,
     ) -> None:
-        """Plant a share of a shaken grid over the rectangle, wherever `keep(u, v)` says so; here denser, there less."""
+        """Plant a share of a shaken grid over the rectangle where `keep(u, v)` allows it, denser in groves."""
         a, b, c, d = self.rng.uniform(0, 2 * math.pi, 4).tolist()
         half_w, half_d = self.width / 2, self.depth / 2
         for gv in np.arange(-half_d, half_d, spacing).tolist():
@@ -205,7 +209,7 @@ class Plot:
                 self.car(*spot, heading + (math.pi / 2 if across else 0))
 
     def car(self, u: float, v: float, turn: float) -> None:
-        """Park a car; its colour is drawn from what is usual."""
+        """Park a car in a usual color."""
         colour = self.any("white", "white", "white", "grey", "grey", "black", "black", "red", "blue")
         self.put("car", box(u, v, self.between(4.2, 4.9), 1.9, turn), colour, turn=turn)
 
@@ -226,30 +230,30 @@ class Plot:
         return True
 
     def away(self, path: Sequence[Point], distance: float) -> Callable[[float, float], bool]:
-        """A rule for trees: farther than `distance` from a path."""
+        """Make a rule for trees: farther than `distance` meters from a path."""
         return lambda u, v: apart((u, v), path) > distance
 
     def rect(self, u: float, v: float, width: float, depth: float, turn: float = 0.0) -> Outline:
-        """A rectangle of the frame."""
+        """Compute the corners of a rectangle of the frame."""
         return box(u, v, width, depth, turn)
 
     def oval(self, u: float, v: float, straight: float, radius: float, turn: float = 0.0) -> Outline:
-        """Two half circles joined by straights."""
+        """Outline two half circles joined by straights."""
         return oval(u, v, straight, radius, turn)
 
     def ring(self, u: float, v: float, radius: float, waves: float) -> Outline:
-        """A round outline, bulged by chance by up to a share `waves` of its radius."""
+        """Outline a round shape, bulged by chance by up to a share `waves` of its radius."""
         bulges = [(k, self.between(0, 6.28), self.between(0, 1) / k) for k in (2, 3, 4)] if waves else []
         angles = np.linspace(0, 2 * math.pi, 48, endpoint=False).tolist()
         far = [radius * (1 + waves * sum(size * math.sin(k * a + at) for k, at, size in bulges)) for a in angles]
         return tuple((u + r * math.cos(a), v + r * math.sin(a)) for r, a in zip(far, angles, strict=True))
 
     def fan(self, u: float, v: float, radius: float, heading: float) -> Outline:
-        """A quarter of a disc, its tip at (u, v), opening towards `heading`."""
+        """Outline a quarter of a disc, its tip at (u, v), opening towards `heading` in radians."""
         return ((u, v), *arc(u, v, radius, heading - math.pi / 4, heading + math.pi / 4, 15))
 
     def bent(self, path: Sequence[Point]) -> list[Point]:
-        """A smooth way through some places (Catmull-Rom)."""
+        """Smooth a way through some places (Catmull-Rom)."""
         if len(path) < 3:
             return list(path)
         points = [path[0], *path, path[-1]]
@@ -260,7 +264,7 @@ class Plot:
         return [*smooth, path[-1]]
 
     def arc_points(self, u: float, v: float, radius: float, a: int, b: int) -> list[Point]:
-        """Three quarters of a loop in the quarter (a, b) of the frame, from the v axis to the u axis."""
+        """Sample three quarters of a loop in the quarter (a, b) of the frame, from the v axis to the u axis."""
         angles = np.linspace(math.pi, -math.pi / 2, 14).tolist()
         return [(u + a * radius * math.cos(t), v + b * radius * math.sin(t)) for t in angles]
 
@@ -276,7 +280,7 @@ class Plot:
             self.tree_row(start, end, spacing, radius)
 
     def grove(self, u: float, v: float) -> bool:
-        """Whether trees stand in groups at a place."""
+        """Tell whether trees stand in groups at a place."""
         return math.sin(u / 21 + self.width) + math.sin(v / 17 + self.depth) + 0.5 * math.sin((u + v) / 9) > -0.2
 
     def loose(
@@ -322,13 +326,13 @@ class Plot:
                 at += 9 + float(self.rng.exponential(gap))
 
     def crop(self, u: float, v: float, width: float, depth: float, colour: str, heading: float) -> None:
-        """Sow a field; where water cuts it, it is cut as the ground is painted."""
+        """Sow a field; water that crosses it cuts it later, as the ground is painted."""
         self.features.append(
             Feature("crop", self.world(box(u, v, width, depth)), colour, angle=self.angle + heading, form="rows")
         )
 
     def inland(self, u: float, v: float) -> float:
-        """Metres to the water at a place of the frame."""
+        """Measure the distance in meters to the water at a place of the frame, negative in it."""
         return self.shore(*self.at(u, v))
 
     def shore_rows(

@@ -18,7 +18,7 @@ CROPS = {
 
 @site("farmland")
 def farmland(p: Plot) -> None:
-    """Fields of several crops in strips, sometimes watered in circles, and a farm at times."""
+    """Paint fields of several crops in strips, sometimes watered in circles, and a farm at times."""
     p.cover("grass", form="margin")
     crops = CROPS[p.season]
     if (p.season == "dry" and p.chance(0.7)) or p.chance(0.12):
@@ -62,7 +62,7 @@ def farmland(p: Plot) -> None:
 
 @site("meadow")
 def meadow(p: Plot) -> None:
-    """Open grassland with a few trees."""
+    """Paint open grassland with a few trees."""
     p.cover("meadow")
     if p.chance(0.6):
         w = p.width / 2 + 8
@@ -72,7 +72,7 @@ def meadow(p: Plot) -> None:
 
 @site("forest")
 def forest(p: Plot) -> None:
-    """Closed forest, at times with a track or a clearing."""
+    """Paint closed forest, at times with a track or a clearing."""
     p.cover("forest", form=p.any("broad", "broad", "conifer"))
     if p.chance(0.5):
         w = p.width / 2 + 8
@@ -83,7 +83,7 @@ def forest(p: Plot) -> None:
 
 @site("bare land")
 def bare_land(p: Plot) -> None:
-    """Bare earth with wheel tracks."""
+    """Paint bare earth with wheel tracks."""
     p.cover("bare land")
     w, d = p.width / 2 + 6, p.depth / 2 + 6
     for _ in range(int(p.between(1, 3.9))):
@@ -95,19 +95,19 @@ def bare_land(p: Plot) -> None:
 
 @site("desert")
 def desert(p: Plot) -> None:
-    """Sand dunes."""
+    """Paint sand dunes."""
     p.cover("desert")
 
 
 @site("mountain")
 def mountain(p: Plot) -> None:
-    """Steep rock and thin woods."""
+    """Paint steep rock and thin woods."""
     p.cover("mountain")
 
 
 @site("pond")
 def pond(p: Plot) -> None:
-    """A pond with reeds and trees in a meadow; farms of fish have several in a grid."""
+    """Paint a pond with trees in a meadow, or a fish farm of several in a grid."""
     if p.chance(0.3):
         p.cover("grass", form="margin")
         columns, rows = int(p.rng.choice([2, 3])), int(p.rng.choice([2, 3]))

@@ -1,4 +1,4 @@
-"""Painters of what a town is made of: housing, shops, squares, churches, schools, parking."""
+"""Painters of towns: housing, shops, squares, churches, schools, parking."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ ROOFS = ("red", "red", "brown", "brown", "grey", "grey", "orange", "white")
 
 
 def house(p: Plot, u: float, v: float, width: float, depth: float, turn: float = 0.0, roof: str = "") -> bool:
-    """Put up a house; its roof is one of the usual colours."""
+    """Put up a house, its roof in one of the usual colors unless one is given."""
     form = "gabled" if p.chance(0.45) else "hipped"
     return p.block("house", u, v, width, depth, roof or p.any(*ROOFS), height=p.between(4, 6.5), turn=turn, form=form)
 
 
 def _roofs_of_quarter(p: Plot) -> tuple[str, ...]:
-    """A quarter was built in one time: one or two colours rule."""
+    """Choose one or two roof colors that dominate: a quarter was built in one time."""
     main = p.any("red", "brown", "grey", "orange", "white")
     return (main, main, main, p.any("red", "brown", "grey", "white"))
 
 
 @site("dense residential")
 def dense_residential(p: Plot) -> None:
-    """Rows of houses, roof beside roof, between narrow streets; some quarters have apartment blocks."""
+    """Paint rows of houses, roof beside roof, between narrow streets; some quarters have apartment blocks."""
     p.cover("town ground", form="garden")
     if p.chance(0.3):
         return _apartments(p)
@@ -60,7 +60,7 @@ def _apartments(p: Plot) -> None:
 
 @site("medium residential")
 def medium_residential(p: Plot) -> None:
-    """Single houses with gardens along streets, drives and some pools."""
+    """Paint single houses with gardens along streets, drives and some pools."""
     p.cover("town ground", form="garden")
     roofs, rows = _roofs_of_quarter(p), 2
     pitch = p.depth / rows
@@ -84,7 +84,7 @@ def medium_residential(p: Plot) -> None:
 
 @site("sparse residential")
 def sparse_residential(p: Plot) -> None:
-    """A few houses far apart among trees and lawns."""
+    """Paint a few houses far apart among trees and lawns."""
     p.cover("grass")
     bow = p.between(-50, 50)
     lane = [(-p.width / 2 - 8, p.between(-20, 20)), (-p.width / 5, bow / 2), (p.width / 5, bow), (p.width / 2 + 8, 0.0)]
@@ -103,7 +103,7 @@ def sparse_residential(p: Plot) -> None:
 
 @site("commercial")
 def commercial(p: Plot) -> None:
-    """Large flat roofs and office towers between wide pavements."""
+    """Paint large flat roofs and office towers between wide pavements."""
     p.cover("town ground", form="paved")
     columns, rows = (3, 3) if p.chance(0.6) else (4, 3)
     wide, deep = p.width / columns, p.depth / rows
@@ -137,7 +137,7 @@ def commercial(p: Plot) -> None:
 
 @site("center")
 def center(p: Plot) -> None:
-    """One large hall of unusual form in the middle of a square of its own."""
+    """Paint one large hall of unusual form in the middle of a square of its own."""
     p.cover("town ground", form="paved")
     p.put("square", p.ring(0, 0, min(p.width, p.depth) * 0.43, 0))
     p.keep_clear(0, 0, 120, 120)
@@ -159,7 +159,7 @@ def center(p: Plot) -> None:
 
 @site("square")
 def square(p: Plot) -> None:
-    """An open paved place with paths, lawns and a fountain, houses around it."""
+    """Paint an open paved place with lawns and a fountain, houses around it."""
     p.cover("town ground", form="paved")
     half = min(p.width, p.depth) * 0.27
     p.block("square", 0, 0, 2 * half, 2 * half)
@@ -195,7 +195,7 @@ def square(p: Plot) -> None:
 
 @site("church")
 def church(p: Plot) -> None:
-    """A church with a cross-shaped roof on a green, houses nearby."""
+    """Paint a church with a cross-shaped roof on a green, houses nearby."""
     p.cover("town ground", form="garden")
     turn = p.any("0", "1") == "1"
     roof = p.any("red", "grey", "brown", "green")
@@ -215,7 +215,7 @@ def church(p: Plot) -> None:
 
 @site("school")
 def school(p: Plot) -> None:
-    """Long school buildings in an L or U, a running track around a football pitch, a court, a car park."""
+    """Paint long school buildings in an L or U, a running track around a football pitch, courts, a car park."""
     p.cover("grass")
     colour = p.any("red", "white", "grey", "brown", "blue")
     v = -p.depth / 2 + 22
@@ -242,7 +242,7 @@ def track(p: Plot, u: float, v: float, straight: float, radius: float, turn: flo
 
 @site("playground")
 def playground(p: Plot) -> None:
-    """A sports ground: running track and pitch, courts beside it, trees around."""
+    """Paint a sports ground: running track and pitch, courts beside it, trees around."""
     p.cover("grass")
     long = p.width > 190
     track(p, 0, p.between(-20, 0), 88 if long else 70, 40)
@@ -259,7 +259,7 @@ def playground(p: Plot) -> None:
 
 @site("baseball field")
 def baseball_field(p: Plot) -> None:
-    """One, two or four baseball diamonds."""
+    """Paint one, two or four baseball diamonds."""
     p.cover("grass")
     count = int(p.rng.choice([1, 2, 4]))
     places = {
@@ -278,7 +278,7 @@ def baseball_field(p: Plot) -> None:
 
 @site("parking")
 def parking(p: Plot) -> None:
-    """A large car park in rows, with a building beside it."""
+    """Paint a large car park in rows, with a building beside it."""
     p.cover("town ground", form="paved")
     share = p.between(0.3, 0.95)
     p.parking(0, 14, p.width - 10, p.depth - 44, share)
@@ -288,7 +288,7 @@ def parking(p: Plot) -> None:
 
 @site("stadium")
 def stadium(p: Plot) -> None:
-    """An oval of stands around a pitch, car parks at its sides."""
+    """Paint an oval of stands around a pitch, car parks at its sides."""
     p.cover("town ground", form="paved")
     colour = p.any("white", "grey", "blue", "red")
     turn = math.pi / 2 if p.chance(0.5) else 0.0
@@ -308,7 +308,7 @@ def stadium(p: Plot) -> None:
 
 @site("park")
 def park(p: Plot) -> None:
-    """Lawns, winding paths, trees in groups and a pond."""
+    """Paint lawns, winding paths, trees in groups and a pond."""
     p.cover("grass", form="park")
     w, d = p.width / 2, p.depth / 2
     pond_u, pond_v = p.between(-0.4, 0.4) * p.width, p.between(-0.2, 0.2) * p.depth

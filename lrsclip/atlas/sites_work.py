@@ -1,4 +1,4 @@
-"""Painters of where people work and travel: factories, tanks, ports, stations, airports, interchanges."""
+"""Painters of places of work and travel: factories, tanks, ports, stations, airports, interchanges."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from lrsclip.atlas.site import Plot, site
 
 @site("industrial")
 def industrial(p: Plot) -> None:
-    """Halls with long flat or sawtooth roofs, yards with trucks, sometimes tanks."""
+    """Paint halls with long flat or sawtooth roofs, yards with trucks, sometimes tanks."""
     p.cover("yard")
     columns = max(2, round(p.width / 95))
     wide, deep = p.width / columns, p.depth / 2
@@ -46,7 +46,7 @@ def industrial(p: Plot) -> None:
 
 @site("storage tanks")
 def storage_tanks(p: Plot) -> None:
-    """Round tanks in rows within low walls, pipes and lanes between them."""
+    """Paint round tanks in rows within low walls, lanes between them."""
     p.cover("yard", form="earth")
     columns, rows = int(p.rng.choice([2, 3, 4])), int(p.rng.choice([2, 3]))
     wide, deep = p.width / columns, p.depth / rows
@@ -74,7 +74,7 @@ def storage_tanks(p: Plot) -> None:
 
 @site("port")
 def port(p: Plot) -> None:
-    """Quays, a basin with ships or boats, cranes, stacks of containers. The water lies at positive v."""
+    """Paint quays, a basin with ships or boats, cranes, stacks of containers. The water lies at positive v."""
     w, d = p.width / 2 + 8, p.depth / 2 + 8
     quay = -d * 0.12
     p.cover("yard", form="paved")
@@ -138,7 +138,7 @@ def port(p: Plot) -> None:
 
 @site("sea")
 def sea(p: Plot) -> None:
-    """Open water, now and then a boat."""
+    """Paint open water, now and then a boat."""
     p.cover("grass")
     for _ in range(int(p.rng.choice([0, 0, 1, 2]))):
         size = p.between(10, 24)
@@ -149,7 +149,7 @@ def sea(p: Plot) -> None:
 
 @site("beach")
 def beach(p: Plot) -> None:
-    """Shore: sand with parasols in rows, dunes and trees behind."""
+    """Paint a shore: sand with parasols in rows, dunes and trees behind."""
     p.cover("grass", form="dune")
     p.shore_rows("parasol", (8, 22), 7.0, ("red", "blue", "white", "orange"), p.between(0, 0.5))
     for _ in range(int(p.between(0, 4))):
@@ -162,7 +162,7 @@ def beach(p: Plot) -> None:
 
 @site("resort")
 def resort(p: Plot) -> None:
-    """Hotels with pools, gardens, bungalows and courts."""
+    """Paint hotels with pools, gardens, bungalows and courts."""
     p.cover("grass", form="park")
     roof = p.any("white", "orange", "red", "brown")
     p.block("hotel", -p.width * 0.2, -p.depth / 2 + 24, 84, 18, roof, height=16)
@@ -196,7 +196,7 @@ def resort(p: Plot) -> None:
 
 @site("railway station")
 def railway_station(p: Plot) -> None:
-    """Parallel tracks and platforms below the line, trains, a station hall and its forecourt."""
+    """Paint parallel tracks and platforms below the line, trains, a station hall and its forecourt."""
     p.cover("town ground", form="paved")
     w, d = p.width / 2 + 8, p.depth / 2
     lines = int(p.rng.choice([3, 4, 5]))
@@ -218,7 +218,7 @@ def railway_station(p: Plot) -> None:
 
 @site("airport")
 def airport(p: Plot) -> None:
-    """A runway, a taxiway, an apron with planes at a terminal, hangars."""
+    """Paint a runway, a taxiway, an apron with planes at a terminal, hangars."""
     p.cover("grass", form="airfield")
     w, d = p.width / 2, p.depth / 2
     runway = d - 62
@@ -256,7 +256,7 @@ def airport(p: Plot) -> None:
 
 @site("viaduct")
 def viaduct(p: Plot) -> None:
-    """Two wide roads crossing at different heights, with ramps in loops."""
+    """Paint two wide roads crossing at different heights, with ramps in loops."""
     p.cover("grass", form="park")
     w, d = p.width / 2 + 8, p.depth / 2 + 8
     for a in (-1, 1):

@@ -1,4 +1,4 @@
-"""What one sentence says of a tile, in the form of a record.
+"""Statements: the claims of one sentence about a tile, in the form of a record.
 
 `selection.statements` picks those that hold by `statement_check.holds`; `falsify.falsified` changes a single field of
 one so that it does not hold any more.
@@ -50,7 +50,7 @@ AREA = "area "
 """Marks a land use where a kind could stand too."""
 WAYS = ("river", "road", "railway", "street", "lane")
 COVERS = (25, 33, 50, 67, 95)
-"""Shares of a tile, in per cent, that have a word."""
+"""Shares of a tile, in percent, that have a word."""
 TREES = (7, 20, 60, 120, 250)
 """More than so many trees have a word."""
 ABSENT: dict[str, frozenset[str]] = {
@@ -59,22 +59,22 @@ ABSENT: dict[str, frozenset[str]] = {
     "water": frozenset({"pond", "pool", "fountain", "basin", "river", "sea"}),
     "tree": frozenset({"tree"}),
 }
-"""What a text may say is not there -> the kinds, land uses and waters that would be it."""
+"""Absent sort that a text may name -> the kinds, land uses and waters that belong to it."""
 
 
 @dataclass(frozen=True)
 class Statement:
-    """What one sentence says.
+    """The claims of one sentence.
 
     Attributes:
         form: "scene" (the tile is mainly this), "area" (a part of it is), "group" (things of a kind), "way" (a line
             through the tile), "crossing" (where ways meet), "trees", "relation" (of single things or areas), "size" (of
             a single thing), "part" (a thing that the edge cuts), "most" (the half where most of a kind stand), "cover"
-            (how much of the tile an area takes), "high" (the highest ground), "none" (nothing of that sort is there).
+            (an area's share of the tile), "high" (the highest ground), "none" (nothing of that sort is there).
         subject: land use or kind; of "none", a key of ABSENT; of a relation, also AREA and a land use.
-        number: how many, 0 where nothing is said of it; of a size, metres in tens; of a cover, per cent.
+        number: the count, 0 where none is claimed; of a size, meters in tens; of a cover, percent.
         more: whether there are more than `number`.
-        colour: of all that is counted.
+        colour: color of all counted things.
         place: one of CELLS or HALVES where all of it lies; of a part, the edge that cuts it; of a way, the third that
             it keeps to, or "".
         heading: of a way, "down" (north to south) or "across".

@@ -1,4 +1,4 @@
-"""Whether a statement about a tile holds, found from its polygons alone and apart from how statements are made."""
+"""Check of statements about a tile, from its polygons alone and independent of how statements are made."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def holds(statement: Statement, truth: TileTruth) -> bool | None:
     """Judge a statement.
 
     Args:
-        statement: what is said.
-        truth: what the tile shows.
+        statement: the claim to judge.
+        truth: ground truth of the tile.
 
     Returns:
         True or False; None where it depends on things cut by the tile's edge, or on taste.
@@ -75,7 +75,7 @@ def _group(s: Statement, truth: TileTruth) -> bool | None:
             return counted
     elif not sure:
         return False if not kept else None
-    # A colour that only a few differ by a shade from is still one colour; the words are those of the palette.
+    # A color that only a few differ by a shade from is still one color; the words are those of the palette.
     return _placed([t.outline for t in sure], s.place, truth.size_m) if s.place else True
 
 
@@ -88,7 +88,7 @@ def _compared(s: Statement, lowest: int, highest: int) -> bool | None:
 
 
 def _placed(outlines: list[BaseGeometry], place: str, size_m: float) -> bool:
-    """Whether the middles of all outlines lie in a cell or a half of the tile."""
+    """Tell whether the centroids of all outlines lie in a cell or a half of the tile."""
     third, half = size_m / 3, size_m / 2
     if place in CELLS:
         row, column = divmod(CELLS.index(place), 3)
@@ -105,7 +105,7 @@ def _placed(outlines: list[BaseGeometry], place: str, size_m: float) -> bool:
 
 
 def _way(s: Statement, truth: TileTruth) -> bool | None:
-    """A way runs down (or across) through the tile, within one third of it where the place is said."""
+    """Judge whether a way runs down (or across) through the tile, within one third of it where a place is given."""
     parts = _strips(s.subject, truth)
     if not parts:
         return False
@@ -145,7 +145,7 @@ def _union_length(spans: list[tuple[float, float]]) -> float:
 
 
 def spot(name: str, truth: TileTruth) -> Point | None:
-    """The middle of an area (AREA and its use) or of the only thing of a kind; None where that is not one place."""
+    """Locate the centroid of an area (AREA and its use) or of the only thing of a kind; None if it is not one place."""
     if name.startswith(AREA):
         area = truth.areas.get(name.removeprefix(AREA))
         return None if area is None else area.centroid
@@ -173,14 +173,14 @@ def _size(s: Statement, truth: TileTruth) -> bool | None:
     one = _only(s.subject, truth)
     if one is None:
         return None
-    # The farthest two corners of what surrounds it, and the side that its area leaves for a rectangle of that diagonal.
+    # The hull's diameter bounds the length from above; a rectangle's long side is at least 0.7 of its diagonal.
     hull = list(one.outline.convex_hull.exterior.coords)
     farthest = max(math.dist(a, b) for a in hull for b in hull)
     return bool(0.7 * farthest - 6 <= s.number <= farthest + 6 and s.number > 0)
 
 
 def _part(s: Statement, truth: TileTruth) -> bool | None:
-    """A thing of that kind and colour is cut by that edge."""
+    """Judge whether a thing of that kind and color is cut by that edge."""
     size = truth.size_m
     alike = [t for t in truth.things if t.kind == s.subject and (not s.colour or t.colour == s.colour)]
     at_edge = [
@@ -195,7 +195,7 @@ def _part(s: Statement, truth: TileTruth) -> bool | None:
 
 
 def _most(s: Statement, truth: TileTruth) -> bool | None:
-    """Clearly more than half of them stand in that half."""
+    """Judge whether clearly more than half of them (65 %) stand in that half."""
     things = [t for t in truth.things if t.kind == s.subject and t.share >= SLIVER_SHARE]
     if len(things) < 4:
         return None if things else False
@@ -209,7 +209,7 @@ def _cover(s: Statement, truth: TileTruth) -> bool | None:
 
 
 def crossings(truth: TileTruth) -> list[Point]:
-    """Where three or more arms of roads, streets and lanes meet, well inside the tile."""
+    """Find the places where three or more arms of roads, streets and lanes meet, well inside the tile."""
     ways = [t.outline for t in truth.things if t.kind in ("road", "street", "lane") and t.outline.area > 20]
     net = unary_union([way.buffer(0.6) for way in ways])
     meets = [a.intersection(b) for n, a in enumerate(ways) for b in ways[n + 1 :] if a.intersects(b)]
@@ -254,7 +254,7 @@ def _high(s: Statement, truth: TileTruth) -> bool | None:
 
 
 def _none(s: Statement, truth: TileTruth) -> bool | None:
-    """Nothing of that sort is there; a sliver of it is neither here nor there."""
+    """Judge whether nothing of that sort is there; a sliver of it gives None."""
     sort = ABSENT[s.subject]
     found = [t for t in truth.things if t.kind in sort]
     covered = sum(_covered(truth.areas.get(use), truth) for use in sort & {"river", "sea"})

@@ -74,7 +74,7 @@ def paint_ground(canvas: Canvas, ground: Ground, covers: list[Feature]) -> None:
 
 
 def field_axes(canvas: Canvas) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Places (rows, columns) of the coarse grid over a window, metres."""
+    """Compute places x and y, each (rows, columns), of the coarse grid over a window, meters."""
     x = canvas.west + np.arange(0, canvas.columns * canvas.m_px + FIELD_M, FIELD_M)
     y = canvas.north + np.arange(0, canvas.rows * canvas.m_px + FIELD_M, FIELD_M)
     grid_x, grid_y = np.meshgrid(x, y)
@@ -82,9 +82,9 @@ def field_axes(canvas: Canvas) -> tuple[NDArray[np.float64], NDArray[np.float64]
 
 
 def spread_out(canvas: Canvas, values: Field) -> Field:
-    """A coarse field over all pixels of the window, smoothly."""
+    """Interpolate a coarse field bicubically to all pixels of the window, (rows, columns)."""
     step = FIELD_M / canvas.m_px
-    # A pixel of the coarse picture is centred on its place, so the corner of the box lies half of one further in.
+    # A pixel of the coarse picture is centered on its place, so the corner of the box lies half of one further in.
     box = (0.5 + 0.5 / step, 0.5 + 0.5 / step, 0.5 + (canvas.columns + 0.5) / step, 0.5 + (canvas.rows + 0.5) / step)
     box = (box[0], box[1], min(box[2], values.shape[1]), min(box[3], values.shape[0]))
     sheet = Image.fromarray(np.ascontiguousarray(values, np.float32))
@@ -156,7 +156,7 @@ def _rock(canvas: Canvas, window: Window, mask: Mask) -> None:
 
 @lru_cache(maxsize=2)
 def _crowns() -> tuple[Field, Field]:
-    """Repeating closed canopy (TEXTURE_PX squared, half a metre a pixel): height in metres and tone around 0."""
+    """Make a repeating closed canopy (TEXTURE_PX squared, half a meter a pixel): height in meters and tone around 0."""
     rng = rng_at(0, "crowns")
     height = np.zeros((TEXTURE_PX, TEXTURE_PX), np.float32)
     tone = np.zeros_like(height)

@@ -1,4 +1,4 @@
-"""What a tile shows, as polygons: the ground truth that texts are made from and checked against."""
+"""Ground truth of a tile as polygons; texts are made from it and checked against it."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class Thing:
 
     Attributes:
         kind: a key of KINDS.
-        colour: colour word or "".
+        colour: color word or "".
         form: shape or material in a word, or "".
-        height_m: how far it stands above the ground.
-        outline: what of it lies in the tile, in metres from the tile's upper left corner, y downwards.
-        share: which part of the whole that is, 0 to 1.
+        height_m: its height above the ground.
+        outline: its part in the tile, in meters from the tile's upper left corner, y downwards.
+        share: share of the whole that lies in the tile, 0 to 1.
     """
 
     kind: str
@@ -52,9 +52,9 @@ class TileTruth:
     """Everything in a tile.
 
     Attributes:
-        size_m: side of the tile on the ground in metres.
-        things: what stands and lies there.
-        areas: land use and water -> the part of the tile that it covers, metres as in `Thing.outline`.
+        size_m: side of the tile on the ground in meters.
+        things: the things that stand and lie there.
+        areas: land use and water -> the part of the tile that it covers, meters as in `Thing.outline`.
         relief_m: where mountains rise, the mean height over the plain of its nine thirds-by-thirds, row by row.
     """
 
@@ -65,7 +65,7 @@ class TileTruth:
 
     @cached_property
     def seen(self) -> dict[str, list[Thing]]:
-        """Kind -> the things of which enough is seen."""
+        """Kind -> its things that lie in the tile by at least SEEN_SHARE."""
         found: dict[str, list[Thing]] = {}
         for thing in self.things:
             if thing.share >= SEEN_SHARE:
@@ -73,11 +73,11 @@ class TileTruth:
         return found
 
     def geojson(self) -> dict[str, Any]:
-        """The same as a GeoJSON feature collection in metres of the tile (x right, y down).
+        """Export the truth as a GeoJSON feature collection in meters of the tile (x right, y down).
 
-        Sizes and bearings are those of the smallest rectangle around what of a thing lies in the tile; a bearing is
-        that of its long side, degrees from north towards east, 0 to 180. `count` is of the things of its class that
-        are seen.
+        Sizes and bearings are those of the smallest rectangle around the part of a thing that lies in the tile; a
+        bearing is that of its long side, degrees from north towards east, 0 to 180. `count` is the number of seen
+        things of its class.
         """
         features = [
             {
@@ -116,7 +116,7 @@ class Rectangle:
     bearing_deg: float
 
     def as_dict(self) -> dict[str, float]:
-        """For JSON, to a tenth of a metre and a whole degree."""
+        """Export for JSON, to a tenth of a meter and a whole degree."""
         return {
             "length_m": round(self.length_m, 1),
             "breadth_m": round(self.breadth_m, 1),
@@ -125,14 +125,14 @@ class Rectangle:
 
 
 def rectangle_around(outline: BaseGeometry) -> Rectangle:
-    """The smallest rectangle around an outline in metres, y downwards."""
+    """Compute the smallest rectangle around an outline in meters, y downwards."""
     a, b, c = list(outline.minimum_rotated_rectangle.exterior.coords)[:3]
     (length, end, start), (breadth, _, _) = sorted([(math.dist(a, b), a, b), (math.dist(b, c), b, c)], reverse=True)
     return Rectangle(length, breadth, math.degrees(math.atan2(end[0] - start[0], start[1] - end[1])) % 180)
 
 
 def truth_of(country: Country, west: float, north: float, size_m: float) -> TileTruth:
-    """The ground truth of a square window of a world (metres)."""
+    """Compute the ground truth of a square window of a world (meters)."""
     frame = box(0, 0, size_m, size_m)
     water = _water(country, west, north, size_m)
     wet = shapely.union_all(list(water.values()))
@@ -194,7 +194,7 @@ def _thing(feature: Feature, west: float, north: float, size_m: float, frame: Ba
 
 
 def _water(country: Country, west: float, north: float, size_m: float) -> dict[str, BaseGeometry]:
-    """River, sea and the sand of beaches as polygons."""
+    """Outline river, sea and the sand of beaches as polygons."""
     at = (np.arange(0, size_m, _WATER_STEP_M) + _WATER_STEP_M / 2).astype(np.float64)
     x, y = np.meshgrid(west + at, north + at)
     ground = country.ground(x, y)

@@ -1,9 +1,9 @@
-"""How sure one may be of a label: calibrated probabilities, and a word when no label fits well.
+"""Calibrated probabilities of labels, and a warning when no label fits well.
 
 A softmax over a fixed factor times the cosines is too sure of pictures unlike those trained on, and not sure enough of
 the most familiar ones. Here the factor grows with the best cosine of the picture (a temperature, as Guo et al. 2017
 have it, that depends on the picture); which label is best does not change. A softmax shares out 1 even where no label
-is true, so a second fit says how likely the right label is among those given, from the best cosine and its lead over
+is true, so a second fit gives the chance that the right label is given, from the best cosine and its lead over
 the second. `train.calibration.labels` fits both and writes them into the checkpoint's manifest.
 """
 
@@ -32,7 +32,7 @@ class CalibratedEncoders(Encoders, Protocol):
 
 
 class Calibration(Logistic):
-    """What `train.calibration.labels` writes: how likely the right label was given, and how likely each label is.
+    """The entry of `train.calibration.labels`: the chance that the right label is given, and the scale of the logits.
 
     Here a false alarm is "no label fits well" although the right one was given, and a miss that it was not said
     although the right one was left out, both on held-out pictures.
@@ -52,11 +52,11 @@ class Calibration(Logistic):
 
 @dataclass(frozen=True)
 class Classification:
-    """How well labels fit one image.
+    """The labels of one image with their scores, and whether any fits.
 
     Attributes:
         scores: every label, best first.
-        calibration: how the probabilities were made and how far they hold; None for the model's own softmax.
+        calibration: source of the probabilities, with its error rates; None for the model's own softmax.
         fit_probability: that the right label is among those given, 0 to 1; None without a calibration, or for a label
             alone, which leads no other.
     """
@@ -67,7 +67,7 @@ class Classification:
 
     @property
     def label(self) -> str:
-        """The best label."""
+        """Best label."""
         return self.scores[0].label
 
     @property
@@ -77,7 +77,7 @@ class Classification:
 
     @property
     def fits(self) -> bool | None:
-        """Whether some label fits; None where that cannot be told."""
+        """Whether some label fits; None without a fit probability."""
         if self.calibration is None or self.fit_probability is None:
             return None
         return self.fit_probability >= self.calibration.threshold
@@ -113,12 +113,12 @@ def judge(bundle: CalibratedEncoders, pictures: Sequence[Image.Image], prototype
 
 
 def log_factors(cosines: Floats | Doubles, scale: Sequence[float]) -> Doubles:
-    """Natural logarithm of each picture's factor, (N,), from its (N, C) cosines."""
+    """Compute the natural logarithm of each picture's factor, (N,) float64, from its (N, C) cosines."""
     best: Doubles = cosines.max(axis=1).astype(np.float64)
     return scale[0] + scale[1] * np.clip(best, -1, 1)
 
 
 def evidence(cosines: Floats | Doubles) -> Doubles:
-    """What speaks for the right label being given, (N, 2): the best cosine, and its lead over the second of C > 1."""
+    """Compute the evidence for the right label being given, (N, 2): best cosine, and its lead over the second."""
     ordered = np.sort(cosines.astype(np.float64), axis=1)
     return np.stack([ordered[:, -1], ordered[:, -1] - ordered[:, -2]], axis=1)

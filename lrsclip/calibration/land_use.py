@@ -1,4 +1,4 @@
-"""Names of land uses, which scores are held against: what else could a scene be?
+"""Names of land uses, the alternatives that scores are compared with.
 
 They are encoded once for each model. The rendered landscape takes its words from the same list.
 """
@@ -21,7 +21,7 @@ _REFERENCES: dict[tuple[str, str], Floats] = {}  # of the few models that a proc
 
 
 class Referencing(Protocol):
-    """What the references need of a model; `lrsclip.LRSCLIP` has it."""
+    """The part of a model that the references need; `lrsclip.LRSCLIP` has it."""
 
     @property
     def sha256(self) -> str:
@@ -29,12 +29,12 @@ class Referencing(Protocol):
         ...
 
     def encode_text(self, texts: list[str], /) -> Floats:
-        """Texts to (N, D), L2-normalized."""
+        """Encode texts to L2-normalized vectors, (N, D) float32."""
         ...
 
 
 def land_use_references(bundle: Referencing) -> Floats:
-    """(R, D) the names of thirty land uses, L2-normalized."""
+    """Encode the names of thirty land uses to L2-normalized vectors, (R, D) float32; once for each model."""
     model = bundle.sha256, precision_of(bundle)
     if model not in _REFERENCES:
         names = [name for wordings in LAND_USES.values() for name in wordings]

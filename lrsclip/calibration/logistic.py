@@ -1,4 +1,4 @@
-"""A logistic answer to a few numbers, and where a checkpoint's manifest keeps one.
+"""Logistic regression on a few numbers, and its entry in a checkpoint's manifest.
 
 `presence`, `match` and `labels` each have an entry, which a command of `train` measures and writes.
 """
@@ -19,13 +19,13 @@ Entry = TypeVar("Entry", bound=BaseModel)
 
 
 class Logistic(BaseModel):
-    """A logistic regression with what it does on held-out cases; who uses one says how many weights it has.
+    """A logistic regression with its error rates on held-out cases; subclasses fix the number of weights.
 
     Attributes:
         weights: of the evidence, (k,).
         bias: beside them.
-        false_alarm_rate: how often yes was said where no was right, 0 to 1.
-        miss_rate: how often no was said where yes was right.
+        false_alarm_rate: of the cases where no is right, the share answered with yes, 0 to 1.
+        miss_rate: of the cases where yes is right, the share answered with no, 0 to 1.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -36,28 +36,28 @@ class Logistic(BaseModel):
     miss_rate: float
 
     def probability(self, evidence: Doubles) -> float:
-        """Of yes, 0 to 1, from (k,) numbers."""
+        """Compute the probability of yes, 0 to 1, from (k,) numbers."""
         return float(logistic(evidence, self.weights, self.bias))
 
 
 def logistic(evidence: Doubles, weights: npt.ArrayLike, bias: float) -> Doubles:
-    """Probabilities, (...), from evidence, (..., k), and (k,) weights."""
+    """Compute probabilities, (...), from evidence, (..., k), and (k,) weights."""
     logits = evidence @ np.asarray(weights, np.float64) + bias
     chances: Doubles = 1 / (1 + np.exp(-np.clip(logits, -50, 50)))
     return chances
 
 
 def calibration_of(manifest: Mapping[str, Any], path: tuple[str, ...], kind: type[Entry], command: str) -> Entry | None:
-    """An entry of a checkpoint's manifest; None if the checkpoint was not calibrated for it.
+    """Read an entry of a checkpoint's manifest; None if the checkpoint was not calibrated for it.
 
     Args:
         manifest: the checkpoint's.
         path: the entry's key, or the keys that lead to it.
-        kind: what it holds.
-        command: which module of `train` writes it.
+        kind: class of the entry.
+        command: module of `train` that writes it.
 
     Raises:
-        CheckpointError: what it says is broken.
+        CheckpointError: the entry is broken.
     """
     found: Any = manifest
     for key in path:

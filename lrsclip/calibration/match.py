@@ -1,6 +1,6 @@
-"""Does the best tile of a search fit at all? A search always finds something, and a score alone does not say how good.
+"""Judgment whether the best tile of a search fits at all, since a search always finds something, good or not.
 
-Four numbers speak for it: the cosine of the best tile; how far text and tile agree on what of thirty land uses they
+Four numbers speak for it: the cosine of the best tile; how far text and tile agree on which of thirty land uses they
 show; whether the five best tiles are alike, as those of one kind are, or a medley; and how many tiles there are, since
 the best of many is high by chance. `train.calibration.match` weighs them on descriptions whose tile is in a collection
 or was taken out of it with all of its kind, and writes the weights into the checkpoint's manifest.
@@ -22,20 +22,20 @@ from lrsclip.vectors import Floats, unit
 
 MANIFEST_KEY = "match"
 MOST_LOOKED_AT = 4096
-"""Tiles that the middle of a collection is taken from; more do not move it."""
+"""Most tiles that the centroid of a collection is taken from; more do not move it."""
 BEST = 5
-"""How many of the best tiles are looked at."""
-_SHARPNESS = 30.0  # of the choice between land uses; about what a cosine is worth in such models
+"""Number of the best tiles in the evidence."""
+_SHARPNESS = 30.0  # of the choice between land uses; about the worth of a cosine in such models
 
 
 class Calibration(Logistic):
-    """What `train.calibration.match` writes, for the four numbers of `evidence`."""
+    """The entry of `train.calibration.match`, for the four numbers of `evidence`."""
 
     weights: tuple[float, float, float, float]
 
 
 class Calibrated(Referencing, Protocol):
-    """What is needed of a model; `lrsclip.LRSCLIP` has it."""
+    """The part of a model that the judgment needs; `lrsclip.LRSCLIP` has it."""
 
     @property
     def manifest(self) -> Mapping[str, Any]:
@@ -48,10 +48,10 @@ class Match:
     """A calibrated judgment of a search.
 
     Attributes:
-        probability: that the collection has what was described, 0 to 1, if that is as likely as not beforehand.
+        probability: that the collection has a tile as described, 0 to 1, if that is as likely as not beforehand.
         good: whether that is enough to show the results without a warning.
-        false_alarm_rate: how often no warning was given although nothing fitted, on held-out descriptions, 0 to 1.
-        miss_rate: how often the warning was given although the tile was there.
+        false_alarm_rate: of held-out descriptions that nothing fits, the share without a warning, 0 to 1.
+        miss_rate: of those whose tile is there, the share with a warning, 0 to 1.
     """
 
     probability: float
@@ -61,7 +61,7 @@ class Match:
 
 
 def centroid(vectors: npt.NDArray[np.floating]) -> Floats:
-    """The mean of a collection's vectors, (D,), from tiles evenly out of all.
+    """Average a collection's vectors, (D,) float32, from tiles evenly spread over all.
 
     Args:
         vectors: (N, D).
@@ -74,14 +74,14 @@ def centroid(vectors: npt.NDArray[np.floating]) -> Floats:
 def evidence(
     text_vector: Floats, best: Floats, middle: Floats, references: Floats, tiles: int
 ) -> npt.NDArray[np.float64]:
-    """The four numbers, (4,): score of the best, agreement, likeness of the best, log of the number of tiles.
+    """Compute the four numbers, (4,) float64: best score, agreement, likeness of the best, log of the number of tiles.
 
     Args:
         text_vector: (D,) L2-normalized.
         best: (BEST, D) the best tiles, best first, L2-normalized.
         middle: (D,) of `centroid`.
         references: (R, D) of `land_use_references`.
-        tiles: how many there are to search.
+        tiles: number of tiles in the search.
     """
     of_text, of_tile = _shares(references @ text_vector), _shares(references @ best[0])
     beyond = unit(best - middle)  # all tiles of a collection have much in common
@@ -97,20 +97,20 @@ def _shares(scores_cos: Floats) -> Floats:
 
 
 def match_of(bundle: Calibrated, text_vector: Floats, best: Floats, middle: Floats, tiles: int) -> Match | None:
-    """The judgment of a description in words and the tiles that fit it best.
+    """Judge the match of a description in words with the tiles that fit it best.
 
     Args:
         bundle: the model.
         text_vector: (D,) L2-normalized.
         best: (n, D) the best tiles, best first, L2-normalized.
         middle: (D,) of `centroid`.
-        tiles: how many there are to search.
+        tiles: number of tiles in the search.
 
     Returns:
-        None where the checkpoint is not calibrated, or there are fewer than `BEST` tiles to tell by.
+        None where the checkpoint is not calibrated, or there are fewer than `BEST` tiles to judge by.
 
     Raises:
-        CheckpointError: what its manifest says of that is broken.
+        CheckpointError: the manifest's entry is broken.
     """
     said = calibration_of(bundle.manifest, (MANIFEST_KEY,), Calibration, "train.calibration.match")
     if said is None or len(best) < BEST:

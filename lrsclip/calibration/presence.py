@@ -1,7 +1,7 @@
-"""Is what a sentence says there at all? A calibrated answer beside a map that always lights up somewhere.
+"""Calibrated presence: whether a sentence is true of a scene at all, since a map always lights up somewhere.
 
-Three numbers speak for it: the highest cosine of any window; by how much a window prefers the sentence to what else a
-scene could be (the names of thirty land uses); and how many windows there were, since the best of many is high by
+Three numbers speak for it: the highest cosine of any window; how much a window prefers the sentence to the other kinds
+of scene (the names of thirty land uses); and how many windows there were, since the best of many is high by
 chance. `train.calibration.presence` weighs them on validation scenes in which the sentence is true or is not, and
 writes the weights into the checkpoint's manifest.
 """
@@ -23,7 +23,7 @@ MANIFEST_KEY = "presence"
 
 
 class Calibration(Logistic):
-    """What `train.calibration.presence` writes for a method, for the three numbers of `evidence`."""
+    """The entry of `train.calibration.presence` for a method, for the three numbers of `evidence`."""
 
     weights: tuple[float, float, float]
 
@@ -33,10 +33,10 @@ class Presence:
     """A calibrated answer.
 
     Attributes:
-        probability: that what the sentence says is in the scene, 0 to 1, if that is as likely as not beforehand.
+        probability: that the sentence is true of the scene, 0 to 1, if that is as likely as not beforehand.
         present: whether that is enough to say "probably present"; else "probably not here".
-        false_alarm_rate: how often "probably present" was said of what was not there, on held-out scenes, 0 to 1.
-        miss_rate: how often "probably not here" was said of what was there.
+        false_alarm_rate: of held-out scenes without it, the share called "probably present", 0 to 1.
+        miss_rate: of held-out scenes with it, the share called "probably not here", 0 to 1.
     """
 
     probability: float
@@ -46,11 +46,11 @@ class Presence:
 
 
 def presence_of(bundle: Encoders, method: Method, text_vector: Floats, vectors: Floats) -> Presence | None:
-    """The answer for one sentence and one scene.
+    """Judge whether one sentence is true anywhere in one scene.
 
     Args:
         bundle: the model.
-        method: how the scene was encoded.
+        method: method that encoded the scene.
         text_vector: (D,) L2-normalized.
         vectors: (N, D) of the scene's windows, L2-normalized.
 
@@ -58,7 +58,7 @@ def presence_of(bundle: Encoders, method: Method, text_vector: Floats, vectors: 
         None where the checkpoint is not calibrated for the method.
 
     Raises:
-        CheckpointError: what its manifest says of that is broken.
+        CheckpointError: the manifest's entry is broken.
     """
     manifest = getattr(bundle, "manifest", {})
     said = calibration_of(manifest, (MANIFEST_KEY, method), Calibration, "train.calibration.presence")
@@ -69,7 +69,7 @@ def presence_of(bundle: Encoders, method: Method, text_vector: Floats, vectors: 
 
 
 def evidence(bundle: Encoders, text_vector: Floats, vectors: Floats) -> npt.NDArray[np.float64]:
-    """The three numbers, (3,): highest cosine, highest lead over the references' mean, log of the number of windows."""
+    """Compute the three numbers, (3,) float64: best cosine, best lead over the references' mean, log of the windows."""
     scores_cos = vectors @ text_vector
     lead = scores_cos - vectors @ land_use_references(bundle).mean(axis=0)
     return np.array([scores_cos.max(), lead.max(), math.log(len(vectors))], dtype=np.float64)

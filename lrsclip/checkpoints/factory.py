@@ -39,7 +39,7 @@ def load(
 
     Raises:
         UnknownModelError: nothing goes by that name.
-        CheckpointError: the checkpoint is damaged or not what it says.
+        CheckpointError: the checkpoint is damaged, does not fit its manifest, or is of no known layout.
         LRSCLIPError: no such device or precision.
     """
     target = pick_device(device)
@@ -79,12 +79,12 @@ def _read(path: Path, target: torch.device, dtype: torch.dtype) -> LRSCLIP:
 
 
 def embedded_names() -> list[str]:
-    """Names of the checkpoints that came with this copy of the project."""
+    """List the names of the checkpoints that came with this copy of the project."""
     return sorted(p.name for p in EMBEDDED.glob("*") if (p / "manifest.json").is_file())
 
 
 def random_model(seed: int = 0) -> LRSCLIP:
-    """A very small model with random weights (D = 32), for tests and for trying out code without a checkpoint."""
+    """Build a very small model with random weights (D = 32), for tests and for trying out code without a checkpoint."""
     config = ModelConfig(
         embed_dim=32,
         image=ImageConfig(kind="vit", image_px=224, width=64, layers=1, heads=1, patch_px=32),
@@ -98,7 +98,7 @@ def random_model(seed: int = 0) -> LRSCLIP:
 
 
 def locate(name: str) -> Path:
-    """The folder or file that `load` reads for a name, fetched from the Hub if it is an address there.
+    """Find the folder or file that `load` reads for a name; fetch it if it is an address on the Hub.
 
     Raises:
         UnknownModelError: nothing goes by that name.

@@ -16,12 +16,12 @@ _PATTERNS = ["*.safetensors", "*.pt", MANIFEST]
 
 
 def is_hub_address(text: str) -> bool:
-    """Whether `text` has the form `owner/name` or `owner/name@revision`."""
+    """Tell whether `text` has the form `owner/name` or `owner/name@revision`."""
     return _ADDRESS.fullmatch(text) is not None
 
 
 def fetch(address: str) -> Path:
-    """Bring a checkpoint into the Hub cache (nothing is fetched twice).
+    """Fetch a checkpoint into the Hub cache (nothing is fetched twice).
 
     Args:
         address: `owner/name`, or `owner/name@revision` for a fixed commit or branch.

@@ -47,7 +47,7 @@ def write_checkpoint(
     Args:
         folder: made if absent.
         model: any number type; its configuration goes into the manifest.
-        name: what the checkpoint is called.
+        name: name of the checkpoint.
         vocabulary: words of the training texts with counts.
         training: data and settings it was trained with.
         metrics: figures measured on it.
@@ -124,7 +124,7 @@ def read_checkpoint(folder: str | os.PathLike[str]) -> tuple[DualEncoder, dict[s
 
 
 def read_tensors(path: str | os.PathLike[str]) -> dict[str, Tensor]:
-    """The tensors of a safetensors file.
+    """Read the tensors of a safetensors file.
 
     Raises:
         CheckpointError: it is none.
@@ -139,9 +139,9 @@ def load_tensors(model: nn.Module, tensors: Mapping[str, Tensor], *, origin: str
     """Fill a model, every tensor accounted for.
 
     Args:
-        model: what to fill.
+        model: the model to fill.
         tensors: by name.
-        origin: where they are from, for the message.
+        origin: their source, for the message.
 
     Raises:
         CheckpointError: a tensor is missing, unknown, of another shape or not finite; the message names the first.
@@ -162,7 +162,7 @@ def load_tensors(model: nn.Module, tensors: Mapping[str, Tensor], *, origin: str
 
 
 def _preprocessing(config: ModelConfig) -> dict[str, Any]:
-    """What a reader of the manifest looks for first, in one place."""
+    """Collect the preprocessing in one place, since readers of the manifest look for it first."""
     return {"image_px": config.image.image_px, **config.preprocess.model_dump(mode="json")}
 
 
@@ -179,7 +179,7 @@ def _packed(model: DualEncoder) -> dict[str, Tensor]:
 
 
 def _is_matrix(name: str, tensor: Tensor) -> bool:
-    """Whether int8 serves a tensor: the norms, biases and positions are small, and finer than it."""
+    """Tell whether int8 serves a tensor: the norms, biases and positions are small, and finer than it."""
     return tensor.ndim >= 2 and tensor.numel() >= _LARGE and "positions" not in name
 
 

@@ -27,7 +27,7 @@ _CLIP_PREPROCESS = {
     "std": (0.26862954, 0.26130258, 0.27577711),
     "interpolation": "bicubic",
 }
-_NEEDED = {  # tensors that say what the model is, and how many axes each has
+_NEEDED = {  # tensors that define the model, and the number of axes of each
     "visual.conv1.weight": 4,
     "visual.positional_embedding": 2,
     "visual.proj": 2,
@@ -100,7 +100,7 @@ def from_state_dict(state: dict[str, Tensor], *, origin: str) -> DualEncoder:
 
 
 def merge_positions(frozen: Tensor, trained: Tensor | None, kept: int = KEPT) -> Tensor:
-    """Rows 0 to `kept` of the frozen table, the rest of the trained one: the mask of the published forward pass."""
+    """Join rows 0 to `kept` of the frozen table with the trained rest: the mask of the published forward pass."""
     return frozen if trained is None else torch.cat([frozen[:kept], trained[kept:]])
 
 

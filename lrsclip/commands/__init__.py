@@ -1,1 +1,1 @@
-"""What a shell can ask of the library beside its index: each module is a subcommand of `lrsclip`."""
+"""Commands of the library for a shell, beside its index: each module is a subcommand of `lrsclip`."""

@@ -1,4 +1,4 @@
-"""Tell of a checkpoint, or verify it: `lrsclip checkpoint info tiny`, `lrsclip checkpoint verify DIR`."""
+"""Facts or verification of a checkpoint: `lrsclip checkpoint info tiny`, `lrsclip checkpoint verify DIR`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commands share: errors as one line, and Ctrl-C as a request to stop."""
+"""Shared parts of the commands: errors as one line, and Ctrl-C as a request to stop."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Callable
 from lrsclip.errors import Cancelled, LRSCLIPError
 
 EXIT_ERROR = 2
-EXIT_STOPPED = 130  # what a shell expects after Ctrl-C
+EXIT_STOPPED = 130  # shells expect it after Ctrl-C
 
 
 def run(work: Callable[[], int]) -> int:
     """Run a command's work.
 
     Args:
-        work: what to do; returns the exit status.
+        work: the command's function; returns the exit status.
 
     Returns:
         That status; 2 after an error of the project's own, in one line on stderr; 130 after Ctrl-C.

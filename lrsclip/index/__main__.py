@@ -29,7 +29,7 @@ from lrsclip.workers import interrupted_by_term, stop_on_signals
 
 _SPEC_HELP = "folder of pictures, geotiff:PATTERN, place:LAT,LON,2km@17, hub:OWNER/NAME, or atlas"
 _EXIT_ERROR = 2
-_EXIT_STOPPED = 130  # what a shell expects after Ctrl-C
+_EXIT_STOPPED = 130  # shells expect it after Ctrl-C
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -126,7 +126,10 @@ def _remove(directory: Path, spec: str, checkpoint: str | None) -> None:
 
 
 def _address(index: TileIndex, spec: str) -> str:
-    """A source's address as the index has it. What is gone from the disk cannot be opened, and still has its own."""
+    """Find a source's address as the index has it.
+
+    A source gone from the disk cannot be opened, and still has its own.
+    """
     return spec if spec in index.manifest.source_specs else open_tiles(spec).spec
 
 
@@ -152,7 +155,7 @@ def _tell(index: TileIndex, directory: Path) -> None:
 
 
 def _listed(spec: str) -> TileSource:
-    """Open a source; what is found so far is shown, because many files take a while."""
+    """Open a source; show the tiles found so far, because many files take a while."""
     with tqdm(desc="listing", unit="tile", delay=0.3) as bar:
         source = open_tiles(spec, progress=lambda found: bar.update(found - bar.n))
     print("loading the model", file=sys.stderr)
@@ -160,7 +163,7 @@ def _listed(spec: str) -> TileSource:
 
 
 def _prepare(source: TileSource, stop: threading.Event) -> None:
-    """Have tiles drawn or fetched, after telling how many."""
+    """Have tiles drawn or fetched, after announcing how many."""
     if isinstance(source, Preparable):
         if plan := source.plan():
             print(plan, file=sys.stderr)
@@ -180,7 +183,7 @@ def _bar(source: TileSource, what: str) -> Iterator[Callable[[int, int], None]]:
 
 
 def _search(asked: argparse.Namespace) -> None:
-    query = search_command.make_query(asked)  # says what is wrong with a number before a model is loaded
+    query = search_command.make_query(asked)  # before a model is loaded, so that a wrong number is refused at once
     bundle, index = _opened(asked.dir, asked.checkpoint)
     if asked.source is not None:
         query = replace(query, source_specs=tuple(_address(index, spec) for spec in asked.source))

@@ -55,7 +55,7 @@ def build_index(
         directory: the index's folder; made if need be. `default_cache_dir` proposes one.
         batch_size: tiles per call of the encoder.
         progress: called with tiles done and tiles in all, at the start and after every batch.
-        stop: set it to end early; what is finished is kept.
+        stop: set it to end early; finished tiles are kept.
         rebuild: begin anew, whatever state the index in the folder is in and whichever model or tiles it is of. That
             index counts until the new one is complete; of a rebuild that is stopped, nothing is kept. Sources that
             were added to it have to be added again; a warning names them.
@@ -120,9 +120,9 @@ def _rebuilt(source: TileSource, bundle: ImageEncoder, directory: Path, pace: Pa
 
 
 def default_cache_dir(source: TileSource, bundle: ImageEncoder) -> Path:
-    """Folder for an index of this source by this model, in the user's cache.
+    """Propose a folder in the user's cache for an index of this source by this model.
 
-    See `lrsclip.io.user_cache` for where that is.
+    See `lrsclip.io.user_cache` for its place.
     """
     key = hashlib.sha256(f"{source.spec}\0{bundle.sha256}\0{bundle.image_px}".encode()).hexdigest()[:24]
     return user_cache() / "index" / key

@@ -49,7 +49,7 @@ class Encoded:
 
 
 class PartStore:
-    """Keeps what a build has finished, for the case that it does not come to its end.
+    """Store of a build's finished tiles, in case it does not come to its end.
 
     Args:
         directory: the index's folder.
@@ -68,11 +68,11 @@ class PartStore:
         self._next_number = 0
 
     def exists(self) -> bool:
-        """Whether an earlier build left parts of this model and source."""
+        """Tell whether an earlier build left parts of this model and source."""
         return self._folder.is_dir()
 
     def read(self) -> list[Encoded]:
-        """All finished parts in the order they were written. Files that do not parse are left out and deleted.
+        """Read all finished parts in the order of writing; leave out and delete files that do not parse.
 
         Raises:
             IndexDamagedError: the folder cannot be written to.
@@ -102,7 +102,7 @@ class PartStore:
             self.flush()
 
     def flush(self) -> None:
-        """Write what is pending.
+        """Write the pending tiles.
 
         Raises:
             IndexDamagedError: the folder cannot be written to.
@@ -147,7 +147,7 @@ class PartStore:
 
 @contextmanager
 def directory_lock(directory: Path, stop: threading.Event | None) -> Iterator[None]:
-    """Hold a folder for one builder; another one waits. The system frees the lock of a process that is killed.
+    """Hold a folder for one builder; let another one wait. The system frees the lock of a process that is killed.
 
     Raises:
         Cancelled: stop was set while waiting.

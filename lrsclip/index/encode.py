@@ -33,7 +33,7 @@ class _Decoded:
 
 
 def fingerprint_of(source: TileSource, tile_id: str) -> str | None:
-    """State of a tile's picture, None where the source cannot tell."""
+    """Read the state of a tile's picture; None where the source cannot tell."""
     return source.fingerprint(tile_id) if isinstance(source, Fingerprinted) else None
 
 
@@ -45,12 +45,12 @@ def encode_tiles(
     batch_size: int,
     stop: threading.Event | None = None,
 ) -> Generator[Encoded, None, None]:
-    """Encode tiles batch by batch, in the given order; ends early, dropping the batch at hand, once stop is set.
+    """Encode tiles batch by batch, in the given order; end early, dropping the batch at hand, once stop is set.
 
     Args:
-        source: where the pictures come from; it is asked from several threads.
+        source: source of the pictures; it is asked from several threads.
         bundle: the model.
-        tile_ids: which tiles.
+        tile_ids: ids of the tiles.
         batch_size: tiles per call of the encoder.
         stop: set it to end early.
 
@@ -103,7 +103,7 @@ def _decode(source: TileSource, image_px: int, tile_id: str) -> _Decoded | Skipp
 
 
 def _reduced(picture: Image.Image, image_px: int) -> Image.Image:
-    """Shrink large pictures by a whole number, or a hundred waiting scenes of 100 megapixels would fill the memory."""
+    """Shrink large pictures by a whole factor, or a hundred waiting scenes of 100 megapixels would fill the memory."""
     factor = min(picture.size) // (_KEPT_OVERSAMPLING * image_px)
     return picture.reduce(factor) if factor > 1 else picture
 
@@ -113,7 +113,7 @@ def _encode_batch(bundle: ImageEncoder, batch: list[_Decoded | Skipped]) -> Enco
     decoded = [one for one in batch if isinstance(one, _Decoded)]
     try:
         vectors = _vectors(bundle, [one.picture for one in decoded])
-    except PictureError:  # the encoder refuses one of them: find out which
+    except PictureError:  # the encoder refuses one of them, and encoding one by one isolates it
         kept: list[_Decoded] = []
         single = [_vectors(bundle, [])]
         for one in decoded:

@@ -1,7 +1,7 @@
-"""Which FAISS index searches so many vectors: exact and flat while that is quick, then smaller, then approximate.
+"""Choice of the FAISS index by size: exact and flat while that is quick, then smaller, then approximate.
 
-Whatever finds the candidates, `TileIndex` scores them once more in float64, so the scores and the order of what is
-found are exact; only which tiles are found can be approximate, and that from `FP16_UP_TO` vectors on.
+Whatever finds the candidates, `TileIndex` scores them once more in float64, so the scores and the order of the hits
+are exact; only the choice of tiles can be approximate, and that from `FP16_UP_TO` vectors on.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ NEAR_TIE_COS = {"flat": 1e-5, "fp16": 2e-3, "hnsw": 2e-3, "ivf": 2e-3}
 
 @dataclass(frozen=True)
 class EnginePlan:
-    """How vectors are to be searched.
+    """A plan for searching so many vectors.
 
     Attributes:
         kind: "flat" (exact, float32), "fp16" (exact but for rounding, half the memory), "hnsw" or "ivf" (approximate).
-        lists: of "ivf", into how many the vectors are sorted.
-        probed: of "ivf", how many of them a search looks through.
-        memory_bytes: what it takes, beside the vectors themselves.
+        lists: of "ivf", number of lists that the vectors are sorted into.
+        probed: of "ivf", number of lists that a search looks through.
+        memory_bytes: memory of the engine, beside the vectors themselves.
     """
 
     kind: EngineKind
@@ -56,12 +56,12 @@ class EnginePlan:
 
 
 def plan_of(count: int, dimension: int, memory_bytes: int | None = None) -> EnginePlan:
-    """Choose by count, dimension and memory.
+    """Choose an engine by count, dimension and memory.
 
     Args:
-        count: vectors.
-        dimension: D.
-        memory_bytes: what may be used; None for half of what the machine has.
+        count: N, number of vectors.
+        dimension: D, length of a vector.
+        memory_bytes: memory that may be used; None for half of the machine's.
     """
     room = _half_of_memory() if memory_bytes is None else memory_bytes
     flat, half = 4 * dimension * count, 2 * dimension * count
@@ -79,16 +79,16 @@ def plan_of(count: int, dimension: int, memory_bytes: int | None = None) -> Engi
 def _half_of_memory() -> int:
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
-    except (ValueError, OSError, AttributeError):  # not told on every system
+    except (ValueError, OSError, AttributeError):  # not every system has these numbers
         return 4 * 2**30
 
 
 class Engine:
-    """Finds candidates among vectors.
+    """A FAISS index that finds candidates among vectors.
 
     Args:
         vectors: (N, D) float16, of length one but for rounding.
-        plan: how.
+        plan: kind and sizes of the index.
         kept: a FAISS file to read in place of building, or to write after it; used for the approximate kinds alone.
     """
 
@@ -103,11 +103,11 @@ class Engine:
     def search(
         self, queries: NDArray[np.float32], k: int, among: NDArray[np.int64] | None = None
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Candidates of each query, best first.
+        """Find candidates of each query, best first.
 
         Args:
-            queries: (Q, D) of length one.
-            k: how many, at most N.
+            queries: (Q, D) float32 of length one.
+            k: number of candidates, at most N.
             among: rows that may be found; None for all.
 
         Returns:
@@ -126,12 +126,12 @@ class Engine:
             selector = faiss.IDSelectorBitmap(bits)
             scores, rows = self.index.search(queries, k, params=self._parameters(selector))
         if approximate and len(few := np.flatnonzero(rows[:, -1] < 0)):
-            # The lists or the part of the graph that were looked through hold too few: the rest lies elsewhere.
+            # The probed lists, or the visited part of the graph, hold too few: the rest lies elsewhere.
             scores[few], rows[few] = self._exact_search(queries[few], k, among)
         return scores, rows
 
     def scores(self, queries: NDArray[np.float32], among: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
-        """Inner product of every query with every row, exact but for rounding; (Q, N), or (Q, n) for n rows of them."""
+        """Score every query with every row (inner product, exact but for rounding); (Q, N), or (Q, n) among n rows."""
         count = len(self._vectors) if among is None else len(among)
         found = np.empty((len(queries), count), np.float32)
         for start in range(0, count, _CHUNK):
@@ -144,7 +144,7 @@ class Engine:
     def _exact_search(
         self, queries: NDArray[np.float32], k: int, among: NDArray[np.int64] | None
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """As `search`, from the scores of all rows."""
+        """Search like `search`, from the scores of all rows; return scores and rows, both (Q, k)."""
         count = len(self._vectors) if among is None else len(among)
         best, rows = np.full((len(queries), k), -np.inf, np.float32), np.full((len(queries), k), -1, np.int64)
         least = max(0, count - k)
@@ -193,7 +193,7 @@ def _built(vectors: NDArray[np.float16], plan: EnginePlan) -> Any:
 
 
 def kept_path(vectors_sha256: str, kind: EngineKind) -> Path:
-    """Where the FAISS index of a saved index is kept.
+    """Name the file in which the FAISS index of a saved index is kept.
 
     In the cache and not beside the vectors: FAISS does not guard its own files against forgery.
     """
@@ -201,7 +201,7 @@ def kept_path(vectors_sha256: str, kind: EngineKind) -> Path:
 
 
 def forget_kept(vectors_sha256: str) -> None:
-    """Delete the kept FAISS files of vectors that are out of date; what cannot be deleted stays."""
+    """Delete the kept FAISS files of vectors that are out of date; warn about a file that cannot be deleted."""
     kinds: tuple[EngineKind, ...] = ("hnsw", "ivf")
     for path in (kept_path(vectors_sha256, kind) for kind in kinds):
         try:
@@ -216,7 +216,7 @@ def _hash_path(path: Path) -> Path:
 
 
 def _read(path: Path, shape: tuple[int, ...]) -> Any | None:
-    """A kept index, if it is whole and one of so many vectors."""
+    """Read a kept index, if it is whole and of `shape` (N, D); else None."""
     try:
         content = np.fromfile(path, np.uint8)
         if hashlib.sha256(content.data).hexdigest() != _hash_path(path).read_text(encoding="ascii"):
@@ -228,7 +228,7 @@ def _read(path: Path, shape: tuple[int, ...]) -> Any | None:
 
 
 def _write(index: Any, path: Path) -> None:
-    """Keep an index; only time is lost where that is not possible."""
+    """Keep an index; only warn where that is not possible, since nothing but time is lost."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         content = faiss.serialize_index(index).data

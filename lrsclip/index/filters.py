@@ -1,4 +1,4 @@
-"""Which rows a search may find: those of an area, of some sources, or both."""
+"""Filters of a search: rows of an area, of some sources, or both."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DUPLICATE_COS = 0.99
 
 @dataclass(frozen=True)
 class SearchFilter:
-    """What a search is kept to.
+    """The limits of a search.
 
     Attributes:
         bbox_lonlat: west, south, east, north in degrees; a box whose west is east of its east crosses the date line.
@@ -36,7 +36,7 @@ class SearchFilter:
     source_specs: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what is no box."""
+        """Refuse a box that is none, or that lies off the map."""
         if self.bbox_lonlat is None:
             return
         west, south, east, north = self.bbox_lonlat
@@ -48,7 +48,7 @@ class SearchFilter:
             raise IndexArgumentError(f"{self.bbox_lonlat} lies off the map; degrees go to 180 east and 90 north")
 
     def rows_of(self, data: IndexData, middles: NDArray[np.float64]) -> NDArray[np.int64]:
-        """Numbers of the rows that pass, in order.
+        """List the numbers of the rows that pass, in order, (n,) int64.
 
         Args:
             data: the index's.
@@ -89,17 +89,17 @@ def parse_bbox(text: str) -> tuple[float, float, float, float] | None:
             "such as -95.4, 29.7, -95.3, 29.8"
         )
     west, south, east, north = numbers
-    SearchFilter((west, south, east, north))  # refuses what lies off the map
+    SearchFilter((west, south, east, north))  # refuses a box off the map
     return west, south, east, north
 
 
 def middles_of(data: IndexData) -> NDArray[np.float64]:
-    """(N, 2) longitude and latitude of the tiles' middles in degrees, NaN where unknown."""
+    """Collect the centers of the tiles, (N, 2) longitude and latitude in degrees, NaN where unknown."""
     return np.array([row.tile.middle_lonlat or (np.nan, np.nan) for row in data.rows], np.float64).reshape(-1, 2)
 
 
 def distinct(vectors: NDArray[np.float32], most: int) -> list[int]:
-    """Numbers of those that are not nearly the same as an earlier one.
+    """Drop near-duplicates of an earlier vector (cosine of 0.99 or more); return the numbers of the rest.
 
     Args:
         vectors: (c, D) of length one, best first.

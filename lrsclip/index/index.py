@@ -1,4 +1,4 @@
-"""Search over tile vectors with FAISS, on a GPU where FAISS has one; `engine` says what is used from which size on."""
+"""Search over tile vectors with FAISS, on a GPU where FAISS has one; `faiss_backend` chooses the engine by size."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ _SCORED_AT_ONCE = 16_384
 
 @dataclass(frozen=True)
 class Hit:
-    """One found tile.
+    """One tile of a search result.
 
     Attributes:
-        tile_id: which.
+        tile_id: id of the tile.
         score_cos: cosine with the query, -1 to 1.
         rank: place in the list, 1 is the best.
     """
@@ -57,7 +57,7 @@ class _State:
 
     @cached_property
     def middles(self) -> NDArray[np.float64]:
-        """(N, 2), see `middles_of`."""
+        """Centers of the tiles, (N, 2); see `middles_of`."""
         return middles_of(self.data)
 
 
@@ -66,7 +66,7 @@ class TileIndex:
 
     Args:
         data: rows and vectors.
-        manifest: what describes them.
+        manifest: the description of them.
     """
 
     def __init__(self, data: IndexData, manifest: Manifest) -> None:
@@ -101,15 +101,15 @@ class TileIndex:
         return self._state.data
 
     def __len__(self) -> int:
-        """N, number of tiles."""
+        """Count the tiles, N."""
         return len(self._state.data.rows)
 
     def tile_ids(self) -> list[str]:
-        """Ids of all tiles, in the order of the rows."""
+        """List the ids of all tiles, in the order of the rows."""
         return list(self._state.place)
 
     def tile(self, tile_id: str) -> Tile:
-        """Facts of a tile as they were when it was indexed; needs no source.
+        """Look up the facts of a tile as they were when it was indexed; needs no source.
 
         Raises:
             TileSourceError: it is not in the index.
@@ -118,7 +118,7 @@ class TileIndex:
         return state.data.rows[_place(state, tile_id)].tile
 
     def source_spec(self, tile_id: str) -> str:
-        """Address of the source that has the tile's picture.
+        """Look up the address of the source that has the tile's picture.
 
         Raises:
             TileSourceError: it is not in the index.
@@ -127,7 +127,7 @@ class TileIndex:
         return state.data.rows[_place(state, tile_id)].source_spec
 
     def count(self, within: SearchFilter | None = None) -> int:
-        """How many tiles a search that is kept to `within` can find.
+        """Count the tiles that a search restricted to `within` can find.
 
         Raises:
             IndexArgumentError: it has no such source.
@@ -136,7 +136,7 @@ class TileIndex:
         return len(state.data.rows) if within is None else len(within.rows_of(state.data, state.middles))
 
     def vector(self, tile_id: str) -> NDArray[np.float32]:
-        """A tile's vector, (D,) float32 of length one, to search for more like it.
+        """Look up a tile's vector, (D,) float32 of length one, to search for similar tiles.
 
         Raises:
             TileSourceError: it is not in the index.
@@ -147,15 +147,15 @@ class TileIndex:
     def search(
         self, vectors: ArrayLike, k: int, *, within: SearchFilter | None = None, hide_duplicates: bool = False
     ) -> list[list[Hit]]:
-        """Find the k tiles nearest to each query; exactly, up to `engine.FP16_UP_TO` tiles.
+        """Find the k tiles nearest to each query; exactly, up to `faiss_backend.FP16_UP_TO` tiles.
 
         Equal scores stand in the order of the rows, whatever FAISS, the machine and the batch do with them: the
         candidates are scored once more in float64 and rounded to float32.
 
         Args:
             vectors: (Q, D) float32 queries; their length does not matter.
-            k: how many hits for each; all tiles if there are fewer.
-            within: what the search is kept to, before and not after the k are chosen.
+            k: hits for each; all tiles if there are fewer.
+            within: limits of the search, applied before and not after the k are chosen.
             hide_duplicates: leave out tiles that look the same as a better hit.
 
         Returns:
@@ -184,7 +184,7 @@ class TileIndex:
             scores, places = self._candidates(state, queries[open_].astype(np.float32), width, among)
             for number, row_scores, row_places in zip(open_, scores, places, strict=True):
                 hits = _hits(state, queries[number], row_places, k, hide_duplicates)
-                # Ties that reach beyond the candidates: without the rest of them, which to name would be chance.
+                # Ties may reach beyond the candidates: without the rest of them, the choice would be chance.
                 if width == count or (len(hits) == k and row_scores[-1] < hits[-1].score_cos - near_tie_cos):
                     found[number] = hits
         return [
@@ -193,7 +193,7 @@ class TileIndex:
         ]
 
     def save(self, directory: str | os.PathLike[str]) -> None:
-        """Write the index to a folder; an LRSCLIP index that is there counts until this one takes its place.
+        """Write the index to a folder; an LRSCLIP index there counts until this one takes its place.
 
         Raises:
             IndexDamagedError: the folder cannot be written to, or holds another program's manifest.json.
@@ -216,13 +216,13 @@ class TileIndex:
     ) -> None:
         """Take in another source's tiles, or bring one that is in up to date. Searches go on meanwhile.
 
-        Ids must differ from those of the other sources, or a hit could not be told its picture: clashes are refused.
+        Ids must differ from those of the other sources, or a hit's picture would be ambiguous: clashes are refused.
 
         Args:
             source: the tiles.
             bundle: the model that built the index.
             directory: the index's folder: finished tiles are kept there as in `build_index`, and the index is saved
-                there at the end, on top of what other processes saved there since. None: in memory only, until `save`.
+                there at the end, on top of other processes' changes there since. None: in memory only, until `save`.
             batch_size: tiles per call of the encoder.
             progress: called with tiles done and tiles in all.
             stop: set it to end early; the index then is as it was.
@@ -248,7 +248,7 @@ class TileIndex:
 
         Args:
             source_spec: its address, as the manifest has it.
-            directory: the index's folder, where the rest is saved, with what other processes saved there since; None:
+            directory: the index's folder, where the rest is saved, with other processes' changes there since; None:
                 in memory only, until `save`.
 
         Raises:
@@ -290,7 +290,7 @@ class TileIndex:
                 self._state = _state(data, manifest)
 
     def _latest(self, directory: Path) -> tuple[Manifest, IndexData]:
-        """The index in memory, or the one in the folder where another process has changed that since."""
+        """Return the index in memory, or the folder's where another process has changed that since."""
         state = self._state
         if not has_index(directory) or (there := read_manifest(directory)) == self._on_disk:
             return state.manifest, state.data
@@ -367,7 +367,7 @@ def _hits(
 def _hits_of_all(
     state: _State, query: NDArray[np.float64], among: NDArray[np.int64] | None, k: int, hide_duplicates: bool
 ) -> list[Hit]:
-    """The hits among all rows that may be found, however many are tied: those near the last one are looked at alone."""
+    """Find the hits among all rows that may be found, whatever their ties: rescore those near the last one alone."""
     scores = state.engine.scores(query[None].astype(np.float32), among)[0]
     places = np.arange(len(scores)) if among is None else among
     tie_cos, wanted = NEAR_TIE_COS["flat"], min(len(scores), 4 * k + _MARGIN) if hide_duplicates else k
@@ -384,7 +384,7 @@ def _hits_of_all(
                 wanted = min(wanted, len(scores))
                 continue
         hits = _hits(state, query, places[near], k, hide_duplicates)
-        # What was left out scores less than `least` by more than any rounding.
+        # The rows left out score less than `least` by more than any rounding.
         if len(near) == len(scores) or (len(hits) == k and hits[-1].score_cos >= least - tie_cos):
             return hits
         wanted = min(len(scores), 4 * wanted)

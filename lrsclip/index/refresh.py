@@ -1,4 +1,4 @@
-"""Bring an index up to date with a source: keep what still holds, encode what is new or changed, drop what is gone."""
+"""Update of an index from its source: keep unchanged tiles, encode new or changed ones, drop vanished ones."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TOLD_EVERY = 1000
 
 @dataclass(frozen=True)
 class Pace:
-    """How to go about long work.
+    """The pace of long work: batch size, progress and stop.
 
     Attributes:
         batch_size: tiles per call of the encoder.
@@ -44,19 +44,19 @@ class Pace:
             raise IndexArgumentError(f"batch_size is {self.batch_size}; give 1 or more")
 
     def report(self, done: int, total: int) -> None:
-        """Tell whoever listens."""
+        """Report progress to the caller, if it listens."""
         if self.progress is not None:
             self.progress(done, total)
 
 
 def is_current(data: IndexData, source: TileSource, *, retry: bool = True, pace: Pace | None = None) -> bool:
-    """Whether an index holds exactly the source's readable tiles, in their order and in their present state.
+    """Tell whether an index holds exactly the source's readable tiles, in their order and in their present state.
 
     Args:
         data: the index's.
         source: the tiles.
-        retry: whether skipped tiles whose state the source cannot tell count as changed: they may be readable by now.
-        pace: whom to tell that it goes on.
+        retry: whether skipped tiles without a fingerprint count as changed: they may be readable by now.
+        pace: receiver of the progress.
     """
     listed = _listing(source, pace)
     bad = {one.tile_id: one.fingerprint for one in data.skipped if one.source_spec == source.spec}
@@ -77,14 +77,14 @@ def refresh(
     parts: PartStore | None,
     pace: Pace,
 ) -> IndexData:
-    """Make index data that hold the source as it is now; tiles of other sources stay as they are.
+    """Build index data that hold the source as it is now; leave tiles of other sources as they are.
 
     Args:
         data: the index so far, None for none.
         source: the source to bring in.
         bundle: the model that made `data`.
-        parts: where finished tiles are kept in case this does not come to its end; None keeps nothing.
-        pace: batch size, whom to tell, and when to stop.
+        parts: store of finished tiles in case this does not come to its end; None keeps nothing.
+        pace: batch size, progress and stop.
 
     Returns:
         `data` itself if nothing changed.
@@ -110,7 +110,7 @@ def refresh(
 
 
 class _Shelf:
-    """Collects vectors of one source's tiles, each tile once and only in its present state."""
+    """The vectors of one source's tiles, each tile once and only in its present state."""
 
     def __init__(self, source_spec: str, listed: dict[str, str | None], dimension: int) -> None:
         self._source_spec = source_spec
@@ -131,7 +131,7 @@ class _Shelf:
         self._chunks.append(vectors[wanted])
 
     def in_order(self) -> Encoded:
-        """All tiles in the order of the source."""
+        """Return all tiles in the order of the source."""
         places = [self._place[tile_id] for tile_id in self._listed if tile_id in self._place]
         return Encoded(tuple(self._rows[place] for place in places), np.concatenate(self._chunks)[places])
 
@@ -163,7 +163,7 @@ def _encode_missing(
                 done += len(batch.rows) + len(batch.skipped)
                 pace.report(done, total)
     finally:
-        # Whatever ended the loop, also a crash of the encoder: what is finished is not done twice.
+        # Whatever ended the loop, also a crash of the encoder: finished tiles are not encoded twice.
         if parts is not None:
             parts.flush()
     if done < total:
@@ -189,7 +189,7 @@ def _merged(data: IndexData | None, spec: str, mine: Encoded, skipped: tuple[Ski
 
 
 def without(data: IndexData, source_spec: str) -> IndexData:
-    """Index data without one source.
+    """Drop one source from index data.
 
     Raises:
         IndexArgumentError: there is no such source, or it is the only one.
@@ -214,7 +214,7 @@ def _listing(source: TileSource, pace: Pace | None) -> dict[str, str | None]:
     for number, tile_id in enumerate(tile_ids, 1):
         listed[tile_id] = fingerprint_of(source, tile_id)
         if pace is not None and number % _TOLD_EVERY == 0:
-            pace.report(0, len(tile_ids))  # nothing is done yet, but whoever waits sees that it goes on
+            pace.report(0, len(tile_ids))  # nothing is done yet, but users see that it goes on
     if len(listed) != len(tile_ids):
         raise TileSourceError(f"{source.spec} lists {len(tile_ids) - len(listed)} tile ids twice; ids must be unique")
     return listed

@@ -1,4 +1,4 @@
-"""What an index is made of: rows, vectors, the mark of the model that made them, and the manifest."""
+"""Schema of an index: rows, vectors, the mark of the model that made them, and the manifest."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ VECTORS_DTYPE = "float16"
 
 
 def build_command(directory: str | os.PathLike[str] = "DIR") -> str:
-    """What a shell builds an index in a folder with, for error messages."""
+    """Write the shell command that builds an index in a folder, for error messages."""
     return f"python -m lrsclip.index build SPEC --out {shlex.quote(os.fspath(directory))}"
 
 
 class ImageEncoder(Protocol):
-    """What an index needs of a model; `lrsclip.LRSCLIP` has it."""
+    """The part of a model that an index needs; `lrsclip.LRSCLIP` has it."""
 
     @property
     def name(self) -> str:
@@ -40,22 +40,22 @@ class ImageEncoder(Protocol):
 
     @property
     def embed_dim(self) -> int:
-        """D, the length of a vector."""
+        """Length D of a vector."""
         ...
 
     @property
     def image_px(self) -> int:
-        """Side of the square that the image tower sees."""
+        """Side in pixels of the image tower's square input."""
         ...
 
     def encode_image(self, pictures: list[Image.Image], /) -> NDArray[np.float32]:
-        """Pictures to (N, D) float32, each row of length one."""
+        """Encode pictures to L2-normalized vectors, (N, D) float32."""
         ...
 
 
 @dataclass(frozen=True)
 class ModelMark:
-    """What tells one model's vectors from another's.
+    """The mark of a model, to tell its vectors from another model's.
 
     Attributes:
         name: the checkpoint's name, for people.
@@ -71,7 +71,7 @@ class ModelMark:
 
     @classmethod
     def of(cls, bundle: ImageEncoder) -> ModelMark:
-        """Mark of a loaded model."""
+        """Take the mark of a loaded model."""
         return cls(bundle.name, bundle.sha256, bundle.embed_dim, bundle.image_px)
 
     def require(self, other: ModelMark, what: str, directory: str | os.PathLike[str] = "DIR") -> None:
@@ -79,7 +79,7 @@ class ModelMark:
 
         Args:
             other: the model at hand.
-            what: what this one built, for the message.
+            what: name of the thing that this one built, for the message.
             directory: the index's folder, for the message.
 
         Raises:
@@ -92,7 +92,7 @@ class ModelMark:
             )
 
     def __str__(self) -> str:
-        """Name, start of the hash, and sizes."""
+        """Format the name, the start of the hash, and the sizes."""
         return f"{self.name} (sha256 {self.sha256[:12]}, D={self.dimension}, {self.image_px} px)"
 
 
@@ -123,7 +123,7 @@ class Skipped:
 
 @dataclass(frozen=True)
 class IndexData:
-    """Everything an index knows.
+    """The whole content of an index.
 
     Attributes:
         rows: N rows in the order of the sources and of the tiles within each.
@@ -140,7 +140,7 @@ class IndexData:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What stands beside the vectors, so that an index can be judged without reading it.
+    """The description beside the vectors, so that an index can be judged without reading it.
 
     The names and hashes of the files are empty as long as the index has not been saved.
 
@@ -150,8 +150,8 @@ class Manifest:
         source_specs: addresses of the tile sources.
         skipped: pictures that could not be read.
         created: date and time (UTC, ISO 8601) of this state of the index.
-        libraries: versions of what built it.
-        metric: how vectors are compared.
+        libraries: versions of the libraries that built it.
+        metric: measure by which vectors are compared.
         vectors_dtype: number type of the vectors on disk.
         vectors_file: name of the vectors file.
         vectors_sha256: its hash.
@@ -174,7 +174,7 @@ class Manifest:
 
 
 def row_to_dict(row: Row, source_specs: tuple[str, ...]) -> dict[str, Any]:
-    """A row as JSON takes it; the source as its number, since its address may be long."""
+    """Convert a row for JSON; the source becomes its number, since its address may be long."""
     facts = asdict(row.tile)
     facts["source"] = source_specs.index(row.source_spec)
     facts["fingerprint"] = row.fingerprint
@@ -182,7 +182,7 @@ def row_to_dict(row: Row, source_specs: tuple[str, ...]) -> dict[str, Any]:
 
 
 def row_from_dict(facts: dict[str, Any], source_specs: tuple[str, ...]) -> Row:
-    """The inverse of `row_to_dict`.
+    """Convert the facts of `row_to_dict` back to a row.
 
     Raises:
         KeyError, TypeError, ValueError, IndexError: the facts are not those of a row.
@@ -202,7 +202,7 @@ def row_from_dict(facts: dict[str, Any], source_specs: tuple[str, ...]) -> Row:
 
 
 def manifest_to_dict(manifest: Manifest) -> dict[str, Any]:
-    """A manifest as it stands in manifest.json."""
+    """Convert a manifest to the facts of manifest.json."""
     return {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
@@ -225,7 +225,7 @@ def manifest_to_dict(manifest: Manifest) -> dict[str, Any]:
 
 
 def manifest_from_dict(facts: dict[str, Any]) -> Manifest:
-    """The inverse of `manifest_to_dict`, for facts of the right format and version.
+    """Convert facts of the right format and version back to a manifest; the inverse of `manifest_to_dict`.
 
     Raises:
         KeyError, TypeError, ValueError: the facts are not those of a manifest.

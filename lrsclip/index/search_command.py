@@ -1,4 +1,4 @@
-"""The shell's `search`: its arguments to a query, and the answer as lines or as JSON."""
+"""The shell's `search`: from its arguments to a query, and from the result to lines or JSON."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _K = 5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what `search` takes to a parser."""
+    """Add the arguments of `search` to a parser."""
     parser.add_argument("dir", type=Path, metavar="DIR", help="folder of the index")
     parser.add_argument(
         "text", nargs="?", default="", metavar="TEXT", help="the description; not needed with --image or --like"
@@ -105,7 +105,7 @@ def _verdict(result: SearchResult) -> list[str]:
 
 
 def as_json(index: TileIndex, result: SearchResult) -> str:
-    """Write a result for programs: hits with what is known of their tiles, match, fits and best_cos."""
+    """Write a result for programs: hits with the facts of their tiles, match, fits and best_cos."""
     hits: list[dict[str, Any]] = []
     for hit in result.hits:
         tile = index.tile(hit.tile_id)

@@ -8,7 +8,7 @@ The first two carry the start of their hash in their names, so a new state of an
 Replacing manifest.json is the one step that makes the new state count; the files it no longer names go after that.
 
 Vectors are float16: half the size, and as a vector of length one is rounded by at most 2**-11 of each number, a cosine
-moves by less than 5e-4 (less than 1e-4 in the tests), well below what anyone reads off a score.
+moves by less than 5e-4 (less than 1e-4 in the tests), well below any difference of scores that matters.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ _DISTRIBUTIONS = ("lrsclip", "torch", "open-clip-torch", "numpy", "pillow", "fai
 
 
 def has_index(directory: Path) -> bool:
-    """Whether there is a manifest in the folder, whoever's it is."""
+    """Tell whether there is a manifest in the folder, also one of another program."""
     return (directory / MANIFEST).exists()
 
 
 def new_manifest(index: d.IndexData, model: d.ModelMark) -> d.Manifest:
-    """Manifest of an index that is not saved yet."""
+    """Build the manifest of an index that is not saved yet."""
     return d.Manifest(
         model=model,
         count=len(index.rows),
@@ -132,12 +132,12 @@ def _read_data(directory: Path, manifest: d.Manifest, model: d.ModelMark) -> d.I
 
 
 def write_index(directory: Path, index: d.IndexData, manifest: d.Manifest, *, anyhow: bool = False) -> d.Manifest:
-    """Save an index; what was in the folder before counts until the last moment. Only for who holds the folder's lock.
+    """Save an index; the folder's earlier one counts until the last moment. Requires the folder's lock.
 
     Args:
         directory: the folder.
         index: rows and vectors.
-        manifest: what describes them.
+        manifest: the description of them.
         anyhow: replace also an index that is damaged or of another format.
 
     Returns:
@@ -170,13 +170,13 @@ def write_index(directory: Path, index: d.IndexData, manifest: d.Manifest, *, an
 
 
 def litter(directory: Path, manifest: d.Manifest) -> list[Path]:
-    """Files of earlier states and of broken-off writes, which the manifest does not name."""
+    """List files of earlier states and of broken-off writes, which the manifest does not name."""
     current = (manifest.vectors_file, manifest.tiles_file, MANIFEST)
     return [path for path in directory.iterdir() if _OWN_NAME.fullmatch(path.name) and path.name not in current]
 
 
 def tidy(directory: Path, manifest: d.Manifest) -> None:
-    """Delete the litter; only for who holds the folder's lock, or a write under way would lose its draft.
+    """Delete the litter. Requires the folder's lock, or a write under way would lose its draft.
 
     Raises:
         IndexDamagedError: the folder cannot be written to.
@@ -187,7 +187,7 @@ def tidy(directory: Path, manifest: d.Manifest) -> None:
 
 
 def discard_parts(directory: Path) -> None:
-    """Delete all parts of unfinished builds; only for who holds the folder's lock.
+    """Delete all parts of unfinished builds. Requires the folder's lock.
 
     Raises:
         IndexDamagedError: the folder cannot be written to.
@@ -201,7 +201,7 @@ def discard_parts(directory: Path) -> None:
 
 
 def require_room(directory: Path, *, anyhow: bool = False) -> None:
-    """Refuse a folder where an index must not be written. To be asked before the folder's lock is made.
+    """Refuse a folder where an index must not be written. Call it before the folder's lock is made.
 
     Args:
         directory: the folder.
@@ -222,7 +222,7 @@ def require_room(directory: Path, *, anyhow: bool = False) -> None:
 
 
 def _is_ours(manifest: Path) -> bool:
-    """Whether a manifest, maybe cut short, is an index's: what cannot be read must at least stand beside its files."""
+    """Tell whether a manifest is an index's; one that cannot be parsed must at least stand beside its files."""
     names = [path.name for path in manifest.parent.iterdir()]
     beside = any(_VECTORS_NAME.fullmatch(name) or _TILES_NAME.fullmatch(name) for name in names)
     try:
@@ -234,7 +234,7 @@ def _is_ours(manifest: Path) -> bool:
 
 @contextmanager
 def writing_to(directory: Path) -> Iterator[None]:
-    """Turn what the file system says while writing into an error with a mend.
+    """Turn an error of the file system while writing into one with a mend.
 
     Raises:
         IndexDamagedError: the disk is full, the folder write-protected, or the like.
@@ -269,6 +269,6 @@ def _versions() -> dict[str, str]:
     for name in _DISTRIBUTIONS:
         try:
             found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:  # one of the two FAISS packages always is not there
+        except metadata.PackageNotFoundError:  # one of the two FAISS packages is always absent
             continue
     return found

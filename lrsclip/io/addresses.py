@@ -1,7 +1,7 @@
-"""Which IP addresses are of the open internet: one table of all that are not, and the forms that hide an IPv4 address.
+"""IP addresses of the open internet: one table of all others, and the forms that hide an IPv4 address.
 
-The table is IANA's two special-purpose registries, also what is in them and can be reached (anycast, AS112, AMT):
-nobody serves maps from there. It adds multicast, reserved and outdated blocks. Of IPv6 only what is given out,
+The table is IANA's two special-purpose registries, also their blocks that can be reached (anycast, AS112, AMT):
+nobody serves maps from there. It adds multicast, reserved and outdated blocks. Of IPv6 only the allocated block,
 2000::/3, can be public at all, and NAT64's prefix for the IPv4 address in it.
 """
 
@@ -64,13 +64,13 @@ _ISATAP = (0x00005EFE, 0x02005EFE)  # upper half of the interface id, RFC 5214
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address is one of the open internet.
+    """Tell whether an IP address is one of the open internet.
 
     Args:
         address: as text; an IPv6 address may have a scope (%eth0), which makes it one of a link.
 
     Returns:
-        False also for what is no address at all, and for IPv6 forms of IPv4 addresses that lead to none that is public.
+        False also for a text that is no address, and for IPv6 forms of IPv4 addresses that lead to none that is public.
         IPv4-mapped, 6to4 and Teredo addresses are refused whatever they hold: no name needs to resolve to one.
     """
     try:

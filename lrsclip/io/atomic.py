@@ -12,7 +12,7 @@ from typing import Any
 
 
 def write_atomically(path: str | os.PathLike[str], content: bytes | memoryview) -> None:
-    """Write a file under a temporary name, then rename it; holds even after a power cut.
+    """Write a file under a temporary name, then rename it; the result survives a power cut.
 
     Raises:
         OSError: it cannot be written.
@@ -39,6 +39,6 @@ def write_json(path: str | os.PathLike[str], data: Mapping[str, Any]) -> None:
 
 
 def file_sha256(path: str | os.PathLike[str]) -> str:
-    """SHA-256 of a file, as hexadecimal."""
+    """Hash a file with SHA-256, as hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

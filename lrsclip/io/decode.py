@@ -1,4 +1,4 @@
-"""Picture files to upright RGB pictures, with nothing lost in silence and no decoder run that is not meant to be."""
+"""Picture files to upright RGB pictures, with nothing lost in silence and no decoder run but those of FORMATS."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from PIL import Image, UnidentifiedImageError
 from lrsclip.errors import PictureError
 from lrsclip.io.plain_file import open_plain
 
-# Only these decoders may run on what lies in the folder, whatever a file's name says.
+# Only these decoders may run on the files of a folder, whatever a file's name says.
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF")
-# What Pillow raises on broken files: its own errors, and those of parsers deep in the formats.
+# Pillow raises all of these on broken files: its own errors, and those of parsers deep in the formats.
 DECODE_FAULTS = (
     OSError,
     SyntaxError,
@@ -56,7 +56,7 @@ def open_image(path: str | os.PathLike[str] | BinaryIO, *, name: str | None = No
 
     Args:
         path: where the file lies, or the open file.
-        name: what to call the file in an error; its path if not given.
+        name: name of the file in an error; its path if not given.
 
     Returns:
         The picture, mode RGB.
@@ -77,7 +77,7 @@ def open_image(path: str | os.PathLike[str] | BinaryIO, *, name: str | None = No
 
 @contextmanager
 def opened(path: str | os.PathLike[str] | BinaryIO) -> Iterator[Image.Image]:
-    """Open a picture file without reading its pixels, by none but the decoders that are meant to be.
+    """Open a picture file without reading its pixels, by none but the decoders of FORMATS.
 
     Args:
         path: where the file lies, or the open file.
@@ -91,7 +91,7 @@ def opened(path: str | os.PathLike[str] | BinaryIO) -> Iterator[Image.Image]:
 
 
 def orientation(picture: Image.Image) -> int:
-    """The EXIF orientation, 1 to 8, that is still to be applied."""
+    """Read the EXIF orientation, 1 to 8, that is still to be applied."""
     if picture.format == "TIFF":  # Pillow turns these itself
         return 1
     try:
@@ -102,7 +102,7 @@ def orientation(picture: Image.Image) -> int:
 
 
 def upright(picture: Image.Image) -> Image.Image:
-    """The picture turned as its EXIF orientation asks; the same object where it asks for nothing.
+    """Turn a picture as its EXIF orientation asks; return the same object where it asks for nothing.
 
     The turned picture may still carry the tag: do not turn it twice.
     """
@@ -111,13 +111,13 @@ def upright(picture: Image.Image) -> Image.Image:
 
 
 def upright_size(picture: Image.Image) -> tuple[int, int]:
-    """Width and height in px as `open_image` will show it."""
+    """Read width and height in px as `open_image` will show them."""
     width, height = picture.size
     return (height, width) if orientation(picture) in _SIDEWAYS else (width, height)
 
 
 def as_rgb(picture: Image.Image) -> Image.Image:
-    """A copy in mode RGB: transparent parts black, one deep band stretched instead of cut off at 255."""
+    """Copy a picture to mode RGB: transparent parts black, one deep band stretched instead of cut off at 255."""
     if picture.mode.startswith("I") or picture.mode == "F":
         return _stretched(picture)
     if picture.has_transparency_data:
@@ -132,13 +132,13 @@ def as_rgb(picture: Image.Image) -> Image.Image:
 
 
 def _stretched(picture: Image.Image) -> Image.Image:
-    """One deep band as gray; in strips, because whole copies of a large picture in floats would be gigabytes."""
+    """Stretch one deep band to gray; in strips, because float copies of a large picture would be gigabytes."""
     step = max(1, picture.width * picture.height // _STRETCH_SAMPLE)
     parts = [strip.ravel()[_first(top, picture.width, step) :: step] for top, strip in _strips(picture)]
     sample = np.concatenate(parts)
     finite = sample[np.isfinite(sample)]
     low, high = np.percentile(finite, _STRETCH_PERCENTILES) if finite.size else (0.0, 0.0)
-    if high <= low:  # nearly all pixels alike: keep what little there is
+    if high <= low:  # nearly all pixels alike: keep the little contrast there is
         ends = [(part.min(), part.max()) for _, strip in _strips(picture) if (part := strip[np.isfinite(strip)]).size]
         if not ends:
             raise ValueError("no pixel holds a finite number")
@@ -152,19 +152,19 @@ def _stretched(picture: Image.Image) -> Image.Image:
 
 
 def _strips(picture: Image.Image) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """The rows of a picture from top to bottom, a few hundred at once: (row, (h, W) values)."""
+    """Yield the rows of a picture from top to bottom, a few hundred at once: (row, (h, W) float32 values)."""
     for top in range(0, picture.height, _STRIP_PX):
         strip = picture.crop((0, top, picture.width, min(top + _STRIP_PX, picture.height)))
         yield top, np.asarray(strip, dtype=np.float32)
 
 
 def _first(top: int, width: int, step: int) -> int:
-    """Where in a strip the next of every `step` pixels lies."""
+    """Compute the offset in a strip at which the next of every `step` pixels lies."""
     return -(top * width) % step
 
 
 def unreadable(name: str, error: Exception) -> PictureError:
-    """What went wrong in decoding, as an error that names the file and the mend."""
+    """Turn a decoding fault into an error that names the file and the mend."""
     if isinstance(error, UnidentifiedImageError):
         reason = "not a JPEG, PNG, WebP or TIFF picture"
     elif isinstance(error, Image.DecompressionBombError):

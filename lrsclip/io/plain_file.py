@@ -9,13 +9,13 @@ from typing import BinaryIO
 
 
 def open_plain(path: str | os.PathLike[str]) -> BinaryIO:
-    """Open a regular file for reading bytes; links to one are followed.
+    """Open a regular file for reading bytes; follow links to one.
 
     Raises:
         OSError: it is gone, may not be read, or is a folder, a pipe or a device.
     """
-    # Without waiting: opening a pipe that nobody writes to would last for ever. What was opened is what is looked at,
-    # so that the file cannot be swapped in between.
+    # Without waiting: opening a pipe that nobody writes to would last for ever. The open handle is checked and not the
+    # path, so that the file cannot be swapped in between.
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     try:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
@@ -27,7 +27,7 @@ def open_plain(path: str | os.PathLike[str]) -> BinaryIO:
 
 
 def leads_inside(path: Path, root: Path) -> bool:
-    """Whether a path is a regular file that really lies below a folder, however many links lead to it.
+    """Tell whether a path is a regular file that really lies below a folder, however many links lead to it.
 
     Args:
         path: the file.

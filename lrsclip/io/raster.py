@@ -1,4 +1,4 @@
-"""How a raster becomes RGB: which bands, how deep values are stretched, and where it holds no data."""
+"""Rasters to RGB: choice of bands, stretch of deep values, and mask of pixels without data."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rasterio.windows import Window
 
 from lrsclip.errors import TileSourceError
 
-Ends = tuple[tuple[float, float], ...]  # for each band what becomes black and what becomes white
+Ends = tuple[tuple[float, float], ...]  # for each band the values that become black and white
 
 _SAMPLE_PX = 1024  # side of the decimated read that the stretch is taken from
 _SAMPLED_WHOLE_PX = 25_000_000  # a larger raster without overviews is sampled in pieces
@@ -27,7 +27,7 @@ _PICKED_PX = 2048  # and no more than this along a side of the whole, unless mor
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """How one raster is shown.
+    """The bands and colors in which one raster is shown.
 
     Attributes:
         bands: numbers (from 1) of the bands for red, green and blue, or of one for gray.
@@ -41,7 +41,7 @@ class Look:
 
 
 def look_at(data: rasterio.DatasetReader, wanted: tuple[int, ...] | None = None) -> Look:
-    """Bands, stretch and palette of a raster, from its head and, where it is deep, one decimated read.
+    """Choose bands, stretch and palette of a raster, from its head and, where it is deep, one decimated read.
 
     Args:
         data: the raster.
@@ -73,7 +73,7 @@ def look_at(data: rasterio.DatasetReader, wanted: tuple[int, ...] | None = None)
 
 
 def usual_bands(data: rasterio.DatasetReader) -> tuple[int, ...]:
-    """The file's own red, green and blue where it names them, else its first three, or its first; never its alpha."""
+    """Choose the file's own red, green and blue where it names them, else its first three or one; never its alpha."""
     named = {interpretation: number for number, interpretation in enumerate(data.colorinterp, 1)}
     rgb = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
     if all(band in named for band in rgb):
@@ -83,7 +83,7 @@ def usual_bands(data: rasterio.DatasetReader) -> tuple[int, ...]:
 
 
 def palette_of(colors: Mapping[int, tuple[int, ...]], size: int = 256) -> NDArray[np.uint8]:
-    """(size, 3) the color that each number stands for."""
+    """Build the color table of numbered colors, (size, 3) uint8."""
     table = np.zeros((size, 3), np.uint8)
     for number, color in colors.items():
         if 0 <= number < size:
@@ -92,24 +92,24 @@ def palette_of(colors: Mapping[int, tuple[int, ...]], size: int = 256) -> NDArra
 
 
 def stretch_ends(sample: NDArray[Any]) -> Ends:
-    """What becomes black and white in each band: the 2nd and the 98th percentile of its values.
+    """Compute the values that become black and white in each band: the 2nd and the 98th percentile.
 
     Args:
-        sample: (bands, ...) values of any kind; what is masked or no finite number does not count.
+        sample: (bands, ...) values of any kind; masked or non-finite ones do not count.
     """
     ends = []
     for band in sample:
         values = np.ma.compressed(band).astype(np.float64)
         values = values[np.isfinite(values)]
         low, high = np.percentile(values, _PERCENTILES).tolist() if values.size else (0.0, 1.0)
-        if high <= low and values.size:  # nearly all pixels alike: keep what little there is
+        if high <= low and values.size:  # nearly all pixels alike: keep the little contrast there is
             low, high = values.min().item(), values.max().item()
         ends.append((low, high if high > low else low + 1))
     return tuple(ends)
 
 
 def stretched(values: NDArray[Any], ends: Ends) -> NDArray[np.uint8]:
-    """(bands, h, w) values of any kind to 0 to 255; what is no finite number becomes 0."""
+    """Stretch (bands, h, w) values of any kind to 0..255 uint8; a non-finite value becomes 0."""
     # Numbers of 32 bits and more may be large and lie close together: single precision would make steps of them.
     exact = values.dtype.itemsize >= 4 and values.dtype != np.float32
     numbers: NDArray[np.floating[Any]] = values.astype(np.float64 if exact else np.float32)
@@ -130,16 +130,16 @@ def stretched(values: NDArray[Any], ends: Ends) -> NDArray[np.uint8]:
 def read_rgb(
     data: rasterio.DatasetReader, look: Look, window: Window, size_px: tuple[int, int] | None = None
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """Part of a raster in color.
+    """Read part of a raster in color.
 
     Args:
         data: the raster.
-        look: how it is shown, from `look_at`.
-        window: which part, in whole pixels and inside the raster.
+        look: its bands and stretch, from `look_at`.
+        window: the part, in whole pixels and inside the raster.
         size_px: width and height to resample to, smoothed where that is smaller; None for the raster's own pixels.
 
     Returns:
-        (h, w, 3) RGB, black where there is no data, and (h, w) bool, where there is some.
+        (h, w, 3) RGB, black where there is no data, and (h, w) bool, True where there is some.
 
     Raises:
         RasterioError: the file is gone or damaged.
@@ -149,7 +149,7 @@ def read_rgb(
     if size == own or not _needs_picking(data, look):
         return _shown(data, look, window, size, Resampling.cubic)
     # GDAL smooths numbers of colors as if they were colors, and one NaN makes NaN of all around it. So values are
-    # picked, several for each pixel, and what is smoothed is their color.
+    # picked, several for each pixel, and their colors are smoothed.
     picked = [min(px, max(asked, min(asked * _PICKED_PER_PX, _PICKED_PX))) for px, asked in zip(own, size, strict=True)]
     return resized(*_shown(data, look, window, (picked[0], picked[1]), Resampling.nearest), size)
 
@@ -157,11 +157,11 @@ def read_rgb(
 def resized(
     rgb: NDArray[np.uint8], there: NDArray[np.bool_], size_px: tuple[int, int]
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """Colors at another size, smoothed; what holds no data lends no color to what does.
+    """Resample colors to another size, smoothed; pixels without data lend no color to those with data.
 
     Args:
         rgb: (h, w, 3) colors.
-        there: (h, w) where there is data.
+        there: (h, w) bool, True where there is data.
         size_px: width and height wanted.
 
     Returns:
@@ -180,7 +180,7 @@ def resized(
 
 
 def data_mask(data: rasterio.DatasetReader, look: Look, window: Window, size_px: tuple[int, int]) -> NDArray[np.bool_]:
-    """(h, w) bool: where at least one of the shown bands holds data, picked at `size_px` (width, height)."""
+    """Mask the pixels where at least one of the shown bands holds data; (h, w) bool at `size_px` (width, height)."""
     shape = size_px[1], size_px[0]
     there = _mask(data, look, window, shape)
     if _is_float(data, look):
@@ -189,7 +189,7 @@ def data_mask(data: rasterio.DatasetReader, look: Look, window: Window, size_px:
 
 
 def may_have_gaps(data: rasterio.DatasetReader, look: Look) -> bool:
-    """Whether some pixels may hold no data, told from the head alone: a mask, a value for no data, or floats."""
+    """Tell from the head alone whether some pixels may hold no data: a mask, a no-data value, or floats."""
     return _is_float(data, look) or not _all_valid(data, look)
 
 
@@ -213,7 +213,7 @@ def _shown(
 def _values(
     data: rasterio.DatasetReader, look: Look, window: Window, shape: tuple[int, int], resampling: Resampling
 ) -> NDArray[Any]:
-    """(bands, h, w) values as stored."""
+    """Read the values as stored, (bands, h, w)."""
     values: NDArray[Any] = data.read(
         look.bands,
         window=window,
@@ -225,7 +225,7 @@ def _values(
 
 
 def _mask(data: rasterio.DatasetReader, look: Look, window: Window, shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """What the file itself says of where it holds data: a value for none, an alpha band, or a mask."""
+    """Read the file's own mask of data, (h, w) bool: from a no-data value, an alpha band, or a mask."""
     if _all_valid(data, look):
         return np.ones(shape, np.bool_)
     shared = MaskFlags.per_dataset in data.mask_flag_enums[look.bands[0] - 1]
@@ -235,10 +235,10 @@ def _mask(data: rasterio.DatasetReader, look: Look, window: Window, shape: tuple
 
 
 def _sample(data: rasterio.DatasetReader, bands: tuple[int, ...]) -> NDArray[Any]:
-    """(bands, h, w) the whole raster at no more than 1024 px a side; what holds no data is masked."""
+    """Read the whole raster at no more than 1024 px a side, (bands, ...); pixels without data are masked."""
     if data.width * data.height > _SAMPLED_WHOLE_PX and not data.overviews(bands[0]):
         pieces = _sampled_pieces(data, bands)
-        # Of a narrow swath in a wide frame the pieces may miss nearly all that there is.
+        # The pieces may miss nearly all data of a narrow swath in a wide frame.
         if min(_finite_count(band) for band in pieces) >= _ENOUGH_VALUES:
             return pieces
     share = min(1.0, _SAMPLE_PX / max(data.width, data.height))
@@ -252,7 +252,7 @@ def _finite_count(band: NDArray[Any]) -> int:
 
 
 def _sampled_pieces(data: rasterio.DatasetReader, bands: tuple[int, ...]) -> NDArray[Any]:
-    """(bands, n) pieces of a large raster, spread over it: a decimated read of all of it would decode all of it."""
+    """Read pieces spread over a large raster, (bands, n): a decimated read would decode all of it."""
     rows, columns = (
         np.linspace(0, length - _PIECE_PX, _PIECES_A_SIDE).round().astype(int).tolist()
         for length in (max(data.height, _PIECE_PX), max(data.width, _PIECE_PX))
@@ -272,7 +272,7 @@ def _sampled_pieces(data: rasterio.DatasetReader, bands: tuple[int, ...]) -> NDA
 
 
 def _common_dtype(data: rasterio.DatasetReader, bands: tuple[int, ...]) -> np.dtype[Any]:
-    """One type that holds the values of all these bands; they need not be of one in a virtual raster."""
+    """Find one type that holds the values of all these bands; they may differ in a virtual raster."""
     return np.result_type(*(np.dtype(data.dtypes[band - 1]) for band in bands))
 
 
@@ -289,7 +289,7 @@ def _needs_picking(data: rasterio.DatasetReader, look: Look) -> bool:
 
 
 def starts(length_px: int, tile_px: int, overlap_px: int) -> list[int]:
-    """First pixels of equal windows along one side: they cover it whole, the last one moved inwards."""
+    """Place equal windows along one side: first pixels that cover it whole, the last one moved inwards."""
     if length_px <= tile_px:
         return [0]
     step = tile_px - overlap_px

@@ -1,4 +1,4 @@
-"""The one door to rasters on disk: told by content, and never a way to other files or to the network."""
+"""The one door to rasters on disk: recognized by content, and never a way to other files or to the network."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import rasterio
-from rasterio._err import CPLE_BaseError  # what GDAL itself raises; published under no other name
+from rasterio._err import CPLE_BaseError  # GDAL's own error; published under no other name
 from rasterio.errors import RasterioError
 
 from lrsclip.errors import PictureError
@@ -24,11 +24,11 @@ T = TypeVar("T")
 
 RASTER_FAULTS = (RasterioError, CPLE_BaseError, OSError, MemoryError)
 
-# What each begins with. GDAL asks every driver it has what a file might be, and many of them read descriptions of data
+# First bytes of each. GDAL offers a file to every driver it has, and many of them read descriptions of data
 # that lie elsewhere (VRT, WMS, WCS, WMTS, STAC, GTI, ENVI, ERDAS .img with its .ige, netCDF, Zarr, ...). These hold
-# their pixels themselves, and are what rasters are commonly kept in:
+# their pixels themselves, and are the common formats of rasters:
 _SIGNATURES = {
-    b"II*\0": "GTiff",  # GeoTIFF and COG; what it may name (OVERVIEW_FILE) is looked for when it is opened
+    b"II*\0": "GTiff",  # GeoTIFF and COG; a file named in it (OVERVIEW_FILE) is refused when it is opened
     b"MM\0*": "GTiff",
     b"II+\0": "GTiff",  # BigTIFF
     b"MM\0+": "GTiff",
@@ -43,15 +43,15 @@ _HEAD_BYTES = 1024
 _MOST_XML_BYTES = 64 * 2**20
 
 _CACHE_BYTES = 64 * 2**20  # of decoded blocks, in the whole process; by default GDAL takes a twentieth of the memory
-# A second wall: nothing that is let in asks for these. GDAL has no switch for all of its network, so no file of
-# /vsicurl/ and its kin has an allowed name, and what else would go out goes by a proxy that cannot be.
+# A second wall: no accepted file asks for these. GDAL has no switch for all of its network, so no file of
+# /vsicurl/ and its kin has an allowed name, and all other requests go by a proxy that cannot be.
 _NO_NETWORK = {"CPL_VSIL_CURL_ALLOWED_FILENAME": "none", "GDAL_HTTP_PROXY": "none://off"}
 _ALONE = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_PAM_ENABLED": False}
 _WITH_SIDECARS = {"GDAL_DISABLE_READDIR_ON_OPEN": "TRUE", "GDAL_PAM_ENABLED": True}  # TRUE: by name, not listed
 
 _CITATIONS = 34737  # GeoTIFF's texts, in one of which ArcGIS writes a whole coordinate system
 _MOST_CITED_BYTES = 2**20
-# What may stand in WKT or a PROJ text that makes PROJ look for a file. An extension is a PROJ text of its own.
+# Words in WKT or a PROJ text that make PROJ look for a file. An extension is a PROJ text of its own.
 _LEADS_TO_FILES = (
     "extension[", "proj4", "proj-based", "proj=", "init=", "nadgrids", "grids=", "file=", "model=", "tinshift",
     "defmodel", "gridshift", "parameterfile",
@@ -64,7 +64,7 @@ _WEB_MERCATOR = re.compile(
 )
 
 _RASTERS_BESIDE = (".ovr", ".OVR", ".msk", ".MSK")
-# What GDAL reads as text where it looks for metadata of satellites; only pipes among them could do harm.
+# GDAL reads these as text where it looks for metadata of satellites; only pipes among them could do harm.
 _TEXTS_BESIDE = ("XML", "IMD", "RPB", "PVL", "TXT", "RPC", "PASS", "xml", "imd", "rpb", "pvl", "txt", "rpc", "pass")
 _TEXT_ENDINGS = ("_rpc.txt", "_RPC.TXT", "_metadata.txt", "_METADATA.txt", "_MTL.txt", "_MTL.TXT", "_metadata.xml")
 _TEXTS_OF_FOLDER = ("METADATA.DIM", "metadata.dim", "summary.txt", "SUMMARY.TXT")
@@ -83,13 +83,13 @@ class RasterFile:
         self._lock = threading.Lock()
 
     def use(self, work: Callable[[rasterio.DatasetReader], T]) -> T:
-        """Do something with the data set, and hand back what comes of it.
+        """Run a function on the data set, and return its result.
 
         Everything that reads belongs in here: GDAL opens overviews and masks only when they are asked for, under the
         options that hold then.
 
         Args:
-            work: what to do; it must not keep the data set.
+            work: the function; it must not keep the data set.
 
         Raises:
             RasterioError: the file is gone, damaged or closed; and whatever else `work` raises.
@@ -114,12 +114,12 @@ def open_raster(path: Path, *, untrusted: bool = False) -> RasterFile:
 
     Args:
         path: the file.
-        untrusted: a stranger sent it: JPEG 2000 is not opened, and nothing beside the file is looked at.
+        untrusted: whether a stranger sent it: JPEG 2000 is then not opened, and no file beside it is looked at.
 
     Raises:
-        PictureError: it is none of these, gone or damaged, or it or what lies beside it names other files.
+        PictureError: it is none of these, gone or damaged, or it or a file beside it names other files.
     """
-    path = Path(os.path.abspath(path))  # links stay: what lies beside one belongs to it
+    path = Path(os.path.abspath(path))  # links stay: the files beside one belong to it
     if str(path).startswith("/vsi"):
         raise PictureError(f"{path} lies where GDAL keeps files that are not on the disk; move it to another folder")
     driver = driver_of(path, untrusted=untrusted)
@@ -136,7 +136,7 @@ def open_raster(path: Path, *, untrusted: bool = False) -> RasterFile:
 
 
 def driver_of(path: Path, *, untrusted: bool = False) -> str | None:
-    """Name of the GDAL driver for a file by its first bytes, since names lie; None where it is no kind that is opened.
+    """Choose the GDAL driver for a file by its first bytes, since names lie; None for a kind that is not opened.
 
     Raises:
         PictureError: the file cannot be read.
@@ -149,14 +149,14 @@ def driver_of(path: Path, *, untrusted: bool = False) -> str | None:
 
 
 def has_sidecars(path: Path) -> bool:
-    """Whether anything lies beside a raster that says more of it: place, mask, overviews, metadata of GDAL's."""
+    """Tell whether files beside a raster add to it: place, mask, overviews, GDAL's metadata."""
     return any(os.path.lexists(name) for names in (_worlds(path), _descriptions(path)) for name in names) or any(
         os.path.lexists(f"{path}{ending}") for ending in _RASTERS_BESIDE
     )
 
 
 def check_sidecars(path: Path) -> None:
-    """Refuse a raster beside which lies something that leads elsewhere or would never end.
+    """Refuse a raster with a file beside it that leads elsewhere or would never end.
 
     Raises:
         PictureError: it names the file, and what to do.
@@ -186,7 +186,7 @@ def check_sidecars(path: Path) -> None:
 
 
 def damaged(path: Path, error: BaseException) -> PictureError:
-    """What rasterio or the system says of a file, as an error that names it and the mend."""
+    """Turn a fault of rasterio or the system into an error that names the file and the mend."""
     reason = " ".join(str(error).split()) or type(error).__name__
     return PictureError(f"cannot read {path}: {reason}; replace the file, or give another one")
 
@@ -194,7 +194,7 @@ def damaged(path: Path, error: BaseException) -> PictureError:
 def names_other_files(crs_wkt: str) -> bool:
     """Tell whether a coordinate system leads PROJ to a file: a grid of shifts, a mesh, a list of definitions.
 
-    PROJ opens what it is told as soon as a transformation is made, any path of the machine, and a device or a pipe
+    PROJ opens any path of the machine that it is given as soon as a transformation is made, and a device or a pipe
     among them is never read to its end.
     """
     told = _WEB_MERCATOR.sub("", crs_wkt.replace("\0", "")).casefold()
@@ -220,7 +220,7 @@ def _open(path: Path, driver: str) -> rasterio.DatasetReader:
 
 
 def _with_options(work: Callable[[], T], options: dict[str, Any]) -> T:
-    """Do something while GDAL has these options, in this thread alone."""
+    """Run a function while GDAL has these options, in this thread alone."""
 
     def inside() -> T:
         with rasterio.Env(GDAL_CACHEMAX=_CACHE_BYTES, **_NO_NETWORK, **options):
@@ -228,8 +228,8 @@ def _with_options(work: Callable[[], T], options: dict[str, Any]) -> T:
 
     if threading.current_thread() is not threading.main_thread():
         return inside()
-    # rasterio sets what is set in the main thread for the whole process: whoever reads rasters of the network in
-    # another thread of it would find that switched off. One thread for good, since PROJ opens its database anew in
+    # rasterio sets the main thread's options for the whole process: other code that reads rasters of the network in
+    # another thread would then find that switched off. One thread for good, since PROJ opens its database anew in
     # every thread, which takes longer than most reads.
     return _apart().submit(inside).result()
 
@@ -244,7 +244,7 @@ if hasattr(os, "register_at_fork"):  # a process that is forked off has none of 
 
 
 def _check_citations(path: Path, driver: str) -> None:
-    """Refuse a raster whose own texts lead PROJ to a file: GDAL hands them on as soon as the system is asked for.
+    """Refuse a raster whose own texts lead PROJ to a file: GDAL passes them on once the system is asked for.
 
     Raises:
         PictureError: they do.
@@ -296,7 +296,7 @@ def _identity(path: Path) -> tuple[int, int, int, int]:
 
 
 def _check_plain(beside: Path, path: Path) -> None:
-    """A sidecar must be a regular file in the folder of its raster, or in the one that the raster is linked from."""
+    """Refuse a sidecar unless it is a regular file in the folder of its raster, or of the raster's link target."""
     folders = {path.parent.resolve(), path.resolve().parent}
     try:
         with open_plain(beside):
@@ -309,7 +309,7 @@ def _check_plain(beside: Path, path: Path) -> None:
 
 
 def _check_description(beside: Path, path: Path) -> None:
-    """Refuse what GDAL wrote of a raster if it names a grid, which PROJ opens as soon as the system is looked at."""
+    """Refuse GDAL's notes on a raster if they name a grid, which PROJ opens as soon as the system is looked at."""
     with open_plain(beside) as file:
         content = file.read(_MOST_XML_BYTES + 1)
     if len(content) > _MOST_XML_BYTES or names_other_files(html.unescape(content.decode("utf-8", "replace"))):
@@ -320,7 +320,7 @@ def _check_description(beside: Path, path: Path) -> None:
 
 
 def _worlds(path: Path) -> Iterator[str]:
-    """Names of files that say where a raster lies: .tfw, .tifw, .wld, .tab and their like."""
+    """Yield names of files that georeference a raster: .tfw, .tifw, .wld, .tab and their like."""
     ending = path.suffix[1:]
     short = f"{ending[0]}{ending[-1]}w" if ending else "w"
     for kind in dict.fromkeys((short, f"{ending}w", "jpw", "wld", "tab")):
@@ -328,7 +328,7 @@ def _worlds(path: Path) -> Iterator[str]:
 
 
 def _descriptions(path: Path) -> Iterator[str]:
-    """Names of what GDAL writes of a raster itself, and of ERDAS' files."""
+    """Yield names of GDAL's own notes on a raster, and of ERDAS' files."""
     yield f"{path}.aux.xml"
     for stem in (str(path), str(path.with_suffix(""))):
         yield from (f"{stem}.aux", f"{stem}.AUX")

@@ -1,7 +1,7 @@
 """Fetching from addresses that a stranger may have typed.
 
 Only http and https; no private, loopback or otherwise special address unless the operator allows it; every hop of a
-redirect is checked again, and so is what a name resolves to, at the moment of connecting (a name that answers
+redirect is checked again, and so are the addresses of a name, at the moment of connecting (a name that answers
 differently the second time gains nothing); sizes and times have limits.
 """
 
@@ -34,12 +34,12 @@ _AGENT = "lrsclip (open search in aerial imagery)"
 
 @dataclass(frozen=True)
 class Fetched:
-    """What a server sent.
+    """The answer of a server.
 
     Attributes:
         status: HTTP status.
         content: body.
-        retry_after_s: how long the server asks to wait, where it does.
+        retry_after_s: seconds that the server asks to wait, where it does.
     """
 
     status: int
@@ -48,17 +48,17 @@ class Fetched:
 
 
 def private_allowed() -> bool:
-    """Whether the operator lets private addresses through."""
+    """Tell whether the operator lets private addresses through."""
     return os.environ.get(ALLOW_PRIVATE, "") == "1"
 
 
 def fetch(url: str, *, most_bytes: int, most_s: float = 30.0) -> Fetched:
-    """GET an address, following redirects.
+    """Fetch an address with GET, following redirects.
 
     Args:
         url: http or https.
         most_bytes: larger answers are refused.
-        most_s: for the whole exchange.
+        most_s: seconds for the whole exchange.
 
     Returns:
         The answer, whatever its status.
@@ -84,7 +84,7 @@ def fetch(url: str, *, most_bytes: int, most_s: float = 30.0) -> Fetched:
 
 
 def _get(url: str, most_bytes: int) -> Fetched | str:
-    """The answer, or where it says to go."""
+    """Request an address once; return the answer, or the address of a redirect."""
     with _pool(private_allowed()).stream(
         "GET", url, headers={"User-Agent": _AGENT}, extensions={"timeout": _WAIT_S}
     ) as response:
@@ -148,7 +148,7 @@ class _Timed(httpcore.NetworkStream):
 
 
 def _left_s(timeout: float | None) -> float:
-    """The wait that was asked for, or what is left of this thread's fetch if that is less."""
+    """Limit a wait in seconds to the rest of this thread's fetch."""
     left = _NOW.deadline - time.monotonic()
     if left <= 0:
         raise httpcore.ReadTimeout("it took too long")
@@ -160,7 +160,7 @@ _NOW = threading.local()
 
 
 class _Guard(httpcore.NetworkBackend):
-    """Connects to what a name resolves to, if that may be asked."""
+    """A network backend that connects to a name's addresses only if all of them may be asked."""
 
     def __init__(self, allow_private: bool) -> None:
         self._allow_private, self._inner = allow_private, httpcore.SyncBackend()

@@ -1,6 +1,6 @@
 """The lists of tags in a TIFF, as TIFF 6.0 and BigTIFF describe them: read alone, no pixel is decoded.
 
-GDAL does not tell all that stands there: a file of one compressed strip it shows as so many rows, and decodes it from
+GDAL does not expose all of them: a file of one compressed strip it shows as so many rows, and decodes it from
 its first row again for each window.
 """
 
@@ -30,12 +30,12 @@ _MOST_READ = 2**22  # bytes of lists: half a million pieces, each of which costs
 
 
 class NotUnderstoodError(Exception):
-    """It is no TIFF, or one whose pixels lie where this module cannot tell."""
+    """An error for a file that is no TIFF, or one whose pixels this module cannot locate."""
 
 
 @dataclass(frozen=True)
 class Value:
-    """Where the value of a tag lies, how many numbers it has, and of how many bytes each."""
+    """The place of a tag's value: its offset, its count of numbers, and the bytes of each."""
 
     offset: int
     count: int
@@ -43,7 +43,7 @@ class Value:
 
     @property
     def range(self) -> NDArray[np.int64]:
-        """Its first byte and the one behind its last, (1, 2)."""
+        """First byte and the one behind the last, (1, 2) int64."""
         return np.array([[self.offset, self.offset + self.count * self.number_bytes]], np.int64)
 
 
@@ -52,11 +52,11 @@ class Directory:
     """The list of tags of one picture in a file.
 
     Attributes:
-        offset: where it lies.
-        begin: where its first entry lies.
-        number: how many entries it has, (1,).
+        offset: its first byte in the file.
+        begin: first byte of its first entry.
+        number: its count of entries, (1,).
         entries: (N,) with code, type, count and value each.
-        following: where the next list lies, (1,); 0 for none.
+        following: first byte of the next list, (1,); 0 for none.
     """
 
     offset: int
@@ -67,7 +67,7 @@ class Directory:
 
 
 class TiffTags:
-    """An open file, and how its numbers are written.
+    """The tags of an open TIFF file, read in its byte order.
 
     Args:
         file: open for reading, at its start.
@@ -93,11 +93,11 @@ class TiffTags:
 
     @property
     def number(self) -> np.dtype[Any]:
-        """How the number of a list's entries is written."""
+        """Number type of a list's count of entries."""
         return self._number
 
     def directories(self) -> Iterator[Directory]:
-        """Every list of a file: those in its chain, and those that hang on one of them.
+        """Yield every list of a file: those in its chain, and those that hang on one of them.
 
         Raises:
             NotUnderstoodError: a list lies outside of the file.
@@ -117,7 +117,7 @@ class TiffTags:
             yield directory
 
     def values(self, directory: Directory, code: int) -> list[Value]:
-        """The values of a tag; of one that comes twice both, since readers differ in which one counts.
+        """Look up the values of a tag; both of one that comes twice, since readers differ in which one counts.
 
         Raises:
             NotUnderstoodError: one lies outside of the file, or is of an unknown type.
@@ -126,7 +126,7 @@ class TiffTags:
         return [self.value(directory, at) for at in found]
 
     def value(self, directory: Directory, at: int) -> Value:
-        """The value of an entry by its place in the list.
+        """Look up the value of an entry by its place in the list.
 
         Raises:
             NotUnderstoodError: as of `values`.
@@ -143,7 +143,7 @@ class TiffTags:
         return Value(offset, count, number_bytes)
 
     def numbers(self, value: Value) -> NDArray[np.int64]:
-        """The whole numbers that a tag has for a value, (count,).
+        """Read the whole numbers of a value, (count,) int64.
 
         Raises:
             NotUnderstoodError: one is larger than the file, which no place in it and no length is.
@@ -154,12 +154,12 @@ class TiffTags:
         return numbers.astype(np.int64)
 
     def largest(self, directory: Directory, code: int, usual: int) -> int:
-        """The largest number that a tag has; `usual` where there is no such tag."""
+        """Find the largest number of a tag; `usual` where there is no such tag."""
         numbers = [self._whole(value) for value in self.values(directory, code)]
         return max((int(some.max()) for some in numbers if len(some)), default=usual)
 
     def read(self, offset: int, count: int, kind: np.dtype[Any]) -> NDArray[Any]:
-        """Some numbers of a kind, (count,).
+        """Read some numbers of a kind, (count,).
 
         Raises:
             NotUnderstoodError: they would lie outside of the file.
@@ -186,7 +186,7 @@ class TiffTags:
 
 
 def compressions(path: Path) -> set[int]:
-    """Numbers of the ways in which the pictures of a TIFF are compressed, as far as its lists can be read.
+    """Collect the numbers of the compressions in a TIFF, as far as its lists can be read.
 
     Args:
         path: the file.
@@ -204,9 +204,9 @@ def compressions(path: Path) -> set[int]:
 
 
 def largest_block_bytes(path: Path) -> int:
-    """Bytes of pixels that have to be decoded at once, at most, for any one pixel of a TIFF, its overviews and masks.
+    """Compute the most bytes of pixels that one pixel of a TIFF, its overviews or masks needs decoded at once.
 
-    What is not compressed is read where it lies and does not count.
+    Uncompressed pixels are read where they lie and do not count.
 
     Args:
         path: the file.
@@ -215,7 +215,7 @@ def largest_block_bytes(path: Path) -> int:
         Bytes; 0 for a file that is no TIFF.
 
     Raises:
-        PictureError: it is damaged where it says how it is stored, or has more parts than any image.
+        PictureError: its lists of tags are damaged, or it has more parts than any image.
     """
     with open_plain(path) as file:
         try:
@@ -229,7 +229,7 @@ def largest_block_bytes(path: Path) -> int:
 
 
 def texts_of(path: Path, code: int, most_bytes: int) -> list[bytes]:
-    """Read what a tag holds in every picture of a TIFF, as far as its lists can be read.
+    """Read the value of a tag in every picture of a TIFF, as far as its lists can be read.
 
     Args:
         path: the file.
@@ -252,7 +252,7 @@ def texts_of(path: Path, code: int, most_bytes: int) -> list[bytes]:
 
 
 def shares_pieces(path: Path) -> bool:
-    """Whether many tiles or strips of a TIFF are one and the same piece of the file, as no program writes them.
+    """Tell whether many tiles or strips of a TIFF are one and the same piece of the file; no program writes them so.
 
     Args:
         path: the file.

@@ -1,4 +1,4 @@
-"""How much of a scene may be looked at in one go, checked from its size alone: nothing is read or laid out before."""
+"""Limits of the work on one scene, checked from its size alone: nothing is read or laid out before."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ class Allowance:
     read_px: int
 
     def check(self, method: Method, width_px: int, height_px: int, scales_px: Sequence[int]) -> None:
-        """Refuse what would take too long.
+        """Refuse a scene that would take too long.
 
         Args:
-            method: how the scene is to be looked at.
+            method: method that makes the vectors.
             width_px: the scene's width.
             height_px: the scene's height.
             scales_px: window sizes, as `scales_of` gives them.
 
         Raises:
-            PictureError: the scene has too many pixels, or the sizes lead to too many windows; the message tells the
+            PictureError: the scene has too many pixels, or the sizes lead to too many windows; the message names the
                 smallest size that fits.
         """
         self.check_size(width_px, height_px)
@@ -77,7 +77,7 @@ class Allowance:
         return width_px * height_px * ratio**2 <= self.windows * _MAPPED_PX_A_WINDOW
 
     def _smallest(self, method: Method, width_px: int, height_px: int) -> int | None:
-        """The smallest size that fits alone; larger ones do too."""
+        """Find the smallest size that fits alone, in px; larger ones do too. None where even the largest does not."""
         low, high = 1, min(width_px, height_px)
         if not self._fits(method, width_px, height_px, [high]):
             return None

@@ -20,7 +20,7 @@ _LEGEND_STOPS = 9  # colors of the legend; the palettes are so even that a brows
 
 
 class Drawable(Protocol):
-    """What is drawn: `Heatmap` has it."""
+    """The part of a heat-map that drawing needs; `Heatmap` has it."""
 
     @property
     def cells(self) -> CellMap:
@@ -40,14 +40,14 @@ class Drawable(Protocol):
 
 
 def palette_rgb(palette: Palette = "viridis") -> npt.NDArray[np.uint8]:
-    """256 colors from low to high, (256, 3)."""
+    """Sample 256 colors of a palette from low to high, (256, 3) uint8."""
     from matplotlib import colormaps  # slow to import, and not needed before the first map
 
     return colormaps[palette](np.arange(256), bytes=True)[:, :3]
 
 
 def legend_gradient(palette: Palette = "viridis") -> str:
-    """The palette as the color stops of a CSS gradient, low to high."""
+    """Write a palette as the color stops of a CSS gradient, low to high."""
     stops = palette_rgb(palette)[np.linspace(0, 255, _LEGEND_STOPS).round().astype(int)]
     return ", ".join(f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in stops)
 
@@ -60,11 +60,11 @@ def overlay(
     high_cos: float | None = None,
     longest_px: int = LONGEST_SIDE_PX,
 ) -> Image.Image:
-    """Colorise a heat-map: a palette picture with transparency, where no data is wholly transparent.
+    """Colorize a heat-map: return a palette picture with transparency; pixels without data are wholly transparent.
 
     Args:
         heatmap: the map.
-        palette: which colors.
+        palette: name of the colors.
         low_cos: the score of the first color; None for the lowest of the (smoothed) map.
         high_cos: the score of the last color; None for the highest. Give both and two maps share one scale.
         longest_px: the picture's longest side is at most this.
@@ -78,7 +78,7 @@ def overlay(
 def colorized(
     values_cos: Floats, *, palette: Palette = "viridis", low_cos: float | None = None, high_cos: float | None = None
 ) -> Image.Image:
-    """Colorise scores, (H, W), as `overlay` does; NaN is wholly transparent.
+    """Colorize scores, (H, W), as `overlay` does; NaN is wholly transparent.
 
     Level 0 of the picture stands for no data, and levels 1 to 255 run from low to high.
 
@@ -96,7 +96,7 @@ def colorized(
 
 
 def normalized(values_cos: Floats, low_cos: float | None = None, high_cos: float | None = None) -> Floats:
-    """Scores stretched to 0..1 between two ends, by default their own; an even map becomes all zero, NaN stays.
+    """Stretch scores to 0..1 between two ends, by default their own; an even map becomes all zero, NaN stays.
 
     Raises:
         PictureError: `low_cos` lies above `high_cos`.
@@ -115,10 +115,10 @@ def normalized(values_cos: Floats, low_cos: float | None = None, high_cos: float
 
 
 def smoothed(heatmap: Drawable, longest_px: int = LONGEST_SIDE_PX) -> Floats:
-    """The map at display size (H', W'), rounded off by a quarter of the smallest window; NaN where there is no data.
+    """Smooth the map at display size (H', W') by a quarter of the smallest window; NaN where there is no data.
 
-    Where the windows' edges fall is an accident of the grid; without this the eye would read them as things on the
-    ground.
+    The position of the windows' edges is an accident of the grid; without this the eye would read them as things on
+    the ground.
     """
     ratio = min(1.0, longest_px / max(heatmap.width_px, heatmap.height_px))
     width, height = max(1, round(heatmap.width_px * ratio)), max(1, round(heatmap.height_px * ratio))
@@ -129,14 +129,14 @@ def smoothed(heatmap: Drawable, longest_px: int = LONGEST_SIDE_PX) -> Floats:
     missing = np.isnan(values_cos)
     if not missing.any():
         return _tent(values_cos, radius)
-    # A mean of what is there: what holds no data has no weight, and stays without.
+    # A mean of the known cells alone: cells without data have no weight, and stay without.
     known = _tent(np.where(missing, np.float32(0), values_cos), radius)
     weight = _tent((~missing).astype(np.float32), radius)
     return np.divide(known, weight, out=np.full_like(known, np.nan), where=~missing)
 
 
 def _tent(values: Floats, radius: int) -> Floats:
-    """Two box means over 2 * radius + 1 pixels make a tent, whose edges no longer show; the border is repeated."""
+    """Blur with a tent: two box means over 2 * radius + 1 pixels, so that no edges show; the border is repeated."""
     side = (2 * radius + 1, 2 * radius + 1)
     for _ in range(2):
         values = cv2.blur(values, side, borderType=cv2.BORDER_REPLICATE).astype(np.float32, copy=False)
@@ -144,7 +144,7 @@ def _tent(values: Floats, radius: int) -> Floats:
 
 
 def cell_table(cells: CellMap) -> dict[str, list[object]]:
-    """A map's exact cells as plain lists, for the read-out under the pointer; None where there is no data."""
+    """List a map's exact cells, for the read-out under the pointer; None where there is no data."""
     return {
         "rows": cells.row_edges_px.tolist(),
         "columns": cells.column_edges_px.tolist(),

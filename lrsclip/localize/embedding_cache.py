@@ -1,4 +1,4 @@
-"""What was encoded lately: the window embeddings of a few scenes, so that a new sentence costs no picture encoding.
+"""Cache of the window embeddings of the last few scenes, so that a new sentence costs no picture encoding.
 
 They stay in memory, and those of rasters on disk as well, so that tomorrow's sentence is answered at once too. A scene
 that was given up half-way is kept as far as it came.
@@ -33,7 +33,7 @@ _STRIP_PX = 512  # rows hashed at once: a 10,000 px scene then needs 15 MB more,
 
 @dataclass(frozen=True)
 class SceneKey:
-    """What window embeddings depend on: the pixels, the weights with their precision, and how windows are laid."""
+    """The key of window embeddings: the pixels, the weights with their precision, and the layout of the windows."""
 
     scene_sha256: str
     model_sha256: str
@@ -43,7 +43,7 @@ class SceneKey:
 
     @property
     def file_name(self) -> str:
-        """A name that is as unique as the key."""
+        """File name, as unique as the key."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest() + ".npz"
 
 
@@ -68,7 +68,7 @@ class EmbeddedScene:
 
     @property
     def nbytes(self) -> int:
-        """Memory of both."""
+        """Memory of boxes and vectors in bytes."""
         return self.boxes_px.nbytes + self.vectors.nbytes
 
 
@@ -76,9 +76,9 @@ class WindowMemory:
     """The embeddings of the scenes used last, least recently used out first; safe to share between threads.
 
     Args:
-        max_bytes: how much all embeddings together may take; a scene of 10,000 x 10,000 px needs about 9 MB.
-        folder: where those that are to outlive the process lie; None for `localize` in the user's cache.
-        max_disk_bytes: how much those may take.
+        max_bytes: most bytes of all embeddings in memory; a scene of 10,000 x 10,000 px needs about 9 MB.
+        folder: folder of those that outlive the process; None for `localize` in the user's cache.
+        max_disk_bytes: most bytes of those.
     """
 
     def __init__(
@@ -94,14 +94,14 @@ class WindowMemory:
 
     @property
     def folder(self) -> Path:
-        """Where embeddings lie on disk."""
+        """Folder of the embeddings on disk."""
         return self._folder or user_cache() / "localize"
 
     def get(self, key: SceneKey, *, on_disk: bool = False) -> EmbeddedScene | None:
-        """What is kept under `key`, or None.
+        """Look up a scene's embeddings under `key`; None where there are none.
 
         Args:
-            key: of the scene.
+            key: the scene's.
             on_disk: look on disk too.
         """
         with self._lock:
@@ -120,7 +120,7 @@ class WindowMemory:
             self._to_disk(key, embedded)
 
     def clear(self) -> None:
-        """Forget what is in memory; what lies on disk stays."""
+        """Forget the embeddings in memory; those on disk stay."""
         with self._lock:
             self._kept.clear()
 
@@ -162,7 +162,7 @@ class WindowMemory:
 
 
 def scene_sha256(scene: Image.Image) -> str:
-    """Hash of an RGB picture's size and pixels; two files with the same pixels agree."""
+    """Hash an RGB picture's size and pixels; two files with the same pixels agree."""
     digest = hashlib.sha256(f"{scene.mode}:{scene.width}x{scene.height}:".encode())
     for top in range(0, scene.height, _STRIP_PX):
         digest.update(scene.crop((0, top, scene.width, min(top + _STRIP_PX, scene.height))).tobytes())

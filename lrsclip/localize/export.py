@@ -1,6 +1,6 @@
 """A heat-map as files: GeoTIFF and PNG for a GIS, its regions as GeoJSON.
 
-What a user wrote (the sentence above all) goes into these files as data alone.
+Texts of users (the sentence above all) go into these files as data alone.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def write_geotiff(
 ) -> None:
     """Write the map itself, at the scene's full size: float32 cosines, NaN where there is no data.
 
-    NaN is also the file's nodata value: QGIS and GDAL leave it out by that, and who reads the bare numbers cannot take
+    NaN is also the file's nodata value: QGIS and GDAL leave it out by that, and readers of the bare numbers cannot take
     it for a score. Without a place on Earth the file is a plain TIFF.
 
     Args:
@@ -60,8 +60,8 @@ def write_geotiff(
         cells: the map.
         georeference: the scene's place on Earth, if it has one.
         text: the sentence.
-        method: how the map was made.
-        model: what it was made with.
+        method: method that made the map.
+        model: name of the model.
 
     Raises:
         ExportError: the folder is not there or cannot be written to.
@@ -97,7 +97,7 @@ def write_geotiff(
 def regions_geojson(
     regions: Regions, georeference: GeoReference | None, text: str, *, facts: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
-    """Regions as a GeoJSON feature collection (RFC 7946), best first.
+    """Convert regions to a GeoJSON feature collection (RFC 7946), best first.
 
     Each feature has the properties mean_cos, peak_cos, area_px, area_m2, threshold_cos and text. Without a place on
     Earth coordinates are pixels (x, -y), and a member "crs_note" says so.
@@ -168,7 +168,7 @@ def write_png(
         path: the picture to write, ending in .png; files that are there are replaced.
         heatmap: the map.
         georeference: the scene's place on Earth, if it has one.
-        palette: which colors.
+        palette: name of the colors.
         low_cos: the score of the first color; None for the map's lowest.
         high_cos: the score of the last color; None for the map's highest.
         longest_px: the picture is made smaller than the scene if that is longer.
@@ -193,7 +193,7 @@ def write_png(
         path.with_suffix(".prj"): None if georeference is None else _esri_wkt(georeference.crs_wkt),
         path.with_name(f"{path.name}.aux.xml"): None if georeference is None else _gdal_facts(georeference.crs_wkt),
     }
-    # The picture comes last: where it is, all that belongs to it is there.
+    # The picture comes last: once it exists, all files that belong to it do.
     for name, content in beside.items():
         if content is None:
             _remove(name)  # of an earlier map: it would give this one a place on Earth that it has not
@@ -204,13 +204,13 @@ def write_png(
 
 
 def _rows(cells: CellMap, first_px: int, end_px: int) -> Floats:
-    """Some rows of the map at full size: (end_px - first_px, W)."""
+    """Expand some rows of the map to full size, (end_px - first_px, W) float32."""
     at = np.searchsorted(cells.row_edges_px, np.arange(first_px, end_px), side="right") - 1
     return np.repeat(cells.values_cos[at], np.diff(cells.column_edges_px), axis=1)
 
 
 def _geometry(outline: shapely.Polygon, georeference: GeoReference | None) -> shapely.Polygon | shapely.MultiPolygon:
-    """An outline in degrees, or in px with y up; outer rings run counter-clockwise, as RFC 7946 wants them."""
+    """Convert an outline to degrees, or to px with y up; outer rings counter-clockwise, as RFC 7946 demands."""
     if georeference is None:
         return shapely.orient_polygons(shapely.transform(outline, lambda corners_px: corners_px * (1, -1)))
 
@@ -230,7 +230,7 @@ def _geometry(outline: shapely.Polygon, georeference: GeoReference | None) -> sh
 
 
 def _cut_at_date_line(outline: shapely.Polygon) -> shapely.MultiPolygon:
-    """An outline over the date line as parts on either side of it, for RFC 7946 wants none to cross it."""
+    """Cut an outline over the date line into parts on either side of it: RFC 7946 allows none across."""
     eastwards = shapely.transform(outline, lambda corners: np.stack([corners[:, 0] % 360, corners[:, 1]], axis=1))
     if not eastwards.is_valid:
         raise PictureError("a region lies round a pole, which no GeoJSON can tell; write a GeoTIFF")
@@ -242,13 +242,13 @@ def _cut_at_date_line(outline: shapely.Polygon) -> shapely.MultiPolygon:
 
 
 def _world_file(transform: Affine) -> str:
-    """The six lines of a world file: pixel size and turn, then the center of the upper left pixel."""
+    """Write the six lines of a world file: pixel size and turn, then the center of the upper left pixel."""
     x, y = transform @ (0.5, 0.5)
     return "".join(f"{v!r}\n" for v in (transform.a, transform.d, transform.b, transform.e, x, y))
 
 
 def _esri_wkt(crs_wkt: str) -> str | None:
-    """A coordinate system as Esri writes it; None for the few that it has no words for."""
+    """Write a coordinate system in Esri's WKT; None for the few that Esri has no words for."""
     try:
         return CRS.from_wkt(crs_wkt).to_wkt(WktVersion.WKT1_ESRI)
     except CRSError:
@@ -260,7 +260,7 @@ def _gdal_facts(crs_wkt: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """A text without control characters and halves of characters, which XML or UTF-8 cannot hold."""
+    """Replace control characters and halves of characters by spaces: XML or UTF-8 cannot hold them."""
     return "".join(letter if letter.isprintable() else " " for letter in text)
 
 

@@ -1,4 +1,4 @@
-"""Where the pixels of a raster lie on Earth, or in one sentence why that cannot be told."""
+"""Georeference of a raster, or in one sentence why it has none."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import rasterio
 from numpy.typing import ArrayLike, NDArray
 from pyproj import Transformer
 from pyproj.exceptions import ProjError
-from rasterio._err import CPLE_BaseError  # what GDAL itself raises; published under no other name
+from rasterio._err import CPLE_BaseError  # GDAL's own error; published under no other name
 from rasterio.crs import CRS
 from rasterio.errors import CRSError, RasterioError
 
@@ -30,7 +30,7 @@ _SLACK_DEG = 1e-6  # a raster of the whole Earth may miss 180 degrees by a round
 
 @dataclass(frozen=True)
 class GeoReference:
-    """Where the pixels of a raster lie.
+    """The georeference of a raster's pixels.
 
     Attributes:
         crs_wkt: the coordinate system, as WKT.
@@ -42,7 +42,7 @@ class GeoReference:
     transform: tuple[float, float, float, float, float, float]
 
     def lonlat(self, x_px: ArrayLike, y_px: ArrayLike) -> tuple[Degrees, Degrees]:
-        """Longitude and latitude in degrees, each from -180 to 180, of points of the raster.
+        """Convert points of the raster to longitude and latitude in degrees, each longitude from -180 to 180.
 
         Args:
             x_px: columns, 0 at the left edge of the first pixel; any shape.
@@ -52,7 +52,7 @@ class GeoReference:
             Two float64 arrays of that shape; infinite for a point that the coordinate system cannot place.
 
         Raises:
-            ProjError: the coordinate system has no place on Earth; `georeference_of` hands out no such reference.
+            ProjError: the coordinate system has no place on Earth; `georeference_of` returns no such reference.
         """
         x, y = np.asarray(x_px, np.float64), np.asarray(y_px, np.float64)
         a, b, c, d, e, f = self.transform
@@ -60,7 +60,7 @@ class GeoReference:
         return np.asarray(longitudes, np.float64), np.asarray(latitudes, np.float64)
 
     def bounds_lonlat(self, width_px: int, height_px: int) -> tuple[float, float, float, float]:
-        """West, south, east and north of the raster's outline, degrees.
+        """Compute west, south, east and north of the raster's outline, degrees.
 
         West is at least -180. East is never less than west: it runs on beyond 180 where the outline crosses the date
         line. An outline around a pole reaches it, and all the way round.
@@ -78,7 +78,7 @@ class GeoReference:
 def georeference_of_corners(
     corners_lonlat: Sequence[tuple[float, float]], width_px: int, height_px: int
 ) -> GeoReference | None:
-    """Where a picture lies of which only the corners are known, such as a tile of a web map.
+    """Georeference a picture of which only the corners are known, such as a tile of a web map.
 
     Args:
         corners_lonlat: upper left, upper right, lower right and lower left, (longitude, latitude) in degrees.
@@ -109,7 +109,7 @@ def _to_web_mercator() -> Transformer:
 
 
 def georeference_of(data: rasterio.DatasetReader, *, sidecar_crs: bool = False) -> tuple[GeoReference | None, str]:
-    """Where an open raster lies.
+    """Read the georeference of an open raster.
 
     Args:
         data: the raster.
@@ -117,7 +117,7 @@ def georeference_of(data: rasterio.DatasetReader, *, sidecar_crs: bool = False) 
             with a world file.
 
     Returns:
-        The reference and "", or None and one sentence on what is wrong with the place that the file claims ("" if it
+        The reference and "", or None and one sentence on the fault of the place that the file claims ("" if it
         claims none).
     """
     placed = not data.transform.is_identity
@@ -156,12 +156,15 @@ def georeference_of(data: rasterio.DatasetReader, *, sidecar_crs: bool = False) 
 
 @lru_cache(maxsize=32)
 def _to_degrees(crs_wkt: str) -> Transformer:
-    """What turns coordinates to longitude and latitude; building one takes longer than using it. Safe in threads."""
+    """Build a transformer to longitude and latitude; cached, since building takes longer than using.
+
+    Safe in threads.
+    """
     return Transformer.from_crs(crs_wkt, "EPSG:4326", always_xy=True)
 
 
 def _outline(width_px: int, height_px: int) -> tuple[Degrees, Degrees]:
-    """Points along the four sides, once round from the upper left corner: columns and rows."""
+    """Sample points along the four sides, once round from the upper left corner: columns and rows, (n,) each."""
     share = np.arange(_POINTS_PER_SIDE - 1) / (_POINTS_PER_SIDE - 1)
     zero, one = np.zeros_like(share), np.ones_like(share)
     columns = np.concatenate([share, one, 1 - share, zero]) * width_px
@@ -170,7 +173,7 @@ def _outline(width_px: int, height_px: int) -> tuple[Degrees, Degrees]:
 
 
 def _crs_beside(path: Path) -> CRS | None:
-    """The coordinate system in the .prj file beside a picture; GDAL reads the world file but not this."""
+    """Read the coordinate system in the .prj file beside a picture; GDAL reads the world file but not this."""
     try:
         with open_plain(path.with_suffix(".prj")) as file:
             text = file.read(_MOST_PRJ_BYTES).decode()
@@ -180,7 +183,7 @@ def _crs_beside(path: Path) -> CRS | None:
 
 
 def _half_a_claim(data: rasterio.DatasetReader, has_crs: bool, placed: bool) -> str:
-    """What a raster without a usable place says of one."""
+    """Explain in one sentence what is missing of a raster's place; "" where it claims none."""
     if placed:
         return "The raster has a geotransform but names no coordinate system; set one, or add a .prj file beside it."
     if data.gcps[0] or data.rpcs is not None:

@@ -1,7 +1,7 @@
-"""Semantic localization: which part of a scene does a sentence speak of?
+"""Semantic localization: a map of how well each part of a scene fits a sentence.
 
 Boxes of the scene get a vector each (`window_encoding`), and every pixel the mean cosine of the boxes that cover
-it, as SeLo does (Yuan et al. 2022). The map is the raw mean; smoothing and color belong to whoever shows or scores it.
+it, as SeLo does (Yuan et al. 2022). The map is the raw mean; smoothing and color are left to display and metrics.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class ScoredWindow:
 
 @dataclass(frozen=True, eq=False)
 class Heatmap:
-    """How well each pixel of a scene fits a sentence.
+    """A map of how well each pixel of a scene fits a sentence.
 
     Attributes:
         text: the sentence.
@@ -56,12 +56,12 @@ class Heatmap:
         cells: the map, exact, on the grid of box edges; NaN where the scene holds no data.
         width_px: the scene's width.
         height_px: the scene's height.
-        georeference: where the scene lies on Earth, if that is known.
-        method: how the vectors were made.
+        georeference: the scene's place on Earth, if that is known.
+        method: method that made the vectors.
         scales_px: window sizes used.
-        windows: how many boxes were scored.
+        windows: number of scored boxes.
         best: the single box that fits best.
-        presence: whether what the sentence says is there at all; None where the checkpoint is not calibrated for that.
+        presence: whether the sentence is true anywhere at all; None where the checkpoint is not calibrated for that.
         seconds: wall time of the whole call.
         reused: whether the scene's vectors were still known from an earlier sentence.
     """
@@ -82,17 +82,17 @@ class Heatmap:
 
     @cached_property
     def scores_cos(self) -> Floats:
-        """(H, W) float32, the mean cosine of the boxes over each pixel; made when first asked for."""
+        """Mean cosine of the boxes over each pixel, (H, W) float32; made when first asked for."""
         return self.cells.per_pixel()
 
     @property
     def min_cos(self) -> float:
-        """The map's lowest value."""
+        """Lowest value of the map."""
         return float(np.nanmin(self.cells.values_cos))
 
     @property
     def max_cos(self) -> float:
-        """The map's highest value."""
+        """Highest value of the map."""
         return float(np.nanmax(self.cells.values_cos))
 
     @property
@@ -103,16 +103,16 @@ class Heatmap:
 
 
 class How(TypedDict, total=False):
-    """How `localize` looks; each may be left out.
+    """The options of `localize`; each may be left out.
 
     Attributes:
-        exclude: what it must not be: the map is then the difference of two cosines.
+        exclude: a second sentence, whose cosine is subtracted from the first one's.
         method: "windows" (unless said otherwise), SeLo to the letter; or "dense", some ten times as fast and no worse.
         scales_px: window sizes; None for those that suit the scene.
         batch_size: windows encoded at once, 32 unless said otherwise.
         progress: called with (boxes done, boxes in all) after each part.
-        stop: set it from another thread to give up before the next part; what is done is kept for another call.
-        memory: where vectors are kept between calls; by default shared by the whole process.
+        stop: set it from another thread to give up before the next part; finished parts are kept for another call.
+        memory: store of vectors between calls; by default shared by the whole process.
     """
 
     exclude: str
@@ -130,7 +130,7 @@ def localize(bundle: Encoders, scene: Picture, text: str, **how: Unpack[How]) ->
     Args:
         bundle: the model.
         scene: a picture, an array, or the path of a picture or raster; see `open_scene`. From 16 px a side.
-        text: what to look for.
+        text: the sentence.
         how: see `How`.
 
     Raises:
@@ -154,7 +154,7 @@ def localize_all(
     stop: threading.Event | None = None,
     memory: WindowMemory = _MEMORY,
 ) -> list[Heatmap]:
-    """Several sentences on one scene, which is encoded once; otherwise as `localize`."""
+    """Score every pixel of a scene against several sentences; the scene is encoded once. Otherwise as `localize`."""
     started = time.perf_counter()
     if not texts:
         raise TextError("no sentence; say what to look for in the scene")
@@ -196,7 +196,7 @@ def embed_scene(
     stop: threading.Event | None = None,
     memory: WindowMemory = _MEMORY,
 ) -> EmbeddedScene:
-    """The vectors of a scene: what is known of it from memory, the rest encoded; arguments as of `localize`."""
+    """Encode a scene: take the known vectors from memory, encode the rest; arguments as of `localize`."""
     key = SceneKey(scene.sha256, bundle.sha256, scales_px, method, precision_of(bundle))
     known = memory.get(key, on_disk=scene.lasting)
     if known is not None and known.complete:
@@ -223,9 +223,9 @@ def _encoded(
     stop: threading.Event | None,
     keep: Callable[[Floats], None],
 ) -> Floats:
-    """Encode the parts that are not known yet; if it is stopped or turned away, `keep` gets what is done."""
+    """Encode the parts that are not known yet; on a stop or `Busy`, hand the finished vectors to `keep`."""
     ends = np.cumsum([len(part.boxes_px) for part in parts]).tolist()
-    vectors = [known] if known is not None and len(known) in ends else []  # else it was given up in other steps
+    vectors = [known] if known is not None and len(known) in ends else []  # else it was given up with other parts
     done = len(vectors[0]) if vectors else 0
     for part, end in zip(parts, ends, strict=True):
         if end <= done:

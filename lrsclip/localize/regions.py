@@ -43,7 +43,7 @@ class Region:
 
 @dataclass(frozen=True)
 class Regions:
-    """What of a map reaches a threshold.
+    """The parts of a map that reach a threshold.
 
     Attributes:
         threshold_cos: the least score of a region; NaN where the map holds no data at all.
@@ -63,7 +63,7 @@ def find_regions(
     georeference: GeoReference | None = None,
     min_area_share: float = MIN_AREA_SHARE,
 ) -> Regions:
-    """Outline where a map reaches a threshold.
+    """Outline the parts of a map that reach a threshold.
 
     Cells that touch at a corner alone belong to different regions. NaN reaches no threshold.
 
@@ -82,7 +82,7 @@ def find_regions(
 
 
 def _otsu(cells: CellMap) -> tuple[float, bool]:
-    """Otsu's threshold of the map's pixels, and whether there is anything to part.
+    """Compute Otsu's threshold of the map's pixels, and tell whether there is anything to part.
 
     The threshold is put in the middle of the gap between the two parts, so that rounding moves no cell across.
     """
@@ -104,7 +104,7 @@ def _otsu(cells: CellMap) -> tuple[float, bool]:
 def _outlined(
     cells: CellMap, threshold_cos: float, georeference: GeoReference | None, min_area_share: float
 ) -> tuple[Region, ...]:
-    """The connected parts at or above a threshold, best first."""
+    """Outline the connected parts at or above a threshold, best first."""
     reaches = (cells.values_cos >= threshold_cos).astype(np.uint8)  # false for NaN
     _, labels = cv2.connectedComponents(reaches, connectivity=4, ltype=cv2.CV_32S)
     heights_px, widths_px = np.diff(cells.row_edges_px), np.diff(cells.column_edges_px)
@@ -130,7 +130,7 @@ def _outlined(
 
 
 def _in_pixels(rings: list[list[tuple[float, float]]], cells: CellMap) -> shapely.Polygon:
-    """Rings of cell corners (column, row) as a polygon in px of the scene: cells are not equal in size."""
+    """Convert rings of cell corners (column, row) to a polygon in px of the scene: cells are not equal in size."""
     in_px = []
     for ring in rings:
         column, row = np.rint(np.array(ring)).astype(np.int64).T
@@ -139,7 +139,7 @@ def _in_pixels(rings: list[list[tuple[float, float]]], cells: CellMap) -> shapel
 
 
 def _area_m2(outline: shapely.Polygon, cells: CellMap, georeference: GeoReference) -> float | None:
-    """Area on the ellipsoid; None where a corner has no place on it."""
+    """Compute an outline's area on the ellipsoid in square meters; None where a corner has no place on it."""
     longest_px = float(max(cells.column_edges_px[-1], cells.row_edges_px[-1]))
     dense = shapely.segmentize(outline, longest_px / _EDGE_PARTS)
     exterior, *holes = (

@@ -28,16 +28,16 @@ from lrsclip.localize.windows import check_scene_size
 __all__ = ["MAX_PICTURE_PX", "MAX_SCENE_PX", "Box", "Scene", "open_scene"]
 
 MAX_SCENE_PX = 1_000_000_000  # for rasters, which are read by windows
-MAX_PICTURE_PX = 175_000_000  # for what is decoded whole: 700 MB in Pillow, which itself refuses from 178,956,970 on
-_MAX_BLOCK_BYTES = 512 * 2**20  # of what must be decoded at once, however small the window
+MAX_PICTURE_PX = 175_000_000  # for pictures decoded whole: 700 MB in Pillow, which itself refuses from 178,956,970 on
+_MAX_BLOCK_BYTES = 512 * 2**20  # of a block, which is decoded at once, however small the window
 _MAX_STRANGERS_BLOCK_BYTES = 16 * 2**20  # four fit into GDAL's cache: so none is decoded again for each window
 _MAX_STRANGERS_BYTES = 3 * 2**29  # of pixels, unpacked: Sentinel-2's 10,980 px a side in four bands have 0.9
-_MOST_PACKED, _SLACK_BYTES = 2_000, 64 * 2**20  # deflate packs a thousandfold at most; what is nearly empty more
+_MOST_PACKED, _SLACK_BYTES = 2_000, 64 * 2**20  # deflate packs a thousandfold at most; nearly empty rasters more
 _MAX_WHOLE_PX = 40_000_000  # of a stranger's raster in larger blocks, which is decoded once
 _SAMPLE_PX = 1024  # side of the decimated array that the stretch is taken from
 _STRIP_PX = 512  # rows of an array stretched at once
 _REMOTE = re.compile(r"/vsi|[a-z][a-z0-9+.-]+:/", re.IGNORECASE)  # Path makes one slash of two
-_ONLY_RASTERS = ("GTiff", "JP2OpenJPEG")  # what is read by windows even without bands chosen
+_ONLY_RASTERS = ("GTiff", "JP2OpenJPEG")  # read by windows even without bands chosen
 _ORIENTATION_TAG = 0x0112
 
 
@@ -53,12 +53,12 @@ def open_scene(
     Args:
         scene: a picture of any mode, which must stay as it is while the scene is in use; an array of (H, W), (H, W, 1),
             (H, W, 3) or (H, W, 4), whose fourth band is alpha, of uint8, uint16 or floats; the path of a TIFF, JPEG
-            2000, JPEG, PNG or WebP file on this machine, told by its content; or a scene, which is handed back. More
+            2000, JPEG, PNG or WebP file on this machine, recognized by its content; or a scene, which is returned. More
             than 8 bits are stretched. NaN and alpha 0 mean no data.
         bands: numbers (from 1) of a raster's bands for red, green and blue, or of one for gray.
-        georeference: where a picture in memory lies; files say that themselves.
-        untrusted: a stranger sent the file: only TIFF, JPEG, PNG and WebP are opened, and nothing that lies beside it
-            is read.
+        georeference: the place of a picture in memory; files have their own.
+        untrusted: whether a stranger sent the file: only TIFF, JPEG, PNG and WebP are then opened, and no file beside
+            it is read.
 
     Raises:
         PictureError: it is none of these, not there, damaged, under 16 px on a side, or over the limit on pixels; or a
@@ -82,7 +82,7 @@ def open_scene(
 def _from_path(path: Path, bands: tuple[int, ...] | None, untrusted: bool) -> Scene:
     driver = driver_of(path, untrusted=untrusted)
     if driver in (None, *_ONLY_RASTERS) or bands is not None:
-        return _from_raster(path, driver, bands, untrusted)  # of no driver: it says what is wrong
+        return _from_raster(path, driver, bands, untrusted)  # without a driver it raises the right error
     return _from_picture_file(path, (None, "") if untrusted else None)
 
 
@@ -116,7 +116,7 @@ def _place_of(path: Path, data: rasterio.DatasetReader, untrusted: bool) -> Plac
 
 
 def _from_picture_file(path: Path, place: Place | None) -> Scene:
-    """A file that Pillow decodes whole; None has the place read from a world file beside it."""
+    """Read a file that Pillow decodes whole; with None, take its place from a world file beside it."""
     try:
         with opened(path) as stored:
             if place is None:
@@ -146,7 +146,7 @@ def _from_picture(picture: Image.Image, name: str, place: Place = (None, "")) ->
 
 
 def _data_in(picture: Image.Image) -> NDArray[np.bool_] | None:
-    """(H, W) where a picture holds data; None where it does all over."""
+    """Mask the pixels where a picture holds data, (H, W) bool; None where it does all over."""
     clear = picture.info.get("transparency")
     if picture.mode == "F" or picture.mode.startswith("I"):
         values = np.asarray(picture)
@@ -208,7 +208,7 @@ def _local_file(scene: str | os.PathLike[str]) -> Path:
 
 
 def _tiff_orientation(path: Path) -> int:
-    """How a TIFF lies, 1 (upright) to 8; read here since GDAL does not tell."""
+    """Read the orientation of a TIFF, 1 (upright) to 8; read here since GDAL does not tell."""
     try:
         with open_plain(path) as file:
             head = file.read(8)
@@ -221,7 +221,7 @@ def _tiff_orientation(path: Path) -> int:
 
 
 def _place_beside(path: Path, turned: bool) -> Place:
-    """The place of a picture from the world file beside it."""
+    """Read the place of a picture from the world file beside it."""
     try:
         check_sidecars(path)
     except PictureError as error:
@@ -229,7 +229,7 @@ def _place_beside(path: Path, turned: bool) -> Place:
     try:
         with closing(open_raster(path)) as file:
             found, note = file.use(lambda data: georeference_of(data, sidecar_crs=True))
-    except (PictureError, *RASTER_FAULTS):  # Pillow says what is wrong with the file, if anything
+    except (PictureError, *RASTER_FAULTS):  # Pillow reports a fault of the file, if there is one
         return None, ""
     if found is not None and turned:
         return None, "The picture's camera tag turns it, so that its world file does not fit; save it upright."
@@ -268,7 +268,7 @@ def _check_total(path: Path, data: rasterio.DatasetReader, together: int) -> Non
 
 
 def _check_turned(path: Path, data: rasterio.DatasetReader) -> None:
-    """Refuse a stranger's raster that has to be decoded whole because it lies on its side, and is large or deep.
+    """Refuse a stranger's raster that lies on its side, and so has to be decoded whole, if it is large or deep.
 
     Raises:
         PictureError: it is; and as `_check_total`.
@@ -279,7 +279,7 @@ def _check_turned(path: Path, data: rasterio.DatasetReader) -> None:
 
 
 def _needs_whole(path: Path, data: rasterio.DatasetReader, bands: tuple[int, ...] | None, untrusted: bool) -> bool:
-    """Whether a raster has to be decoded whole, because each window of it would decode nearly all of it again.
+    """Tell whether a raster must be decoded whole, because each window would decode nearly all of it again.
 
     Raises:
         PictureError: it would have to be, and is too large or of a kind that only GDAL reads.
@@ -292,7 +292,7 @@ def _needs_whole(path: Path, data: rasterio.DatasetReader, bands: tuple[int, ...
     )
     if untrusted:
         _check_total(path, data, together)
-        # Who sends a file on purpose may have hidden it where GDAL does not tell.
+        # A malicious file may hide its block size where GDAL does not show it.
         block_bytes = max(block_bytes, largest_block_bytes(path))
     if block_bytes <= (_MAX_STRANGERS_BLOCK_BYTES if untrusted else _MAX_BLOCK_BYTES):
         return False

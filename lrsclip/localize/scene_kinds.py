@@ -1,4 +1,4 @@
-"""What a scene is, and the two kinds behind it: a picture in memory and a raster that stays on disk."""
+"""Scenes and their two kinds: a picture in memory, and a raster that stays on disk."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _NO_LIMIT_PX = 2**62
 _AT_ONCE_PX, _AT_ONCE_BYTES = (
     16_000_000,
     48 * 2**20,
-)  # of a raster: what GDAL keeps of it, so that no block is decoded twice
+)  # of a raster: less than GDAL's cache, so that no block is decoded twice
 _MASK_PX = 256  # side of the decimated mask that a share is counted on
 
 
@@ -46,7 +46,7 @@ class Scene(ABC):
     Attributes:
         width_px: its width.
         height_px: its height.
-        georeference: where it lies on Earth; None where that is not known.
+        georeference: its place on Earth; None where that is not known.
         place_note: one sentence on why there is no place although the file claims one; else "".
         stop: set it to end the reading of large parts early; None to read them to the end.
         has_gaps: whether some pixels may hold no data; False means that all do hold some.
@@ -63,23 +63,23 @@ class Scene(ABC):
 
     @property
     def lasting(self) -> bool:
-        """Whether it is a file that will be asked about again, so that its vectors are worth keeping on disk."""
+        """Whether it is a file that users will ask about again, so that its vectors are worth keeping on disk."""
         return False
 
     @property
     @abstractmethod
     def sha256(self) -> str:
-        """Hash of the pixels, or of a raster's file and the chosen bands; worked out once."""
+        """Hash of the pixels, or of a raster's file and the chosen bands; computed once."""
 
     def read(self, box_px: Box, size_px: tuple[int, int] | None = None) -> NDArray[np.uint8]:
-        """Part of the scene in color.
+        """Read part of the scene in color.
 
         Args:
             box_px: left, top, right and bottom, right and bottom exclusive, inside the scene.
             size_px: width and height to resample to, smoothed where that is smaller; None for the scene's own pixels.
 
         Returns:
-            (height, width, 3) RGB; what holds no data is black.
+            (height, width, 3) RGB uint8; pixels without data are black.
 
         Raises:
             PictureError: the box or the size is none, the scene is closed, or its file is gone or damaged.
@@ -97,7 +97,7 @@ class Scene(ABC):
         return self._in_strips(box, (wide, high), -(-area_px // self._at_once_px))
 
     def _in_strips(self, box: Box, size_px: tuple[int, int], count: int) -> NDArray[np.uint8]:
-        """Read a large part row by row, so that memory stays small and `stop` is heard."""
+        """Read a large part strip by strip, so that memory stays small and `stop` is heard."""
         left, top, right, bottom = box
         wide, high = size_px
         whole = np.empty((high, wide, 3), np.uint8)
@@ -110,7 +110,7 @@ class Scene(ABC):
         return whole
 
     def data_share(self, box_px: Box) -> float:
-        """Share of a window's pixels that hold data, 0 to 1; of large windows a sample is counted.
+        """Compute the share of a window's pixels that hold data, 0 to 1; sample large windows of a raster.
 
         Raises:
             PictureError: as `read`.
@@ -119,7 +119,7 @@ class Scene(ABC):
         return self._share(box) if self.has_gaps else 1.0
 
     def thumbnail(self, longest_px: int) -> Image.Image:
-        """The whole scene, RGB, its longer side at most `longest_px`; never larger than the scene.
+        """Shrink the whole scene to RGB, its longer side at most `longest_px`; never enlarge it.
 
         Raises:
             PictureError: as `read`.
@@ -129,7 +129,7 @@ class Scene(ABC):
         return Image.fromarray(self.read((0, 0, self.width_px, self.height_px), size_px))
 
     def close(self) -> None:
-        """Let go of the file; nothing can be read afterwards."""
+        """Close the scene; nothing can be read afterwards."""
         self._closed = True
 
     def __enter__(self) -> Self:
@@ -159,7 +159,7 @@ class Scene(ABC):
 
 
 class PictureScene(Scene):
-    """A picture in memory, RGB; `there` (H, W) bool says where it holds data, None that it does all over."""
+    """A picture in memory, RGB, with its mask of data `there`, (H, W) bool; None for data all over."""
 
     def __init__(self, name: str, rgb: Image.Image, there: NDArray[np.bool_] | None, place: Place = (None, "")) -> None:
         super().__init__(name, rgb.size, there is not None, place)
@@ -167,7 +167,7 @@ class PictureScene(Scene):
 
     @cached_property
     def sha256(self) -> str:
-        """Hash of the pixels and of where they hold data."""
+        """Hash of the pixels and of their mask of data."""
         pixels = scene_sha256(self._rgb)
         if self._there is None:
             return pixels
@@ -203,7 +203,7 @@ class RasterScene(Scene):
 
     @property
     def lasting(self) -> bool:
-        """Yes, unless a stranger sent the file."""
+        """Whether the file is the user's own, and not sent by a stranger."""
         return not self._untrusted
 
     @cached_property
@@ -244,7 +244,7 @@ class RasterScene(Scene):
 
 
 def _fitting_px(data: DatasetReader) -> int:
-    """How many pixels of a raster fit into GDAL's cache with all that is decoded along with them."""
+    """Count the pixels of a raster that fit into GDAL's cache with all that is decoded along with them."""
     together = data.count if data.interleaving == Interleaving.pixel else 1
     each_bytes = together * max(8 if kind.startswith("complex") else np.dtype(kind).itemsize for kind in data.dtypes)
     return max(1, min(_AT_ONCE_PX, _AT_ONCE_BYTES // each_bytes))

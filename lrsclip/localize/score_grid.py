@@ -32,19 +32,19 @@ class CellMap:
     column_edges_px: Boxes
 
     def per_pixel(self) -> Floats:
-        """The map at full size, (H, W) float32: 4 bytes a pixel, so 400 MB for 10,000 x 10,000 px."""
+        """Expand the map to full size, (H, W) float32: 4 bytes a pixel, so 400 MB for 10,000 x 10,000 px."""
         rows = np.repeat(self.values_cos, np.diff(self.row_edges_px), axis=0)
         return np.repeat(rows, np.diff(self.column_edges_px), axis=1)
 
     def sampled(self, width_px: int, height_px: int) -> Floats:
-        """The map in another size, (height_px, width_px) float32: the value at each pixel's center."""
+        """Sample the map at another size, (height_px, width_px) float32: the value at each pixel's center."""
         rows = _cells_at_centers(self.row_edges_px, height_px)
         columns = _cells_at_centers(self.column_edges_px, width_px)
         return self.values_cos[np.ix_(rows, columns)]
 
 
 def mean_over_windows(boxes_px: Boxes, scores_cos: Floats, width_px: int, height_px: int) -> CellMap:
-    """Give every pixel the mean score of the windows that cover it.
+    """Average for every pixel the scores of the windows that cover it.
 
     Args:
         boxes_px: (N, 4) int64 left, top, right, bottom; a pixel that none covers becomes NaN.
@@ -65,7 +65,7 @@ def mean_over_windows(boxes_px: Boxes, scores_cos: Floats, width_px: int, height
             np.add.at(step, (row, column), sign * weight)
     total, covering = steps.cumsum(axis=1).cumsum(axis=2)[:, :-1, :-1]
     with np.errstate(invalid="ignore"):
-        mean = np.where(covering > 0.5, total / covering, np.nan)  # counts are whole, but for what rounding left
+        mean = np.where(covering > 0.5, total / covering, np.nan)  # counts are whole but for rounding
     return CellMap(mean.astype(np.float32), rows, columns)
 
 

@@ -24,7 +24,7 @@ from lrsclip.localize.georeference import GeoReference
 LONGEST_SIDE_PX = 1024
 _LAST_LATITUDE = math.degrees(math.atan(math.sinh(math.pi)))  # 85.05: where the square map of the web ends
 _RADIUS_M = 6_378_137.0  # of the sphere that EPSG:3857 is drawn on
-_TOLERANCE_PX = 0.02  # how far GDAL may round its way through the projection, in px of the picture it reads
+_TOLERANCE_PX = 0.02  # limit of GDAL's rounding in the projection, in px of the picture it reads
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +56,7 @@ def warped(
 ) -> WebMercatorImage:
     """Lay a picture of a whole scene out for a web map.
 
-    What lies beyond 85.05 degrees north or south is cut off, since the map ends there.
+    Parts beyond 85.05 degrees north or south are cut off, since the map ends there.
 
     Args:
         picture: (H', W', C), covering the whole scene, in any size: RGBA as uint8, or floats where NaN is no data.
@@ -64,7 +64,7 @@ def warped(
         height_px: the scene's height.
         georeference: the scene's place on Earth.
         longest_px: longest side of the result.
-        resampling: how pixels are blended; nearest for what must not be.
+        resampling: blending of pixels; nearest for values that must not be blended.
 
     Raises:
         PictureError: the scene lies wholly beyond 85.05 degrees, or nowhere on Earth.
@@ -77,7 +77,7 @@ def warped(
     to_scene_px = Affine.scale(width_px / picture.shape[1], height_px / picture.shape[0])
     floating = np.issubdtype(picture.dtype, np.floating)
     result = np.full((len(source), height, width), np.nan if floating else 0, picture.dtype)
-    # With alpha, GDAL blends colors by it, so that the edge of what is transparent takes no color from there.
+    # With alpha, GDAL blends colors by it, so that edges take no color from transparent pixels.
     extra = {"src_nodata": np.nan, "dst_nodata": np.nan} if floating else {"src_alpha": 4} if len(source) == 4 else {}
     try:
         reproject(
@@ -97,7 +97,7 @@ def warped(
 
 
 def _bounds(width_px: int, height_px: int, georeference: GeoReference) -> tuple[float, float, float, float]:
-    """West, south, east and north of a scene, degrees, within the web map's last latitudes."""
+    """Compute west, south, east and north of a scene, degrees, within the web map's last latitudes."""
     west, south, east, north = georeference.bounds_lonlat(width_px, height_px)
     if not all(map(math.isfinite, (west, south, east, north))):
         raise PictureError("the scene's edge has no place on Earth; cut the scene to where its projection holds")

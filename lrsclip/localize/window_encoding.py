@@ -1,4 +1,4 @@
-"""A scene's embeddings, part by part: which boxes of the scene get a vector, and how each vector is made.
+"""A scene's embeddings, part by part: the choice of its boxes, and the making of their vectors.
 
 Two methods. `windows` is SeLo's: every window is cut out, resized and encoded by itself. `dense` looks at the scene
 once: the small model's trunk makes a map of it, from which windows are pooled (`models.dense`); a ViT reads a few
@@ -42,20 +42,20 @@ _LEAST_DATA_SHARE = 0.1  # windows with less data than this are left out
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """Some boxes of a scene, (N, 4) int64 left, top, right, bottom in px, and what makes their (N, D) vectors."""
+    """Boxes of a scene, (N, 4) int64 left, top, right, bottom in px, and the function that encodes them to (N, D)."""
 
     boxes_px: Boxes
     encode: Callable[[], Floats]
 
 
 def scales_of(method: Method, width_px: int, height_px: int, wished_px: Sequence[int] | None) -> tuple[int, ...]:
-    """The window sizes that are used.
+    """Choose the window sizes in px, ascending.
 
     Args:
         method: dense has sizes of its own, smaller and only two.
         width_px: the scene's width.
         height_px: the scene's height.
-        wished_px: sizes that were asked for, or None.
+        wished_px: sizes wished for, or None.
 
     Raises:
         PictureError: no such method, or sizes that do not fit the scene.
@@ -73,7 +73,7 @@ def scales_of(method: Method, width_px: int, height_px: int, wished_px: Sequence
 
 
 def parts_of(bundle: Encoders, scene: Scene, method: Method, scales_px: tuple[int, ...], batch_size: int) -> list[Part]:
-    """A scene's parts, in an order that is always the same; together their boxes cover all that holds data.
+    """Divide a scene into parts, in an order that is always the same; their boxes cover everything with data.
 
     Raises:
         PictureError: the model has no dense method, or there would be too many windows.
@@ -107,7 +107,7 @@ def _cut_out(bundle: Encoders, scene: Scene, boxes_px: Boxes) -> Callable[[], Fl
 
 
 def _crop(scene: Scene, box_px: Sequence[int]) -> Image.Image:
-    """A window as the encoder gets it, which looks at few hundred px and would have a batch of huge ones in memory."""
+    """Read a window for the encoder, reduced: it sees a few hundred px, and a batch of huge ones would fill memory."""
     left, top, right, bottom = box_px
     share = min(1.0, _MOST_CROP_PX / min(right - left, bottom - top))
     size_px = None if share == 1 else (round((right - left) * share), round((bottom - top) * share))
@@ -115,11 +115,11 @@ def _crop(scene: Scene, box_px: Sequence[int]) -> Image.Image:
 
 
 def _blocks(bundle: DenseEncoders, scene: Scene, scales_px: tuple[int, ...]) -> Iterator[Part]:
-    """One part for each block of the map: the windows that begin in it."""
+    """Yield one part for each block of the map: the windows that begin in it."""
     ratio = min(MOST_ENLARGED, DENSE_PX / min(scales_px))
     boxes_px = _with_data(scene, window_boxes(scene.width_px, scene.height_px, scales_px))
     across, down = (_equal(length * ratio) for length in (scene.width_px, scene.height_px))
-    reach_px = round(max(scales_px) * ratio) + _MARGIN_PX  # how far a block's windows go beyond it
+    reach_px = round(max(scales_px) * ratio) + _MARGIN_PX  # reach of a block's windows beyond it
     for top, bottom in down:
         for left, right in across:
             begins = boxes_px[:, :2] * ratio
@@ -130,7 +130,7 @@ def _blocks(bundle: DenseEncoders, scene: Scene, scales_px: tuple[int, ...]) -> 
 
 
 def _equal(length_px: float) -> list[tuple[int, int]]:
-    """A length in as few equal blocks as can be, each `_BLOCK_PX` long at most; the last one ends beyond it."""
+    """Divide a length into the fewest equal blocks of at most `_BLOCK_PX`; the last one may end beyond it."""
     count = max(1, int(np.ceil(length_px / _BLOCK_PX)))
     step = int(np.ceil(length_px / count / STRIDE_PX)) * STRIDE_PX
     return [(number * step, (number + 1) * step) for number in range(count)]
@@ -144,7 +144,7 @@ def _pooled(
     ratio: float,
     reach_px: int,
 ) -> Callable[[], Floats]:
-    """Map a block with what its windows reach, and pool them; block and reach in px of the map's picture."""
+    """Map a block with the reach of its windows, and pool them; block and reach in px of the map's picture."""
     left, top, right, bottom = block_px
     wide, high = scene.width_px, scene.height_px
     x0, y0 = max(0, round((left - _MARGIN_PX) / ratio)), max(0, round((top - _MARGIN_PX) / ratio))
@@ -164,7 +164,7 @@ def _mapped(length_px: int, ratio: float) -> int:
 
 
 def _crops(bundle: DenseEncoders, scene: Scene, scales_px: tuple[int, ...], batch_size: int) -> Iterator[Part]:
-    """One part for each batch of a ViT's crops: a box for each patch."""
+    """Yield one part for each batch of a ViT's crops: a box for each patch."""
     short_px = min(scene.width_px, scene.height_px)
     sizes_px = sorted({min(short_px, round(share * min(scales_px))) for share in _CROP_SHARES})
     boxes = [
@@ -183,7 +183,7 @@ def _crops(bundle: DenseEncoders, scene: Scene, scales_px: tuple[int, ...], batc
 
 
 def _patches(crop_px: Sequence[int], side: int) -> Boxes:
-    """The (G * G, 4) boxes of a crop's patches, row by row; where a crop has fewer px than patches, some are empty."""
+    """Compute the (G * G, 4) boxes of a crop's patches, row by row; a crop of fewer px than patches has empty ones."""
     left, top, right, bottom = crop_px
     x = np.linspace(left, right, side + 1).round().astype(np.int64)
     y = np.linspace(top, bottom, side + 1).round().astype(np.int64)

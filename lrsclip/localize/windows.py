@@ -1,4 +1,4 @@
-"""Where the windows of a semantic localization stand: SeLo's two diagonal grids per window size.
+"""Windows of a semantic localization: SeLo's two diagonal grids per window size.
 
 SeLo is Yuan et al., Learning to Evaluate Performance of Multi-modal Semantic Localization, TGRS 2022.
 
@@ -37,7 +37,7 @@ def check_scene_size(width_px: int, height_px: int) -> None:
 
 
 def automatic_scales(width_px: int, height_px: int) -> tuple[int, ...]:
-    """Window sizes for a scene: SeLo's 256, 512 and 768 px, or the same shares of a short side below 1024 px.
+    """Choose window sizes for a scene: SeLo's 256, 512 and 768 px, or the same shares of a short side below 1024 px.
 
     Returns:
         Sizes in px, ascending, each at least 48 px (or the whole short side, if that is less), none twice.
@@ -65,12 +65,12 @@ def check_scales(width_px: int, height_px: int, scales_px: Sequence[int]) -> Non
 
 
 def windows_at_most(width_px: int, height_px: int, scales_px: Sequence[int]) -> int:
-    """How many windows a scene has, counting those twice that come out twice; lays none of them out."""
+    """Bound the number of a scene's windows, counting duplicates twice; none is laid out."""
     return sum(2 * -(-width_px // size_px) * -(-height_px // size_px) for size_px in scales_px)
 
 
 def window_boxes(width_px: int, height_px: int, scales_px: Sequence[int]) -> Boxes:
-    """All windows of a scene.
+    """Lay out all windows of a scene.
 
     Args:
         width_px: the scene's width.
@@ -96,7 +96,7 @@ def window_boxes(width_px: int, height_px: int, scales_px: Sequence[int]) -> Box
 
 
 def _grid(width_px: int, height_px: int, size_px: int, offset_px: int) -> Boxes:
-    """One grid as (N, 3) int64 rows of top, left, size."""
+    """Lay out one grid as (N, 3) int64 rows of top, left, size."""
     tops = _starts(height_px, size_px, offset_px)
     lefts = _starts(width_px, size_px, offset_px)
     top, left = (axis.ravel() for axis in np.meshgrid(tops, lefts, indexing="ij"))

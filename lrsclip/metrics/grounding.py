@@ -1,4 +1,4 @@
-"""How well a heat-map finds one marked thing: the pointing game, and the overlap at the best threshold."""
+"""Grounding metrics of a heat-map with one marked target: the pointing game, and the IoU at the best threshold."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class GroundingScores:
-    """Means over pictures, in per cent except the threshold.
+    """Means over pictures, in percent except the threshold.
 
     Attributes:
         pointing: how often the map's highest point is on the target (Zhang et al., Excitation Backprop, 2016).
@@ -22,7 +22,7 @@ class GroundingScores:
         iou_one_threshold: IoU where all pictures share the one threshold that is best for them together.
         one_threshold: that threshold, in the map's own unit.
         target_share: the targets' share of the picture: the pointing of a flat map or of a random point, and the IoU
-            of a map that marks everything. What is not above it is chance.
+            of a map that marks everything. A score that is not above it is chance.
     """
 
     pointing: float
@@ -32,7 +32,7 @@ class GroundingScores:
     target_share: float
 
     def as_dict(self) -> dict[str, float]:
-        """Flat, for JSON and tables."""
+        """Flatten for JSON and tables."""
         return {
             "pointing": self.pointing,
             "iou_own_threshold": self.iou_own_threshold,
@@ -43,7 +43,7 @@ class GroundingScores:
 
 
 def pointing_hit(values: Values, target: Mask) -> float:
-    """Is the highest value on the target? Of several that tie, the share that is: what a fair draw gives on average.
+    """Score whether the highest value is on the target; a tie counts by its share there, as a fair draw on average.
 
     Args:
         values: a map (H, W), or (N,) scores of N choices.
@@ -60,7 +60,7 @@ def pointing_hit(values: Values, target: Mask) -> float:
 
 
 def iou_steps(values: Values, target: Mask) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """The IoU of {map >= t} with the target for every t that makes a difference.
+    """Compute the IoU of {map >= t} with the target for every t that makes a difference.
 
     Args:
         values: (H, W).
@@ -80,7 +80,7 @@ def iou_steps(values: Values, target: Mask) -> tuple[npt.NDArray[np.float64], np
 
 
 def best_iou(values: Values, target: Mask) -> tuple[float, float]:
-    """The highest IoU over all thresholds and the highest threshold that gives it.
+    """Find the highest IoU over all thresholds and the highest threshold that gives it.
 
     Raises:
         ValueError: shapes differ, a value is not finite, or the target is empty.
@@ -91,7 +91,7 @@ def best_iou(values: Values, target: Mask) -> tuple[float, float]:
 
 
 def best_common_iou(pairs: Sequence[tuple[Values, Mask]]) -> tuple[float, float]:
-    """The highest mean IoU that one threshold for all pictures gives, and that threshold.
+    """Find the highest mean IoU that one threshold for all pictures gives, and that threshold.
 
     The mean IoU changes only at values that some map has; all are tried. Maps must share a scale.
 

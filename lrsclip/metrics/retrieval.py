@@ -1,7 +1,7 @@
 """Recall at K both ways and its mean, for any relation of queries and candidates.
 
 Protocol `raw` (RemoteCLIP, RS5M) keeps every caption apart, so a text has one picture; protocol `merged` (SkyScript,
-FarSLIP) makes equal captions one text, which then has many pictures. Both are a matrix of who belongs to whom.
+FarSLIP) makes equal captions one text, which then has many pictures. Both are a matrix of pairs that belong together.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Chances = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class RetrievalScores:
-    """Recalls in per cent at K = 1, 5, 10.
+    """Recalls in percent at K = 1, 5, 10.
 
     Attributes:
         image_to_text: a picture is a hit if at least one of its texts is among the K best.
@@ -31,7 +31,7 @@ class RetrievalScores:
 
     @classmethod
     def mean_of(cls, image_to_text: Chances, text_to_image: Chances) -> RetrievalScores:
-        """The mean over pictures (N, 3) and over texts (M, 3) of what `hit_chances` gives for `KS`."""
+        """Average the `hit_chances` for `KS` over pictures (N, 3) and over texts (M, 3), in percent."""
         by_picture, by_text = (100 * rows.mean(axis=0) for rows in (image_to_text, text_to_image))
         return cls(
             (float(by_picture[0]), float(by_picture[1]), float(by_picture[2])),
@@ -40,16 +40,16 @@ class RetrievalScores:
 
     @property
     def mean_recall(self) -> float:
-        """mR: the mean of the six recalls."""
+        """Mean of the six recalls (mR), in percent."""
         return float(np.mean(self.image_to_text + self.text_to_image))
 
     @property
     def direction_means(self) -> tuple[float, float]:
-        """The mean of the three recalls of each direction, image-to-text first, as FarSLIP reports them."""
+        """Mean of the three recalls of each direction, image-to-text first, as FarSLIP reports them."""
         return float(np.mean(self.image_to_text)), float(np.mean(self.text_to_image))
 
     def as_dict(self) -> dict[str, float]:
-        """Flat, for JSON and tables."""
+        """Flatten for JSON and tables."""
         rows = {f"i2t_r{k}": v for k, v in zip(KS, self.image_to_text, strict=True)}
         rows |= {f"t2i_r{k}": v for k, v in zip(KS, self.text_to_image, strict=True)}
         return rows | {"mR": self.mean_recall}
@@ -58,7 +58,7 @@ class RetrievalScores:
 def retrieval_scores(
     image: npt.NDArray[np.float32], text: npt.NDArray[np.float32], picture_of_text: npt.NDArray[np.int64]
 ) -> RetrievalScores:
-    """Score a test split with plain cosines, every text separate even when two read the same.
+    """Score a test split with plain cosines; keep every text separate even when two read the same.
 
     Ties count as `hit_chances` says; a model that maps everything to one point scores as chance does.
 
@@ -79,7 +79,7 @@ def many_to_many_scores(score: Scores, positive: Relation) -> RetrievalScores:
     """Score a test split in which a picture may have many texts and a text many pictures.
 
     Args:
-        score: (N, M) how well each picture and text fit.
+        score: (N, M) score of each picture and text.
         positive: (N, M) whether they belong together; every row and every column needs one.
 
     Raises:
@@ -89,16 +89,16 @@ def many_to_many_scores(score: Scores, positive: Relation) -> RetrievalScores:
 
 
 def hit_chances(score: Scores, positive: Relation, ks: tuple[int, ...] = KS) -> Chances:
-    """The chance of each query that at least one of its positives is among its K best.
+    """Compute for each query the chance that at least one of its positives is among its K best.
 
     It is 0 or 1 except where scores tie. The caption sets hold the same sentence under many pictures, so exact ties
     are common. Published tools break them by the order that a sort happens to give; here a tie counts as what random
     order would give on average, which agrees with them in expectation and does not depend on the order of the data.
-    What is not a number comes last and never hits.
+    NaN comes last and never hits.
 
     Args:
         score: (Q, C) of Q queries and C candidates.
-        positive: (Q, C) which candidates are right; every query needs one.
+        positive: (Q, C) bool, True for right candidates; every query needs one.
         ks: the K.
 
     Returns:

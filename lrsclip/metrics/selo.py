@@ -1,7 +1,7 @@
 """The SeLo metrics of a heat-map: Rsu, Ras, Rda and their weighted sum Rmi.
 
 Yuan et al., Learning to Evaluate Performance of Multi-modal Semantic Localization, TGRS 2022. The kernels are fixed in
-pixels, so figures compare only on pictures of the same size. What the formulas leave open is done as the tool does that
+pixels, so figures compare only on pictures of the same size. Details that the formulas leave open follow the tool that
 made the published figures:
 
 - vertices are cut to whole pixels before a polygon is filled, and its outline counts as inside;
@@ -46,8 +46,8 @@ class SeloScores:
     """The metrics of one map, or their means over many.
 
     Attributes:
-        rsu: how much of the map's mass is on the target, per area; 0 to 1, up is better.
-        ras: how far the attention centers are from the targets' centers; 0 to 1, down is better.
+        rsu: concentration of the map's mass on the target, per area; 0 to 1, up is better.
+        ras: distance of the attention centers from the targets' centers; 0 to 1, down is better.
         rda: whether the attention on a target is one center, not several; 0 to 1, up is better.
     """
 
@@ -57,11 +57,11 @@ class SeloScores:
 
     @property
     def rmi(self) -> float:
-        """The weighted sum, up is better; as it is linear, the Rmi of means is the mean Rmi."""
+        """Weighted sum Rmi, up is better; as it is linear, the Rmi of means is the mean Rmi."""
         return WEIGHT_RSU * self.rsu + WEIGHT_RAS * (1 - self.ras) + WEIGHT_RDA * self.rda
 
     def as_dict(self) -> dict[str, float]:
-        """By the names of the paper."""
+        """Name the metrics as the paper does."""
         return {"Rsu": self.rsu, "Ras": self.ras, "Rda": self.rda, "Rmi": self.rmi}
 
 
@@ -74,7 +74,7 @@ class Circle:
     radius_px: int
 
     def inside(self, points_px: Points) -> tuple[Points, npt.NDArray[np.float64]]:
-        """The (N, 2) points that lie in the circle, and their (N,) distances from its center."""
+        """Select the (N, 2) points that lie in the circle, with their (N,) distances in px from its center."""
         distances_px = np.hypot(points_px[:, 0] - self.x_px, points_px[:, 1] - self.y_px)
         within = distances_px <= self.radius_px
         return points_px[within], distances_px[within]
@@ -106,7 +106,7 @@ def selo_scores(probability: Map, polygons: Sequence[Polygon]) -> SeloScores:
 
 
 def mean_scores(scores: Sequence[SeloScores]) -> SeloScores:
-    """The mean of every metric over the queries.
+    """Average every metric over the queries.
 
     Raises:
         ValueError: there are none.
@@ -118,7 +118,7 @@ def mean_scores(scores: Sequence[SeloScores]) -> SeloScores:
 
 
 def region_mask(polygons: Sequence[Polygon], width_px: int, height_px: int) -> Mask:
-    """The union of filled polygons, (height_px, width_px) bool; what lies outside the picture is left out.
+    """Fill the union of polygons, (height_px, width_px) bool; leave out all parts outside the picture.
 
     Raises:
         DataError: nothing of them lies inside.
@@ -132,7 +132,7 @@ def region_mask(polygons: Sequence[Polygon], width_px: int, height_px: int) -> M
 
 
 def target_circle(polygon: Polygon) -> Circle:
-    """The circle of a target: the mean of its vertices, and 1.5 times their mean distance from it.
+    """Compute the circle of a target: the mean of its vertices, and 1.5 times their mean distance from it, in px.
 
     Raises:
         DataError: the radius is under one pixel.
@@ -145,7 +145,7 @@ def target_circle(polygon: Polygon) -> Circle:
 
 
 def attention_centers(probability: Map, *, box_px: int = BOX_PX, peak_px: int = PEAK_PX) -> Points:
-    """Where a map draws the eye.
+    """Find the attention centers of a map: the peaks that draw the eye.
 
     Args:
         probability: (H, W) in [0, 1].
@@ -166,7 +166,7 @@ def attention_centers(probability: Map, *, box_px: int = BOX_PX, peak_px: int = 
 
 
 def salient_area_proportion(probability: Map, mask: Mask) -> float:
-    """Rsu: mass on the target over mass off it, times the area off it over the area on it, brought to 0 to 1."""
+    """Compute Rsu: mass on the target over mass off it, times area off it over area on it, scaled to 0..1."""
     on_target = float(probability.sum(where=mask, dtype=np.float64))
     off_target = float(probability.sum(dtype=np.float64)) - on_target
     area_px = int(mask.sum())
@@ -175,7 +175,7 @@ def salient_area_proportion(probability: Map, mask: Mask) -> float:
 
 
 def attention_shift(circles: Sequence[Circle], centers_px: Points) -> float:
-    """Ras: the centers' mean distance in a circle, in radii; a circle without one counts as a whole radius.
+    """Compute Ras: the centers' mean distance in a circle, in radii; a circle without one counts as a whole radius.
 
     The paper's tool looks at the first target only where the map has no center at all; both ways give 1 then.
     """
@@ -187,7 +187,7 @@ def attention_shift(circles: Sequence[Circle], centers_px: Points) -> float:
 
 
 def attention_focus(circles: Sequence[Circle], centers_px: Points) -> float:
-    """Rda: 1 for a circle with one center, 0 for none, less than 1 the more and the wider they are scattered."""
+    """Compute Rda: 1 for a circle with one center, 0 for none, less than 1 the more and the wider they scatter."""
     focus = []
     for circle in circles:
         found_px, _ = circle.inside(centers_px)

@@ -34,10 +34,10 @@ BATCH = 64
 
 @dataclass(frozen=True)
 class SeloProtocol:
-    """How a scene and a sentence become a map.
+    """The steps from a scene and a sentence to a map.
 
     Attributes:
-        name: what to call it in a table.
+        name: name in a table.
         window_px: sides of the square windows, two diagonal grids each.
         crop_px: side that every window is resized to before the model's own preprocessing; None to leave it.
         crop_jpeg: whether every window is written as JPEG and read again.
@@ -80,7 +80,7 @@ PROTOCOLS = {
 
 @dataclass(frozen=True, eq=False)
 class SceneWindows:
-    """A scene as the model saw it, for any number of sentences.
+    """A scene's encoded windows, for any number of sentences.
 
     Attributes:
         boxes_px: (N, 4) int64 left, top, right, bottom.
@@ -96,7 +96,7 @@ class SceneWindows:
 
 
 def selo_protocol(name: str) -> SeloProtocol:
-    """The protocol of that name.
+    """Look up the protocol of a name.
 
     Raises:
         DataError: there is none.
@@ -114,7 +114,7 @@ def encode_scene(
     Args:
         bundle: the model.
         scene: the picture, mode RGB.
-        protocol: which windows, and what is done to them.
+        protocol: the windows and their preparation.
         progress: called with (windows done, windows in all) after each batch.
 
     Raises:
@@ -131,7 +131,7 @@ def encode_scene(
 
 
 def selo_map(windows: SceneWindows, text_vector: Floats, protocol: SeloProtocol) -> Floats:
-    """The map of one sentence, (H, W) float32 in [0, 1].
+    """Compute the map of one sentence, (H, W) float32 in [0, 1].
 
     Args:
         windows: the encoded scene.
@@ -144,7 +144,7 @@ def selo_map(windows: SceneWindows, text_vector: Floats, protocol: SeloProtocol)
 
 
 def finished_map(cells: CellMap, protocol: SeloProtocol) -> Floats:
-    """What the protocol makes of mean cosines: (H, W) float32 in [0, 1]; a map without any contrast is 0."""
+    """Apply the protocol to mean cosines: (H, W) float32 in [0, 1]; a map without any contrast becomes 0."""
     shares = min_max(cells.values_cos)
     if not protocol.gray:
         return dataclasses.replace(cells, values_cos=shares.astype(np.float32)).per_pixel()
@@ -158,7 +158,7 @@ def finished_map(cells: CellMap, protocol: SeloProtocol) -> Floats:
 
 
 def min_max(values: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    """Values brought to 0 to 1; all 0 where there is no contrast."""
+    """Scale values to 0..1; all 0 where there is no contrast."""
     low, high = float(values.min()), float(values.max())
     if not high > low:
         return np.zeros(values.shape)
@@ -166,7 +166,7 @@ def min_max(values: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
 
 
 def _window(scene: Image.Image, box_px: tuple[int, int, int, int], protocol: SeloProtocol) -> Image.Image:
-    """One window as the model is shown it."""
+    """Cut out one window and prepare it as the protocol demands."""
     crop = scene.crop(box_px)
     if protocol.crop_px is not None:
         side = (protocol.crop_px, protocol.crop_px)

@@ -37,7 +37,7 @@ class TextTower(TextTransformer):
         return x.to(self.transformer.get_cast_dtype()), self.attn_mask[:length, :length]
 
     def stretch_to(self, table: Tensor) -> None:
-        """Take a longer (or merged) position table (L, W): the context becomes L, the causal mask follows."""
+        """Take a longer (or merged) position table (L, W): set the context and the causal mask to L."""
         kept, width = len(self.positions.kept), table.shape[1]
         self.positions = Positions(len(table), width, kept).to(table)
         self.positions.load_table(table)
@@ -46,7 +46,7 @@ class TextTower(TextTransformer):
 
 
 def build_vit(config: ImageConfig, embed_dim: int, quick_gelu: bool) -> VisionTransformer:
-    """The image tower of a configuration, with fresh weights."""
+    """Build the ViT image tower of a configuration, with fresh weights."""
     return VisionTransformer(
         image_size=config.image_px,
         patch_size=config.patch_px,

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, V
 
 from lrsclip.errors import CheckpointError, UnknownModelError
 
-TRUNK_STRIDE_PX = 16  # a cell of the small tower's map, in px of what it is shown
+TRUNK_STRIDE_PX = 16  # a cell of the small tower's map, in px of its input
 CONFIG_DIR = Path(__file__).parent / "configs"
 
 
@@ -68,7 +68,7 @@ class TextConfig(_Frozen):
 
 
 class PreprocessConfig(_Frozen):
-    """What happens to a picture before the image tower: shorter side to `image_px`, center crop, normalize."""
+    """The preprocessing of a picture for the image tower: shorter side to `image_px`, center crop, normalization."""
 
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
@@ -76,7 +76,7 @@ class PreprocessConfig(_Frozen):
 
 
 class ModelConfig(_Frozen):
-    """Everything that is needed to build a model with fresh weights."""
+    """The whole configuration of a model, enough to build one with fresh weights."""
 
     embed_dim: PositiveInt
     image: ImageConfig
@@ -115,6 +115,6 @@ class ModelConfig(_Frozen):
             ) from error
 
     def with_context(self, context_length: int) -> ModelConfig:
-        """The same model with another number of text positions (training starts at 77)."""
+        """Copy the configuration with another number of text positions (training starts at 77)."""
         text = self.text.model_copy(update={"context_length": context_length})
         return self.model_copy(update={"text": text})

@@ -28,14 +28,14 @@ _NEIGHBOR_PATCHES = 5.0  # standard deviation of the Gaussian, NACLIP's
 
 
 def trunk_map(look: Callable[[Tensor], Tensor], pixels: Tensor) -> Tensor:
-    """(1, 3, H, W) normalized RGB, H and W multiples of 16, to the map (1, W', H / 16, W / 16) that windows pool from.
+    """Map (1, 3, H, W) normalized RGB, H and W multiples of 16, to (1, W', H / 16, W / 16) for windows to pool from.
 
-    It is made in squares, whose layers stay in the processor's cache; each is looked at with some margin, because the
+    The map is made in squares, whose layers stay in the processor's cache; each is read with some margin, because the
     trunk sees beyond a cell. The pool's first linear layer is applied here already: it commutes with averaging, and a
     map has fewer places than its windows.
 
     Args:
-        look: one square to its places, (1, 3, h, w) to (1, h / 16, w / 16, W').
+        look: the trunk and first layer on one square, (1, 3, h, w) to (1, h / 16, w / 16, W').
         pixels: the scene.
     """
     height, width = pixels.shape[2:]
@@ -53,14 +53,14 @@ def trunk_map(look: Callable[[Tensor], Tensor], pixels: Tensor) -> Tensor:
 
 
 def _squares(length_px: int) -> list[tuple[int, int]]:
-    """A length in equal parts of some `_SQUARE_PX`, multiples of 16, the last one shorter if need be."""
+    """Divide a length into equal parts of some `_SQUARE_PX`, multiples of 16, the last one shorter if need be."""
     count = max(1, round(length_px / _SQUARE_PX))
     step = -(-length_px // (count * STRIDE_PX)) * STRIDE_PX
     return [(start, min(start + step, length_px)) for start in range(0, length_px, step)]
 
 
 def pool_windows(tower: ResNetTower, features: Tensor, boxes: Tensor) -> Tensor:
-    """Windows of a map to vectors.
+    """Pool windows of a map to L2-normalized vectors, (N, D) float32.
 
     Args:
         tower: the tower that made the map.
@@ -78,7 +78,7 @@ def pool_windows(tower: ResNetTower, features: Tensor, boxes: Tensor) -> Tensor:
 
 
 def patch_vectors(tower: VisionTransformer, pixels: Tensor) -> Tensor:
-    """A vector for every patch: (N, 3, S, S) normalized RGB to (N, G, G, D) of length one, float32, row by row."""
+    """Encode every patch: (N, 3, S, S) normalized RGB to L2-normalized (N, G, G, D), float32, row by row."""
     x = tower._embeds(pixels)
     blocks = tower.transformer.resblocks
     for block in blocks[:-1]:
@@ -96,7 +96,7 @@ def patch_vectors(tower: VisionTransformer, pixels: Tensor) -> Tensor:
 
 
 def _neighbourhood(side: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """(G * G, G * G) what is added to a patch's attention to each other: one at itself, less with the distance."""
+    """Build the (G * G, G * G) bias on attention between patches: one at itself, less with the distance."""
     at = torch.arange(side, device=device, dtype=torch.float32)
     places = torch.cartesian_prod(at, at)
     return torch.exp(-torch.cdist(places, places).square() / (2 * _NEIGHBOR_PATCHES**2)).to(dtype)

@@ -1,4 +1,4 @@
-"""The two towers and the temperature, as one module: what training changes and a checkpoint holds."""
+"""The two towers and the temperature, as one module: the part that training changes and a checkpoint holds."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ class DualEncoder(nn.Module):
         self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
 
     def encode_image(self, pixels: Tensor) -> Tensor:
-        """(N, 3, H, W) preprocessed pictures to (N, D) of length one, float32."""
+        """Encode (N, 3, H, W) preprocessed pictures to L2-normalized vectors, (N, D) float32."""
         return F.normalize(self.visual(pixels).float(), dim=-1)
 
     def encode_features(self, features: Tensor) -> Tensor:
-        """(N, G * G, 1024) kept trunk features to (N, D) of length one (small tower only)."""
+        """Encode (N, G * G, 1024) kept trunk features to L2-normalized vectors, (N, D); small tower only."""
         return F.normalize(self.convolutional.pool(features).float(), dim=-1)
 
     def encode_text(self, tokens: Tensor, chunk: int = TEXT_CHUNK, *, normalize: bool = True) -> Tensor:
-        """(N, L) token ids to (N, D) float32, of length one if `normalize`; costs what the texts are long."""
+        """Encode (N, L) token ids to (N, D) float32, L2-normalized if `normalize`; cost follows the text lengths."""
         features = encode_by_length(self.text, tokens, chunk).float()
         return F.normalize(features, dim=-1) if normalize else features
 
@@ -68,7 +68,7 @@ class DualEncoder(nn.Module):
 
     @property
     def scale(self) -> Tensor:
-        """exp(logit_scale), held at 100 or less as CLIP does."""
+        """Temperature factor exp(logit_scale), clamped to 100 or less as in CLIP."""
         return self.logit_scale.exp().clamp(max=MAX_LOGIT_SCALE)
 
     def stretch(self) -> None:
@@ -82,7 +82,7 @@ class DualEncoder(nn.Module):
 
 
 def seeded_model(config: ModelConfig, seed: int) -> DualEncoder:
-    """A model with fresh weights, the same for the same seed, without touching the global random state."""
+    """Build a model with fresh weights, the same for the same seed; leave the global random state untouched."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return DualEncoder(config)

@@ -16,6 +16,6 @@ class FactorizedEmbedding(nn.Module):
         nn.init.normal_(self.up.weight, std=0.02 * rank**-0.5)  # so that rows start as large as CLIP's own (std 0.02)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """(N, L) token ids to (N, L, W)."""
+        """Embed (N, L) token ids to (N, L, W)."""
         out: Tensor = self.up(self.table(tokens))
         return out

@@ -33,7 +33,7 @@ class PreactBottleneck(nn.Module):
         self.shortcut = nn.Conv2d(width_in, width_out, 1, stride, bias=False) if first else None
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, C, H, W) to (N, C', H / stride, W / stride)."""
+        """Transform (N, C, H, W) to (N, C', H / stride, W / stride)."""
         a = F.relu(self.bn1(x))
         y = self.conv2(F.relu(self.bn2(self.conv1(a))))
         y = self.conv3(F.relu(self.bn3(y)))
@@ -61,7 +61,7 @@ class ResNetV2Trunk(nn.Module):
         self.final_bn = nn.BatchNorm2d(width_in)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Run the trunk; batch statistics are used in training mode, running ones otherwise."""
+        """Run the trunk; use batch statistics in training mode, running ones otherwise."""
         x = F.relu(self.stem_bn(self.stem_conv(self.input_bn(x))))
         x = F.max_pool2d(x, 3, 2, 1)
         x = self.stage3(self.stage2(self.stage1(x)))
@@ -69,7 +69,7 @@ class ResNetV2Trunk(nn.Module):
 
 
 class AttentionPool(nn.Module):
-    """A class token reads the trunk's grid through a few transformer blocks: (N, G * G, 1024) to (N, D)."""
+    """A pool whose class token reads the trunk's grid through a few transformer blocks: (N, G * G, 1024) to (N, D)."""
 
     def __init__(self, config: ImageConfig, embed_dim: int, act: type[nn.Module]) -> None:
         super().__init__()
@@ -88,9 +88,9 @@ class AttentionPool(nn.Module):
         return self.read(self.inward(self.dropout(features)))
 
     def read(self, tokens: Tensor) -> Tensor:
-        """(N, G * G, W) of the first layer to (N, D), not normalized.
+        """Pool (N, G * G, W), the first layer's output, to (N, D), not normalized.
 
-        Of the last block only the class token is asked for, so only its query is computed.
+        Only the class token of the last block is needed, so only its query is computed.
         """
         x = torch.cat([self.cls.to(tokens.dtype).expand(len(tokens), 1, -1), tokens], dim=1)
         x = self.ln_pre(x + self.positions.to(x.dtype))
@@ -110,18 +110,18 @@ class ResNetTower(nn.Module):
         self.pool = AttentionPool(config, embed_dim, QuickGELU if quick_gelu else nn.GELU)
 
     def features(self, pixels: Tensor) -> Tensor:
-        """(N, 3, H, W) normalized RGB to (N, G * G, 1024), row by row from the top left."""
+        """Compute trunk features: (N, 3, H, W) normalized RGB to (N, G * G, 1024), row by row from the top left."""
         grid = F.adaptive_avg_pool2d(self.trunk(pixels), self.grid)
         return grid.flatten(2).transpose(1, 2)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """(N, 3, H, W) normalized RGB to (N, D), not normalized."""
+        """Encode (N, 3, H, W) normalized RGB to (N, D), not normalized."""
         out: Tensor = self.pool(self.features(pixels))
         return out
 
 
 def build_image_tower(config: ImageConfig, embed_dim: int, quick_gelu: bool) -> nn.Module:
-    """The tower that a configuration names, with fresh weights."""
+    """Build the image tower of a configuration, with fresh weights."""
     if config.kind == "resnetv2":
         return ResNetTower(config, embed_dim, quick_gelu)
     from lrsclip.models.clip_towers import build_vit  # open_clip takes seconds to import

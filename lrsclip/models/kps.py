@@ -15,7 +15,7 @@ STRETCH = 4
 
 
 def stretched_length(rows: int, kept: int = KEPT, stretch: int = STRETCH) -> int:
-    """How many rows `stretch_positions` makes of `rows`."""
+    """Compute the number of rows that `stretch_positions` makes of `rows`."""
     return kept + (rows - kept) * stretch
 
 
@@ -54,11 +54,11 @@ class Positions(nn.Module):
         self.rest = nn.Parameter(torch.randn(length - kept, width) * 0.01)
 
     def forward(self, length: int) -> Tensor:
-        """The first `length` rows, (length, W)."""
+        """Select the first `length` rows, (length, W)."""
         return torch.cat([self.kept, self.rest[: max(0, length - len(self.kept))]])[:length]
 
     def freeze_kept(self) -> None:
-        """Stop the kept rows from learning, as KPS asks for once the table is stretched."""
+        """Stop the kept rows from learning, as KPS demands once the table is stretched."""
         self.kept.requires_grad_(False)
 
     def load_table(self, table: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""Where the model runs and in which number type: bfloat16 where the hardware is fast at it, float32 elsewhere."""
+"""Device and number type of the model: bfloat16 where the hardware is fast at it, float32 elsewhere."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 def pick_device(device: str | torch.device | None) -> torch.device:
-    """The device asked for, or a GPU if there is one.
+    """Choose the device asked for, or a GPU if there is one.
 
     Raises:
         LRSCLIPError: the device asked for is not there.
@@ -31,7 +31,7 @@ def pick_device(device: str | torch.device | None) -> torch.device:
 
 
 def pick_dtype(precision: str, device: torch.device) -> torch.dtype:
-    """`auto`, `fp32` or `bf16` to a torch type.
+    """Convert `auto`, `fp32` or `bf16` to a torch type.
 
     Raises:
         LRSCLIPError: another word.
@@ -44,7 +44,7 @@ def pick_dtype(precision: str, device: torch.device) -> torch.dtype:
 
 
 def fast_bf16(device: torch.device) -> bool:
-    """Whether bfloat16 products run in hardware there (emulated ones are slower than float32)."""
+    """Tell whether bfloat16 products run in hardware there (emulated ones are slower than float32)."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     if device.type != "cpu":

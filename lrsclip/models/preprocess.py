@@ -18,9 +18,9 @@ MAX_ASPECT = 500  # a 1 x 50,000 px strip would be resized to a picture of gigab
 
 
 def build_preprocess(config: ModelConfig) -> Preprocess:
-    """One RGB picture to a (3, image_px, image_px) float tensor: shorter side resized, center crop, normalized.
+    """Build the transform of one RGB picture to (3, image_px, image_px) float32: resize, center crop, normalize.
 
-    The same as open_clip's transform for evaluation, to the last bit.
+    The shorter side is resized. The same as open_clip's transform for evaluation, to the last bit.
     """
     side_px, facts = config.image.image_px, config.preprocess
     mean, std = (torch.tensor(values)[:, None, None] for values in (facts.mean, facts.std))
@@ -35,7 +35,7 @@ def build_preprocess(config: ModelConfig) -> Preprocess:
 
 
 def _shorter_side(picture: Image.Image, side_px: int, filter_: Image.Resampling) -> Image.Image:
-    """A square from the middle of a picture whose shorter side was resized to it."""
+    """Resize the shorter side of a picture to `side_px` and crop a square from the center."""
     width, height = picture.size
     short, long = min(width, height), int(side_px * max(width, height) / min(width, height))
     if short != side_px:
@@ -45,7 +45,7 @@ def _shorter_side(picture: Image.Image, side_px: int, filter_: Image.Resampling)
 
 
 def to_batch(pictures: list[Image.Image], preprocess: Preprocess, first: int = 0) -> Tensor:
-    """Pictures to (N, 3, H, W); in errors they are numbered from `first`.
+    """Stack preprocessed pictures to (N, 3, H, W) float32; errors number them from `first`.
 
     Raises:
         PictureError: an entry is no picture, has no pixels, is a mere strip, or cannot be decoded.

@@ -1,4 +1,4 @@
-"""The small model's text tower: a bidirectional encoder as in BERT, so that it can begin with what one has learned.
+"""The small model's text tower: a bidirectional encoder as in BERT, so that it can begin with a trained one's weights.
 
 A text tower that starts from nothing knows the few thousand words of its captions. This one has the shape of a small
 sentence encoder (all-MiniLM-L6-v2), reads CLIP's byte-pair tokens, and gets KPS positions like every other tower here.
@@ -47,12 +47,12 @@ class SentenceTower(nn.Module):
         self.proj = nn.Sequential(nn.Linear(width, 2 * embed_dim), nn.GELU(), nn.Linear(2 * embed_dim, embed_dim))
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """(N, L) token ids to (N, D), not normalized."""
+        """Encode (N, L) token ids to (N, D), not normalized."""
         out: Tensor = self.proj(self.sentence(tokens))
         return out
 
     def sentence(self, tokens: Tensor) -> Tensor:
-        """(N, L) token ids to (N, W): the mean over each text's tokens, before the projection."""
+        """Average each text's token states: (N, L) token ids to (N, W), before the projection."""
         own = text_mask(tokens)
         x = self.ln_embed(self.token_embedding(tokens) + self.positions(tokens.shape[1]))
         for layer in self.layers:
@@ -62,7 +62,7 @@ class SentenceTower(nn.Module):
         return torch.where(own[:, :, None], x, 0).sum(dim=1) / weights.sum(dim=1)
 
     def stretch_to(self, table: Tensor) -> None:
-        """Take a longer (or merged) position table (L, W): the context becomes L."""
+        """Take a longer (or merged) position table (L, W): set the context to L."""
         kept, width = len(self.positions.kept), table.shape[1]
         self.positions = Positions(len(table), width, kept).to(table)
         self.positions.load_table(table)
@@ -70,7 +70,7 @@ class SentenceTower(nn.Module):
 
 
 def text_mask(tokens: Tensor) -> Tensor:
-    """(N, L) bool: true from start-of-text to end-of-text. Padding is id 0, which inside a text is a token ("!")."""
+    """Mask the tokens from start-of-text to end-of-text, (N, L) bool. Padding is id 0, which inside a text is "!"."""
     begun = (tokens != 0).cumsum(dim=1) > 0
     end = tokens.argmax(dim=1, keepdim=True)
     return begun & (torch.arange(tokens.shape[1], device=tokens.device) <= end)

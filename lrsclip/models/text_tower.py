@@ -1,8 +1,8 @@
 """The text towers: CLIP's in `clip_towers`, the small model's in `sentence_tower`; run only as far as texts are long.
 
 In CLIP's the feature of a text is read at its end-of-text token, and the attention is causal, so nothing behind that
-token can change it; the other masks what is behind. A batch is therefore cut to its longest text (`trim`) instead of
-running all 248 positions.
+token can change it; the other masks all positions behind it. A batch is therefore cut to its longest text (`trim`), and
+not run at all 248 positions.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def build_text_tower(config: TextConfig, embed_dim: int, quick_gelu: bool) -> TextTower | SentenceTower:
-    """The tower that a configuration names, with fresh weights."""
+    """Build the text tower of a configuration, with fresh weights."""
     if config.kind == "sentence":
         return SentenceTower(config, embed_dim)
     from lrsclip.models.clip_towers import TextTower  # open_clip takes seconds to import
@@ -35,12 +35,12 @@ def trim(tokens: Tensor) -> Tensor:
 
 
 def encode_by_length(tower: Callable[[Tensor], Tensor], tokens: Tensor, chunk: int) -> Tensor:
-    """Encode texts in chunks of like length, each cut to its longest; rows come back in the order given.
+    """Encode texts in chunks of like length, each cut to its longest; return the rows in the order given.
 
     Args:
         tower: maps (n, l) token ids to (n, D).
         tokens: (N, L) padded token ids.
-        chunk: how many texts go through the tower at once.
+        chunk: texts that go through the tower at once.
 
     Returns:
         (N, D), not normalized; differentiable.

@@ -23,17 +23,17 @@ if TYPE_CHECKING:
     from open_clip.tokenizer import SimpleTokenizer
 
 MAX_CHARACTERS = 100_000  # of one text; far beyond 248 tokens, short enough to be read in no time
-_CACHED_TEXTS, _CACHED_WORDS = 4096, 50_000  # a server must not remember all that was ever typed
+_CACHED_TEXTS, _CACHED_WORDS = 4096, 50_000  # a server must not remember every text that was ever typed
 WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
 
 
 @dataclass(frozen=True)
 class TokenReport:
-    """What becomes of a text on its way into the model.
+    """The fate of a text on its way into the model.
 
     Attributes:
         count: tokens of the whole text, start and end tokens included.
-        limit: how many the model reads.
+        limit: most tokens that the model reads.
         kept: the part that is read, in whole words.
         cut: the rest ("" if all is read); of the word it begins with, some tokens may still have been read.
         unseen_words: words that never stood in a training text, lower case, in order of appearance.
@@ -52,13 +52,13 @@ class TokenReport:
 
 
 def words(text: str) -> list[str]:
-    """The words of a text in lower case, digits and punctuation left out."""
+    """Split a text into its words in lower case, without digits and punctuation."""
     return WORD.findall(text.lower())
 
 
 @lru_cache(maxsize=1)
 def _clip_tokenizer() -> SimpleTokenizer:
-    """open_clip's tokenizer, from its file alone: the package around it brings a zoo of models, which takes seconds."""
+    """Load open_clip's tokenizer from its file alone: its package brings a zoo of models, which takes seconds."""
     package = find_spec("open_clip")
     if package is None or not package.submodule_search_locations:
         raise ModuleNotFoundError("open_clip is not installed; pip install open_clip_torch")
@@ -80,7 +80,7 @@ class Tokenizer:
         self._encode = lru_cache(maxsize=_CACHED_TEXTS)(self._clip.encode)
 
     def __call__(self, texts: list[str]) -> Tensor:
-        """Texts to (N, L) token ids, zero-padded, L the longest text's length, at most `context_length`.
+        """Tokenize texts to (N, L) ids, zero-padded; L is the longest text's length, at most `context_length`.
 
         Raises:
             TextError: an entry is not text or has nothing to read in it.
@@ -110,11 +110,11 @@ class Tokenizer:
         return TokenReport(count, self.context_length, kept, text[len(kept) :], tuple(unseen))
 
     def count(self, text: str) -> int:
-        """Tokens of a text, start and end included."""
+        """Count the tokens of a text, start and end included."""
         return len(self._ids(text, 0)) + 2
 
     def is_cut(self, text: str) -> bool:
-        """Whether a part of the text is not read."""
+        """Tell whether a part of the text is not read."""
         return self.count(text) > self.context_length
 
     def _ids(self, text: str, number: int) -> list[int]:
@@ -131,7 +131,7 @@ class Tokenizer:
         return ids
 
     def _kept_characters(self, text: str) -> int:
-        """How many leading characters of `text` fit: whole words, or characters where not even one word does."""
+        """Count the leading characters of `text` that fit: whole words, or characters where no word does."""
         return self._fitting(text, [m.end() for m in re.finditer(r"\S+", text)]) or self._fitting(
             text, list(range(1, len(text) + 1))
         )

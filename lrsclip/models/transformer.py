@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 
 class LayerNorm(nn.LayerNorm):
-    """Layer normalization in float32 where autocast asks for it, handed back in the type of its input."""
+    """Layer normalization in float32 where autocast asks for it, with its output in the type of its input."""
 
     def forward(self, input: Tensor) -> Tensor:
-        """(..., W) to the same shape and type."""
+        """Normalize (..., W); return the same shape and type."""
         normed = F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
         return normed.to(input.dtype)
 
@@ -35,13 +35,13 @@ class ResidualAttentionBlock(nn.Module):
         self.mlp = nn.Sequential(OrderedDict(layers))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, L, W) to (N, L, W)."""
+        """Transform (N, L, W) to (N, L, W)."""
         normed = self.ln_1(x)
         x = x + self.attn(normed, normed, normed, need_weights=False)[0]
         return cast(Tensor, x + self.mlp(self.ln_2(x)))
 
     def first_token(self, x: Tensor) -> Tensor:
-        """What the block makes of the first token alone, (N, L, W) to (N, W): only its query is computed."""
+        """Compute the block's output of the first token alone, (N, L, W) to (N, W): only its query is computed."""
         normed = self.ln_1(x)
         first = x[:, :1] + self.attn(normed[:, :1], normed, normed, need_weights=False)[0]
         return cast(Tensor, (first + self.mlp(self.ln_2(first)))[:, 0])
@@ -59,5 +59,5 @@ class QuickGELU(nn.Module):
     """OpenAI's approximation of GELU, which its weights were trained with."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Any shape to the same shape."""
+        """Apply x * sigmoid(1.702 x) to a tensor of any shape."""
         return x * (1.702 * x).sigmoid()

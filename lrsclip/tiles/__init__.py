@@ -1,8 +1,8 @@
-"""Room of the tiles: where pictures come from, whatever they are searched with.
+"""Room of the tiles: sources of pictures, independent of the search over them.
 
-A tile source lists tiles in a stable order and hands out each one's facts and its picture. There are folders of
+A tile source lists tiles in a stable order and gives the facts and the picture of each one. There are folders of
 picture files, rasters (`geotiff`), places on Earth (`place`), data sets (`hub`) and the rendered landscape
-(`lrsclip.atlas`); `open_tiles` turns what a user types into a source.
+(`lrsclip.atlas`); `open_tiles` turns a user's address into a source.
 """
 
 from lrsclip.io.decode import open_image

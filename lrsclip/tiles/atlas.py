@@ -1,7 +1,7 @@
 """The atlas as a tile source: a square region of a world in mid-ocean, cut into tiles that never overlap.
 
-Tiles are rendered by blocks of four by four, drawn on first use and kept in the user's cache; `prepare` draws what is
-missing with all cores. A region of any size can be asked for; beyond `_KEPT_TILES` nothing is kept on disk.
+Tiles are rendered by blocks of four by four, drawn on first use and kept in the user's cache; `prepare` draws the
+missing ones with all cores. A region may have any size; beyond `_KEPT_TILES` nothing is kept on disk.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ from lrsclip.tiles.base import Tile, check_count, decimal_option, whole_option
 from lrsclip.workers import end_now, process_pool
 
 # Tiles and indexes that were made under another value are made anew. Raise it with every change of a pixel or a word,
-# and then run `python -m assets.make_collection`; tests/lrsclip/atlas/test_recipe.py tells when that was forgotten.
+# and then run `python -m assets.make_collection`; tests/lrsclip/atlas/test_recipe.py fails when that was forgotten.
 RECIPE = "7d62e75e"
 TILE_PX = 192
 _TWINS = 3  # false sentences of each kind of claim
-_BLOCK = 4  # tiles along the side of what is rendered at once
+_BLOCK = 4  # tiles along the side of a block, which is rendered at once
 _KEPT_TILES = 16_384
 _MOST_SEED = 2**32 - 1  # chance is seeded with 32 bits: more would come round to the same worlds
 _WEST_M, _NORTH_M = 497_000.0, 4_588_000.0
-# UTM 10 south at those metres is the South Pacific near 48.9 S, 123 W: farther from land than nearly anywhere.
+# UTM 10 south at those meters is the South Pacific near 48.9 S, 123 W: farther from land than nearly anywhere.
 _CRS = "EPSG:32710"
 _ATTRIBUTION = "LRSCLIP atlas, a rendered landscape"
 
@@ -68,7 +68,7 @@ class AtlasText:
 
     @property
     def long(self) -> str:
-        """The description."""
+        """The description, all sentences in one text."""
         return " ".join(self.sentences)
 
 
@@ -78,7 +78,7 @@ class AtlasTiles:
     Args:
         seed: the world.
         tiles: at least so many are listed; the region is a square of whole blocks.
-        px_m: ground size of a pixel in metres.
+        px_m: ground size of a pixel in meters.
 
     Raises:
         TileSourceError: a number is out of range.
@@ -113,7 +113,7 @@ class AtlasTiles:
         """Open `atlas` or `atlas:?seed=3&tiles=4096`.
 
         Args:
-            address: what stands before the question mark, which must be nothing.
+            address: the text before the question mark; it must be empty.
             options: seed, tiles and px_m as texts.
             most_tiles: more are refused before any is listed.
 
@@ -131,7 +131,7 @@ class AtlasTiles:
         tiles = whole_option("atlas", options, "tiles", 1024)
         px_m = decimal_option("atlas", options, "px_m", 1.0)
         check_count("atlas", tiles, most_tiles)
-        return cls(seed, tiles, float(f"{px_m:g}"))  # as `spec` writes it, so that what is opened again is the same
+        return cls(seed, tiles, float(f"{px_m:g}"))  # as `spec` writes it, so that reopening gives the same tiles
 
     @property
     def spec(self) -> str:
@@ -145,32 +145,32 @@ class AtlasTiles:
         return f"atlas:?{options}" if options else "atlas"
 
     def __len__(self) -> int:
-        """Number of tiles."""
+        """Count the tiles."""
         return len(self._ids)
 
     def tile_ids(self) -> list[str]:
-        """Ids, block by block."""
+        """List the ids, block by block."""
         return list(self._ids)
 
     def fingerprint(self, tile_id: str) -> str:
-        """Changes with the program that draws."""
+        """Return the recipe, which changes with the program that draws."""
         self._check(tile_id)
         return recipe()
 
     def tile(self, tile_id: str) -> Tile:
-        """Facts of a tile; its caption is the short text."""
+        """Look up the facts of a tile; its caption is the short text."""
         row, column = self._check(tile_id)
         corners = [(column, row), (column + 1, row), (column + 1, row + 1), (column, row + 1)]
         footprint = tuple(self.lonlat(x * self.tile_m, y * self.tile_m) for x, y in corners)
         return Tile(tile_id, TILE_PX, TILE_PX, self.tile_m, footprint, self.texts(tile_id).short, _ATTRIBUTION)
 
     def lonlat(self, x_m: float, y_m: float) -> tuple[float, float]:
-        """Degrees east and north of a place given in metres east and south of the region's corner."""
+        """Convert a place in meters east and south of the region's corner to (longitude, latitude) in degrees."""
         longitude, latitude = self._lonlat.transform(_WEST_M + x_m, _NORTH_M - y_m)
         return float(longitude), float(latitude)
 
     def picture(self, tile_id: str) -> Image.Image:
-        """The rendered tile, RGB."""
+        """Render a tile, (TILE_PX, TILE_PX) in mode RGB, or read its kept file."""
         row, column = self._check(tile_id)
         kept = self.kept_file(tile_id)
         try:
@@ -186,11 +186,11 @@ class AtlasTiles:
         return block.crop((left, top, left + TILE_PX, top + TILE_PX))
 
     def kept_file(self, tile_id: str) -> Path:
-        """Where `prepare` keeps a tile's picture."""
+        """Name the file in which `prepare` keeps a tile's picture."""
         return self.folder / f"{tile_id}.jpg"
 
     def texts(self, tile_id: str) -> AtlasText:
-        """Short and long text of a tile."""
+        """Write the short and the long text of a tile, or read the kept ones."""
         row, column = self._check(tile_id)
         kept = self._texts_of_block(row // _BLOCK, column // _BLOCK).get(tile_id)
         if not kept:
@@ -198,14 +198,14 @@ class AtlasTiles:
         return AtlasText(kept["short"], tuple(kept["sentences"]), tuple((at, text) for at, text in kept["false"]))
 
     def truth(self, tile_id: str) -> TileTruth:
-        """Ground truth of a tile as polygons."""
+        """Compute the ground truth of a tile as polygons."""
         return self._truth(*self._check(tile_id))
 
     def _truth(self, row: int, column: int) -> TileTruth:
         return truth_of(self.country, column * self.tile_m, row * self.tile_m, self.tile_m)
 
     def told(self, tile_id: str, truth: TileTruth | None = None) -> list[Statement]:
-        """The statements that the long text makes."""
+        """Select the statements of a tile's long text."""
         row, column = self._check(tile_id)
         return self._told(truth or self._truth(row, column), row, column)
 
@@ -213,14 +213,14 @@ class AtlasTiles:
         return statements(truth, rng_at(self.seed, "told", row, column))
 
     def described(self, told: list[Statement], tile_id: str) -> str:
-        """Statements in the wording of a tile."""
+        """Put statements into the wording of a tile."""
         return " ".join(self._sentences(told, *self._check(tile_id)))
 
     def _sentences(self, told: list[Statement], row: int, column: int) -> list[str]:
         return sentences(told, rng_at(self.seed, "words", row, column))
 
     def plan(self) -> str:
-        """What `prepare` would do."""
+        """Describe the work of `prepare` in one sentence; empty where there is none."""
         missing = (
             0 if self.count > _KEPT_TILES else sum(not self._block_file(*block).exists() for block in self._blocks())
         )
@@ -233,9 +233,9 @@ class AtlasTiles:
         return [(row, column) for row in range(blocks) for column in range(blocks)]
 
     def prepare(self, progress: Callable[[int, int], None] | None = None, stop: threading.Event | None = None) -> None:
-        """Draw and describe every tile that is not kept yet, with all cores; what is done is kept if it is stopped.
+        """Draw and describe every tile that is not kept yet, with all cores; keep finished blocks if stopped.
 
-        Blocks that are half drawn by then are given up: whoever presses Ctrl-C does not want to wait for them.
+        Blocks that are half drawn by then are given up: after Ctrl-C nobody wants to wait for them.
 
         Args:
             progress: called with tiles done and tiles in all.
@@ -269,13 +269,13 @@ class AtlasTiles:
         finally:
             drew = end_now(pool)
             for pid in drew:
-                for part in self.folder.glob(f".*.{pid}.part"):  # what it was writing as it ended
+                for part in self.folder.glob(f".*.{pid}.part"):  # its draft as it ended
                     part.unlink(missing_ok=True)
 
     def _draw(
         self, pool: ProcessPoolExecutor, missing: list[tuple[int, int]], stop: threading.Event | None
     ) -> Iterator[int]:
-        """Draw blocks, telling twice a second and with each how many more are done."""
+        """Draw blocks; yield twice a second, and with each finished block, how many more are done."""
         setting = (self.seed, self.count, self.px_m)
         waiting = {pool.submit(_keep_block, setting, row, column) for row, column in missing}
         while waiting:
@@ -302,7 +302,7 @@ class AtlasTiles:
             part.write_text(json.dumps(texts), encoding="utf-8")
 
     def _written(self, row: int, column: int) -> AtlasText:
-        """Texts of any tile of the square, listed or not: a block is kept as a whole, whoever asks for a part of it."""
+        """Write the texts of any tile of the square, listed or not: a block is always kept as a whole."""
         truth = self._truth(row, column)
         told, rng = self._told(truth, row, column), rng_at(self.seed, "false", row, column)
         false = []
@@ -327,7 +327,7 @@ class AtlasTiles:
 
     @property
     def folder(self) -> Path:
-        """Where the tiles are kept."""
+        """Folder of the kept tiles."""
         return user_cache() / f"atlas-{recipe()}-{self.seed}-{self.side}-{self.px_m:g}"
 
     def _block_file(self, row: int, column: int) -> Path:
@@ -342,7 +342,7 @@ class AtlasTiles:
 
 @contextmanager
 def _draft(file: Path, name: str) -> Iterator[Path]:
-    """Where to write a file, which takes its place when it is whole; of one that cannot be written nothing stays."""
+    """Yield a path to write to; move it onto the file once whole, and delete it if the writing fails."""
     part = file.with_name(f".{name}.{os.getpid()}.part")
     try:
         yield part
@@ -365,5 +365,5 @@ def _opened(seed: int, tiles: int, px_m: float) -> AtlasTiles:
 
 
 def recipe() -> str:
-    """Short text that stands for what the program draws and says."""
+    """Return the version of the drawings and texts, a short hash."""
     return RECIPE

@@ -1,4 +1,4 @@
-"""What a tile is, and what a tile source must be able to do."""
+"""Tiles, and the protocols of their sources."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ROUND = 360 - 1e-9  # degrees; a small tile on the date line comes near it
 
 @dataclass(frozen=True)
 class Tile:
-    """What is known of one tile without its pixels.
+    """Facts of one tile, without its pixels.
 
     Attributes:
         tile_id: name that is unique within its source.
@@ -26,8 +26,8 @@ class Tile:
         ground_m: length of the tile's side on the ground in meters, where known.
         footprint_lonlat: outline as (longitude, latitude) pairs in degrees, where known.
         caption: a sentence about the tile, where there is one.
-        attribution: whom to credit for the picture, where that is known.
-        center_lonlat: its middle in degrees, where only that is known; see `middle_lonlat`.
+        attribution: credit line for the picture, where that is known.
+        center_lonlat: its center in degrees, where only that is known; see `middle_lonlat`.
     """
 
     tile_id: str
@@ -41,7 +41,7 @@ class Tile:
 
     @property
     def middle_lonlat(self) -> tuple[float, float] | None:
-        """Longitude and latitude of the middle in degrees, from whatever is known."""
+        """Longitude and latitude of the center in degrees, from the footprint or else `center_lonlat`."""
         if not self.footprint_lonlat:
             return self.center_lonlat
         corners = unwrapped(self.footprint_lonlat)
@@ -50,7 +50,7 @@ class Tile:
 
 
 def unwrapped(outline: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """An outline (longitude, latitude) whose longitudes run on beyond 180 degrees where it crosses the date line.
+    """Unwrap an outline (longitude, latitude): run longitudes on beyond 180 degrees across the date line.
 
     A corner that is more than half the world from the first one lies on its other side; one that is the whole world
     away, as of the one tile that is a map of everything, stays.
@@ -61,7 +61,7 @@ def unwrapped(outline: Sequence[tuple[float, float]]) -> list[tuple[float, float
 
 
 class TileSource(Protocol):
-    """Anything that lists tiles in a stable order and hands out their pictures, from several threads at once."""
+    """A list of tiles in a stable order, with their pictures; asked by several threads at once."""
 
     @property
     def spec(self) -> str:
@@ -69,15 +69,15 @@ class TileSource(Protocol):
         ...
 
     def __len__(self) -> int:
-        """Number of tiles listed, readable or not."""
+        """Count the tiles listed, readable or not."""
         ...
 
     def tile_ids(self) -> list[str]:
-        """Ids of all tiles, each once, in an order that stays the same from run to run."""
+        """List the ids of all tiles, each once, in an order that stays the same from run to run."""
         ...
 
     def tile(self, tile_id: str) -> Tile:
-        """Facts of one tile.
+        """Look up the facts of one tile.
 
         Raises:
             TileSourceError: the source has no such tile.
@@ -86,7 +86,7 @@ class TileSource(Protocol):
         ...
 
     def picture(self, tile_id: str) -> Image.Image:
-        """Picture of one tile in mode RGB, upright.
+        """Read the picture of one tile in mode RGB, upright.
 
         Raises:
             TileSourceError: the source has no such tile.
@@ -100,7 +100,7 @@ class Fingerprinted(Protocol):
     """A source that can tell cheaply whether a tile changed under the same id; an index then encodes it afresh."""
 
     def fingerprint(self, tile_id: str) -> str:
-        """Short text that changes when the tile's picture changes.
+        """Fingerprint a tile: a short text that changes when the tile's picture changes.
 
         Raises:
             TileSourceError: the source has no such tile.
@@ -110,10 +110,10 @@ class Fingerprinted(Protocol):
 
 @runtime_checkable
 class Planned(Protocol):
-    """A source that can tell what reading its tiles will cost."""
+    """A source that knows the cost of reading its tiles."""
 
     def plan(self) -> str:
-        """What is to be drawn or fetched, as one sentence; empty where nothing is. Costs no request."""
+        """Describe the work before reading in one sentence; empty where there is none. Costs no request."""
         ...
 
 
@@ -122,7 +122,7 @@ class Preparable(Planned, Protocol):
     """A source whose tiles must be drawn or fetched before they can be read: worth a progress bar of its own."""
 
     def prepare(self, progress: Callable[[int, int], None] | None = None, stop: threading.Event | None = None) -> None:
-        """Make what is missing; what is made is kept if it is stopped.
+        """Draw or fetch the missing tiles; keep the finished ones if stopped.
 
         Args:
             progress: called with tiles done and tiles in all.
@@ -136,12 +136,12 @@ class Preparable(Planned, Protocol):
 
 
 def check_count(what: str, count: int, most_tiles: int | None) -> None:
-    """Refuse more tiles than may be opened; to be asked before any of them is listed.
+    """Refuse more tiles than may be opened; call it before any of them is listed.
 
     Args:
-        what: the kind of source, for the message.
+        what: kind of source, for the message.
         count: tiles that it would list.
-        most_tiles: how many may be; None for any number.
+        most_tiles: most tiles that may be opened; None for any number.
 
     Raises:
         TileSourceError: there are too many.
@@ -153,10 +153,10 @@ def check_count(what: str, count: int, most_tiles: int | None) -> None:
 
 
 def whole_option(kind: str, options: Mapping[str, str], name: str, usual: int) -> int:
-    """An option of an address that is a whole number.
+    """Parse an option of an address as a whole number; `usual` where it is missing.
 
     Raises:
-        TileSourceError: it is none.
+        TileSourceError: it is no whole number.
     """
     if name not in options:
         return usual
@@ -166,10 +166,10 @@ def whole_option(kind: str, options: Mapping[str, str], name: str, usual: int) -
 
 
 def decimal_option(kind: str, options: Mapping[str, str], name: str, usual: float) -> float:
-    """An option of an address that is a number.
+    """Parse an option of an address as a number; `usual` where it is missing.
 
     Raises:
-        TileSourceError: it is none.
+        TileSourceError: it is no number.
     """
     if name not in options:
         return usual

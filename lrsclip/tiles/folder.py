@@ -1,4 +1,4 @@
-"""Tiles from a folder of picture files, at any depth; places and captions where the files tell them."""
+"""Tiles from a folder of picture files, at any depth; with places and captions where the files have them."""
 
 from __future__ import annotations
 
@@ -57,15 +57,15 @@ class FolderTiles:
         return f"folder:{self.root}"
 
     def __len__(self) -> int:
-        """Number of picture files listed, readable or not."""
+        """Count the picture files listed, readable or not."""
         return len(self._paths)
 
     def tile_ids(self) -> list[str]:
-        """Ids of all tiles in natural order."""
+        """List the ids of all tiles in natural order."""
         return list(self._paths)
 
     def tile(self, tile_id: str) -> Tile:
-        """Facts of one tile, read from the head of its file.
+        """Look up the facts of one tile, read from the head of its file.
 
         Raises:
             TileSourceError: the folder had no such tile when it was listed.
@@ -81,7 +81,7 @@ class FolderTiles:
         return Tile(tile_id, width_px, height_px, caption=self._caption(path), center_lonlat=place)
 
     def picture(self, tile_id: str) -> Image.Image:
-        """Picture of one tile, upright and in mode RGB; see `open_image`.
+        """Read the picture of one tile, upright and in mode RGB; see `open_image`.
 
         Raises:
             TileSourceError: the folder had no such tile when it was listed.
@@ -90,7 +90,7 @@ class FolderTiles:
         return open_image(self._path(tile_id), name=tile_id)
 
     def fingerprint(self, tile_id: str) -> str:
-        """Size and time of change of the tile's file, "gone" when it is no longer there.
+        """Fingerprint a tile by the size and modification time of its file; "gone" if that is missing.
 
         Raises:
             TileSourceError: the folder had no such tile when it was listed.
@@ -103,7 +103,7 @@ class FolderTiles:
         return f"{facts.st_size}-{facts.st_mtime_ns}"
 
     def _caption(self, path: Path) -> str | None:
-        """What a caption file says of a picture by its path, or by its name if no other picture here is called so."""
+        """Look up a picture's caption by its path, or by its name if no other picture here is called so."""
         parts = path.relative_to(self.root).parts
         tails = ["/".join(parts[start:]) for start in range(len(parts))]
         if self._names[path.name] > 1 and len(tails) > 1:
@@ -136,7 +136,7 @@ def _scan(root: Path, progress: Callable[[int], None] | None) -> dict[str, Path]
             path = Path(folder, name)
             if name.startswith(".") or path.suffix.lower() not in _SUFFIXES:
                 continue
-            # A file that is no link lies where it was found, and asking that of each takes most of the time.
+            # A file that is no link lies inside for sure, and resolving each one takes most of the time.
             if _is_plain(path) or leads_inside(path, root):
                 found.append((_tile_id(path, root), path))
                 if progress is not None and len(found) % _TOLD_EVERY == 0:

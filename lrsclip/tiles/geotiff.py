@@ -86,7 +86,9 @@ class GeoTiffTiles:
 
     @classmethod
     def from_spec(cls, address: str, options: Mapping[str, str], most_tiles: int | None = None) -> GeoTiffTiles:
-        """Open `geotiff:GLOB?tile_px=512&overlap_px=64&bands=4,3,2`; visitors cannot, so `most_tiles` says nothing.
+        """Open `geotiff:GLOB?tile_px=512&overlap_px=64&bands=4,3,2`.
+
+        Visitors cannot open rasters, so `most_tiles` is ignored.
 
         Raises:
             TileSourceError: as the class, or an option is unknown or no number.
@@ -116,15 +118,15 @@ class GeoTiffTiles:
         return f"geotiff:{self._pattern}" + (f"?{'&'.join(told)}" if told else "")
 
     def __len__(self) -> int:
-        """Number of tiles."""
+        """Count the tiles."""
         return len(self._corners)
 
     def tile_ids(self) -> list[str]:
-        """Ids raster by raster, row by row."""
+        """List the ids raster by raster, row by row."""
         return list(self._corners)
 
     def fingerprint(self, tile_id: str) -> str:
-        """Size and time of change of the raster's file, "gone" when it is no longer there."""
+        """Fingerprint a tile by the size and modification time of the raster's file; "gone" if missing."""
         try:
             facts = self._listed(tile_id)[0].path.stat()
         except OSError:
@@ -132,7 +134,7 @@ class GeoTiffTiles:
         return f"{facts.st_size}-{facts.st_mtime_ns}"
 
     def tile(self, tile_id: str) -> Tile:
-        """Facts of a tile: its outline in degrees and its side on the ground, where the raster has a place on Earth."""
+        """Look up a tile's facts: outline in degrees and side in meters, where the raster is georeferenced."""
         raster, x, y = self._listed(tile_id)
         wide, high = min(self.tile_px, raster.width), min(self.tile_px, raster.height)
         with self._lock, _naming(tile_id):
@@ -140,7 +142,7 @@ class GeoTiffTiles:
         return Tile(tile_id, wide, high, _side_m(outline), outline, attribution=None)
 
     def picture(self, tile_id: str) -> Image.Image:
-        """A tile, RGB; what holds no data is black.
+        """Read a tile, RGB; pixels without data are black.
 
         Raises:
             TileSourceError: there is no such tile.
@@ -162,7 +164,7 @@ class GeoTiffTiles:
         return self._corners[tile_id]
 
     def _open(self, path: Path) -> RasterFile:
-        """The raster, opened or held open; the one that was read longest ago is closed for it."""
+        """Open the raster or take the open one; close the least recently read one to make room."""
         if path not in self._held:
             if len(self._held) == _OPEN_RASTERS:
                 self._held.popitem(last=False)[1].close()
@@ -172,7 +174,7 @@ class GeoTiffTiles:
 
 
 class _naming:
-    """What rasterio says of a file, as an error that names the tile."""
+    """A context that turns rasterio's errors into one that names the tile."""
 
     def __init__(self, tile_id: str) -> None:
         self._tile_id = tile_id
@@ -187,7 +189,7 @@ class _naming:
 
 
 def _look_at(path: Path, name: str, wanted: tuple[int, ...] | None) -> _Raster:
-    """Size, bands and stretch of a raster, from its head and one decimated read."""
+    """Read the size, bands and stretch of a raster, from its head and one decimated read."""
     try:
         with closing(open_raster(path)) as file:
             return file.use(lambda data: _Raster(path, name, data.width, data.height, look_at(data, wanted)))
@@ -207,14 +209,14 @@ def _outline(
         if names_other_files(data.crs.to_wkt()):
             return None
         longitudes, latitudes = transform(data.crs, "EPSG:4326", *xy(data.transform, rows, columns, offset="ul"))
-    except (*RASTER_FAULTS, CRSError, UnicodeError):  # a local grid, as of drones: its place on Earth is not known
+    except (*RASTER_FAULTS, CRSError, UnicodeError):  # a local grid, as of drones, has no known place
         return None
     outline = tuple((float(lon), float(lat)) for lon, lat in zip(longitudes, latitudes, strict=True))
     return outline if all(math.isfinite(v) for point in outline for v in point) else None
 
 
 def _side_m(outline: tuple[tuple[float, float], ...] | None) -> float | None:
-    """Mean of the upper and the left side of an outline on the ground, meters; good to half a per cent."""
+    """Average the upper and the left side of an outline on the ground, meters; good to half a percent."""
     if outline is None:
         return None
     (west, north), (east, east_north), _, (left, south) = unwrapped(outline)

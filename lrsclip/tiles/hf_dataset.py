@@ -1,6 +1,6 @@
 """Tiles from a data set on the Hugging Face Hub: its Parquet files, read piece by piece.
 
-Nothing is downloaded as a whole: the footer of each file says how many rows it has, and a row group is fetched when one
+Nothing is downloaded as a whole: the footer of each file gives its number of rows, and a row group is fetched when one
 of its pictures is wanted.
 """
 
@@ -31,7 +31,7 @@ from lrsclip.tiles.base import Tile, check_count
 
 _NAME = r"[A-Za-z0-9_.-]{1,96}"
 _ADDRESS = re.compile(rf"(?P<repo>{_NAME}/{_NAME}?)(?::(?P<split>[\w.-]{{1,96}}))?")
-_CONVERTED = "refs/convert/parquet"  # where the Hub keeps what it converted by itself
+_CONVERTED = "refs/convert/parquet"  # the Hub keeps its own conversions there
 _CAPTIONS = ("caption", "captions", "text", "description", "sentences", "raw")
 _IMAGES = ("image", "img", "picture", "tile", "jpg", "png", "webp")
 # The HTTP library's own errors too, which are no OSError; which library that is changes with huggingface_hub.
@@ -43,7 +43,7 @@ _FAULTS: tuple[type[BaseException], ...] = (
     ValueError,
 )
 _KEPT_GROUPS = 4
-_MOST_ROWS = 10_000_000  # what a machine can list; a Parquet may claim any number
+_MOST_ROWS = 10_000_000  # a machine can list so many; a Parquet may claim any number
 _MOST_FILES, _MOST_GUEST_FILES = 10_000, 64
 _MOST_GUEST_LISTED = 5000  # entries of the repository that are looked through for a stranger
 _MOST_FOOTER_BYTES, _MOST_CONTAINED, _FOOTER_END_BYTES = 16 * 2**20, 500_000, 8
@@ -62,8 +62,8 @@ class HubTiles:
         image: name of the image column.
         caption: name of the caption column.
         token: whether HF_TOKEN, if set, is used.
-        most_tiles: more are refused as soon as the files' footers have told of so many, and the data set may have
-            fewer files; None for whom the machine belongs to.
+        most_tiles: more are refused as soon as the files' footers add up to so many, and the data set may have
+            fewer files; None for the owner of the machine.
 
     Raises:
         TileSourceError: no such data set, no Parquet in it, no such split, no column of pictures, or it is too large.
@@ -80,7 +80,7 @@ class HubTiles:
     ) -> None:
         self.repo, self.split, self._most_tiles = repo, split, most_tiles
         self._asked = {"image": image, "caption": caption}
-        # What the environment says now: the library's own constant is as old as its import.
+        # Read from the environment now: the library's own constant is as old as its import.
         endpoint = os.environ.get("HF_ENDPOINT") or None
         self._hub = HfFileSystem(endpoint=endpoint, token=None if token else False, skip_instance_cache=True)
         self._api = HfApi(endpoint=endpoint, token=None if token else False)
@@ -114,7 +114,7 @@ class HubTiles:
             most_tiles: more are refused before any is listed.
 
         Raises:
-            TileSourceError: the address or an option is none.
+            TileSourceError: the address is no data set, or an option is unknown.
         """
         match = _ADDRESS.fullmatch(address)
         if match is None:
@@ -135,21 +135,21 @@ class HubTiles:
         return f"{address}?{urlencode(asked)}" if asked else address
 
     def __len__(self) -> int:
-        """Number of rows."""
+        """Count the rows."""
         return self._starts[-1]
 
     def tile_ids(self) -> list[str]:
-        """Ids file by file, row by row."""
+        """List the ids file by file, row by row."""
         counts = [after - before for before, after in zip(self._starts, self._starts[1:], strict=False)]
         return [f"{name}/{row}" for name, count in zip(self._names, counts, strict=True) for row in range(count)]
 
     def plan(self) -> str:
-        """What reading the tiles means: the Hub is asked as they are looked at."""
+        """Describe in one sentence how many rows are read from the Hub, as the tiles are looked at."""
         files = "1 file" if len(self._files) == 1 else f"{len(self._files):,} files"
         return f"{len(self):,} rows of {files} are read from the Hub, piece by piece, as the tiles are looked at"
 
     def tile(self, tile_id: str) -> Tile:
-        """Facts of a tile.
+        """Read the facts of a tile, its size from the head of its picture.
 
         Raises:
             PictureError: its picture cannot be read.
@@ -172,7 +172,7 @@ class HubTiles:
         )
 
     def picture(self, tile_id: str) -> Image.Image:
-        """The picture, RGB.
+        """Read the picture of a tile, upright and in mode RGB.
 
         Raises:
             PictureError: it cannot be read.
@@ -182,7 +182,7 @@ class HubTiles:
         return open_image(io.BytesIO(content), name=f"{tile_id} of {self.repo}")
 
     def _split_files(self, split: str | None) -> list[str]:
-        """Paths of the Parquet files, in order; those that the Hub converted where the data set has none of its own."""
+        """List the Parquet files in order; those converted by the Hub where the data set has none of its own."""
         root = f"datasets/{self.repo}"
         found = self._parquet()
         if not found:
@@ -203,7 +203,7 @@ class HubTiles:
         return chosen
 
     def _rows(self) -> list[int]:
-        """Rows of each file as its footer tells; the first that are too many end the reading."""
+        """Count the rows of each file by its footer; stop reading at the first file that makes them too many."""
         files = _MOST_FILES if self._most_tiles is None else _MOST_GUEST_FILES
         if len(self._files) > files:
             raise TileSourceError(
@@ -221,7 +221,7 @@ class HubTiles:
         return rows
 
     def _parquet(self, revision: str | None = None) -> list[str]:
-        """Paths of the Parquet files of a revision; the listing comes page by page and is given up if it is long."""
+        """List the Parquet files of a revision page by page; refuse a listing that is too long for a guest."""
         at = f"@{revision.replace('/', '%2F')}" if revision else ""
         found = []
         for number, entry in enumerate(
@@ -254,7 +254,7 @@ class HubTiles:
         )
 
     def _columns(self, schema: pa.Schema) -> tuple[str, str | None]:
-        """Names of the image and the caption column."""
+        """Choose the image and the caption column; return their names."""
         for name in self._asked.values():
             if name and name not in schema.names:
                 raise TileSourceError(
@@ -322,7 +322,7 @@ def _is_bytes(kind: pa.DataType) -> bool:
 
 
 def _text(cell: Any) -> str | None:
-    """A caption, or the first of several."""
+    """Extract a caption, or the first of several."""
     while isinstance(cell, (list, dict)):
         cell = (cell[0] if cell else None) if isinstance(cell, list) else cell.get("raw")
     return cell if isinstance(cell, str) and cell.strip() else None

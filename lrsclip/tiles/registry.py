@@ -1,4 +1,4 @@
-"""How a typed address becomes a tile source."""
+"""Registry of tile sources: from a typed address to its source."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def open_tiles(
 
 
 def is_for_guests(spec: str) -> bool:
-    """Whether an address is of a kind that strangers may open."""
+    """Tell whether an address is of a kind that strangers may open."""
     return spec.partition(":")[0] in GUEST_KINDS
 
 
@@ -91,7 +91,7 @@ def _for_guest(address: str) -> TileSource:
 
 
 def _kinds() -> dict[str, Callable[[str, dict[str, str], int | None], TileSource]]:
-    """What opens each kind of address, with its options and the most tiles that it may list.
+    """Map each kind of address to its opener, which takes address, options and the most tiles it may list.
 
     Imported here, so that opening a folder needs none of it.
     """
@@ -109,7 +109,7 @@ def _kinds() -> dict[str, Callable[[str, dict[str, str], int | None], TileSource
 
 
 def _options(text: str, address: str) -> dict[str, str]:
-    """`a=1&b=2` as a mapping; a name twice is refused, because one could be checked and the other used."""
+    """Parse `a=1&b=2` to a mapping; refuse a name given twice, because one could be checked and the other used."""
     try:
         pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text), max_num_fields=_MOST_OPTIONS)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""What a picture file tells beside its pixels: where it was taken, and what somebody wrote about it."""
+"""Metadata of a picture file: the place where it was taken, and its captions."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _MOST_BYTES = 256 * 2**20
 
 
 def place_in_name(path: Path) -> LonLat | None:
-    """Longitude and latitude in degrees where the file is called `<lon>_<lat>`, else None."""
+    """Parse longitude and latitude in degrees from a file name `<lon>_<lat>`, else None."""
     match = _NAMED.fullmatch(path.stem)
     return _checked(float(match[1]), float(match[2])) if match else None
 
 
 def place_in_exif(picture: Image.Image) -> LonLat | None:
-    """Longitude and latitude in degrees from a picture's EXIF, None where it has none or a garbled one."""
+    """Read longitude and latitude in degrees from a picture's EXIF; None where it has none or a garbled one."""
     try:
         facts = picture.getexif().get_ifd(IFD.GPSInfo)
         longitude, latitude = (_degrees(facts[tag]) for tag in (GPS.GPSLongitude, GPS.GPSLatitude))
@@ -38,7 +38,7 @@ def place_in_exif(picture: Image.Image) -> LonLat | None:
 
 
 def read_captions(folder: Path) -> dict[str, str]:
-    """Captions from files `dataset*.json` in or beside the folder, in the layout of Karpathy's splits.
+    """Read captions from files `dataset*.json` in or beside the folder, in the layout of Karpathy's splits.
 
     They stand under the path that the file gives, and under the mere name where only one path ends in it.
 

@@ -40,7 +40,7 @@ _MOST_LIMIT = 10**12
 _EARTH_M = 6_378_137.0
 _MOST_LATITUDE = 85.0511
 _MOST_BYTES, _MOST_PX = 4_000_000, 1024
-_DECIMALS = 6  # of a degree: a tenth of a metre
+_DECIMALS = 6  # of a degree: a tenth of a meter
 _WORKERS, _ATTEMPTS, _MOST_WAIT_S = 4, 4, 30.0
 _GIVE_UP_AFTER = 8  # refusals before anything at all was fetched
 _GIVE_UP_AFTER_ABSENT = 64  # tiles that are not there, likewise
@@ -65,7 +65,7 @@ class Place(BaseModel):
     @field_validator("south", "west", "north", "east")
     @classmethod
     def _as_written(cls, degrees: float) -> float:
-        """As `spec` writes it, so that what is opened again is the same place."""
+        """Round a coordinate as `spec` writes it, so that opening it again gives the same place."""
         return round(degrees, _DECIMALS)
 
     @classmethod
@@ -105,12 +105,12 @@ class Place(BaseModel):
 
     @property
     def count(self) -> int:
-        """Tiles of the web map that the box touches."""
+        """Number of the web map's tiles that the box touches."""
         columns, rows = self.columns_rows()
         return len(columns) * len(rows)
 
     def columns_rows(self) -> tuple[range, range]:
-        """Columns and rows of the web map's tiles that the box touches."""
+        """Compute the columns and rows of the web map's tiles that the box touches."""
         first = mercantile.tile(self.west, self.north, self.zoom)
         last = mercantile.tile(self.east, self.south, self.zoom)
         return range(first.x, last.x + 1), range(first.y, last.y + 1)
@@ -188,19 +188,19 @@ class PlaceTiles:
 
     @property
     def attribution(self) -> str:
-        """Whom to credit."""
+        """Credit line of the service."""
         return str(self._provider.get("attribution") or self._provider["name"])
 
     def __len__(self) -> int:
-        """Number of tiles, fetched or not."""
+        """Count the tiles, fetched or not."""
         return len(self._ids)
 
     def tile_ids(self) -> list[str]:
-        """Ids "zoom/column/row", row by row."""
+        """List the ids "zoom/column/row", row by row."""
         return list(self._ids)
 
     def tile(self, tile_id: str) -> Tile:
-        """Facts of a tile; its size in pixels is known once it is fetched and 256 before."""
+        """Look up a tile's facts; its size in pixels is known once it is fetched and 256 before."""
         zoom, x, y = self._check(tile_id)
         west, south, east, north = mercantile.bounds(x, y, zoom)
         footprint = ((west, north), (east, north), (east, south), (west, south))
@@ -214,7 +214,7 @@ class PlaceTiles:
         return Tile(tile_id, width, height, across_m, footprint, None, self.attribution)
 
     def picture(self, tile_id: str) -> Image.Image:
-        """The tile, from disk or else from the service.
+        """Read a tile in mode RGB, from disk or else from the service.
 
         Raises:
             PictureError: the service has no picture there, or none that can be read.
@@ -230,13 +230,13 @@ class PlaceTiles:
         name = f"tile {tile_id} of {self._provider['name']}"
         try:
             return open_image(file, name=name)
-        except PictureError:  # what was kept was whole when it was written; the disk has lost it since
+        except PictureError:  # the kept file was whole when it was written; the disk has lost it since
             file.unlink(missing_ok=True)
             self._bring(tile_id, None)
             return open_image(file, name=name)
 
     def plan(self) -> str:
-        """What `prepare` would do."""
+        """Describe the work of `prepare` in one sentence; empty where there is none."""
         missing = sum(not self._file(name).is_file() for name in self._ids)
         if not missing:
             return ""
@@ -246,7 +246,7 @@ class PlaceTiles:
         return f"{missing:,} tiles are to be fetched from {name}, once: {spent}. {self.attribution}"
 
     def prepare(self, progress: Callable[[int, int], None] | None = None, stop: threading.Event | None = None) -> None:
-        """Fetch what is missing, a few at a time and no faster than `per_second`; what is fetched is kept.
+        """Fetch the missing tiles, a few at a time and no faster than `per_second`; keep the fetched ones.
 
         Args:
             progress: called with tiles done and tiles in all.
@@ -268,7 +268,7 @@ class PlaceTiles:
             running: set[Future[None]] = set()
             try:
                 while True:
-                    # Few are handed out at a time, so that a stop is felt at once.
+                    # Few are submitted at a time, so that a stop is felt at once.
                     while len(running) < _WORKERS and (name := next(queue, None)) is not None:
                         running.add(pool.submit(self._bring, name, stop))
                     if not running:
@@ -281,7 +281,7 @@ class PlaceTiles:
                         if isinstance(fault, PictureError):
                             refused += isinstance(fault, _RefusedError)
                             absent += not isinstance(fault, _RefusedError)
-                            # A service knows many places not at all, so what is not there counts for less.
+                            # A service may lack many places, so a missing tile counts for less than a refusal.
                             if not got and (refused >= _GIVE_UP_AFTER or absent >= _GIVE_UP_AFTER_ABSENT):
                                 raise TileSourceError(f"nothing can be fetched: {fault}") from fault
                         elif fault is not None:
@@ -292,11 +292,11 @@ class PlaceTiles:
                     if progress is not None:
                         progress(done, len(self))
             except BaseException:
-                stop.set()  # what still waits for its turn ends now
+                stop.set()  # requests that still wait for their turn end now
                 raise
 
     def fingerprint(self, tile_id: str) -> str:
-        """Changes when a tile that could not be fetched is there after all, so that an index takes it in."""
+        """Tell "kept" from "missing": a tile fetched after a failure thus counts as changed and is indexed."""
         self._check(tile_id)
         return "kept" if self._file(tile_id).is_file() else "missing"
 
@@ -332,7 +332,7 @@ class PlaceTiles:
         )
         file = self._file(tile_id)
         try:
-            content = again(once)  # before its folder is made: of a service that refuses nothing is left
+            content = again(once)  # before its folder is made: a service that refuses then leaves nothing behind
             file.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(file, content)
         except PictureError as error:
@@ -367,11 +367,11 @@ class PlaceTiles:
 
 
 class _RefusedError(PictureError):
-    """The server lets nobody have the tile, or does not answer."""
+    """A refusal: the server gives nobody the tile, or does not answer."""
 
 
 class _BusyError(FetchError):
-    """The server asks for patience."""
+    """A server's request for patience."""
 
     def __init__(self, message: str, wait_s: float | None) -> None:
         super().__init__(message)
@@ -379,14 +379,14 @@ class _BusyError(FetchError):
 
 
 def _pause_s(state: RetryCallState) -> float:
-    """Twice as long each time, or as long as the server asks."""
+    """Choose the pause in seconds: twice as long each time, or as long as the server asks."""
     fault = state.outcome.exception() if state.outcome else None
     asked = fault.wait_s if isinstance(fault, _BusyError) else None
     return float(min(_MOST_WAIT_S, asked if asked is not None else 0.5 * 2**state.attempt_number))
 
 
 def _checked(content: bytes, name: str) -> bytes:
-    """The bytes, if they are a picture of a tile's size, whatever the server calls them."""
+    """Check that the bytes are a picture of a tile's size, whatever the server calls them; return them."""
     try:
         with opened(io.BytesIO(content)) as picture:
             if max(picture.size) > _MOST_PX:

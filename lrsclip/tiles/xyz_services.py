@@ -1,4 +1,4 @@
-"""Services of web map tiles: by a name of xyzservices, or by an address that somebody typed."""
+"""Services of web map tiles: by a name of xyzservices, or by a typed address."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ MOST_ZOOM = 22
 
 
 def provider_of(service: str, zoom: int) -> TileProvider:
-    """The service by a name of xyzservices or by its address.
+    """Look up a service by a name of xyzservices or by its address.
 
     Raises:
         TileSourceError: there is none of that name, it needs a key, or it has no such zoom level.
+        AddressError: the address is no web address.
     """
     if "{" in service or "//" in service:
         if not all(mark in service for mark in ("{z}", "{x}", "{y}")):

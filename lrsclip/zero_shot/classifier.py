@@ -1,4 +1,4 @@
-"""Zero-shot classification: a class is what its name says in a few phrasings (Radford et al. 2021, section 3.1.4).
+"""Zero-shot classification: a class is its name in a few phrasings (Radford et al. 2021, section 3.1.4).
 
 Each label is put into each template; the texts' features are normalized, averaged and normalized again (as
 SkyScript does, Wang et al. 2024), which gives one prototype per class; a `TemplateSet` may ask for another average. A
@@ -24,22 +24,22 @@ DEFAULT_TEMPLATES = ("a satellite photo of {}.", "a satellite image of {}.")
 
 
 class Encoders(Protocol):
-    """What classification needs of a model; `lrsclip.LRSCLIP` has it."""
+    """The part of a model that classification needs; `lrsclip.LRSCLIP` has it."""
 
     @property
     def logit_scale(self) -> float:
-        """The factor between a cosine and a logit."""
+        """Factor between a cosine and a logit."""
 
     def encode_text(self, texts: list[str], *, normalize: bool = True) -> Floats:
-        """Texts to (N, D) float32, L2-normalized if `normalize`."""
+        """Encode texts to vectors, (N, D) float32, L2-normalized if `normalize`."""
 
     def encode_image(self, pictures: list[Image.Image]) -> Floats:
-        """Pictures to (N, D) float32, L2-normalized."""
+        """Encode pictures to L2-normalized vectors, (N, D) float32."""
 
 
 @dataclass(frozen=True)
 class ClassScore:
-    """How well one class fits one picture.
+    """The score of one class for one picture.
 
     Attributes:
         label: the class, as it was given.
@@ -88,7 +88,7 @@ def class_prototypes(
 
 
 def ranked(cosines: Floats, labels: Sequence[str], logit_scale: float) -> list[ClassScore]:
-    """One picture's cosines, (C,), as scores, best first; `logit_scale` is the factor between a cosine and a logit."""
+    """Rank one picture's cosines, (C,), to scores, best first; `logit_scale` is the factor from cosine to logit."""
     logits = logit_scale * cosines.astype(np.float64)
     weights = np.exp(logits - logits.max())
     shares = weights / weights.sum()

@@ -22,11 +22,11 @@ _WITH_ARTICLE, _BARE = "{an image}", "{image}"
 
 @dataclass(frozen=True)
 class TemplateSet:
-    """Phrasings and how their features become one.
+    """Phrasings, with the rule that makes one feature of theirs.
 
     Attributes:
-        name: what the set goes by.
-        source: whose set it is.
+        name: name of the set.
+        source: authors of the set.
         averaged: whether features are averaged as the tower gives them and the mean is normalized, or each is
             normalized, then averaged, and the mean normalized again.
         templates: phrasings with {} where the class name goes.
@@ -55,7 +55,7 @@ class TemplateSet:
 
 
 def template_set_names() -> list[str]:
-    """Names of the sets that came with this copy of the project."""
+    """List the names of the sets that came with this copy of the project."""
     return sorted(path.stem for path in TEMPLATE_DIR.glob("*.json"))
 
 
