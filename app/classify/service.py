@@ -11,7 +11,7 @@ from PIL import Image
 from app.classify.label_sets import lines_of
 from app.collections import AppState
 from app.media.images import uploaded
-from app.server.concurrency import Recent
+from app.server.concurrency import LruCache
 from app.server.upload_folder import Upload
 from lrsclip.calibration.labels import Classification, judge
 from lrsclip.classification import classify_each
@@ -26,7 +26,7 @@ MAX_PROMPT_CHARACTERS = 300_000
 MAX_PICTURES = 32
 
 
-_PROTOTYPES: Recent[Prototypes] = Recent(16)
+_PROTOTYPES: LruCache[Prototypes] = LruCache(16)
 
 
 @dataclass(frozen=True)

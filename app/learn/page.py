@@ -16,7 +16,7 @@ from app.learn.service import Grown, Orders, Part, grow, reorder, tile_text
 from app.learn.sheet import Result, sheet
 from app.learn.swap import prepared_pair, swap
 from app.media.images import THUMB_PX, shrunk, thumbnail, tile_picture
-from app.server.concurrency import Stops
+from app.server.concurrency import StopFlags
 from app.server.events import ENCODING, FILLED_JS, INTERNAL, QUICK, for_page, show_js
 from app.server.upload_folder import own_folder
 from app.ui.html import empty, hint, token_meter
@@ -250,7 +250,7 @@ def _wire_choice(collections: Collections, page: LearnPage) -> None:
 
 
 def _wire_run(collections: Collections, demo: gr.Blocks, page: LearnPage) -> None:
-    task, shown, stops = page.task, page.shown, Stops()
+    task, shown, stops = page.task, page.shown, StopFlags()
 
     def run(
         chosen: Chosen | None,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.collections import AppState
-from app.media.scene_input import Behind, with_tile
+from app.media.scene_input import SceneRef, with_tile
 from app.search.service import within
 from lrsclip.errors import TileSourceError
 
@@ -26,7 +26,7 @@ STARTS = tuple(
 )
 
 
-def best_scene(state: AppState, text: str) -> tuple[str, Behind]:
+def best_scene(state: AppState, text: str) -> tuple[str, SceneRef]:
     """Values for a scene box that put the tile into it that fits a sentence best.
 
     Raises:

@@ -15,8 +15,8 @@ from app.localize.heatmap_map import map_frame
 from app.localize.html import answer_facts
 from app.localize.service import Answer, Question, ask, ground_of, method_of, palette_of, scales_of, threshold_of
 from app.maps.basemap import BaseMap
-from app.media.scene_input import Behind, SceneBox, opened, with_tile
-from app.server.concurrency import Stops
+from app.media.scene_input import SceneBox, SceneRef, opened, with_tile
+from app.server.concurrency import StopFlags
 from app.server.events import ENCODING, FILLED_JS, INTERNAL, QUICK, SCENES, UPLOAD, for_page, show_js
 from app.server.upload_folder import Upload
 from app.ui.html import beside, empty, hint, token_meter
@@ -151,11 +151,11 @@ def _files() -> Files:
 
 def wire(collections: Collections, demo: gr.Blocks, page: LocalizePage, base: BaseMap | None = None) -> None:
     """Connect the tab's parts; work that nobody waits for any more is stopped. `base` is an online map to offer."""
-    stops, state, downloads = Stops(), collections.first, Downloads()  # all collections share its model
+    stops, state, downloads = StopFlags(), collections.first, Downloads()  # all collections share its model
 
     def localize(
         upload: Upload | None,
-        behind: Behind | None,
+        behind: SceneRef | None,
         text: str,
         compare: str,
         exclude: str,

@@ -17,7 +17,7 @@ from PIL import Image
 
 from app.collections import AppState, Collections
 from app.media.images import DECODING, LARGE_PX, check_pixels, given, keep, shrunk, tile_picture
-from app.server.concurrency import Budget
+from app.server.concurrency import WeightedSemaphore
 from app.server.encoder_queue import STOP
 from app.server.events import INTERNAL, UPLOAD, sentence
 from app.server.settings import in_force
@@ -28,13 +28,13 @@ from lrsclip.localize.georeference import georeference_of_corners
 from lrsclip.tiles.atlas import AtlasTiles
 
 _HELD_PX = 250_000_000
-HELD = Budget(_HELD_PX)
+HELD = WeightedSemaphore(_HELD_PX)
 """Pixels of scenes that are open in memory at the same moment, some 4 bytes each; what is larger waits."""
 _NOT_SHOWN = (".tif", ".tiff")  # by browsers
 
 
 @dataclass(frozen=True)
-class Behind:
+class SceneRef:
     """What stands behind the picture in the box.
 
     Attributes:
@@ -86,7 +86,7 @@ class SceneBox:
         return [self.image, self.behind]
 
 
-def with_tile(state: AppState, tile_id: str) -> tuple[str, Behind]:
+def with_tile(state: AppState, tile_id: str) -> tuple[str, SceneRef]:
     """Values for a box's parts that put a tile into it.
 
     Raises:
@@ -94,11 +94,11 @@ def with_tile(state: AppState, tile_id: str) -> tuple[str, Behind]:
         PictureError: its file is gone or damaged.
     """
     path = _kept(tile_picture(state, tile_id))
-    return path, Behind(path, spec=state.source.spec, tile_id=tile_id)
+    return path, SceneRef(path, spec=state.source.spec, tile_id=tile_id)
 
 
 @contextmanager
-def opened(collections: Collections, shown: Upload | None, behind: Behind | None = None) -> Iterator[OpenScene]:
+def opened(collections: Collections, shown: Upload | None, behind: SceneRef | None = None) -> Iterator[OpenScene]:
     """The scene in a box, open as long as the context lasts; errors inside it do not tell where the file lies.
 
     Args:
@@ -177,9 +177,9 @@ def _checked(upload: Upload | None) -> Any:
         gr.Warning(sentence(error))
         return None, None
     if preview is None:
-        return gr.skip(), Behind(str(upload.path), upload=upload)
+        return gr.skip(), SceneRef(str(upload.path), upload=upload)
     shown = _kept(shrunk(preview, LARGE_PX))
-    return shown, Behind(shown, upload=upload)
+    return shown, SceneRef(shown, upload=upload)
 
 
 def _kept(picture: Image.Image) -> str:

@@ -10,7 +10,7 @@ import gradio as gr
 from app.collections import FIRST, Collections
 from app.places.service import SUGGESTIONS, look_up, open_collection
 from app.search.service import public_address
-from app.server.concurrency import Stops
+from app.server.concurrency import StopFlags
 from app.server.events import INTERNAL, PLACES, QUICK, for_page
 from app.ui.html import collection_facts, empty, hint, plan_facts
 
@@ -85,7 +85,7 @@ def wire(
     page: PlacesPage,
 ) -> None:
     """Connect the tab's parts; opening that nobody waits for any more is stopped."""
-    stops = Stops()
+    stops = StopFlags()
 
     def look(spec: str) -> tuple[Any, ...]:
         plan = look_up(collections, spec)
