@@ -17,7 +17,7 @@ from torch import Tensor
 from app.collections import AppState
 from app.localize.examples import STARTS, best_tile
 from app.localize.heatmap_map import map_frame
-from app.localize.html import answer_facts, clause_told
+from app.localize.html import answer_facts, clause_summary
 from app.media.scene_input import SceneBox
 from lrsclip import LRSCLIP
 from lrsclip.calibration.presence import Presence
@@ -133,4 +133,4 @@ def test_every_outline_lies_on_a_dark_one_and_goes_with_it(page: Page) -> None:
 
 
 def test_what_is_told_of_a_clause_without_a_calibration_is_its_cosine() -> None:
-    assert clause_told(made_heatmap()) == "best cosine 0.410"
+    assert clause_summary(made_heatmap()) == "best cosine 0.410"
