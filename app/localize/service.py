@@ -36,7 +36,7 @@ class Question:
     """A question about a scene.
 
     Attributes:
-        text: the sentence.
+        text: the sentence to look for.
         compare: a second sentence for a map beside the first, or "".
         exclude: what it must not be, or "".
         by_clause: whether each clause of the text gets a map of its own too.

@@ -37,7 +37,7 @@ _NOT_SHOWN = (".tif", ".tiff")  # by browsers
 
 @dataclass(frozen=True)
 class SceneRef:
-    """Which file or tile stands behind the picture in the box.
+    """Reference from the picture in the box to the file or tile behind it.
 
     Attributes:
         picture_path: of the picture; if the box shows another one, the reference does not count.
