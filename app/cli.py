@@ -19,7 +19,7 @@ import lrsclip
 from app.build import build, serve
 from app.collections import AppState
 from app.maps.basemap import BaseMap
-from app.server import request_log as calls
+from app.server import request_log
 from app.server.settings import PORTS, SettingError, Settings, use
 from app.shipped_collection import unpack
 from lrsclip import LRSCLIPError
@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.allow_private:
         os.environ[ALLOW_PRIVATE] = "1"
     if args.log:
-        calls.log_to_stderr()
+        request_log.log_to_stderr()
     if args.mcp and find_spec("mcp") is None:
         return _fail("--mcp needs a package that is not here: pip install 'gradio[mcp]'")
     try:

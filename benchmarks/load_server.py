@@ -15,7 +15,7 @@ from PIL import Image
 from app.build import build, serve
 from app.cli import few_arenas, open_state
 from app.collections import AppState
-from app.server import request_log as calls
+from app.server import request_log
 from app.server.settings import Settings, use
 from lrsclip.index import TileIndex
 from lrsclip.index.schema import IndexData, Row
@@ -79,7 +79,7 @@ def main() -> None:
     args = parser.parse_args()
     use(Settings.from_environment())
     few_arenas()
-    calls.log_to_stderr()
+    request_log.log_to_stderr()
     serve(build(repeated(open_state(None, "tiny"), args.tiles)), host="127.0.0.1", port=args.port)
 
 

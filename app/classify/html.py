@@ -1,4 +1,4 @@
-"""What the Classify page says: bars with a hint, and several pictures as a table and as CSV."""
+"""HTML of the Classify page: bars with a hint, and several pictures as a table and as CSV."""
 
 from __future__ import annotations
 
@@ -21,20 +21,25 @@ _CSV_HEAD = (
 )  # fmt: skip
 
 
-def verdict(judged: Classification, shown: int) -> Markup:
-    """One picture: the hint if no label fits, the best labels as bars, and how far the numbers hold."""
+def verdict(judged: Classification, count: int) -> Markup:
+    """Draw the scores of one picture: a hint if no label fits, bars of the best labels, and how reliable they are.
+
+    Args:
+        judged: the scores of all labels.
+        count: how many labels have a bar at most.
+    """
     return render(
         "classify/verdict.html",
         unfit=judged.fits is False,
         no_fit=NO_FIT,
-        bars=class_bars(judged.scores, shown),
+        bars=class_bars(judged.scores, count),
         alone=ALONE if len(judged.scores) == 1 else "",
         calibration=judged.calibration,
     )
 
 
 def table(rows: Sequence[Row]) -> Markup:
-    """Several pictures as a table, with a link that saves it as CSV."""
+    """Draw several pictures as a table, with a link that saves it as CSV."""
     judged = [row.judged for row in rows if row.judged is not None]
     return render(
         "classify/table.html",
@@ -48,7 +53,7 @@ def table(rows: Sequence[Row]) -> Markup:
 
 
 def csv_text(rows: Sequence[Row]) -> str:
-    """Several pictures as CSV; no cell that a file or a visitor named begins a formula in a spreadsheet."""
+    """Write several pictures as CSV; no name of a file or a label begins a formula in a spreadsheet."""
     lines: list[list[object]] = []
     for row in rows:
         if row.judged is None:

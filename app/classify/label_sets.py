@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 OWN = "Own"
-"""What the set is called that no data set gives: what a visitor typed."""
+"""Title of the set that a visitor typed."""
 
 
 @dataclass(frozen=True)
@@ -15,8 +15,8 @@ class LabelSet:
     """The classes of a data set in plain words.
 
     Attributes:
-        title: what it goes by.
-        about: what it is, in a few words.
+        title: its name on the page.
+        about: a description in a few words.
         labels: its class names.
     """
 
@@ -31,7 +31,7 @@ class LabelSet:
 
 
 def read_label_sets(path: Path) -> dict[str, LabelSet]:
-    """Label sets of a TOML file, by title."""
+    """Read the label sets of a TOML file, by title."""
     rows = tomllib.loads(path.read_text(encoding="utf-8"))["set"]
     return {row["title"]: LabelSet(row["title"], row["about"], tuple(row["labels"])) for row in rows}
 
@@ -41,16 +41,16 @@ FIRST_SET = next(iter(LABEL_SETS.values()))
 
 
 def lines_of(text: str) -> tuple[str, ...]:
-    """The lines of a box that have something in them, stripped."""
+    """Split the text of a box into its lines, stripped and without empty ones."""
     return tuple(line.strip() for line in text.splitlines() if line.strip())
 
 
 def set_of(text: str) -> str:
-    """Title of the set whose names a text holds, in any order; OWN if it is none."""
+    """Return the title of the set whose names a text holds, in any order; OWN if there is none."""
     names = sorted(lines_of(text))
     return next((title for title, given in LABEL_SETS.items() if sorted(given.labels) == names), OWN)
 
 
 def about(title: str) -> str:
-    """What a set is, in a sentence for the page."""
+    """Describe a set in a sentence for the page."""
     return f"{LABEL_SETS[title].about}." if title in LABEL_SETS else "Your own: one name a line, in plain words."

@@ -2,44 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
+from gradio.blocks import Block
 from markupsafe import Markup
 
 from app.classify.html import table, verdict
 from app.classify.label_sets import FIRST_SET, LABEL_SETS, OWN, about, set_of
 from app.classify.service import MAX_PICTURES, judge_many, judge_one
 from app.collections import AppState, Collections
-from app.media.images import upload_box, uploaded
+from app.media.images import tile_picture, upload_box, uploaded
 from app.server.events import ENCODING, INTERNAL, QUICK, UPLOAD, for_page, show_js
-from app.server.upload_folder import Upload
 from app.ui.html import empty, hint
 from app.ui.tile_picker import TileStrip
 from lrsclip.calibration.labels import Classification
 from lrsclip.zero_shot.classifier import DEFAULT_TEMPLATES
 
 PICTURE_FILES = ["image", ".tif", ".tiff"]
-_SHOWN = 8  # classes
+_START_COUNT = 8  # classes
 _LONGEST_OWN = 50_000  # characters that are kept as long as a visitor stays
 _TEMPLATES = "\n".join(DEFAULT_TEMPLATES)
 
 
 @dataclass(frozen=True)
 class Names:
-    """What the picture is held against.
+    """The class names that a picture is held against.
 
     Attributes:
-        chosen: title of the label set.
-        about: what that set is.
-        own: what the visitor typed last, to come back to.
+        label_set: title of the label set.
+        about: a sentence about that set.
+        own: the names that the visitor typed last, to come back to.
         labels: class names, one a line.
         templates: phrasings, one a line.
         reset: brings the templates back.
     """
 
-    chosen: gr.Dropdown
+    label_set: gr.Dropdown
     about: gr.HTML
     own: gr.State
     labels: gr.Textbox
@@ -60,7 +61,20 @@ class Several:
 
 @dataclass(frozen=True)
 class ClassifyPage:
-    """The tab's parts that events speak of; `column` is where the answer for one picture stands, `said` holds it."""
+    """The tab's parts that events speak of.
+
+    Attributes:
+        tab: for one picture.
+        picture: the picture.
+        strip: tiles to take instead.
+        names: the class names.
+        button: classifies the picture.
+        column: holds `count` and `bars`.
+        count: how many classes the bars show.
+        bars: the best classes as bars.
+        classification: the `Classification` that the bars show, or None.
+        several: the parts for several pictures.
+    """
 
     tab: gr.Tab
     picture: gr.Image
@@ -68,9 +82,9 @@ class ClassifyPage:
     names: Names
     button: gr.Button
     column: gr.Column
-    shown: gr.Slider
+    count: gr.Slider
     bars: gr.HTML
-    said: gr.State
+    classification: gr.State
     several: Several
 
 
@@ -97,20 +111,20 @@ def lay_out(state: AppState) -> ClassifyPage:
         with gr.Column(scale=5, min_width=280):
             with gr.Column() as column:
                 bars = gr.HTML(empty("Upload a picture or take a tile, then classify."), elem_id="bars")
-                shown = gr.Slider(
-                    3, 30, value=_SHOWN, step=1, label="Classes shown", buttons=[], elem_id="classes-shown"
+                count = gr.Slider(
+                    3, 30, value=_START_COUNT, step=1, label="Classes shown", buttons=[], elem_id="classes-shown"
                 )
             with gr.Column(visible=False) as many_column:
                 many = gr.HTML(empty("Upload pictures, then classify: the table appears here."), elem_id="classified")
     several = Several(several_tab, files, all_button, many_column, many)
-    return ClassifyPage(tab, picture, strip, names, button, column, shown, bars, gr.State(None), several)
+    return ClassifyPage(tab, picture, strip, names, button, column, count, bars, gr.State(None), several)
 
 
 def _names() -> Names:
-    chosen = gr.Dropdown(
+    label_set = gr.Dropdown(
         [*LABEL_SETS, OWN], value=FIRST_SET.title, label="Label set", filterable=False, elem_id="label-set"
     )
-    told = gr.HTML(_hint(FIRST_SET.title), elem_id="label-set-about")
+    note = gr.HTML(_hint(FIRST_SET.title), elem_id="label-set-about")
     labels = gr.Textbox(
         FIRST_SET.text,
         label="Class names",
@@ -128,7 +142,7 @@ def _names() -> Names:
         elem_id="templates",
     )
     reset = gr.Button("Reset templates", size="sm", elem_id="templates-reset")
-    return Names(chosen, told, gr.State(""), labels, templates, reset)
+    return Names(label_set, note, gr.State(""), labels, templates, reset)
 
 
 def _hint(title: str) -> Markup:
@@ -137,51 +151,76 @@ def _hint(title: str) -> Markup:
 
 def wire(collections: Collections, page: ClassifyPage) -> None:
     """Connect the tab's parts."""
-    state = collections.first  # all collections share its model
+    _wire_one(collections.first, page)  # all collections share its model
+    _wire_several(collections.first, page)
 
-    def classify(upload: Upload | None, labels: str, templates: str, shown: float | None) -> tuple[str, Classification]:
-        said = judge_one(state, uploaded(upload), labels or "", templates or "")
-        return verdict(said, int(shown or _SHOWN)), said
+    def with_tile(state: AppState, tile_id: str) -> dict[Block, Any]:
+        return {page.picture: tile_picture(state, tile_id)}
 
-    def show(said: Classification | None, shown: float | None) -> Any:
-        return gr.skip() if said is None else verdict(said, int(shown or _SHOWN))
+    page.strip.wire(collections, [page.picture], with_tile)
+    _wire_names(page.names)
+    _wire_tabs(page)
 
-    def classify_all(uploads: tuple[Upload, ...] | None, labels: str, templates: str) -> str:
-        return table(judge_many(state, uploads, labels or "", templates or ""))
 
+def _wire_one(state: AppState, page: ClassifyPage) -> None:
+    names = page.names
+
+    def classify(values: dict[Block, Any]) -> dict[Block, Any]:
+        picture, labels, templates = uploaded(values[page.picture]), values[names.labels], values[names.templates]
+        classification = judge_one(state, picture, labels or "", templates or "")
+        bars = verdict(classification, int(values[page.count] or _START_COUNT))
+        return {page.bars: bars, page.classification: classification}
+
+    def show(classification: Classification | None, count: float | None) -> Any:
+        return gr.skip() if classification is None else verdict(classification, int(count or _START_COUNT))
+
+    page.button.click(
+        for_page(classify), {page.picture, names.labels, names.templates, page.count}, [page.bars, page.classification],
+        **UPLOAD, **ENCODING, **INTERNAL,
+    ).success(None, None, None, js=show_js("bars", 0.6))  # fmt: skip
+    page.count.release(show, [page.classification, page.count], page.bars, **QUICK)
+
+
+def _wire_several(state: AppState, page: ClassifyPage) -> None:
     names, several = page.names, page.several
-    inputs = [page.picture, names.labels, names.templates, page.shown]
-    judged = page.button.click(for_page(classify), inputs, [page.bars, page.said], **UPLOAD, **ENCODING, **INTERNAL)
-    judged.success(None, None, None, js=show_js("bars", 0.6))
-    page.shown.release(show, [page.said, page.shown], page.bars, **QUICK)
-    many = [several.files, names.labels, names.templates]
-    all_judged = several.button.click(for_page(classify_all), many, several.table, **UPLOAD, **ENCODING, **INTERNAL)
-    all_judged.success(None, None, None, js=show_js("classified", 0.6))
-    page.strip.wire(collections, page.picture)
-    _wire_names(names)
-    both = [page.button, page.column, several.button, several.column]
-    page.tab.select(lambda: _visible(True, True, False, False), None, both, **QUICK)
-    several.tab.select(lambda: _visible(False, False, True, True), None, both, **QUICK)
+
+    def classify_all(values: dict[Block, Any]) -> dict[Block, Any]:
+        labels, templates = values[names.labels] or "", values[names.templates] or ""
+        return {several.table: table(judge_many(state, values[several.files], labels, templates))}
+
+    several.button.click(
+        for_page(classify_all), {several.files, names.labels, names.templates}, several.table,
+        **UPLOAD, **ENCODING, **INTERNAL,
+    ).success(None, None, None, js=show_js("classified", 0.6))  # fmt: skip
 
 
 def _wire_names(names: Names) -> None:
-    def choose(title: str, own: str) -> Any:
+    def choose(title: str, own: str) -> dict[Block, Any]:
         text = own if title == OWN else LABEL_SETS[title].text
         # with nothing of one's own yet, the names that stand there are a better start than an empty box
-        return (text if text.strip() else gr.skip()), _hint(title)
+        values: dict[Block, Any] = {names.about: _hint(title)}
+        return values | {names.labels: text} if text.strip() else values
 
-    def typed(text: str) -> Any:
+    def typed(text: str) -> dict[Block, Any]:
         title = set_of(text or "")
         own = title == OWN and len(text) <= _LONGEST_OWN
-        return title, _hint(title), text if own else gr.skip()
+        values: dict[Block, Any] = {names.label_set: title, names.about: _hint(title)}
+        return values | {names.own: text} if own else values
 
-    names.chosen.input(choose, [names.chosen, names.own], [names.labels, names.about], **QUICK)
+    names.label_set.input(choose, [names.label_set, names.own], [names.labels, names.about], **QUICK)
     # not `input`, which does not hear of a text that was pasted or filled in as a whole
     names.labels.change(
-        typed, names.labels, [names.chosen, names.about, names.own], trigger_mode="always_last", **QUICK
+        typed, names.labels, [names.label_set, names.about, names.own], trigger_mode="always_last", **QUICK
     )
     names.reset.click(lambda: _TEMPLATES, None, names.templates, **QUICK)
 
 
-def _visible(*shown: bool) -> Any:
-    return tuple(gr.update(visible=value) for value in shown)
+def _wire_tabs(page: ClassifyPage) -> None:
+    of_one, of_several = (page.button, page.column), (page.several.button, page.several.column)
+    parts: list[Block] = [*of_one, *of_several]
+
+    def alone(visible: Sequence[Block]) -> dict[Block, Any]:
+        return {part: gr.update(visible=part in visible) for part in parts}
+
+    page.tab.select(lambda: alone(of_one), None, parts, **QUICK)
+    page.several.tab.select(lambda: alone(of_several), None, parts, **QUICK)

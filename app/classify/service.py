@@ -11,7 +11,7 @@ from PIL import Image
 from app.classify.label_sets import lines_of
 from app.collections import AppState
 from app.media.images import uploaded
-from app.server.concurrency import Recent
+from app.server.concurrency import LruCache
 from app.server.upload_folder import Upload
 from lrsclip.calibration.labels import Classification, judge
 from lrsclip.classification import classify_each
@@ -26,7 +26,7 @@ MAX_PROMPT_CHARACTERS = 300_000
 MAX_PICTURES = 32
 
 
-_PROTOTYPES: Recent[Prototypes] = Recent(16)
+_PROTOTYPES: LruCache[Prototypes] = LruCache(16)
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class Row:
 
     Attributes:
         file: the file's name as the visitor knows it.
-        judged: what was said of it.
-        problem: why nothing could be said, as a sentence.
+        judged: the scores of its classes.
+        problem: the reason why there are none, as a sentence.
     """
 
     file: str
@@ -45,7 +45,12 @@ class Row:
 
 
 def prototypes_of(state: AppState, labels: str, templates: str) -> Prototypes:
-    """Prototypes of what two boxes hold, one a line; kept between pictures.
+    """Return the prototypes of the class names and templates in two boxes; they are kept between pictures.
+
+    Args:
+        state: the app's.
+        labels: class names, one a line.
+        templates: phrasings with {}, one a line.
 
     Raises:
         TextError: no or too many names or templates, or too many together, a name twice, or a template without {}.
@@ -68,7 +73,7 @@ def prototypes_of(state: AppState, labels: str, templates: str) -> Prototypes:
 
 
 def judge_one(state: AppState, picture: Image.Image, labels: str, templates: str) -> Classification:
-    """Judge one picture.
+    """Score one picture against class names.
 
     Args:
         state: the app's.
@@ -89,7 +94,7 @@ def judge_many(
     labels: str,
     templates: str,
 ) -> tuple[Row, ...]:
-    """Judge several uploads; one that is no picture stands in its row with the reason.
+    """Score several uploads against class names; the row of one that is no picture has the reason.
 
     Args:
         state: the app's.
@@ -117,6 +122,6 @@ def judge_many(
 
 
 def _name_of(upload: Upload) -> str:
-    """A file's own name, without whatever folders a browser or a program put before it."""
+    """Return a file's own name, without the folders that a browser or a program put before it."""
     name = PurePath(upload.name.replace("\\", "/")).name
     return name or "without a name"

@@ -19,12 +19,16 @@ _OPACITY = 0.62
 _SQUARE_PX = 14
 
 
-def rank_chart(grown: Grown, shown: int) -> Markup:
-    """The rank of the true tile by step, one line for each reader; 1 is at the top, and steps not shown are left out.
+def rank_chart(grown: Grown, count: int) -> Markup:
+    """Draw the rank of the true tile by step as SVG, one line for each reader; 1 is at the top.
 
     A rank that is tied is drawn at its better end; the table beside the chart has both ends.
+
+    Args:
+        grown: all steps.
+        count: how many of them are drawn, from the first; the chart has room for all.
     """
-    steps = grown.steps[:shown]
+    steps = grown.steps[:count]
     wide = [step.wide.standing.best for step in steps]
     narrow = [step.narrow.standing.best for step in steps]
     lowest = max(10, *wide, *narrow)
@@ -72,7 +76,7 @@ def _spoken(ranks: Sequence[int], limit: int) -> str:
 
 
 def heated(picture: Image.Image, heat: StepMap, range_cos: tuple[float, float], side_px: int) -> str:
-    """A tile under its heat-map as a data URL, the colors running over a range that several maps share."""
+    """Draw a tile under its heat-map as a data URL; the colors run over a range of cosines that several maps share."""
     ground = _framed(picture, side_px)
     # enough for the eye: the map itself is smooth
     colors = overlay(heat, low_cos=range_cos[0], high_cos=range_cos[1], longest_px=side_px).convert("RGBA")
@@ -83,7 +87,7 @@ def heated(picture: Image.Image, heat: StepMap, range_cos: tuple[float, float], 
 
 
 def plain(picture: Image.Image, side_px: int) -> str:
-    """A tile as a data URL."""
+    """Draw a tile as a data URL, its longest side `side_px`."""
     return data_url(_framed(picture, side_px), "JPEG")
 
 

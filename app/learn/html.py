@@ -1,4 +1,4 @@
-"""What the Learn page shows, as HTML fragments: few words, large numbers."""
+"""HTML fragments of the Learn page: few words, large numbers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ VERDICTS = {
 
 
 def lesson_plan(lesson: Lesson) -> Markup:
-    """A lesson's steps with their times."""
+    """Draw a lesson's steps with their times."""
     begins = 0
     steps: list[tuple[int, int, LessonStep]] = []
     for step in lesson.steps:
@@ -38,16 +38,16 @@ def lesson_plan(lesson: Lesson) -> Markup:
     return render("learn/lesson_plan.html", lesson=lesson, steps=steps)
 
 
-def grown_stage(grown: Grown, shown: int, picture: Image.Image, first: Image.Image | None) -> Markup:
-    """One step large: the text so far, and what both readers make of it.
+def grown_stage(grown: Grown, count: int, picture: Image.Image, first: Image.Image | None) -> Markup:
+    """Draw one step large: the text so far, and what both readers make of it.
 
     Args:
         grown: all steps.
-        shown: how many are shown; the last of them is large.
+        count: number of steps so far; the last of them is drawn.
         picture: the true tile.
-        first: the tile that is found first, if it is another one and can be shown.
+        first: the tile that ranks first, if it is another one.
     """
-    step = grown.steps[shown - 1]
+    step = grown.steps[count - 1]
     readings = [("wide", step.wide)]
     if step.narrow.limit != step.wide.limit:
         readings.append(("narrow", step.narrow))
@@ -55,7 +55,7 @@ def grown_stage(grown: Grown, shown: int, picture: Image.Image, first: Image.Ima
     return render(
         "learn/grown_stage.html",
         grown=grown,
-        number=shown,
+        number=count,
         step=step,
         kept=step.before[:end],
         cut=step.before[end:],
@@ -73,32 +73,32 @@ def _tie(standing: Standing) -> str:
     return f", level with {level:,} other{'' if level == 1 else 's'}" if level else ""
 
 
-def grown_table(grown: Grown, shown: int, picture: Image.Image) -> Markup:
-    """The chart of the ranks, and the same as a table with a small heat-map for each step."""
+def grown_table(grown: Grown, count: int, picture: Image.Image) -> Markup:
+    """Draw the ranks of the first `count` steps as a chart, and as a table with a small heat-map for each step."""
     return render(
         "learn/grown_table.html",
         grown=grown,
-        chart=rank_chart(grown, shown),
+        chart=rank_chart(grown, count),
         wide=grown.steps[0].wide.limit,
         narrow=grown.steps[0].narrow.limit,
-        steps=[(step, heated(picture, step.wide.heat, grown.range_cos, SMALL_PX)) for step in grown.steps[:shown]],
+        steps=[(step, heated(picture, step.wide.heat, grown.range_cos, SMALL_PX)) for step in grown.steps[:count]],
     )
 
 
 def orders_stage(orders: Orders) -> Markup:
-    """Each order with its rank and score."""
+    """Draw each order with its rank and score."""
     return render("learn/orders_stage.html", cards=[_card(order) for order in orders.orders], tiles=orders.tiles)
 
 
 def order_values(order: Order) -> tuple[str, str]:
-    """The rank and the cosine of an order in words; with several texts their mean and range."""
+    """Put the rank and the cosine of an order into words; of several texts their mean and range."""
     low, high = min(s.best for s in order.standings), max(s.worst for s in order.standings)
     if len(order.standings) == 1:
         return order.standings[0].rank_text, f"{order.mean_cos:.3f}"
     scores = [s.score_cos for s in order.standings]
-    told = f"{order.mean_cos:.3f} ({min(scores):.3f} to {max(scores):.3f})"
+    cosine = f"{order.mean_cos:.3f} ({min(scores):.3f} to {max(scores):.3f})"
     rank = f"{order.mean_rank:.1f}".removesuffix(".0")
-    return f"{rank} ({low:,} to {high:,})" if low != high else rank, told
+    return f"{rank} ({low:,} to {high:,})" if low != high else rank, cosine
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def _card(order: Order) -> _Card:
 
 
 def swap_stage(swapped: Swapped) -> Markup:
-    """Both sentences with their cosines, the verdict, and how often it goes well."""
+    """Draw both sentences with their cosines, the verdict, and how often the truth was preferred in tests."""
     return render(
         "learn/swap_stage.html",
         pairs=pairs_of(swapped),
@@ -132,20 +132,20 @@ def swap_stage(swapped: Swapped) -> Markup:
 
 
 def pairs_of(swapped: Swapped) -> list[tuple[str, Pair, str, str]]:
-    """List what was scored: where the sentences stood, the pair, the verdict in words, and true minus false."""
+    """List the pairs: where the sentences stood, the pair, the verdict in words, and true minus false cosine."""
     pairs = [("The sentence alone", swapped.alone)]
     pairs += [("Within the whole description", swapped.whole)] if swapped.whole is not None else []
     return [(where, pair, VERDICTS[pair.verdict], f"{pair.true_cos - pair.false_cos:+.4f}") for where, pair in pairs]
 
 
 def rate_bars(swapped: Swapped) -> Markup:
-    """How often the truth was preferred in tests, by kind; the line in the middle of a bar is chance."""
+    """Draw how often the truth was preferred in tests, by kind; the line in the middle of a bar is chance."""
     rates = sorted(swapped.rates.items(), key=lambda item: -item[1].percent)
     return render("learn/rate_bars.html", rates=rates, chosen=swapped.kind)
 
 
 def questions_of(lesson: Lesson | None) -> Sequence[str]:
-    """Questions for the hand-out."""
+    """Return the questions for the hand-out of a lesson, or general ones."""
     return lesson.questions if lesson is not None else _QUESTIONS
 
 

@@ -1,4 +1,4 @@
-"""Three lessons for a class, prepared on tiles of the built-in landscape; what they say is in `lessons.toml`."""
+"""Three lessons for a class, prepared on tiles of the built-in landscape; their texts are in `lessons.toml`."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class Lesson:
     """A lesson of ten minutes.
 
     Attributes:
-        title: what it is about.
-        aim: what the class should take home.
+        title: its name on the page.
+        aim: what the class should learn, in a sentence.
         tile_id: of the landscape.
-        mode: what the page does.
+        mode: the experiment of the page.
         text: the description; "" for the tile's own.
         kind: of the first swap.
         steps: in order.
@@ -52,12 +52,12 @@ class Lesson:
 
     @property
     def minutes(self) -> int:
-        """How long it takes."""
+        """Length of the lesson in minutes."""
         return sum(step.minutes for step in self.steps)
 
 
 def spec_of_landscape(collections: Collections) -> str:
-    """Address of the open collection that holds the lessons' tiles.
+    """Return the address of the open collection with the lessons' tiles.
 
     Raises:
         TileSourceError: it is not open.
@@ -70,7 +70,7 @@ def spec_of_landscape(collections: Collections) -> str:
 
 
 def text_of(collections: Collections, lesson: Lesson) -> str:
-    """The description that a lesson works with.
+    """Return the description that a lesson works with.
 
     Raises:
         TileSourceError: the landscape is not open, or its tile is not in the index.

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import random
+import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.blocks import Block
 from PIL import Image
 
 from app.collections import AppState, Collections
 from app.learn.html import grown_stage, grown_table, lesson_plan, orders_stage, swap_stage
 from app.learn.lessons import LESSONS, spec_of_landscape, text_of
-from app.learn.service import Grown, Orders, Part, grow, reorder, tile_text
+from app.learn.service import Grown, Orders, Progress, grow, reorder, tile_text
 from app.learn.sheet import Result, sheet
 from app.learn.swap import prepared_pair, swap
 from app.media.images import THUMB_PX, shrunk, thumbnail, tile_picture
-from app.server.concurrency import Stops
+from app.server.concurrency import StopFlags
 from app.server.events import ENCODING, FILLED_JS, INTERNAL, QUICK, for_page, show_js
 from app.server.upload_folder import own_folder
 from app.ui.html import empty, hint, token_meter
-from app.ui.tile_picker import Shown as Tiles
-from app.ui.tile_picker import TileStrip
-from app.ui.token_counter import meter_of
+from app.ui.tile_picker import StripTiles, TileStrip
+from app.ui.token_counter import wire_meter
 from lrsclip.atlas.statement import CLAIM_KINDS
 from lrsclip.errors import TileSourceError
 
@@ -34,8 +37,8 @@ _MODES = [("Grow", "grow"), ("Reorder", "order"), ("Swap", "swap")]
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """The tile that is worked with."""
+class TileRef:
+    """Address of the collection and id of the tile that is worked with."""
 
     spec: str
     tile_id: str
@@ -43,11 +46,11 @@ class Chosen:
 
 @dataclass(frozen=True)
 class Task:
-    """What the visitor fills in; `chosen` holds the tile, `lesson` the number of the lesson or None."""
+    """The parts that the visitor fills in; `tile` holds a `TileRef` or None, `lesson` the lesson's index or None."""
 
     lessons: list[gr.Button]
     lesson: gr.State
-    chosen: gr.State
+    tile: gr.State
     picture: gr.Image
     strip: TileStrip
     tile_id: gr.Textbox
@@ -65,14 +68,20 @@ class Task:
     stop: gr.Button
 
     @property
-    def of_tile(self) -> list[gr.components.Component]:
-        """What choosing a tile fills."""
-        return [self.chosen, self.picture, self.tile_id, self.text, self.true_text, self.false_text, self.lesson]
+    def of_a_tile(self) -> list[Block]:
+        """Components that `_tile_values` gives values for."""
+        return [self.tile, self.picture, self.tile_id, self.text, self.true_text, self.false_text, self.lesson]
+
+    @property
+    def inputs(self) -> set[Block]:
+        """Components that a run reads."""
+        texts = {self.text, self.true_text, self.false_text}
+        return {self.tile, self.lesson, self.mode, self.by, self.kind, *texts}
 
 
 @dataclass(frozen=True)
-class Shown:
-    """What the class sees; `result` holds the last run, `step` how much of it is shown."""
+class Display:
+    """The parts that the class looks at; `result` holds the last `Result` or None, `step` how many steps it shows."""
 
     plan: gr.HTML
     stage: gr.HTML
@@ -88,14 +97,19 @@ class Shown:
     paper: gr.Button
 
     @property
-    def of_step(self) -> list[gr.components.Component]:
-        """What another step changes."""
+    def of_a_start(self) -> list[Block]:
+        """Components that `_start_values` gives values for."""
+        return [self.plan, self.stage, self.table, self.result, self.steps, self.papers]
+
+    @property
+    def of_a_step(self) -> list[Block]:
+        """Components that `_step_values` gives values for."""
         return [self.step, self.stage, self.table, self.back, self.further, self.all]
 
     @property
-    def of_run(self) -> list[Any]:
-        """What a run changes."""
-        return [self.result, *self.of_step, self.steps, self.papers, self.take]
+    def of_a_run(self) -> list[Block]:
+        """Components that a run gives values for."""
+        return [self.result, *self.of_a_step, self.steps, self.papers, self.take]
 
 
 @dataclass(frozen=True)
@@ -103,7 +117,7 @@ class LearnPage:
     """The tab's parts that events speak of."""
 
     task: Task
-    shown: Shown
+    display: Display
 
     @property
     def strip(self) -> TileStrip:
@@ -117,8 +131,8 @@ def lay_out(state: AppState) -> LearnPage:
         with gr.Column(scale=3, min_width=300, elem_classes="side"):
             task = _task(state)
         with gr.Column(scale=9, min_width=300):
-            shown = _shown()
-    return LearnPage(task, shown)
+            display = _display()
+    return LearnPage(task, display)
 
 
 def _task(state: AppState) -> Task:
@@ -157,7 +171,7 @@ def _task(state: AppState) -> Task:
     )  # fmt: skip
 
 
-def _shown() -> Shown:
+def _display() -> Display:
     plan = gr.HTML("", elem_id="learn-plan", elem_classes="if-any")
     stage = gr.HTML(empty(_START), elem_id="learn-stage")
     with gr.Row(visible=False, elem_classes="steps-row") as steps:
@@ -168,170 +182,256 @@ def _shown() -> Shown:
     with gr.Row(visible=False, elem_classes="papers") as papers:
         take = gr.DownloadButton("Download the hand-out", elem_id="learn-take")
         paper = gr.Button("Print the hand-out", elem_id="learn-print")
-    return Shown(plan, stage, steps, back, further, everything, table, gr.State(None), gr.State(1), papers, take, paper)
+    result, step = gr.State(None), gr.State(1)
+    return Display(plan, stage, steps, back, further, everything, table, result, step, papers, take, paper)
 
 
 def wire(collections: Collections, demo: gr.Blocks, page: LearnPage) -> None:
     """Connect the tab's parts; work that nobody waits for any more is stopped."""
-    _wire_choice(collections, page)
+    _wire_lessons(collections, page)
+    _wire_tiles(collections, page)
+    _wire_task(collections, page.task)
     _wire_run(collections, demo, page)
-    _wire_steps(collections, page)
+    _wire_steps(collections, page.display)
 
 
 def _tile_values(
-    collections: Collections, spec: str, tile_id: str, text: str | None, kind: str, lesson: int | None
-) -> tuple[Any, ...]:
-    """Values for what choosing a tile fills."""
-    state = collections.of(spec)
+    task: Task,
+    state: AppState,
+    tile_id: str,
+    *,
+    kind: str,
+    text: str | None = None,
+    lesson: int | None = None,
+) -> dict[Block, Any]:
+    """Return the values of the task that put a tile into it.
+
+    Args:
+        task: the components.
+        state: the tile's collection.
+        tile_id: the tile.
+        kind: of the claim that is swapped.
+        text: the description; None for the one that is known of the tile.
+        lesson: index of the lesson that begins; None for a tile of the visitor's own.
+    """
     picture = shrunk(tile_picture(state, tile_id), THUMB_PX)
-    told = tile_text(state, tile_id) if text is None else text
+    description = tile_text(state, tile_id) if text is None else text
     true_text, false_text = prepared_pair(state, tile_id, kind) or ("", "")
-    shown = gr.Textbox(told, placeholder=_NO_TEXT)
-    return Chosen(spec, tile_id), gr.Image(picture, visible=True), tile_id, shown, true_text, false_text, lesson
+    return {
+        task.tile: TileRef(state.source.spec, tile_id),
+        task.picture: gr.Image(picture, visible=True),
+        task.tile_id: tile_id,
+        task.text: gr.Textbox(description, placeholder=_NO_TEXT),
+        task.true_text: true_text,
+        task.false_text: false_text,
+        task.lesson: lesson,
+    }
 
 
-def _wire_choice(collections: Collections, page: LearnPage) -> None:
-    task, shown = page.task, page.shown
-    cleared = [shown.plan, shown.stage, shown.table, shown.result, shown.steps, shown.papers]
+def _start_values(display: Display, plan: str = "") -> dict[Block, Any]:
+    """Return the values of the display before a run; `plan` is that of a lesson, as HTML."""
+    return {
+        display.plan: plan,
+        display.stage: empty(_START),
+        display.table: "",
+        display.result: None,
+        display.steps: gr.Row(visible=False),
+        display.papers: gr.Row(visible=False),
+    }
 
-    def blank(plan: str = "") -> tuple[Any, ...]:
-        return plan, empty(_START), "", None, gr.Row(visible=False), gr.Row(visible=False)
 
-    def begin(number: int) -> tuple[Any, ...]:
+def _wire_lessons(collections: Collections, page: LearnPage) -> None:
+    task, display = page.task, page.display
+
+    def begin(number: int) -> dict[Block, Any]:
         lesson = LESSONS[number]
-        spec = spec_of_landscape(collections)
-        text = text_of(collections, lesson)
-        values = _tile_values(collections, spec, lesson.tile_id, text, lesson.kind, number)
-        modes = gr.Radio(value=lesson.mode), gr.Column(visible=lesson.mode == "swap"), gr.Radio(value=lesson.kind)
-        return *values, *modes, *blank(lesson_plan(lesson))
+        state, text = collections.of(spec_of_landscape(collections)), text_of(collections, lesson)
+        return {
+            **_tile_values(task, state, lesson.tile_id, kind=lesson.kind, text=text, lesson=number),
+            task.mode: gr.Radio(value=lesson.mode),
+            task.swaps: gr.Column(visible=lesson.mode == "swap"),
+            task.kind: gr.Radio(value=lesson.kind),
+            **_start_values(display, lesson_plan(lesson)),
+        }
 
     def begins(number: int) -> Any:
         return for_page(lambda: begin(number))
 
     for number, button in enumerate(task.lessons):
         button.click(
-            begins(number), None, [*task.of_tile, task.mode, task.swaps, task.kind, *cleared],
+            begins(number), None, [*task.of_a_tile, task.mode, task.swaps, task.kind, *display.of_a_start],
             show_progress="hidden", **INTERNAL,
         ).then(None, None, None, js=FILLED_JS.replace("ID", f"lesson-{number + 1}"))  # fmt: skip
 
-    def take(where: Tiles, kind: str, event: gr.SelectData) -> tuple[Any, ...]:
-        tile_id = where.clicked(event)
-        return *_tile_values(collections, where.spec, tile_id, None, kind, None), *blank()
 
-    def named(tile_id: str, chosen: Chosen | None, where: Tiles, kind: str) -> tuple[Any, ...]:
-        spec = chosen.spec if chosen is not None else where.spec
-        return *_tile_values(collections, spec, tile_id.strip(), None, kind, None), *blank()
+def _wire_tiles(collections: Collections, page: LearnPage) -> None:
+    task, display, tiles = page.task, page.display, page.strip.tiles
 
-    def surprise(where: Tiles, kind: str) -> tuple[Any, ...]:
-        tile_id = random.choice(collections.of(where.spec).tile_ids())
-        return *_tile_values(collections, where.spec, tile_id, None, kind, None), *blank()
+    def own_tile(spec: str, tile_id: str, kind: str) -> dict[Block, Any]:
+        return {**_tile_values(task, collections.of(spec), tile_id, kind=kind), **_start_values(display)}
 
-    def pair(chosen: Chosen | None, kind: str) -> tuple[str, str]:
-        found = None if chosen is None else prepared_pair(collections.of(chosen.spec), chosen.tile_id, kind)
-        if chosen is not None and found is None:
-            gr.Info(_NO_PAIR)
-        return found or ("", "")
+    def take(values: dict[Block, Any], event: gr.SelectData) -> dict[Block, Any]:
+        strip: StripTiles = values[tiles]
+        return own_tile(strip.spec, strip.clicked(event), values[task.kind])
 
-    filled: dict[str, Any] = {"outputs": [*task.of_tile, *cleared], "show_progress": "hidden", **INTERNAL}
-    where = task.strip.shown
-    task.strip.gallery.select(for_page(take), [where, task.kind], **filled)
-    task.tile_id.submit(for_page(named), [task.tile_id, task.chosen, where, task.kind], **filled)
-    task.another.click(for_page(surprise), [where, task.kind], **filled).then(
+    def named(values: dict[Block, Any]) -> dict[Block, Any]:
+        ref: TileRef | StripTiles = values[task.tile] or values[tiles]
+        return own_tile(ref.spec, values[task.tile_id].strip(), values[task.kind])
+
+    def surprise(values: dict[Block, Any]) -> dict[Block, Any]:
+        spec = values[tiles].spec
+        return own_tile(spec, random.choice(collections.of(spec).tile_ids()), values[task.kind])
+
+    outputs = [*task.of_a_tile, *display.of_a_start]
+    filled: dict[str, Any] = {"outputs": outputs, "show_progress": "hidden", **INTERNAL}
+    task.strip.gallery.select(for_page(take), {tiles, task.kind}, **filled)
+    task.tile_id.submit(for_page(named), {task.tile_id, task.tile, tiles, task.kind}, **filled)
+    task.another.click(for_page(surprise), {tiles, task.kind}, **filled).then(
         None, None, None, js=FILLED_JS.replace("ID", "learn-another")
     )
+
+
+def _wire_task(collections: Collections, task: Task) -> None:
+    def pair(ref: TileRef | None, kind: str) -> dict[Block, Any]:
+        sentences = None if ref is None else prepared_pair(collections.of(ref.spec), ref.tile_id, kind)
+        if ref is not None and sentences is None:
+            gr.Info(_NO_PAIR)
+        true_text, false_text = sentences or ("", "")
+        return {task.true_text: true_text, task.false_text: false_text}
+
+    def choose_mode(mode: str) -> dict[Block, Any]:
+        return {task.swaps: gr.Column(visible=mode == "swap"), task.by: gr.Radio(visible=mode == "grow")}
+
     task.kind.input(
-        for_page(pair), [task.chosen, task.kind], [task.true_text, task.false_text], show_progress="hidden", **INTERNAL
+        for_page(pair), [task.tile, task.kind], [task.true_text, task.false_text], show_progress="hidden", **INTERNAL
     )
-    task.text.change(meter_of(collections.first), task.text, [task.meter, task.reading], **QUICK)
-    task.mode.change(
-        lambda mode: (gr.Column(visible=mode == "swap"), gr.Radio(visible=mode == "grow")),
-        task.mode, [task.swaps, task.by], **QUICK,
-    )  # fmt: skip
+    wire_meter(collections.first, task.text, task.meter, task.reading)
+    task.mode.change(choose_mode, task.mode, [task.swaps, task.by], **QUICK)
 
 
 def _wire_run(collections: Collections, demo: gr.Blocks, page: LearnPage) -> None:
-    task, shown, stops = page.task, page.shown, Stops()
+    task, display, stops = page.task, page.display, StopFlags()
 
     def run(
-        chosen: Chosen | None,
-        lesson: int | None,
-        text: str,
-        mode: str,
-        by: Part,
-        kind: str,
-        true_text: str,
-        false_text: str,
+        values: dict[Block, Any],
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008  (Gradio finds it as a default)
-    ) -> Any:
-        if chosen is None:
+    ) -> dict[Block, Any]:
+        ref: TileRef | None = values[task.tile]
+        if ref is None:
             raise TileSourceError("no tile is chosen; choose a lesson or one of the tiles")
-        state, stop = collections.of(chosen.spec), stops.start(str(request.session_hash))
+        state, flag = collections.of(ref.spec), stops.start(str(request.session_hash))
 
-        def told(done: int, total: int) -> None:
+        def on_progress(done: int, total: int) -> None:
             progress((done, total), desc="Reading", unit="texts")
 
-        result: Result
-        if mode == "swap":
-            result = swap(state, chosen.tile_id, true_text or "", false_text or "", kind or "", text or "")
-        elif mode == "order":
-            result = reorder(state, chosen.tile_id, text or "", progress=told, stop=stop)
-        else:
-            result = grow(state, chosen.tile_id, text or "", by, progress=told, stop=stop)
-        written = sheet(
-            result,
-            picture=tile_picture(state, chosen.tile_id),
-            lesson=None if lesson is None else LESSONS[lesson],
-            model=state.bundle.name,
-            source=state.index.tile(chosen.tile_id).attribution or "the server's own tiles",
-        )
-        path = own_folder().new_place("hand-out.html")
-        path.write_text(written, encoding="utf-8")
-        many = isinstance(result, Grown) and len(result.steps) > 1
-        papers = gr.Row(visible=True), gr.DownloadButton(value=str(path))
-        return result, *_step_values(collections, result, 1), gr.Row(visible=many), *papers
+        result = _result(task, state, values, on_progress, flag)
+        path = _hand_out(state, result, values[task.lesson])
+        return {
+            display.result: result,
+            **_step_values(display, state, result, 1),
+            display.steps: gr.Row(visible=isinstance(result, Grown) and len(result.steps) > 1),
+            display.papers: gr.Row(visible=True),
+            display.take: gr.DownloadButton(value=str(path)),
+        }
 
     def stop(request: gr.Request) -> None:
         stops.stop(str(request.session_hash))
 
-    asked = [task.chosen, task.lesson, task.text, task.mode, task.by, task.kind, task.true_text, task.false_text]
-    done = task.run.click(for_page(run), asked, shown.of_run, show_progress_on=shown.stage, **ENCODING, **INTERNAL)
-    done.success(None, None, None, js=_SHOW_STAGE)
+    task.run.click(
+        for_page(run), task.inputs, display.of_a_run, show_progress_on=display.stage, **ENCODING, **INTERNAL
+    ).success(None, None, None, js=_SHOW_STAGE)
     task.stop.click(stop, None, None, **QUICK)
-    shown.paper.click(None, shown.take, None, js=_PRINT)
+    display.paper.click(None, display.take, None, js=_PRINT)
     demo.unload(stop)
 
 
-def _step_values(collections: Collections, result: Result, step: int) -> tuple[Any, ...]:
-    """Values for what another step changes."""
-    state = collections.of(result.spec)
+def _result(
+    task: Task, state: AppState, values: Mapping[Block, Any], on_progress: Progress, stop: threading.Event
+) -> Result:
+    """Grow, reorder or swap the description, as the task's mode says.
+
+    Args:
+        task: the components.
+        state: the tile's collection.
+        values: of `task.inputs`, by component.
+        on_progress: called with texts read and texts in all.
+        stop: set it to end early.
+
+    Raises:
+        LRSCLIPError: a text or the tile makes no sense, or `stop` was set.
+    """
+    tile_id, text = values[task.tile].tile_id, values[task.text] or ""
+    if values[task.mode] == "swap":
+        pair = values[task.true_text] or "", values[task.false_text] or ""
+        return swap(state, tile_id, *pair, values[task.kind] or "", text)
+    if values[task.mode] == "order":
+        return reorder(state, tile_id, text, progress=on_progress, stop=stop)
+    return grow(state, tile_id, text, values[task.by], progress=on_progress, stop=stop)
+
+
+def _hand_out(state: AppState, result: Result, lesson: int | None) -> Path:
+    """Write the hand-out of a result to a file that Gradio serves.
+
+    Args:
+        state: the collection.
+        result: of a run on one of its tiles.
+        lesson: index of the lesson that it belongs to, or None.
+    """
+    html = sheet(
+        result,
+        picture=tile_picture(state, result.tile_id),
+        lesson=None if lesson is None else LESSONS[lesson],
+        model=state.bundle.name,
+        source=state.index.tile(result.tile_id).attribution or "the server's own tiles",
+    )
+    path = own_folder().new_place("hand-out.html")
+    path.write_text(html, encoding="utf-8")
+    return path
+
+
+def _step_values(display: Display, state: AppState, result: Result, step: int) -> dict[Block, Any]:
+    """Return the values of the display at a step of a result.
+
+    Args:
+        display: the components.
+        state: the result's collection.
+        result: of a run.
+        step: number of steps on display, from 1; clipped to those of the result.
+    """
     if not isinstance(result, Grown):
         stage = orders_stage(result) if isinstance(result, Orders) else swap_stage(result)
-        return step, stage, "", gr.Button(), gr.Button(), gr.Button()
+        return {display.step: step, display.stage: stage, display.table: ""}
     step = min(max(1, step), len(result.steps))
     picture, last = tile_picture(state, result.tile_id), step == len(result.steps)
-    stage = grown_stage(result, step, picture, _first(state, result, step))
-    buttons = gr.Button(interactive=step > 1), gr.Button(interactive=not last), gr.Button(interactive=not last)
-    return step, stage, grown_table(result, step, picture), *buttons
+    return {
+        display.step: step,
+        display.stage: grown_stage(result, step, picture, _first(state, result, step)),
+        display.table: grown_table(result, step, picture),
+        display.back: gr.Button(interactive=step > 1),
+        display.further: gr.Button(interactive=not last),
+        display.all: gr.Button(interactive=not last),
+    }
 
 
 def _first(state: AppState, grown: Grown, step: int) -> Image.Image | None:
-    found = grown.steps[step - 1].wide.standing.first_id
-    return None if found == grown.tile_id else thumbnail(state, found)
+    """Return a thumbnail of the tile that ranks first at a step, from 1; None if it is the right one."""
+    first_id = grown.steps[step - 1].wide.standing.first_id
+    return None if first_id == grown.tile_id else thumbnail(state, first_id)
 
 
-def _wire_steps(collections: Collections, page: LearnPage) -> None:
-    shown = page.shown
-
+def _wire_steps(collections: Collections, display: Display) -> None:
     def move(by: int) -> Any:
-        def moved(result: Result | None, step: int) -> Any:
-            return gr.skip() if result is None else _step_values(collections, result, step + by)
+        def moved(result: Result | None, step: int) -> dict[Block, Any]:
+            if result is None:
+                return gr.skip()
+            return _step_values(display, collections.of(result.spec), result, step + by)
 
         return for_page(moved)
 
-    for button, by in ((shown.back, -1), (shown.further, 1), (shown.all, 1000)):
+    for button, by in ((display.back, -1), (display.further, 1), (display.all, 1000)):
         pressed = button.click(  # in the queue, so that it can be said if the collection was closed
-            move(by), [shown.result, shown.step], shown.of_step, show_progress="hidden", **INTERNAL
+            move(by), [display.result, display.step], display.of_a_step, show_progress="hidden", **INTERNAL
         )
         pressed.then(None, None, None, js=_KEEP_FOCUS, **QUICK)
 

@@ -1,4 +1,4 @@
-"""The Learn page's work: a description grown part by part or told in other orders, and how well it finds its tile."""
+"""The Learn page's work: a description grown part by part or in other orders, and how well it finds its tile."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from lrsclip.tiles.atlas import AtlasTiles
 from lrsclip.vectors import unit
 
 CLIP_TOKENS = 77
-"""What CLIP reads of a text unless its positions are stretched."""
+"""Tokens that CLIP reads of a text unless its positions are stretched."""
 MOST_STEPS = 16
 SHUFFLES = 8
 Part = Literal["sentences", "clauses"]
@@ -34,13 +34,13 @@ _ROWS_AT_ONCE = 16_384
 
 @dataclass(frozen=True)
 class Standing:
-    """Where a tile stands among all of its collection for a text.
+    """Rank of a tile among all of its collection for a text.
 
     Attributes:
         best: its rank, 1 is the first, if ties are settled in its favour.
         worst: its rank if they are settled against it; the same unless others score exactly as much.
         score_cos: its cosine with the text.
-        first_id: the tile that scores highest.
+        first_id: id of the tile that scores highest.
     """
 
     best: int
@@ -50,7 +50,7 @@ class Standing:
 
     @property
     def rank_text(self) -> str:
-        """The rank, or the ranks it shares."""
+        """The rank in words, or the ranks that the tile shares."""
         return f"{self.best:,}" if self.best == self.worst else f"{self.best:,} to {self.worst:,}"
 
 
@@ -66,7 +66,7 @@ class StepMap:
 
 @dataclass(frozen=True, eq=False)
 class Reading:
-    """What a reader of so many tokens makes of a text.
+    """A text as a reader of so many tokens has it.
 
     Attributes:
         limit: tokens that are read.
@@ -90,9 +90,9 @@ class Step:
     """The text up to one part of it.
 
     Attributes:
-        before: what earlier steps said.
+        before: the text of earlier steps.
         added: the part that is new.
-        tokens: of all that is said so far.
+        tokens: of the text so far.
         wide: as this model reads it.
         narrow: as it would be read by a CLIP of 77 tokens.
     """
@@ -105,7 +105,7 @@ class Step:
 
     @property
     def heard(self) -> tuple[str, str]:
-        """The new part as 77 tokens hold it: what is read, what is cut."""
+        """The new part as 77 tokens hold it: the text that is read, and the rest."""
         at = min(len(self.added), max(0, len(self.narrow.kept) - len(self.before)))
         return self.added[:at], self.added[at:]
 
@@ -122,18 +122,18 @@ class Grown:
 
     @property
     def range_cos(self) -> tuple[float, float]:
-        """The lowest and the highest value of all maps, so that they share their colors."""
+        """Lowest and highest cosine of all maps, so that they share their colors."""
         values = [r.heat.cells.values_cos for step in self.steps for r in (step.wide, step.narrow)]
         return min(float(np.nanmin(v)) for v in values), max(float(np.nanmax(v)) for v in values)
 
 
 @dataclass(frozen=True)
 class Order:
-    """One way to tell the description; a shuffled one has several texts.
+    """One order of the description; a shuffled one has several texts.
 
     Attributes:
         name: full, first, shuffled or without_first.
-        texts: what was read.
+        texts: that were read.
         standings: of each text.
     """
 
@@ -143,18 +143,18 @@ class Order:
 
     @property
     def mean_rank(self) -> float:
-        """Mean over the texts; of a tie the middle."""
+        """Mean rank of the texts; a tie counts with its middle."""
         return float(np.mean([(s.best + s.worst) / 2 for s in self.standings]))
 
     @property
     def mean_cos(self) -> float:
-        """Mean score over the texts."""
+        """Mean cosine of the texts."""
         return float(np.mean([s.score_cos for s in self.standings]))
 
 
 @dataclass(frozen=True)
 class Orders:
-    """A description told in several orders."""
+    """A description in several orders."""
 
     spec: str
     tile_id: str
@@ -164,7 +164,7 @@ class Orders:
 
 
 def tile_text(state: AppState, tile_id: str) -> str:
-    """What is known of a tile in words: the atlas's description, or the caption of a picture; "" where there is none.
+    """Return the description of a tile: the atlas's own, or the caption of a picture; "" where there is none.
 
     Raises:
         TileSourceError: there is no such tile.
@@ -176,7 +176,7 @@ def tile_text(state: AppState, tile_id: str) -> str:
 
 
 def parts_of(text: str, by: Part = "sentences") -> tuple[str, ...]:
-    """A text cut into sentences or clauses that give the text again when joined, `MOST_STEPS` at most.
+    """Cut a text into sentences or clauses, `MOST_STEPS` at most, that give the text again when joined.
 
     Raises:
         TextError: there is no such way to cut.
@@ -184,26 +184,26 @@ def parts_of(text: str, by: Part = "sentences") -> tuple[str, ...]:
     if by not in get_args(Part):
         raise TextError(f"a description is cut into {' or '.join(get_args(Part))}, not into {by!r}")
     text = text.strip()
-    ends = [found.start() for found in _BETWEEN.finditer(text)] if by == "sentences" else _clause_ends(text)
+    ends = [gap.start() for gap in _BETWEEN.finditer(text)] if by == "sentences" else _clause_ends(text)
     starts = [0, *ends[: MOST_STEPS - 1]]
     pieces = [text[a:b] for a, b in zip(starts, [*starts[1:], len(text)], strict=True)]
     return tuple(piece for piece in pieces if piece.strip()) or (text,)
 
 
 def _clause_ends(text: str) -> list[int]:
-    """Where the clauses end; one whose words do not stand in the text as they are is joined to the next."""
-    found = list(_WORD.finditer(text))
-    words, ends, at = [match.group() for match in found], [], 0
+    """Find where the clauses end, in characters; one whose words the text has otherwise is joined to the next."""
+    matches = list(_WORD.finditer(text))
+    words, ends, at = [match.group() for match in matches], [], 0
     for clause in split_clauses(text, MOST_STEPS):
         if (wanted := _WORD.findall(clause)) and (after := _past(words, at, wanted)) is not None:
-            marks = _MARKS.match(text, found[after - 1].end())
+            marks = _MARKS.match(text, matches[after - 1].end())
             at = after
-            ends.append(marks.end() if marks else found[after - 1].end())
+            ends.append(marks.end() if marks else matches[after - 1].end())
     return ends
 
 
 def _past(words: Sequence[str], at: int, wanted: Sequence[str]) -> int | None:
-    """Where a clause's words end among a text's, from a place on; between two of them a joint ("and") may stand.
+    """Find where a clause's words end among a text's, from `at` on; between two of them a joint ("and") may stand.
 
     No regular expression: with words that come again it would try every way of leaving some out.
     """
@@ -216,7 +216,7 @@ def _past(words: Sequence[str], at: int, wanted: Sequence[str]) -> int | None:
 
 
 def standings(state: AppState, tile_id: str, vectors: NDArray[np.float32]) -> list[Standing]:
-    """Where a tile stands among the collection's tiles for texts.
+    """Rank a tile among the collection's tiles for texts.
 
     Args:
         state: the collection.
@@ -253,7 +253,15 @@ def grow(
     progress: Progress | None = None,
     stop: threading.Event | None = None,
 ) -> Grown:
-    """Add a description part by part, and see after each how well it finds the tile: read whole, and read to 77 tokens.
+    """Add a description part by part, and rank the tile after each: the text read whole, and read to 77 tokens.
+
+    Args:
+        state: the collection.
+        tile_id: the tile of the description.
+        text: the description.
+        by: the kind of parts.
+        progress: called with steps done and steps in all.
+        stop: set it to end early.
 
     Raises:
         TextError: the description is empty.
@@ -269,12 +277,15 @@ def grow(
         embedded = embed_scene(state.bundle, scene, "dense", scales, stop=stop)
     limits = state.bundle.context_length, min(CLIP_TOKENS, state.bundle.context_length)
     befores = ["".join(parts[:number]) for number in range(len(parts))]
-    told = [[Tokenizer(limit).describe(b + added) for limit in limits] for b, added in zip(befores, parts, strict=True)]
+    pairs = [
+        [Tokenizer(limit).describe(before + added) for limit in limits]
+        for before, added in zip(befores, parts, strict=True)
+    ]
     # all texts at once: they share a batch of the model, and one look at the collection's vectors
-    vectors = state.bundle.encode_text([report.kept for reports in told for report in reports])
-    found = standings(state, tile_id, vectors)
+    vectors = state.bundle.encode_text([report.kept for reports in pairs for report in reports])
+    ranks = standings(state, tile_id, vectors)
     steps: list[Step] = []
-    for number, (before, added, reports) in enumerate(zip(befores, parts, told, strict=True)):
+    for number, (before, added, reports) in enumerate(zip(befores, parts, pairs, strict=True)):
         if stop is not None and stop.is_set():
             raise Cancelled(f"stopped after {number} of {len(parts)} steps; start again to see them all")
         both = slice(2 * number, 2 * number + 2)
@@ -292,7 +303,7 @@ def grow(
                     scales,
                 ),
             )
-            for report, standing, vector in zip(reports, found[both], vectors[both], strict=True)
+            for report, standing, vector in zip(reports, ranks[both], vectors[both], strict=True)
         ]
         steps.append(Step(before, added, reports[0].count, *readings))
         if progress is not None:
@@ -309,7 +320,7 @@ def reorder(
     progress: Progress | None = None,
     stop: threading.Event | None = None,
 ) -> Orders:
-    """The description in full, its first sentence alone, its sentences shuffled, and without the first one.
+    """Rank the tile for a description in full, its first sentence alone, its sentences shuffled, and without the first.
 
     Args:
         state: the collection.
@@ -328,14 +339,14 @@ def reorder(
     sentences = [part.strip() for part in parts_of(text)]
     if len(sentences) < 2:
         raise TextError("the description is one sentence; write two or more to see what their order does")
-    told = {
+    texts_of = {
         "full": (" ".join(sentences),),
         "first": (sentences[0],),
         "shuffled": _shuffled(sentences, seed),
         "without_first": (" ".join(sentences[1:]),),
     }
-    total, done, orders = sum(len(texts) for texts in told.values()), 0, []
-    for name, texts in told.items():
+    total, done, orders = sum(len(texts) for texts in texts_of.values()), 0, []
+    for name, texts in texts_of.items():
         if stop is not None and stop.is_set():
             raise Cancelled(f"stopped after {done} of {total} texts; start again to see them all")
         orders.append(Order(name, texts, tuple(standings(state, tile_id, state.bundle.encode_text(list(texts))))))
@@ -346,7 +357,7 @@ def reorder(
 
 
 def _shuffled(sentences: Sequence[str], seed: int) -> tuple[str, ...]:
-    """Up to `SHUFFLES` different orders, none of them the given one."""
+    """Shuffle sentences into up to `SHUFFLES` different orders, none of them the given one."""
     rng = np.random.default_rng(seed)
     orders = {tuple(rng.permutation(len(sentences)).tolist()): None for _ in range(8 * SHUFFLES)}
     orders.pop(tuple(range(len(sentences))), None)

@@ -1,4 +1,4 @@
-"""The hand-out: one A4 page of what the Learn page shows, to print; everything is inline, and no script may run."""
+"""The hand-out: one A4 page with a result of the Learn page, to print; everything is inline, and no script may run."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _STYLE = own_file(Path(__file__).parent / "sheet.css")
 def sheet(
     result: Result, *, picture: Image.Image, lesson: Lesson | None, model: str, source: str, today: date | None = None
 ) -> Markup:
-    """The hand-out as one HTML file without scripts.
+    """Write the hand-out as one HTML file without scripts.
 
     Args:
-        result: what is on screen.
+        result: of a run.
         picture: the tile.
         lesson: whose questions are asked; None for general ones.
         model: name of the checkpoint.

@@ -21,7 +21,7 @@ CLOSE_COS = 0.002
 
 @dataclass(frozen=True)
 class Rate:
-    """How often the truth was preferred in tests.
+    """Share of pairs in tests whose true sentence scored higher.
 
     Attributes:
         percent: of the pairs; chance is 50.
@@ -43,18 +43,18 @@ class Pair:
 
     @property
     def verdict(self) -> str:
-        """noticed, missed, or close: too near to call."""
+        """Whether the model noticed: "noticed", "missed", or "close" where the cosines are too near to call."""
         ahead = self.true_cos - self.false_cos
         return "close" if abs(ahead) < CLOSE_COS else "noticed" if ahead > 0 else "missed"
 
 
 @dataclass(frozen=True)
 class Swapped:
-    """What the model makes of a swap.
+    """Scores of a swap.
 
     Attributes:
         spec: the collection.
-        tile_id: what the sentences speak of.
+        tile_id: the tile of the sentences.
         kind: of the claim, as the visitor has it; "" where none is named.
         alone: the two sentences by themselves.
         whole: the description with either of them in it; None where the true one is no part of it.
@@ -70,7 +70,7 @@ class Swapped:
 
 
 def prepared_pair(state: AppState, tile_id: str, kind: str) -> tuple[str, str] | None:
-    """A true sentence about a tile of the atlas and the same with one false claim of a kind.
+    """Make a true sentence about a tile of the atlas and the same with one false claim of a kind.
 
     Returns:
         The two; None where nothing is known of the tile, or it offers no claim of that kind.
@@ -79,19 +79,21 @@ def prepared_pair(state: AppState, tile_id: str, kind: str) -> tuple[str, str] |
     if not isinstance(source, AtlasTiles) or state.index.source_spec(tile_id) != source.spec:
         return None
     truth = source.truth(tile_id)
-    told = source.told(tile_id, truth)
-    changed = falsified(told, truth, claim, rng_at(source.seed, "learn", *(ord(letter) for letter in tile_id)))
+    statements = source.told(tile_id, truth)
+    changed = falsified(statements, truth, claim, rng_at(source.seed, "learn", *(ord(letter) for letter in tile_id)))
     if changed is None:
         return None
-    at, statement = changed
-    before = source.described(told[:at], tile_id)
-    pair = (source.described([*told[:at], one], tile_id).removeprefix(before).strip() for one in (told[at], statement))
-    true_text, false_text = pair
+    at, false_statement = changed
+    before = source.described(statements[:at], tile_id)
+    true_text, false_text = (
+        source.described([*statements[:at], last], tile_id).removeprefix(before).strip()
+        for last in (statements[at], false_statement)
+    )
     return true_text, false_text
 
 
 def kind_of(name: str) -> ClaimKind:
-    """The kind of claim of a name.
+    """Return the kind of claim of a name.
 
     Raises:
         TextError: there is none of that name.
@@ -109,7 +111,7 @@ def swap(
 
     Args:
         state: the collection.
-        tile_id: what they speak of.
+        tile_id: the tile of the sentences.
         true_text: the true sentence.
         false_text: the false one.
         kind: what is swapped, one of CLAIM_KINDS or "".
@@ -140,7 +142,7 @@ def swap(
 
 
 def measured_rates(manifest: Mapping[str, Any]) -> dict[str, Rate]:
-    """How often a checkpoint preferred the truth in its evaluation, by kind; {} where its manifest does not say."""
+    """Read from a manifest how often its checkpoint preferred the truth, by kind; {} where it does not say."""
     rates: dict[str, Rate] = {}
     for measured in (manifest.get("metrics") or {}).values():
         for result in measured.get("results", []) if isinstance(measured, dict) else []:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.collections import AppState
-from app.media.scene_input import Behind, with_tile
 from app.search.service import within
 from lrsclip.errors import TileSourceError
 
@@ -26,14 +25,13 @@ STARTS = tuple(
 )
 
 
-def best_scene(state: AppState, text: str) -> tuple[str, Behind]:
-    """Values for a scene box that put the tile into it that fits a sentence best.
+def best_tile(state: AppState, text: str) -> str:
+    """Return the id of the tile that fits a sentence best.
 
     Raises:
         TileSourceError: the collection is empty.
-        PictureError: the tile's file is gone or damaged.
     """
     hits = state.index.search(state.bundle.encode_text([text]), 1, within=within(state, None))[0]
     if not hits:
         raise TileSourceError("the collection has no tiles; upload a picture instead")
-    return with_tile(state, hits[0].tile_id)
+    return hits[0].tile_id

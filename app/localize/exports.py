@@ -30,12 +30,12 @@ class Downloads:
         atexit.register(self.clear)
 
     def write(self, session: str, answer: Answer, model: str) -> list[str]:
-        """Write an answer's files; those that the session had are gone then.
+        """Write an answer's files in place of those that the session had.
 
         Args:
             session: whose they are.
             answer: what to write.
-            model: name of what the maps were made with.
+            model: name of the checkpoint that made the maps.
 
         Returns:
             Their paths.
@@ -75,16 +75,25 @@ class Downloads:
 
 
 def write_files(folder: Path, answer: Answer, model: str) -> list[Path]:
-    """For each large map `heatmap.tif`, `regions.geojson` and `picture.zip`; names of a second one end in -2."""
+    """Write `heatmap.tif`, `regions.geojson` and `picture.zip` for each large map; names of the second end in -2.
+
+    Args:
+        folder: an empty one.
+        answer: what to write.
+        model: name of the checkpoint that made the maps.
+
+    Returns:
+        Paths of the files.
+    """
     written = []
     low_cos, high_cos = answer.range_cos
     for number, finding in enumerate(answer.findings, 1):
         heatmap, more = finding.heatmap, "" if number == 1 else f"-{number}"
         place, text = heatmap.georeference, heatmap.text
-        told = f"{text} (left out: {heatmap.exclude})" if heatmap.exclude else text
+        description = f"{text} (left out: {heatmap.exclude})" if heatmap.exclude else text
         tiff, shapes, packed = (folder / name for name in _names(more))
-        write_geotiff(tiff, heatmap.cells, place, text=told, method=heatmap.method, model=model)
-        write_geojson(shapes, finding.regions, place, told, facts={"method": heatmap.method, "model": model})
+        write_geotiff(tiff, heatmap.cells, place, text=description, method=heatmap.method, model=model)
+        write_geojson(shapes, finding.regions, place, description, facts={"method": heatmap.method, "model": model})
         with TemporaryDirectory() as scratch:
             picture = Path(scratch) / f"heatmap{more}.png"
             colors = answer.question.palette

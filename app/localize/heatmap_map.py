@@ -16,7 +16,7 @@ from branca.element import Figure, MacroElement
 from folium.template import Template
 from markupsafe import Markup
 
-from app.localize.html import clause_told
+from app.localize.html import clause_summary
 from app.localize.service import Answer, Ground
 from app.maps.document import frame, whole_document
 from app.maps.overlays import Shapes, region_shapes, truth_shapes, window_shape
@@ -33,7 +33,7 @@ _CAPTION = 160  # characters of a sentence over its map
 
 @dataclass(frozen=True)
 class Sheet:
-    """How the maps of a document stand: large ones over small ones, in columns.
+    """Layout of the maps of a document: large ones over small ones, in columns.
 
     Attributes:
         large: how many large maps there are, 1 or 2.
@@ -48,16 +48,16 @@ class Sheet:
     height: int
 
     def rows(self, columns: int) -> list[float]:
-        """The height of each row in heights of a small map, if there are so many columns of small maps."""
+        """Return the height of each row, in heights of a small map, for a number of columns of small maps."""
         beside = self.large if columns == _WIDE else 1
         return [columns / beside] * (self.large // beside) + [1.0] * math.ceil(self.small / columns)
 
     def shape(self, columns: int) -> float:
-        """Width to height of the whole document."""
+        """Return the ratio of width to height of the whole document."""
         return columns * self.width / (self.height * sum(self.rows(columns)))
 
     def style(self) -> str:
-        """Shapes for `styles/base.css`: of the whole, wide and narrow, and of what should fit into a window at once."""
+        """Write shapes for `styles/base.css`: of the whole, wide and narrow, and of what should fit into a window."""
         one = self.width / self.height
         return (
             f"--wide: {self.shape(_WIDE):.4f}; --wide-large: {one * self.large:.4f}; "
@@ -65,7 +65,7 @@ class Sheet:
         )
 
     def facts(self) -> list[dict[str, object]]:
-        """The layouts for the script, wide and narrow; `span` is how many columns a large map takes."""
+        """Describe the layouts to the script, wide and narrow; `span` is how many columns a large map takes."""
         return [
             {
                 "columns": columns,
@@ -107,14 +107,14 @@ class _Script(MacroElement):
 
 
 def map_frame(answer: Answer, ground: Ground) -> Markup:
-    """An HTML fragment that shows the maps; safe to put into a page whatever was typed."""
+    """Draw the maps as an HTML fragment, safe to put into a page whatever was typed."""
     lies = map_ground(ground.picture, answer.findings[0].heatmap)
     title = f"Heat-map over the scene for: {answer.question.text[:120]}"
     return frame(_document(answer, ground, lies), "map", title, _sheet(answer, lies).style())
 
 
 def map_document(answer: Answer, ground: Ground) -> str:
-    """The maps' whole HTML document."""
+    """Draw the maps as a whole HTML document."""
     return _document(answer, ground, map_ground(ground.picture, answer.findings[0].heatmap))
 
 
@@ -159,7 +159,7 @@ def _truth(ground: Ground, heatmap: Heatmap, lies: MapGround) -> Shapes | None:
 
 
 def _view(answer: Answer, lies: MapGround, heatmap: Heatmap, *, small: bool = False, **facts: Any) -> _View:
-    """One map with its two pictures, not yet in any document."""
+    """Draw one map with its two pictures, not yet in any document."""
     view = folium.Map(
         crs=lies.crs, tiles=None, zoom_snap=0, zoom_delta=0.5, attribution_control=False, zoom_control=not small
     )
@@ -183,5 +183,5 @@ def _view(answer: Answer, lies: MapGround, heatmap: Heatmap, *, small: bool = Fa
     scene.add_to(view)
     heat.add_to(view)
     caption = heatmap.text if len(heatmap.text) <= _CAPTION else f"{heatmap.text[:_CAPTION].rstrip()} …"
-    told = clause_told(heatmap) if small else ""
-    return _View(view, scene, heat, {"caption": caption, "told": told, "small": small, **facts})
+    summary = clause_summary(heatmap) if small else ""
+    return _View(view, scene, heat, {"caption": caption, "told": summary, "small": small, **facts})

@@ -1,4 +1,4 @@
-"""What stands beside the maps of the Localize page, as HTML fragments and sentences."""
+"""Facts beside the maps of the Localize page, as HTML fragments and sentences."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ _METHODS = {"dense": "dense: windows pooled from one look at the scene", "window
 
 
 def answer_facts(answer: Answer) -> Markup:
-    """The facts of every large map; with two of them, each under its sentence. Below: the clauses with own maps."""
+    """Draw the facts of every large map; of two, each under its sentence. Below: the clauses that have own maps."""
     return render(
         "localize/answer_facts.html",
         findings=[(one.heatmap.text, list_of(_rows(one, answer.place_note))) for one in answer.findings],
-        clauses=[(heatmap.text, _capital(clause_told(heatmap))) for heatmap in answer.clauses],
+        clauses=[(heatmap.text, _capital(clause_summary(heatmap))) for heatmap in answer.clauses],
     )
 
 
-def clause_told(heatmap: Heatmap) -> str:
-    """What a small map says of its clause: the best cosine, and whether it is there at all."""
-    told = f"best cosine {heatmap.best.score_cos:.3f}"
+def clause_summary(heatmap: Heatmap) -> str:
+    """Summarize the small map of a clause: the best cosine, and whether the clause is present at all."""
+    cosine = f"best cosine {heatmap.best.score_cos:.3f}"
     if heatmap.presence is None:
-        return told
-    said = "probably present" if heatmap.presence.present else "probably not here"
-    return f"{told}, {said} ({100 * heatmap.presence.probability:.0f} %)"
+        return cosine
+    verdict = "probably present" if heatmap.presence.present else "probably not here"
+    return f"{cosine}, {verdict} ({100 * heatmap.presence.probability:.0f} %)"
 
 
 def _capital(text: str) -> str:
@@ -38,17 +38,17 @@ def _capital(text: str) -> str:
 
 
 def presence_text(presence: Presence) -> str:
-    """Whether what the sentence says is there at all, and how far that is to be trusted."""
-    said, wrong, truth = (
+    """Say whether a sentence is true of the scene at all, and how reliable the answer is."""
+    verdict, wrong, truth = (
         ("probably present", presence.false_alarm_rate, "not true")
         if presence.present
         else ("probably not here", presence.miss_rate, "true")
     )
-    answer = f"{said.capitalize()} ({100 * presence.probability:.0f} %)."
+    answer = f"{verdict.capitalize()} ({100 * presence.probability:.0f} %)."
     if wrong <= 0:
-        return f'{answer} In tests no sentence that was {truth} got "{said}".'
+        return f'{answer} In tests no sentence that was {truth} got "{verdict}".'
     often = f"about 1 in {round(1 / wrong)}" if wrong <= 0.4 else f"{100 * wrong:.0f} in 100"
-    return f'{answer} In tests, of sentences that were {truth} {often} got "{said}".'
+    return f'{answer} In tests, of sentences that were {truth} {often} got "{verdict}".'
 
 
 def _rows(finding: Finding, place_note: str) -> list[tuple[str, str]]:
@@ -75,8 +75,8 @@ def _rows(finding: Finding, place_note: str) -> list[tuple[str, str]]:
 
 
 def _regions(regions: Regions) -> str:
-    chosen = "chosen from the map" if regions.chosen_by == "otsu" else "as asked"
-    threshold = f"from cosine {regions.threshold_cos:.4f}, {chosen}"
+    origin = "chosen from the map" if regions.chosen_by == "otsu" else "as asked"
+    threshold = f"from cosine {regions.threshold_cos:.4f}, {origin}"
     if not regions.regions:
         return f"none {threshold}"
     areas_m2 = [region.area_m2 for region in regions.regions if region.area_m2 is not None]

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
+from gradio.blocks import Block
+from gradio.components import Component
 
 from app.collections import AppState, Collections
-from app.localize.examples import STARTS, best_scene
+from app.localize.examples import STARTS, best_tile
 from app.localize.exports import Downloads
 from app.localize.heatmap_map import map_frame
 from app.localize.html import answer_facts
 from app.localize.service import Answer, Question, ask, ground_of, method_of, palette_of, scales_of, threshold_of
 from app.maps.basemap import BaseMap
-from app.media.scene_input import Behind, SceneBox, opened, with_tile
-from app.server.concurrency import Stops
+from app.media.scene_input import SceneBox, opened
+from app.server.concurrency import StopFlags
 from app.server.events import ENCODING, FILLED_JS, INTERNAL, QUICK, SCENES, UPLOAD, for_page, show_js
-from app.server.upload_folder import Upload
 from app.ui.html import beside, empty, hint, token_meter
-from app.ui.tile_picker import Shown, TileStrip
-from app.ui.token_counter import meter_of
+from app.ui.tile_picker import StripTiles, TileStrip
+from app.ui.token_counter import wire_meter
 from lrsclip.errors import PictureError
 
 _NOTHING_YET = (
@@ -33,7 +34,7 @@ _ONE_CLAUSE = "The sentence has only one clause, so there is nothing to show apa
 
 @dataclass(frozen=True)
 class Settings:
-    """What may be set; `parts` are the inputs in the order of the event that reads them."""
+    """Settings of the maps."""
 
     compare: gr.Textbox
     exclude: gr.Textbox
@@ -44,20 +45,19 @@ class Settings:
     palette: gr.Radio
 
     @property
-    def parts(self) -> list[gr.components.Component]:
-        """The inputs."""
-        return [
-            self.compare, self.exclude, self.by_clause, self.method, self.scales, self.threshold, self.palette
-        ]  # fmt: skip
+    def inputs(self) -> set[Component]:
+        """Components that `question_of` reads."""
+        texts = {self.compare, self.exclude, self.scales, self.threshold}
+        return {*texts, self.by_clause, self.method, self.palette}
 
 
 @dataclass(frozen=True)
 class Files:
-    """The files to take home: the answer they are made of, the button that makes them, and their list."""
+    """Files to download: `answer` holds the `Answer` that the button makes them of, `box` lists them."""
 
     answer: gr.State
     button: gr.Button
-    shown: gr.File
+    box: gr.File
 
 
 @dataclass(frozen=True)
@@ -103,12 +103,12 @@ def lay_out(state: AppState) -> LocalizePage:
             with gr.Row():
                 button = gr.Button("Localize", variant="primary", scale=3, min_width=120, elem_id="localize-button")
                 stop = gr.Button("Stop", scale=1, min_width=70)
-            read = gr.HTML("", elem_classes="if-any")
+            reading = gr.HTML("", elem_classes="if-any")
             settings = _settings()
         with gr.Column(scale=8, min_width=300):
-            shown = gr.HTML(empty(_NOTHING_YET), elem_id="map")
+            map_html = gr.HTML(empty(_NOTHING_YET), elem_id="map")
             files = _files()
-    return LocalizePage(scene, strip, text, starts, meter, read, settings, button, stop, shown, files)
+    return LocalizePage(scene, strip, text, starts, meter, reading, settings, button, stop, map_html, files)
 
 
 def _settings() -> Settings:
@@ -139,55 +139,41 @@ def _settings() -> Settings:
 
 def _files() -> Files:
     button = gr.Button("Make files to download", size="sm", visible=False, elem_id="make-files")
-    shown = gr.File(
+    box = gr.File(
         label="GeoTIFF, regions as GeoJSON, picture with world file",
         file_count="multiple",
         interactive=False,
         visible=False,
         elem_id="files",
     )
-    return Files(gr.State(None), button, shown)
+    return Files(gr.State(None), button, box)
 
 
 def wire(collections: Collections, demo: gr.Blocks, page: LocalizePage, base: BaseMap | None = None) -> None:
     """Connect the tab's parts; work that nobody waits for any more is stopped. `base` is an online map to offer."""
-    stops, state, downloads = Stops(), collections.first, Downloads()  # all collections share its model
+    stops, state, downloads = StopFlags(), collections.first, Downloads()  # all collections share its model
 
     def localize(
-        upload: Upload | None,
-        behind: Behind | None,
-        text: str,
-        compare: str,
-        exclude: str,
-        by_clause: bool,
-        method: str,
-        scales: str,
-        threshold: str,
-        palette: str,
+        values: dict[Block, Any],
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008  (Gradio finds it as a default)
-    ) -> Any:
-        question = Question(
-            text or "",
-            compare=compare or "",
-            exclude=exclude or "",
-            by_clause=bool(by_clause),
-            method=method_of(method),
-            scales_px=scales_of(scales or ""),
-            threshold_cos=threshold_of(threshold),
-            palette=palette_of(palette),
-        )
+    ) -> dict[Block, Any]:
+        question = question_of(page, values)
 
-        def show(done: int, total: int) -> None:
+        def on_progress(done: int, total: int) -> None:
             progress((done, total), desc="Looking through the windows", unit="windows")
 
-        with opened(collections, upload, behind) as scene:
-            answer = ask(state, scene, question, progress=show, stop=stops.start(str(request.session_hash)))
+        with opened(collections, values[page.scene.image], values[page.scene.ref]) as scene:
+            answer = ask(state, scene, question, progress=on_progress, stop=stops.start(str(request.session_hash)))
             ground = ground_of(scene, base)
         if question.by_clause and not answer.clauses:
             gr.Info(_ONE_CLAUSE)
-        shown = beside(map_frame(answer, ground), answer_facts(answer))
-        return shown, answer, gr.Button(visible=True), gr.File(None, visible=False)
+        return {
+            page.map: beside(map_frame(answer, ground), answer_facts(answer)),
+            files.answer: answer,
+            files.button: gr.Button(visible=True),
+            files.box: gr.File(None, visible=False),
+        }
 
     def stop(request: gr.Request) -> None:
         stops.stop(str(request.session_hash))
@@ -197,20 +183,42 @@ def wire(collections: Collections, demo: gr.Blocks, page: LocalizePage, base: Ba
         downloads.drop(str(request.session_hash))
 
     files = page.files
-    page.text.change(meter_of(state), page.text, [page.meter, page.reading], **QUICK)
-    asked = [page.button.click, page.text.submit]
-    gr.on(asked, None, None, None, js=_SHOW_PROGRESS, **QUICK)
-    drawn = gr.on(
-        asked, for_page(localize),
-        [*page.scene.parts, page.text, *page.settings.parts], [page.map, files.answer, files.button, files.shown],
+    wire_meter(state, page.text, page.meter, page.reading)
+    pressed = [page.button.click, page.text.submit]
+    gr.on(pressed, None, None, None, js=_SHOW_PROGRESS, **QUICK)
+    gr.on(
+        pressed, for_page(localize),
+        {*page.scene.parts, page.text, *page.settings.inputs}, [page.map, files.answer, files.button, files.box],
         show_progress_on=page.map, **UPLOAD, **SCENES, **INTERNAL,
-    )  # fmt: skip
-    drawn.success(None, None, None, js=show_js("map", 0.6))
+    ).success(None, None, None, js=show_js("map", 0.6))  # fmt: skip
     page.stop.click(stop, None, None, **QUICK)
     _wire_files(files, downloads, state.bundle.name)
     demo.unload(leave)
-    page.strip.wire(collections, page.scene.parts, with_tile)
+    page.strip.wire(collections, page.scene.parts, page.scene.with_tile)
     _wire_starts(collections, page)
+
+
+def question_of(page: LocalizePage, values: Mapping[Block, Any]) -> Question:
+    """Make the question of the tab's values.
+
+    Args:
+        page: the components.
+        values: of `page.text` and `page.settings.inputs`, by component.
+
+    Raises:
+        PictureError: the method, the window sizes, the threshold or the colors make no sense.
+    """
+    settings = page.settings
+    return Question(
+        values[page.text] or "",
+        compare=values[settings.compare] or "",
+        exclude=values[settings.exclude] or "",
+        by_clause=bool(values[settings.by_clause]),
+        method=method_of(values[settings.method]),
+        scales_px=scales_of(values[settings.scales] or ""),
+        threshold_cos=threshold_of(values[settings.threshold]),
+        palette=palette_of(values[settings.palette]),
+    )
 
 
 def _wire_files(files: Files, downloads: Downloads, model: str) -> None:
@@ -219,19 +227,21 @@ def _wire_files(files: Files, downloads: Downloads, model: str) -> None:
             raise PictureError("there is no map yet; localize first")
         return gr.File(downloads.write(str(request.session_hash), answer, model), visible=True)
 
-    files.button.click(for_page(make_files), files.answer, files.shown, **INTERNAL)
+    files.button.click(for_page(make_files), files.answer, files.box, **INTERNAL)
 
 
 def _wire_starts(collections: Collections, page: LocalizePage) -> None:
     for n, (start, button) in enumerate(zip(STARTS, page.starts, strict=True)):
-        button.click(for_page(_taking(collections, start.text)), page.strip.shown, [page.text, *page.scene.parts],
+        button.click(
+            for_page(_start_handler(collections, page, start.text)), page.strip.tiles, [page.text, *page.scene.parts],
             show_progress="hidden", **ENCODING, **INTERNAL,
         ).then(None, None, None, js=FILLED_JS.replace("ID", f"start-{n}"))  # fmt: skip
 
 
-def _taking(collections: Collections, text: str) -> Callable[[Shown], tuple[Any, ...]]:
-    def take(shown: Shown) -> tuple[Any, ...]:
-        return text, *best_scene(collections.of(shown.spec), text)
+def _start_handler(collections: Collections, page: LocalizePage, text: str) -> Callable[[StripTiles], dict[Block, Any]]:
+    def take(tiles: StripTiles) -> dict[Block, Any]:
+        state = collections.of(tiles.spec)
+        return {page.text: text, **page.scene.with_tile(state, best_tile(state, text))}
 
     return take
 

@@ -33,16 +33,16 @@ _MOST_SCALES = 8
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked of a scene.
+    """A question about a scene.
 
     Attributes:
-        text: the sentence.
+        text: the sentence to look for.
         compare: a second sentence for a map beside the first, or "".
         exclude: what it must not be, or "".
         by_clause: whether each clause of the text gets a map of its own too.
         method: how the scene is looked at.
         scales_px: window sizes; None for automatic ones.
-        threshold_cos: from which score a region is one; None lets the map decide.
+        threshold_cos: lowest score of a region; None to choose it from the map.
         palette: colors of the maps.
     """
 
@@ -69,9 +69,9 @@ class Answer:
     """All maps of one question; they share one color scale.
 
     Attributes:
-        question: what was asked.
+        question: the question.
         findings: of the text, then of the sentence to compare with, if there is one.
-        clauses: maps of the text's clauses; empty unless they were asked for and there are two or more.
+        clauses: maps of the text's clauses; empty unless the question wants them and there are two or more.
         place_note: why the scene has no place on Earth although its file claims one, or "".
     """
 
@@ -82,14 +82,14 @@ class Answer:
 
     @property
     def range_cos(self) -> tuple[float, float]:
-        """The scores of the first and the last color of every map."""
+        """Cosines of the first and the last color of every map."""
         maps = [finding.heatmap for finding in self.findings] + list(self.clauses)
         return min(heatmap.min_cos for heatmap in maps), max(heatmap.max_cos for heatmap in maps)
 
 
 @dataclass(frozen=True, eq=False)
 class Ground:
-    """What the maps lie on: the scene small enough to be shown, what is known to be in it, and an online map."""
+    """The ground under the maps: the scene at display size, the truth about it as GeoJSON, and an online map."""
 
     picture: Image.Image
     truth: Mapping[str, Any] | None
@@ -104,7 +104,14 @@ def ask(
     progress: Callable[[int, int], None] | None = None,
     stop: threading.Event | None = None,
 ) -> Answer:
-    """Localize a sentence in a scene, and what else is asked for.
+    """Localize the sentences of a question in a scene.
+
+    Args:
+        state: the app's.
+        opened: the scene.
+        question: what to look for, and how.
+        progress: called with windows done and windows in all.
+        stop: set it to end early.
 
     Raises:
         TextError: the sentence is empty.
@@ -137,17 +144,17 @@ def ask(
 
 
 def ground_of(opened: OpenScene, base: BaseMap | None = None) -> Ground:
-    """What the maps of an open scene lie on."""
+    """Return the ground of the maps of an open scene; `base` is an online map to offer."""
     return Ground(opened.scene.thumbnail(LARGE_PX), opened.truth, base)
 
 
 def regions_of(heatmap: Heatmap, threshold_cos: float | None) -> Regions:
-    """The regions of a map, with areas on the ground where its place is known."""
+    """Find the regions of a map, with areas in square meters where its place on Earth is known."""
     return find_regions(heatmap.cells, threshold_cos=threshold_cos, georeference=heatmap.georeference)
 
 
 def scales_of(text: str) -> tuple[int, ...] | None:
-    """Window sizes as typed, such as "48, 96"; None for automatic ones, where nothing is typed.
+    """Read window sizes in px as typed, such as "48, 96"; None for automatic ones, where nothing is typed.
 
     Raises:
         PictureError: something else than a few whole numbers is typed.
@@ -161,7 +168,7 @@ def scales_of(text: str) -> tuple[int, ...] | None:
 
 
 def sizes_of(values: Any) -> tuple[int, ...] | None:
-    """Window sizes as a program sends them; None for automatic ones.
+    """Check window sizes in px as a program sends them; None for automatic ones.
 
     Raises:
         PictureError: it is no list of a few whole numbers.
@@ -175,7 +182,7 @@ def sizes_of(values: Any) -> tuple[int, ...] | None:
 
 
 def method_of(name: str) -> Method:
-    """The method of a name.
+    """Return the method of a name.
 
     Raises:
         PictureError: there is none of that name.
@@ -187,7 +194,7 @@ def method_of(name: str) -> Method:
 
 
 def palette_of(name: str) -> Palette:
-    """The palette of a name.
+    """Return the palette of a name.
 
     Raises:
         PictureError: there is none of that name.
@@ -199,7 +206,7 @@ def palette_of(name: str) -> Palette:
 
 
 def threshold_of(value: float | str | None) -> float | None:
-    """A threshold as typed or sent; None for an automatic one, where nothing is.
+    """Read a threshold as typed or sent, a cosine; None for an automatic one, where nothing is.
 
     Raises:
         PictureError: it is no cosine or difference of two.
@@ -212,13 +219,13 @@ def threshold_of(value: float | str | None) -> float | None:
     except (TypeError, ValueError, OverflowError):
         threshold_cos = math.nan
     if not abs(threshold_cos) <= 2:  # a difference of two cosines, at most; NaN is none
-        said = clipped(str(value))
-        raise PictureError(f"the threshold is {said}; give a cosine from -1 to 1, or none for an automatic one")
+        typed = clipped(str(value))
+        raise PictureError(f"the threshold is {typed}; give a cosine from -1 to 1, or none for an automatic one")
     return threshold_cos
 
 
 def as_json(finding: Finding) -> dict[str, Any]:
-    """A finding as JSON: facts, the best window, the map sampled to at most `GRID_SIDE` a side, and the regions."""
+    """Turn a finding into JSON: facts, best window, the map sampled to at most `GRID_SIDE` a side, and the regions."""
     heatmap = finding.heatmap
     ratio = min(1.0, GRID_SIDE / max(heatmap.width_px, heatmap.height_px))
     size = max(1, round(heatmap.width_px * ratio)), max(1, round(heatmap.height_px * ratio))
@@ -255,7 +262,7 @@ def _regions_json(finding: Finding) -> dict[str, Any] | None:
 
 
 def _readable_clauses(state: AppState, text: str) -> Sequence[str]:
-    """The clauses of a text that the model can read; none where the text is but one."""
+    """Split a text into the clauses that the model can read; none where the text is but one."""
 
     def readable(clause: str) -> bool:
         try:

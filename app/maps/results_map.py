@@ -20,7 +20,7 @@ from PIL import Image
 from app.collections import AppState
 from app.maps.document import frame, whole_document
 from app.media.images import data_url, thumbnail
-from app.server.concurrency import Recent
+from app.server.concurrency import LruCache
 from app.ui.bbox import Box
 from lrsclip.errors import LRSCLIPError
 from lrsclip.index import Hit
@@ -33,7 +33,7 @@ _SHOWN_HITS = 24
 _POINT_DEGREES = 0.0003  # about 33 m: half a side of the box for a tile of which only the middle is known
 _LEAST_PX = 3
 _SHARP_HITS = 12  # shown from pictures of their own; the ground of a wide collection is coarse
-_MOSAICS: Recent[Mosaic] = Recent(8)  # a megabyte each; as many as collections can be open, or nearly
+_MOSAICS: LruCache[Mosaic] = LruCache(8)  # a megabyte each; as many as collections can be open, or nearly
 
 
 @dataclass(frozen=True)

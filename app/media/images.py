@@ -13,7 +13,7 @@ from PIL import Image
 from app.collections import AppState
 from app.media.picture_scrub import is_known, without_metadata
 from app.media.tiff_scrub import copy_stripped_tiff
-from app.server.concurrency import Budget, Recent
+from app.server.concurrency import LruCache, WeightedSemaphore
 from app.server.events import INTERNAL, UPLOAD, sentence
 from app.server.settings import in_force
 from app.server.upload_folder import Upload, UploadFolder, own_folder
@@ -37,9 +37,9 @@ _KEPT_PX = 1024  # of the shorter side at least: far more than any model here lo
 _DECODED_AT_ONCE_PX = 100_000_000  # some 750 MB of memory
 _LOST_GRAY = (203, 213, 225)
 
-DECODING = Budget(_DECODED_AT_ONCE_PX)
+DECODING = WeightedSemaphore(_DECODED_AT_ONCE_PX)
 """Pixels of uploads that are decoded whole at the same moment; what is larger waits."""
-_THUMBS: Recent[Image.Image] = Recent(128)
+_THUMBS: LruCache[Image.Image] = LruCache(128)
 
 
 def upload_box(**settings: Any) -> gr.Image:

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.blocks import Block
+from gradio.components import Component
 from PIL import Image
 
 from app.collections import AppState, Collections
 from app.media.images import DECODING, LARGE_PX, check_pixels, given, keep, shrunk, tile_picture
-from app.server.concurrency import Budget
+from app.server.concurrency import WeightedSemaphore
 from app.server.encoder_queue import STOP
 from app.server.events import INTERNAL, UPLOAD, sentence
 from app.server.settings import in_force
@@ -28,23 +30,23 @@ from lrsclip.localize.georeference import georeference_of_corners
 from lrsclip.tiles.atlas import AtlasTiles
 
 _HELD_PX = 250_000_000
-HELD = Budget(_HELD_PX)
+HELD = WeightedSemaphore(_HELD_PX)
 """Pixels of scenes that are open in memory at the same moment, some 4 bytes each; what is larger waits."""
 _NOT_SHOWN = (".tif", ".tiff")  # by browsers
 
 
 @dataclass(frozen=True)
-class Behind:
-    """What stands behind the picture in the box.
+class SceneRef:
+    """Reference from the picture in the box to the file or tile behind it.
 
     Attributes:
-        shown_path: of the picture; if the box shows another one, this says nothing of it.
+        picture_path: of the picture; if the box shows another one, the reference does not count.
         upload: the file that was uploaded; None for a tile.
         spec: address of the tile's collection; empty for an upload.
         tile_id: the tile; empty for an upload.
     """
 
-    shown_path: str
+    picture_path: str
     upload: Upload | None = None
     spec: str = ""
     tile_id: str = ""
@@ -65,64 +67,67 @@ class OpenScene:
 
 @dataclass(frozen=True)
 class SceneBox:
-    """The box and what stands behind its picture. Events that read it must pass `preprocess=False`."""
+    """The box; `ref` holds the `SceneRef` of its picture. Events that read it must pass `preprocess=False`."""
 
     image: gr.Image
-    behind: gr.State
+    ref: gr.State
 
     @classmethod
     def lay_out(cls, **settings: Any) -> SceneBox:
-        """Put the box on the page; it tells at once if a file is no scene."""
+        """Put the box on the page, and refuse files in it that are no scene."""
         picture = gr.Image(
             sources=["upload", "clipboard"], type="pil", format="png", elem_classes="upload-frame", **settings
         )
         box = cls(picture, gr.State(None))
-        box.image.upload(_checked, box.image, box.parts, show_progress="hidden", **UPLOAD, **INTERNAL)
+
+        def checked(upload: Upload | None) -> dict[Block, Any]:
+            return _checked(box, upload)
+
+        box.image.upload(checked, box.image, box.parts, show_progress="hidden", **UPLOAD, **INTERNAL)
         return box
 
     @property
-    def parts(self) -> list[gr.components.Component]:
-        """Inputs of an event that reads the box, outputs of one that fills it."""
-        return [self.image, self.behind]
+    def parts(self) -> list[Component]:
+        """Components that events with the scene read, and that `with_tile` gives values for."""
+        return [self.image, self.ref]
 
+    def with_tile(self, state: AppState, tile_id: str) -> dict[Block, Any]:
+        """Return the values that put a tile into the box.
 
-def with_tile(state: AppState, tile_id: str) -> tuple[str, Behind]:
-    """Values for a box's parts that put a tile into it.
-
-    Raises:
-        TileSourceError: there is no such tile.
-        PictureError: its file is gone or damaged.
-    """
-    path = _kept(tile_picture(state, tile_id))
-    return path, Behind(path, spec=state.source.spec, tile_id=tile_id)
+        Raises:
+            TileSourceError: there is no such tile.
+            PictureError: its file is gone or damaged.
+        """
+        path = _served(tile_picture(state, tile_id))
+        return {self.image: path, self.ref: SceneRef(path, spec=state.source.spec, tile_id=tile_id)}
 
 
 @contextmanager
-def opened(collections: Collections, shown: Upload | None, behind: Behind | None = None) -> Iterator[OpenScene]:
-    """The scene in a box, open as long as the context lasts; errors inside it do not tell where the file lies.
+def opened(collections: Collections, picture: Upload | None, ref: SceneRef | None = None) -> Iterator[OpenScene]:
+    """Open the scene in a box for as long as the context lasts; errors inside it do not tell where the file lies.
 
     Args:
         collections: the app's.
-        shown: the picture in the box, as the gate let it through.
-        behind: what stands behind the picture, if anything is known.
+        picture: the picture in the box, as the gate let it through.
+        ref: the scene behind the picture, if it is known.
 
     Raises:
         PictureError: there is no picture, or the file is none.
         TileSourceError: the tile's collection was closed.
     """
-    if behind is None or shown is None or behind.shown_path != str(shown.path):
-        with opened_upload(shown) as scene:
+    if ref is None or picture is None or ref.picture_path != str(picture.path):
+        with opened_upload(picture) as scene:
             yield scene
-    elif behind.tile_id:
-        yield of_tile(collections.of(behind.spec), behind.tile_id)
+    elif ref.tile_id:
+        yield of_tile(collections.of(ref.spec), ref.tile_id)
     else:
-        with opened_upload(behind.upload) as scene:
+        with opened_upload(ref.upload) as scene:
             yield scene
 
 
 @contextmanager
 def opened_upload(upload: Upload | None) -> Iterator[OpenScene]:
-    """An uploaded file as a scene, as `opened`.
+    """Open an uploaded file as a scene, as `opened`.
 
     Raises:
         PictureError: there is no picture, or the file is none.
@@ -150,7 +155,7 @@ def _opened_in_turn(path: Path, held_px: int) -> Iterator[Scene]:
 
 
 def of_tile(state: AppState, tile_id: str) -> OpenScene:
-    """A tile as a scene, at its place on Earth if its source knows it, or with what is in it on the rendered landscape.
+    """Open a tile as a scene: at its place on Earth if its source knows it; on the rendered landscape with its truth.
 
     Raises:
         TileSourceError: there is no such tile.
@@ -163,10 +168,11 @@ def of_tile(state: AppState, tile_id: str) -> OpenScene:
     return OpenScene(open_scene(picture, georeference=georeference_of_corners(corners, *picture.size)))
 
 
-def _checked(upload: Upload | None) -> Any:
+def _checked(box: SceneBox, upload: Upload | None) -> dict[Block, Any]:
     """Empty the box if the upload is no scene; show a raster, which browsers cannot, as PNG."""
+    nothing: dict[Block, Any] = {box.image: None, box.ref: None}
     if upload is None:
-        return None, None
+        return nothing
     try:
         with opened_upload(upload) as opened_one:
             scene = opened_one.scene
@@ -175,13 +181,13 @@ def _checked(upload: Upload | None) -> Any:
                 gr.Info(scene.place_note)
     except PictureError as error:
         gr.Warning(sentence(error))
-        return None, None
+        return nothing
     if preview is None:
-        return gr.skip(), Behind(str(upload.path), upload=upload)
-    shown = _kept(shrunk(preview, LARGE_PX))
-    return shown, Behind(shown, upload=upload)
+        return {box.ref: SceneRef(str(upload.path), upload=upload)}
+    path = _served(shrunk(preview, LARGE_PX))
+    return {box.image: path, box.ref: SceneRef(path, upload=upload)}
 
 
-def _kept(picture: Image.Image) -> str:
-    """A picture as a file that Gradio serves and removes in time; so its path is known before it is shown."""
+def _served(picture: Image.Image) -> str:
+    """Write a picture to a file that Gradio serves and removes in time; so its path is known before it is shown."""
     return str(keep(picture, own_folder()))

@@ -22,8 +22,8 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from app.media.images import check_kind, check_pixels, check_work, copy_without_metadata
-from app.server import request_log as calls
 from app.server.rate_limit import CLIENT
+from app.server.request_log import log_event
 from app.server.routes import API
 from app.server.upload_folder import UploadFolder
 from lrsclip.errors import PictureError
@@ -46,9 +46,9 @@ def upload_route(folder: UploadFolder, max_file_bytes: int, max_total_bytes: int
         try:
             kept = await _received(request, folder, max_file_bytes)
         except HTTPException as error:
-            calls.tell("request.upload", "refused", code=error.status_code)
+            log_event("request.upload", "refused", code=error.status_code)
             return PlainTextResponse(error.detail, status_code=error.status_code)
-        calls.tell("request.upload", "ok")
+        log_event("request.upload", "ok")
         await anyio.to_thread.run_sync(folder.trim, max_total_bytes, _OLDEST_S)
         return JSONResponse([str(path) for path in kept])
 

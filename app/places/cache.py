@@ -23,14 +23,14 @@ from lrsclip.tiles.atlas import AtlasTiles
 
 _MIB = 2**20
 _RESERVED_BYTES = 400 * _MIB
-"""What one collection of a visitor may take: 4,096 tiles of a web map, or drawn ones with their texts."""
+"""Room for one collection of a visitor: 4,096 tiles of a web map, or drawn ones with their texts."""
 _STILL_IN_USE_S = 600.0
 _LOCK = threading.Lock()
 
 
 @dataclass(frozen=True)
-class _Kept:
-    """Something that can be removed on its own: a folder, or a file."""
+class _Entry:
+    """A folder or file that can be removed on its own; `size` is in bytes."""
 
     changed_s: float
     size: int
@@ -38,12 +38,12 @@ class _Kept:
 
 
 def index_dir(source: TileSource, bundle: LRSCLIP) -> Path:
-    """Where the index of a visitor's collection is kept."""
+    """Return the folder for the index of a visitor's collection."""
     return user_cache() / "visitors" / default_cache_dir(source, bundle).name
 
 
 def make_room(most_bytes: int, opened: Collection[AppState], *, for_another: bool = False) -> None:
-    """Remove what was used longest ago until visitors' collections fit; what is open or was just made stays.
+    """Remove collections that were used longest ago until visitors' ones fit; open and new ones stay.
 
     Args:
         most_bytes: of all collections together.
@@ -55,16 +55,16 @@ def make_room(most_bytes: int, opened: Collection[AppState], *, for_another: boo
     """
     wanted = most_bytes - (min(_RESERVED_BYTES, most_bytes // 2) if for_another else 0)
     with _LOCK:
-        kept = sorted(_kept(), key=lambda one: one.changed_s)
-        total = sum(one.size for one in kept)
+        entries = sorted(_entries(), key=lambda entry: entry.changed_s)
+        total = sum(entry.size for entry in entries)
         in_use = {path for state in opened for path in _places_of(state)}
-        for one in kept:
+        for entry in entries:
             if total <= wanted:
                 return
-            if one.path in in_use or time.time() - one.changed_s < _STILL_IN_USE_S:
+            if entry.path in in_use or time.time() - entry.changed_s < _STILL_IN_USE_S:
                 continue
-            shutil.rmtree(one.path, ignore_errors=True) if one.path.is_dir() else one.path.unlink(missing_ok=True)
-            total -= one.size
+            shutil.rmtree(entry.path, ignore_errors=True) if entry.path.is_dir() else entry.path.unlink(missing_ok=True)
+            total -= entry.size
     if for_another and total > wanted:
         raise TileSourceError("this server has no room for another collection at the moment; try again later")
 
@@ -74,16 +74,16 @@ def _places_of(state: AppState) -> list[Path]:
     return [index_dir(state.source, state.bundle), *drawn]
 
 
-def _kept() -> list[_Kept]:
+def _entries() -> list[_Entry]:
     cache = user_cache()
     folders = [*cache.glob("visitors/*"), *cache.glob("atlas-*")]
     tiles = [path for path in cache.glob("places/*/*/*/*") if path.is_file()]
-    found = []
+    entries = []
     for path, parts in [
         *((folder, list(folder.rglob("*"))) for folder in folders),
         *((tile, [tile]) for tile in tiles),
     ]:
         with suppress(OSError):  # gone meanwhile
             facts = [part.stat() for part in parts] or [path.stat()]
-            found.append(_Kept(max(one.st_mtime for one in facts), sum(one.st_size for one in facts), path))
-    return found
+            entries.append(_Entry(max(one.st_mtime for one in facts), sum(one.st_size for one in facts), path))
+    return entries

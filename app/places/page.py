@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
+from gradio.blocks import Block
 
 from app.collections import FIRST, Collections
 from app.places.service import SUGGESTIONS, look_up, open_collection
 from app.search.service import public_address
-from app.server.concurrency import Stops
+from app.server.concurrency import StopFlags
 from app.server.events import INTERNAL, PLACES, QUICK, for_page
 from app.ui.html import collection_facts, empty, hint, plan_facts
 
@@ -31,7 +32,18 @@ _LOCAL_FORMS = """| `~/pictures` | a folder of pictures, at any depth |
 
 @dataclass(frozen=True)
 class PlacesPage:
-    """The tab's parts that events speak of; `mine` holds the addresses that this visitor opened."""
+    """The tab's parts that events speak of.
+
+    Attributes:
+        address: of the collection to look up or open.
+        suggestions: fill in an address each.
+        look: looks the address up.
+        open: opens it.
+        stop: stops the opening.
+        plan: facts of what was looked up or opened.
+        collection: address of the collection that all tabs search.
+        mine: addresses that this visitor opened, a list.
+    """
 
     address: gr.Textbox
     suggestions: list[gr.Button]
@@ -39,7 +51,7 @@ class PlacesPage:
     open: gr.Button
     stop: gr.Button
     plan: gr.HTML
-    chosen: gr.Radio
+    collection: gr.Radio
     mine: gr.State
 
 
@@ -56,7 +68,7 @@ def lay_out(collections: Collections) -> PlacesPage:
             )
             with gr.Row():
                 look = gr.Button("Look up", scale=2, min_width=100, elem_id="places-look")
-                opened = gr.Button(
+                open_button = gr.Button(
                     "Open", variant="primary", scale=2, min_width=100, interactive=False, elem_id="places-open"
                 )
                 stop = gr.Button("Stop", scale=1, min_width=70, elem_id="places-stop")
@@ -67,57 +79,57 @@ def lay_out(collections: Collections) -> PlacesPage:
                 gr.Markdown(_FORMS + ("" if collections.guests else _LOCAL_FORMS), elem_classes="forms")
         with gr.Column(scale=5, min_width=300):
             plan = gr.HTML(empty(_HINT), elem_id="places-plan")
-            chosen = gr.Radio(_choices(collections, []), value=FIRST, label="Searched now", elem_id="places-chosen")
-    return PlacesPage(address, suggestions, look, opened, stop, plan, chosen, gr.State([]))
+            collection = gr.Radio(_choices(collections, []), value=FIRST, label="Searched now", elem_id="places-chosen")
+    return PlacesPage(address, suggestions, look, open_button, stop, plan, collection, gr.State([]))
 
 
 def _choices(collections: Collections, mine: list[str]) -> list[tuple[str, str]]:
-    """The first collection and those that this visitor opened, as (what is shown, what is sent)."""
+    """Return the first collection and those that this visitor opened, as pairs of a label and the value sent for it."""
     spec = collections.first.source.spec
-    shown = public_address(spec) if collections.guests else spec
-    shown = shown or "the tiles of this page"
-    return [(shown, FIRST), *((one, one) for one in mine)]
+    label = public_address(spec) if collections.guests else spec
+    return [(label or "the tiles of this page", FIRST), *((one, one) for one in mine)]
 
 
-def wire(
-    collections: Collections,
-    demo: gr.Blocks,
-    page: PlacesPage,
-) -> None:
+def wire(collections: Collections, demo: gr.Blocks, page: PlacesPage) -> None:
     """Connect the tab's parts; opening that nobody waits for any more is stopped."""
-    stops = Stops()
+    stops = StopFlags()
 
-    def look(spec: str) -> tuple[Any, ...]:
+    def look(spec: str) -> dict[Block, Any]:
         plan = look_up(collections, spec)
-        return plan_facts(plan.source.spec, len(plan.source), plan.first, plan.work), gr.Button(interactive=True)
+        facts = plan_facts(plan.source.spec, len(plan.source), plan.first, plan.work)
+        return {page.plan: facts, page.open: gr.Button(interactive=True)}
 
     def opened(
-        spec: str,
-        mine: list[str],
+        values: dict[Block, Any],
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008  (Gradio finds it as a default)
-    ) -> Any:
-        def told(what: str, done: int, total: int) -> None:
+    ) -> dict[Block, Any]:
+        def on_progress(what: str, done: int, total: int) -> None:
             progress((done, total), desc=what, unit="tiles")
 
-        state = open_collection(collections, spec, told, stops.start(str(request.session_hash)))
+        flag = stops.start(str(request.session_hash))
+        state = open_collection(collections, values[page.address], on_progress, flag)
         facts = collection_facts(state.source.spec, state.tile_count, [s.reason for s in state.index.manifest.skipped])
         own = [] if state is collections.first else [state.source.spec]
-        mine = list(dict.fromkeys([*mine, *own]))
-        return facts, gr.Radio(_choices(collections, mine), value=own[0] if own else FIRST), mine
+        mine = list(dict.fromkeys([*values[page.mine], *own]))
+        choice = gr.Radio(_choices(collections, mine), value=own[0] if own else FIRST)
+        return {page.plan: facts, page.collection: choice, page.mine: mine}
+
+    def forget_plan() -> dict[Block, Any]:
+        return {page.open: gr.Button(interactive=False), page.plan: empty(_HINT)}
 
     def stop(request: gr.Request) -> None:
         stops.stop(str(request.session_hash))
 
     for button, suggestion in zip(page.suggestions, SUGGESTIONS, strict=True):
         button.click(_giving(suggestion.spec), None, page.address, **QUICK)
-    page.address.change(lambda: (gr.Button(interactive=False), empty(_HINT)), None, [page.open, page.plan], **QUICK)
+    page.address.change(forget_plan, None, [page.open, page.plan], **QUICK)
     gr.on(
         [page.look.click, page.address.submit], for_page(look), page.address, [page.plan, page.open],
         show_progress_on=page.plan, **INTERNAL,
     )  # fmt: skip
     page.open.click(
-        for_page(opened), [page.address, page.mine], [page.plan, page.chosen, page.mine],
+        for_page(opened), {page.address, page.mine}, [page.plan, page.collection, page.mine],
         show_progress_on=page.plan, **PLACES, **INTERNAL,
     )  # fmt: skip
     page.stop.click(stop, None, None, **QUICK)

@@ -21,11 +21,11 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Plan:
-    """What opening a collection would mean.
+    """The work of opening a collection.
 
     Attributes:
         source: its tiles, listed and nothing fetched yet.
-        first: facts of the first tile, where they can be told.
+        first: facts of the first tile; None where they are not known.
         work: what is to be drawn or fetched, as a sentence; empty for nothing.
     """
 
@@ -52,7 +52,7 @@ SUGGESTIONS = (
 
 
 def look_up(collections: Collections, spec: str) -> Plan:
-    """List a collection's tiles and tell what opening it would mean; fetches no picture.
+    """List a collection's tiles and plan the work of opening it; fetch no picture.
 
     Raises:
         TileSourceError: the address is none, or there are too many tiles.
@@ -62,13 +62,19 @@ def look_up(collections: Collections, spec: str) -> Plan:
     first = None
     # one that has a plan and no preparation fetches a tile to tell of it
     if isinstance(source, Preparable) or not work:
-        with suppress(LRSCLIPError, IndexError):  # told when it is opened
+        with suppress(LRSCLIPError, IndexError):  # opening it says why
             first = source.tile(source.tile_ids()[0])
     return Plan(source, first, work)
 
 
 def open_collection(collections: Collections, spec: str, progress: Progress, stop: threading.Event) -> AppState:
     """Draw or fetch a collection's tiles, index them, and keep them open.
+
+    Args:
+        collections: the app's; the collection is added to them.
+        spec: address of the collection.
+        progress: called with what is being done, how much is done, and how much there is to do.
+        stop: set it to end early.
 
     Raises:
         TileSourceError: the address is none, its tiles cannot be had, or the disk has no room for a visitor's.

@@ -12,7 +12,7 @@ from app.collections import Collections
 from app.search.batch import as_csv, read_queries, run
 from app.search.controls import Controls, query_of
 from app.search.html import batch_hint, batch_table
-from app.server.concurrency import Stops
+from app.server.concurrency import StopFlags
 from app.server.events import INTERNAL, QUICK, UPLOAD, for_page
 from app.ui.download import download_js
 from lrsclip.errors import TextError
@@ -53,7 +53,7 @@ def lay_out() -> BatchPart:
 
 def wire(collections: Collections, demo: gr.Blocks, part: BatchPart, opened: gr.State, controls: Controls) -> None:
     """Connect the parts; work that nobody waits for any more is stopped."""
-    stops = Stops()
+    stops = StopFlags()
 
     def answer(
         values: dict[Block, Any],

@@ -19,7 +19,7 @@ from app.search.service import EXAMPLES, MAX_HITS, START_EXCLUDE_WEIGHT, START_H
 from app.server.events import FILLED_JS, QUICK
 from app.server.upload_folder import Upload
 from app.ui.html import hint, token_meter, why
-from app.ui.token_counter import meter_of
+from app.ui.token_counter import wire_meter
 from lrsclip.index import parse_bbox
 
 LIKE_PX = 72  # of the picture beside the controls
@@ -183,8 +183,7 @@ def _by_area(
 
 def wire_controls(collections: Collections, controls: Controls) -> None:
     """Connect the events that concern the controls alone."""
-    measured = [controls.meter, controls.reading]
-    controls.text.change(meter_of(collections.first), controls.text, measured, **QUICK)
+    wire_meter(collections.first, controls.text, controls.meter, controls.reading)
     for n, (button, example) in enumerate(zip(controls.examples, EXAMPLES, strict=True)):
         # in the browser, without a way to the server: the text is there at once
         filled = [controls.text, controls.picture_weight]

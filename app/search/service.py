@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from app.collections import AppState
-from app.server.concurrency import Recent
+from app.server.concurrency import LruCache
 from app.server.queued_model import check_length
 from app.server.settings import in_force
 from app.ui.bbox import Box
@@ -26,7 +26,7 @@ MAX_HITS = 60
 START_HITS = 12
 START_EXCLUDE_WEIGHT = retrieval.Query.exclude_weight
 START_IMAGE_WEIGHT = retrieval.Query.image_weight
-_CENTROIDS: Recent[Floats] = Recent(8)
+_CENTROIDS: LruCache[Floats] = LruCache(8)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from gradio.state_holder import SessionState
 from starlette.types import ASGIApp
 
 from app.collections import AppState
-from app.server import request_log as calls
+from app.server import request_log
 from app.server.callers import Callers, mark_refused
 from app.server.events import PLACES, UNEXPECTED, sentence
 from app.server.rate_limit import CLIENT
@@ -73,7 +73,7 @@ class CheckedBlocks(gr.Blocks):
         )
         with self.callers.calling(call):
             try:
-                with calls.told(call.event):
+                with request_log.told(call.event):
                     self._check_share(call)
                     sent = options.pop("event_data", None)
                     click = EventData(None, checked_click(function, getattr(sent, "_data", None)))
@@ -89,7 +89,7 @@ class CheckedBlocks(gr.Blocks):
             except Exception as error:
                 if _is_of_full_disk(error):
                     raise gr.Error(_NO_ROOM, print_exception=False) from error
-                if not calls.is_on():
+                if not request_log.is_on():
                     raise gr.Error(UNEXPECTED) from error  # with its trace, on a machine of one's own
                 raise gr.Error(UNEXPECTED, print_exception=False) from error
         return dict(answer)
@@ -133,4 +133,4 @@ def _client_of(request: Any) -> str:
 
 def _event_of(function: BlockFunction) -> str:
     public = function.api_visibility == "public" and isinstance(function.api_name, str)
-    return f"api.{function.api_name}" if public else f"page.{calls.name_of(function.fn)}"
+    return f"api.{function.api_name}" if public else f"page.{request_log.name_of(function.fn)}"

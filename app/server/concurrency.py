@@ -17,7 +17,7 @@ _MOST_FLAGS = 1000
 _LOOK_S = 0.25
 
 
-class Recent(Generic[Value]):
+class LruCache(Generic[Value]):
     """The last few results of something slow, by key; safe between threads."""
 
     def __init__(self, size: int) -> None:
@@ -39,7 +39,7 @@ class Recent(Generic[Value]):
         return value
 
 
-class Budget:
+class WeightedSemaphore:
     """A limited amount of something, shared between threads.
 
     A large share counts as four fifths of all at most, so that something small need not wait for its end.
@@ -71,7 +71,7 @@ class Budget:
                 self._changed.notify_all()
 
 
-class Stops:
+class StopFlags:
     """One stop flag for each browser session: users stop their own work alone."""
 
     def __init__(self) -> None:

@@ -16,8 +16,9 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from app.server import request_log as calls
+from app.server import request_log
 from app.server.rate_limit import network_of
+from app.server.request_log import log_event
 
 HEAD_S = 15.0
 """Seconds in which the head of a request must be there."""
@@ -91,7 +92,7 @@ class CountedConnection(H11Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take a connection in, or close it at once."""
-        if calls.is_on():  # uvicorn has words of its own for bytes that are no request
+        if request_log.is_on():  # uvicorn has words of its own for bytes that are no request
             self.logger = _UNHEARD
         super().connection_made(transport)  # type: ignore[arg-type]
         self._address = network_of(self.client[0]) if self.client else ""
@@ -99,7 +100,7 @@ class CountedConnection(H11Protocol):
         self._unread_timer: asyncio.TimerHandle | None = None
         self._admitted = self.open_connections.admit(self._address)
         if not self._admitted:
-            calls.tell("request", "refused", code=503)
+            log_event("request", "refused", code=503)
             self.transport.write(_BUSY)
             self.transport.close()
             return
@@ -119,7 +120,7 @@ class CountedConnection(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answer bytes that are no request."""
-        calls.tell("request", "refused", code=400)
+        log_event("request", "refused", code=400)
         super().send_400_response(msg)
 
     def pause_writing(self) -> None:

@@ -23,7 +23,7 @@ from torch import Tensor
 from lrsclip.errors import Busy, Cancelled
 
 STOP: ContextVar[threading.Event | None] = ContextVar("stop", default=None)
-"""The stop flag of the work at hand, if it has one: set by `Stops.start` for the thread that works."""
+"""The stop flag of the work at hand, if it has one: set by `StopFlags.start` for the thread that works."""
 
 
 @dataclass

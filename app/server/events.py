@@ -9,7 +9,7 @@ from typing import Any, ParamSpec, TypedDict, TypeVar
 import gradio as gr
 from markupsafe import Markup, escape
 
-from app.server import request_log as calls
+from app.server import request_log
 from app.server.encoder_queue import one_event
 from lrsclip import LRSCLIPError
 from lrsclip.errors import Cancelled
@@ -96,12 +96,12 @@ def for_programs(function: Callable[Params, Result]) -> Callable[Params, Result]
 
 def _logged(function: Callable[..., Result], who: str, *args: Any, **kwargs: Any) -> Result:
     try:
-        with calls.told(f"{who}.{calls.name_of(function)}"), one_event():
+        with request_log.told(f"{who}.{request_log.name_of(function)}"), one_event():
             return function(*args, **kwargs)
     except (LRSCLIPError, gr.Error):
         raise
     except Exception as error:
-        if not calls.is_on():
+        if not request_log.is_on():
             raise
         # Gradio would print the trace, in which a visitor's text may stand; the line in the log says where it was.
         raise gr.Error(UNEXPECTED, print_exception=False) from error

@@ -17,7 +17,7 @@ from urllib.parse import parse_qs
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.server import request_log as calls
+from app.server import request_log
 from app.server.callers import OUTCOME, Callers, Outcome
 from app.server.checked_blocks import CheckedBlocks
 from app.server.hosts import is_own_page, may_be_asked
@@ -32,6 +32,7 @@ from app.server.rate_limit import (
 )
 from app.server.reply import Refused, Reply
 from app.server.request_body import BodyError, check_json, read_call
+from app.server.request_log import log_event
 from app.server.routes import Door, door_of
 from app.server.shares import Kind, Shares
 from app.server.upload_folder import UploadFolder
@@ -141,7 +142,7 @@ class FrontDoor:
             await self._app(scope, receive, send)
             return
         if scope["type"] != "http":  # a WebSocket, which no page here opens
-            calls.tell("request", "refused", code=404)
+            log_event("request", "refused", code=404)
             await send({"type": "websocket.close", "code": 1000})
             return
         reply = Reply(send)
@@ -158,7 +159,7 @@ class FrontDoor:
                 self._check_share(door, scope)
                 await self._pass_on(door, scope, receive, reply)
         except Refused as refused:
-            calls.tell("request", "refused", code=refused.status)
+            log_event("request", "refused", code=refused.status)
             await reply.refuse(refused)
         except Exception as error:
             await self._mishap(error, scope, reply)
@@ -170,11 +171,11 @@ class FrontDoor:
         """
         named = str(scope["path"]).startswith("/gradio_api/call/v2/")  # Gradio raises the caller's own errors there
         if reply.begun:
-            calls.tell("request", "stopped", error=type(error).__name__)
+            log_event("request", "stopped", error=type(error).__name__)
         elif named:
-            calls.tell("request", "refused", code=422)
+            log_event("request", "refused", code=422)
         else:
-            calls.tell("request", "failed", error=type(error).__name__, at=calls.place_of(error))
+            log_event("request", "failed", error=type(error).__name__, at=request_log.place_of(error))
         await reply.refuse(
             Refused(422, "the values do not fit the parameters; see Use via API at the foot of the page")
             if named

@@ -49,7 +49,7 @@ class _LeanImport(MetaPathFinder):
         changed = {"gradio.component_meta": _without_stubs, "gradio.mcp": _without_mcp}.get(fullname)
         spec = PathFinder.find_spec(fullname, path, target) if changed else None
         if changed is not None and spec is not None and spec.loader is not None:
-            spec.loader.exec_module = changed(spec.loader.exec_module)  # type: ignore[method-assign]
+            spec.loader.exec_module = changed(spec.loader.exec_module)  # type: ignore[method-assign, assignment]
         return spec
 
 

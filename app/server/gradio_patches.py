@@ -22,10 +22,11 @@ from gradio import http_server, processing_utils, queueing, route_utils, routes
 from gradio.components import State
 from gradio.state_holder import SessionState, StateHolder
 
-from app.server import request_log as calls
+from app.server import request_log
 from app.server.checked_blocks import CheckedBlocks
 from app.server.fair_line import FairLine
 from app.server.rate_limit import INNER_HEADER, INNER_TOKEN
+from app.server.request_log import log_event
 
 MOST_FILES = 32
 """Files of one upload."""
@@ -66,7 +67,7 @@ def _make_the_app_once() -> None:
             return None
         return make(blocks, *rest, **settings)
 
-    routes.App.create_app = staticmethod(make_at_launch)  # type: ignore[method-assign, assignment]
+    routes.App.create_app = staticmethod(make_at_launch)  # type: ignore[method-assign]
 
 
 def _stand_before_all() -> None:
@@ -220,10 +221,10 @@ def _log_instead_of_traces() -> None:
 
     def print_exc() -> None:
         error = sys.exception()
-        if not calls.is_on() or error is None:
+        if not request_log.is_on() or error is None:
             traceback.print_exc()
             return
-        calls.tell("gradio", "failed", error=type(error).__name__, at=calls.place_of(error))
+        log_event("gradio", "failed", error=type(error).__name__, at=request_log.place_of(error))
 
     for module in (queueing, routes):
         _there(module, "traceback")

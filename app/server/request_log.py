@@ -74,7 +74,7 @@ def is_on() -> bool:
     return log.isEnabledFor(logging.INFO)
 
 
-def tell(event: str, status: str, **facts: str | int | float) -> None:
+def log_event(event: str, status: str, **facts: str | int | float) -> None:
     """Log one line."""
     if is_on():
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
@@ -106,7 +106,7 @@ def told(event: str) -> Iterator[None]:
     finally:
         if not call.logged:
             call.logged = True
-            tell(event, status, ms=round(1000 * (time.perf_counter() - started), 1), **facts)
+            log_event(event, status, ms=round(1000 * (time.perf_counter() - started), 1), **facts)
 
 
 def _status(error: BaseException) -> str:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 import numpy as np
+from gradio.blocks import Block
+from gradio.components import Component
 from PIL import Image
 
 from app.collections import AppState, Collections
-from app.media.images import thumbnail, tile_picture
+from app.media.images import thumbnail
 from app.server.events import INTERNAL, for_page
 from app.ui.html import hint
 from lrsclip.errors import TileSourceError
@@ -21,8 +23,8 @@ _LOOKED_THROUGH = 512  # tiles of a collection, to choose those from
 
 
 @dataclass(frozen=True)
-class Shown:
-    """Which tiles the strip shows.
+class StripTiles:
+    """The tiles of a strip.
 
     Attributes:
         spec: address of their collection.
@@ -33,7 +35,7 @@ class Shown:
     tile_ids: tuple[str, ...]
 
     def clicked(self, event: gr.SelectData) -> str:
-        """The tile that was clicked.
+        """Return the id of the tile that was clicked.
 
         Raises:
             TileSourceError: the strip has none of that number, as after a click while other tiles were on their way.
@@ -43,34 +45,34 @@ class Shown:
         return self.tile_ids[event.index]
 
 
-def spread(state: AppState) -> Shown:
-    """Tiles that differ as much as they can: each the one least like those before it, among those told most of."""
+def spread(state: AppState) -> StripTiles:
+    """Choose tiles that differ: each the one least like those before it, among those with the longest captions."""
     all_ids = state.tile_ids()
     some = all_ids[:: max(1, len(all_ids) // _LOOKED_THROUGH)]
-    told = sorted(some, key=lambda tile_id: -len(state.index.tile(tile_id).caption or ""))  # keeps the order of equals
-    rich = told[: max(TILES, len(told) // 3)]
+    ranked = sorted(some, key=lambda tile_id: -len(state.index.tile(tile_id).caption or ""))  # equals keep their order
+    rich = ranked[: max(TILES, len(ranked) // 3)]
     vectors = np.stack([state.index.vector(tile_id) for tile_id in rich])
     chosen, nearest_cos = [0], vectors @ vectors[0]
     while len(chosen) < min(TILES, len(rich)):
         chosen.append(int(nearest_cos.argmin()))
         nearest_cos = np.maximum(nearest_cos, vectors @ vectors[chosen[-1]])
-    return Shown(state.source.spec, tuple(rich[number] for number in chosen))
+    return StripTiles(state.source.spec, tuple(rich[number] for number in chosen))
 
 
 @dataclass(frozen=True)
 class TileStrip:
-    """The strip; `shown` holds which tiles are in it."""
+    """The strip; `tiles` holds its `StripTiles`."""
 
     gallery: gr.Gallery
-    shown: gr.State
+    tiles: gr.State
 
     @classmethod
     def lay_out(cls, state: AppState, elem_id: str) -> TileStrip:
-        """Show some of a collection's tiles."""
-        shown = spread(state)
+        """Put the strip on the page, with some of a collection's tiles."""
+        tiles = spread(state)
         gr.HTML(hint("or take one of the tiles"))
         gallery = gr.Gallery(
-            _pictures(state, shown),
+            _pictures(state, tiles),
             label="Tiles to take",
             show_label=False,
             columns=TILES,
@@ -82,33 +84,37 @@ class TileStrip:
             elem_id=elem_id,
             elem_classes="strip",
         )
-        return cls(gallery, gr.State(shown))
+        return cls(gallery, gr.State(tiles))
+
+    @property
+    def parts(self) -> list[Component]:
+        """Components that `fresh` gives values for."""
+        return [self.gallery, self.tiles]
+
+    def fresh(self, state: AppState) -> dict[Block, Any]:
+        """Return the values of the strip with tiles of another collection."""
+        tiles = spread(state)
+        return {self.gallery: gr.Gallery(_pictures(state, tiles), selected_index=None), self.tiles: tiles}
 
     def wire(
         self,
         collections: Collections,
-        target: gr.components.Component | Sequence[gr.components.Component],
-        given: Callable[[AppState, str], Any] = tile_picture,
+        outputs: list[Component],
+        with_tile: Callable[[AppState, str], dict[Block, Any]],
     ) -> None:
-        """A click puts the tile into `target`.
+        """Let a click put the tile into other components.
 
         Args:
             collections: the app's.
-            target: what is filled.
-            given: the value of `target` for a tile of a collection, or its values.
+            outputs: components that are filled.
+            with_tile: returns their values for a collection and the id of one of its tiles.
         """
 
-        def take(shown: Shown, event: gr.SelectData) -> Any:
-            return given(collections.of(shown.spec), shown.clicked(event))
+        def take(tiles: StripTiles, event: gr.SelectData) -> dict[Block, Any]:
+            return with_tile(collections.of(tiles.spec), tiles.clicked(event))
 
-        self.gallery.select(for_page(take), self.shown, target, show_progress="hidden", **INTERNAL)
-
-
-def fresh(state: AppState) -> tuple[Any, ...]:
-    """Values for a strip's gallery and `shown` when another collection is searched."""
-    shown = spread(state)
-    return gr.Gallery(_pictures(state, shown), selected_index=None), shown
+        self.gallery.select(for_page(take), self.tiles, outputs, show_progress="hidden", **INTERNAL)
 
 
-def _pictures(state: AppState, shown: Shown) -> list[tuple[Image.Image, None]]:
-    return [(thumbnail(state, tile_id), None) for tile_id in shown.tile_ids]
+def _pictures(state: AppState, tiles: StripTiles) -> list[tuple[Image.Image, None]]:
+    return [(thumbnail(state, tile_id), None) for tile_id in tiles.tile_ids]

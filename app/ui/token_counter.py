@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+from gradio.blocks import Block
 
 from app.collections import AppState
-from app.server.events import sentence
+from app.server.events import QUICK, sentence
 from app.ui.html import reading, token_meter, why
 from lrsclip import TokenReport
 from lrsclip.errors import TextError
 
 
 def token_report(state: AppState, text: str) -> TokenReport | None:
-    """How a text fits the model, None while there is nothing in it.
+    """Return how a text fits the model, None while there is nothing in it.
 
     Raises:
         TextError: there is something in the box, but nothing to read; or far too much.
@@ -20,15 +23,22 @@ def token_report(state: AppState, text: str) -> TokenReport | None:
     return state.bundle.describe_tokens(text) if text.strip() else None
 
 
-def meter_of(state: AppState) -> Callable[[str], tuple[str, str]]:
-    """An event for a text box's changes: the text to the meter and the reading under it, both HTML."""
+def wire_meter(state: AppState, text: gr.Textbox, meter: gr.HTML, note: gr.HTML) -> None:
+    """Measure a text whenever it changes.
 
-    def measure(text: str) -> tuple[str, str]:
+    Args:
+        state: whose model reads the text.
+        text: the box.
+        meter: shows the count of tokens.
+        note: shows what is cut and which words are new, or why the text cannot be read.
+    """
+
+    def measure(content: str) -> dict[Block, Any]:
         limit = state.bundle.context_length
         try:
-            report = token_report(state, text)
+            report = token_report(state, content)
         except TextError as error:  # said in place: a passing note needs the queue, which typing does not wait in
-            return token_meter(None, limit), why(sentence(error))
-        return token_meter(report, limit), reading(report)
+            return {meter: token_meter(None, limit), note: why(sentence(error))}
+        return {meter: token_meter(report, limit), note: reading(report)}
 
-    return measure
+    text.change(measure, text, [meter, note], **QUICK)

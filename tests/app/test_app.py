@@ -23,7 +23,7 @@ from app.classify.service import judge_one
 from app.collections import AppState
 from app.media.images import shrunk, thumbnail, tile_picture, uploaded
 from app.search.service import EXAMPLES, first_tiles
-from app.server.concurrency import Recent, Stops
+from app.server.concurrency import LruCache, StopFlags
 from app.ui import html as words
 from app.ui.tile_picker import spread
 from app.ui.token_counter import token_report
@@ -231,7 +231,7 @@ def test_a_tile_whose_file_is_gone_leaves_the_other_results(tmp_path: Path) -> N
 
 
 def test_recent_keeps_the_latest() -> None:
-    recent: Recent[int] = Recent(2)
+    recent: LruCache[int] = LruCache(2)
     made: list[str] = []
 
     def make(key: str) -> int:
@@ -244,7 +244,7 @@ def test_recent_keeps_the_latest() -> None:
 
 
 def test_a_stop_reaches_only_its_own_session() -> None:
-    stops = Stops()
+    stops = StopFlags()
     mine, other = stops.start("me"), stops.start("other")
     stops.stop("me")
     stops.stop("nobody")

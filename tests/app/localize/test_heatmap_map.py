@@ -35,7 +35,7 @@ from app.localize.service import (
 )
 from app.maps.overlays import area_text, region_shapes, truth_shapes, window_shape
 from app.maps.projection import EarthGround, map_ground
-from app.media.scene_input import Behind, OpenScene, opened, opened_upload
+from app.media.scene_input import OpenScene, SceneRef, opened, opened_upload
 from lrsclip.calibration.presence import Presence
 from lrsclip.errors import PictureError, TextError
 from lrsclip.localize import CellMap, GeoReference, open_scene
@@ -351,9 +351,9 @@ def test_an_upload_keeps_its_place_and_errors_do_not_tell_where_it_lies(state: A
     path = write_geotiff(tmp_path / "scene.tif", draw_tile("field", 1, 200))
     draw_tile("field", 1, 90).save(tmp_path / "shown.png")
     shown = as_sent(tmp_path / "shown.png")
-    with opened(Collections(state), shown, Behind(str(shown.path), as_sent(path))) as found:
+    with opened(Collections(state), shown, SceneRef(str(shown.path), as_sent(path))) as found:
         assert found.scene.georeference is not None
-    with opened(Collections(state), as_sent(path), Behind("/other.png", shown)) as found:
+    with opened(Collections(state), as_sent(path), SceneRef("/other.png", shown)) as found:
         assert found.scene.width_px == 200, "what the box shows counts, not what it showed before"
     for content in (b"II*\0damaged", b"no picture"):
         (tmp_path / "bad.tif").write_bytes(content)

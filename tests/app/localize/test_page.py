@@ -9,14 +9,16 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import gradio as gr
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from torch import Tensor
 
 from app.collections import AppState
-from app.localize.examples import STARTS, best_scene
+from app.localize.examples import STARTS, best_tile
 from app.localize.heatmap_map import map_frame
-from app.localize.html import answer_facts, clause_told
+from app.localize.html import answer_facts, clause_summary
+from app.media.scene_input import SceneBox
 from lrsclip import LRSCLIP
 from lrsclip.calibration.presence import Presence
 from tests.helpers.app_parts import NASTY, answer_of, draw_tile, ground_with, made_heatmap, make_state
@@ -51,10 +53,14 @@ def test_each_clause_has_its_heading_and_what_was_found() -> None:
 
 def test_an_example_takes_the_tile_that_search_finds(state: AppState) -> None:
     assert len(STARTS) == 3
+    with gr.Blocks():
+        box = SceneBox.lay_out()
     for start in STARTS:
-        path, behind = best_scene(state, start.text)
-        assert Path(path).is_file()
-        assert behind.tile_id == state.index.search(state.bundle.encode_text([start.text]), 1)[0][0].tile_id
+        tile_id = best_tile(state, start.text)
+        assert tile_id == state.index.search(state.bundle.encode_text([start.text]), 1)[0][0].tile_id
+        values = box.with_tile(state, tile_id)
+        assert Path(values[box.image]).is_file()
+        assert values[box.ref].tile_id == tile_id
 
 
 def test_an_example_is_localized_with_the_keyboard_alone(page: Page) -> None:
@@ -127,4 +133,4 @@ def test_every_outline_lies_on_a_dark_one_and_goes_with_it(page: Page) -> None:
 
 
 def test_what_is_told_of_a_clause_without_a_calibration_is_its_cosine() -> None:
-    assert clause_told(made_heatmap()) == "best cosine 0.410"
+    assert clause_summary(made_heatmap()) == "best cosine 0.410"

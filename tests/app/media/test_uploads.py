@@ -23,7 +23,7 @@ from PIL.PngImagePlugin import PngInfo
 from app.media import images as pictures
 from app.media.images import _checked, copy_without_metadata, uploaded
 from app.media.scene_input import opened_upload
-from app.server.concurrency import Budget
+from app.server.concurrency import WeightedSemaphore
 from lrsclip.errors import PictureError
 from lrsclip.tiles import open_image
 from tests.helpers.app_parts import as_sent, draw_tile
@@ -201,7 +201,7 @@ def test_large_uploads_are_decoded_one_after_the_other_and_kept_small(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Image.new("RGB", (6000, 2100), (90, 120, 60)).save(tmp_path / "large.png")
-    budget, at_work, most, upload = Budget(20_000_000), [], [], as_sent(tmp_path / "large.png")
+    budget, at_work, most, upload = WeightedSemaphore(20_000_000), [], [], as_sent(tmp_path / "large.png")
 
     def read(*given: Any, **options: Any) -> Image.Image:
         at_work.append(1)

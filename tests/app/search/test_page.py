@@ -21,7 +21,7 @@ from app.search.batch import Row, as_csv, read_queries, run
 from app.search.files import footprint, found_csv, found_geojson
 from app.search.html import batch_table, hit_facts, like_note, note, shown_tiles, summary
 from app.search.service import Found, Query, first_tiles, public_address, search
-from app.server.concurrency import Stops
+from app.server.concurrency import StopFlags
 from app.server.queued_model import SharedModel
 from app.ui.bbox import written
 from app.ui.csv_export import csv_text
@@ -311,7 +311,7 @@ def test_the_endpoint_answers_nonsense_with_a_sentence(client: Client, wrong: di
 
 
 def test_a_stopped_batch_keeps_what_was_answered(state: AppState) -> None:
-    stops, shared = Stops(), dataclasses.replace(state, bundle=SharedModel.of(state.bundle))
+    stops, shared = StopFlags(), dataclasses.replace(state, bundle=SharedModel.of(state.bundle))
 
     def work() -> list[Row]:
         stops.start("me")

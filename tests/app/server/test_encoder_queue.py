@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 import lrsclip
-from app.server.concurrency import Stops
+from app.server.concurrency import StopFlags
 from app.server.encoder_queue import STOP, EncoderQueue, Spent, Work, one_event
 from app.server.events import for_page, for_programs
 from app.server.queued_model import SharedModel
@@ -295,7 +295,7 @@ def test_what_is_wrong_is_said_before_the_line(shared: SharedModel) -> None:
 
 
 def test_a_stopped_heat_map_keeps_what_it_has(shared: SharedModel) -> None:
-    memory, scene, stops = WindowMemory(), draw_tile("tanks", 2, 400), Stops()
+    memory, scene, stops = WindowMemory(), draw_tile("tanks", 2, 400), StopFlags()
     seen: list[int] = []
     before = STOP.get()
 

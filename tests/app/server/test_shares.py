@@ -23,10 +23,9 @@ from app.build import build
 from app.media import images, scene_input
 from app.media.images import check_work, uploaded
 from app.media.scene_input import opened_upload
-from app.server import front_door, settings
-from app.server import request_log as calls
+from app.server import front_door, request_log, settings
 from app.server.callers import Callers
-from app.server.concurrency import Budget
+from app.server.concurrency import WeightedSemaphore
 from app.server.encoder_queue import STOP
 from app.server.fair_line import FairLine
 from app.server.front_door import FrontDoor, Known, Limits
@@ -177,18 +176,18 @@ def test_a_raster_of_more_pixels_than_its_file_can_hold_is_refused(tmp_path: Pat
 
 
 def test_the_log_is_ours_alone(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
-    level, handlers, own = logging.getLogger().level, list(calls.log.handlers), calls.log.level
+    level, handlers, own = logging.getLogger().level, list(request_log.log.handlers), request_log.log.level
     try:
         with warnings.catch_warnings():
-            calls.log_to_stderr()
+            request_log.log_to_stderr()
             logging.getLogger("mcp.server").warning("forged")
             logging.warning("forged")  # as one library does, on the root logger
             warnings.warn("forged", stacklevel=1)
         assert "forged" not in "".join(capfd.readouterr())
     finally:
         logging.getLogger().setLevel(level)
-        calls.log.handlers[:] = handlers
-        calls.log.setLevel(own)
+        request_log.log.handlers[:] = handlers
+        request_log.log.setLevel(own)
 
 
 def test_a_length_has_to_be_said() -> None:
@@ -274,7 +273,7 @@ def test_every_lane_of_the_app_is_fair(tmp_path: Path) -> None:
 
 
 def test_a_small_picture_need_not_wait_for_a_huge_one_nor_longer_than_its_caller() -> None:
-    budget, stop = Budget(100), threading.Event()
+    budget, stop = WeightedSemaphore(100), threading.Event()
     with budget.of(10_000):
         with budget.of(10):
             pass
@@ -385,7 +384,7 @@ def test_a_stranger_s_raster_that_lies_on_its_side_is_bounded_as_others_are(tmp_
 
 def test_scenes_in_memory_share_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     draw_tile("road", 1, 100).save(tmp_path / "a.png")
-    monkeypatch.setattr(scene_input, "HELD", Budget(12_000))
+    monkeypatch.setattr(scene_input, "HELD", WeightedSemaphore(12_000))
     upload, stop = as_sent(tmp_path / "a.png"), threading.Event()
     token = STOP.set(stop)
     try:
