@@ -45,14 +45,19 @@ class Downloads:
             PictureError: a region lies where its outline cannot be told in degrees.
         """
         folder = own_folder().new_place("file").parent
-        with self._lock:
-            old = self._folders.pop(session, None)
+        try:
+            written = [str(path) for path in write_files(folder, answer, model)]
+        except BaseException:
+            self._remove(folder)
+            raise
+        with self._lock:  # once they are there: a second call of the session may be writing too
+            old = [self._folders.pop(session)] if session in self._folders else []
             self._folders[session] = folder
             while len(self._folders) > _MOST_KEPT:
-                self._remove(self._folders.popitem(last=False)[1])
-        if old is not None:
-            self._remove(old)
-        return [str(path) for path in write_files(folder, answer, model)]
+                old.append(self._folders.popitem(last=False)[1])
+        for one in old:
+            self._remove(one)
+        return written
 
     def drop(self, session: str) -> None:
         """Remove a session's files."""

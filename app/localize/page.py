@@ -11,11 +11,12 @@ from gradio.blocks import Block
 from gradio.components import Component
 
 from app.collections import AppState, Collections
+from app.localize.answers import Answers
 from app.localize.examples import STARTS, best_tile
 from app.localize.exports import Downloads
 from app.localize.heatmap_map import map_frame
 from app.localize.html import answer_facts
-from app.localize.service import Answer, Question, ask, ground_of, method_of, palette_of, scales_of, threshold_of
+from app.localize.service import Question, ask, ground_of, method_of, palette_of, scales_of, threshold_of
 from app.maps.basemap import BaseMap
 from app.media.scene_input import SceneBox, opened
 from app.server.concurrency import StopFlags
@@ -53,7 +54,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Files:
-    """Files to download: `answer` holds the `Answer` that the button makes them of, `box` lists them."""
+    """Files to download: `answer` holds the name of the `Answer` that they are made of, `box` lists them."""
 
     answer: gr.State
     button: gr.Button
@@ -151,7 +152,8 @@ def _files() -> Files:
 
 def wire(collections: Collections, demo: gr.Blocks, page: LocalizePage, base: BaseMap | None = None) -> None:
     """Connect the tab's parts; work that nobody waits for any more is stopped. `base` is an online map to offer."""
-    stops, state, downloads = StopFlags(), collections.first, Downloads()  # all collections share its model
+    stops, state = StopFlags(), collections.first  # all collections share its model
+    answers, downloads = Answers(), Downloads()
 
     def localize(
         values: dict[Block, Any],
@@ -170,7 +172,7 @@ def wire(collections: Collections, demo: gr.Blocks, page: LocalizePage, base: Ba
             gr.Info(_ONE_CLAUSE)
         return {
             page.map: beside(map_frame(answer, ground), answer_facts(answer)),
-            files.answer: answer,
+            files.answer: answers.put(str(request.session_hash), answer),
             files.button: gr.Button(visible=True),
             files.box: gr.File(None, visible=False),
         }
@@ -180,6 +182,7 @@ def wire(collections: Collections, demo: gr.Blocks, page: LocalizePage, base: Ba
 
     def leave(request: gr.Request) -> None:
         stop(request)
+        answers.drop(str(request.session_hash))
         downloads.drop(str(request.session_hash))
 
     files = page.files
@@ -192,7 +195,7 @@ def wire(collections: Collections, demo: gr.Blocks, page: LocalizePage, base: Ba
         show_progress_on=page.map, **UPLOAD, **SCENES, **INTERNAL,
     ).success(None, None, None, js=show_js("map", 0.6))  # fmt: skip
     page.stop.click(stop, None, None, **QUICK)
-    _wire_files(files, downloads, state.bundle.name)
+    _wire_files(files, answers, downloads, state.bundle.name)
     demo.unload(leave)
     page.strip.wire(collections, page.scene.parts, page.scene.with_tile)
     _wire_starts(collections, page)
@@ -221,10 +224,12 @@ def question_of(page: LocalizePage, values: Mapping[Block, Any]) -> Question:
     )
 
 
-def _wire_files(files: Files, downloads: Downloads, model: str) -> None:
-    def make_files(answer: Answer | None, request: gr.Request) -> Any:
-        if answer is None:
-            raise PictureError("there is no map yet; localize first")
+def _wire_files(files: Files, answers: Answers, downloads: Downloads, model: str) -> None:
+    def make_files(name: str | None, request: gr.Request) -> Any:
+        if (answer := answers.get(name)) is None:
+            raise PictureError(
+                "the map was put away meanwhile; localize again" if name else "there is no map yet; localize first"
+            )
         return gr.File(downloads.write(str(request.session_hash), answer, model), visible=True)
 
     files.button.click(for_page(make_files), files.answer, files.box, **INTERNAL)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,7 +20,7 @@ from app.server.settings import in_force
 from app.server.upload_folder import Upload, UploadFolder, own_folder
 from lrsclip.errors import PictureError, TileSourceError
 from lrsclip.io.decode import DECODE_FAULTS, FORMATS
-from lrsclip.io.tiff_tags import compressions
+from lrsclip.io.tiff_tags import compressions, hides_its_size
 from lrsclip.tiles import open_image
 
 THUMB_PX = 360
@@ -34,6 +35,7 @@ _OLD_JPEG = 6
 _HEAD_BYTES = 12
 _TABLES, _UTF_16 = (".csv", ".tsv", ".txt"), (b"\xff\xfe", b"\xfe\xff")
 _KEPT_PX = 1024  # of the shorter side at least: far more than any model here looks at
+_MOST_KEPT_PX = 8 * _KEPT_PX**2  # in all, 24 MB: a strip eight times as long as high is kept as it is
 _DECODED_AT_ONCE_PX = 100_000_000  # some 750 MB of memory
 _LOST_GRAY = (203, 213, 225)
 
@@ -66,7 +68,9 @@ def uploaded(upload: Upload | None) -> Image.Image:
     """
     with given(upload).open() as file, DECODING.of(check_pixels(file, whole=True)):
         picture = open_image(file, name="the upload")
-        return picture.reduce(max(1, min(picture.size) // _KEPT_PX))  # it waits for the model, and others with it
+        # It waits for the model, and others with it: a long strip, whose middle alone is looked at, as well.
+        long_px = math.isqrt(picture.width * picture.height // _MOST_KEPT_PX)
+        return picture.reduce(max(1, min(picture.size) // _KEPT_PX, long_px))
 
 
 def given(upload: Upload | None) -> Upload:
@@ -160,7 +164,9 @@ def check_work(path: Path) -> None:
 
 
 def check_tiff(path: Path) -> None:
-    """Refuse a TIFF of a compression that no map has; the part of `check_work` for TIFFs.
+    """Refuse a TIFF of a compression that no map has, or of a tile far larger than itself.
+
+    It is the part of `check_work` for TIFFs.
 
     Raises:
         PictureError: as `check_work`.
@@ -170,6 +176,8 @@ def check_tiff(path: Path) -> None:
         raise PictureError(
             f"the upload is a TIFF of compression {min(strange)}; save it with deflate or LZW, and send that"
         )
+    if hides_its_size(path):
+        raise PictureError("the upload is a TIFF whose tiles are far larger than itself; save it in tiles of 256 px")
 
 
 def check_pixels(file: Path | BinaryIO, *, whole: bool = False) -> int:

@@ -7,6 +7,7 @@ the folder is the copy, and no later event writes there.
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 from functools import cache
@@ -22,7 +23,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from app.media.images import check_kind, check_pixels, check_work, copy_without_metadata
-from app.server.rate_limit import CLIENT
+from app.server.rate_limit import CHARGE, CLIENT
 from app.server.request_log import log_event
 from app.server.routes import API
 from app.server.upload_folder import UploadFolder
@@ -47,7 +48,7 @@ def upload_route(folder: UploadFolder, max_file_bytes: int, max_total_bytes: int
             kept = await _received(request, folder, max_file_bytes)
         except HTTPException as error:
             log_event("request.upload", "refused", code=error.status_code)
-            return PlainTextResponse(error.detail, status_code=error.status_code)
+            return PlainTextResponse(error.detail, status_code=error.status_code, headers=error.headers)
         log_event("request.upload", "ok")
         await anyio.to_thread.run_sync(folder.trim, max_total_bytes, _OLDEST_S)
         return JSONResponse([str(path) for path in kept])
@@ -72,6 +73,10 @@ async def _received(request: Request, folder: UploadFolder, max_file_bytes: int)
         )  # fmt: skip
         if not files:
             raise HTTPException(400, "the upload is no form with files in it")
+        charge = request.scope.get(CHARGE)
+        if charge is not None and (wait_s := charge(len(files) - 1)):  # the first one was charged as it began
+            wait = {"Retry-After": str(math.ceil(wait_s))}
+            raise HTTPException(429, "too many files; wait a moment and send them again", wait)
         return await anyio.to_thread.run_sync(
             lambda: [take_in(Path(file), folder, sender) for file in files],
             limiter=_taking_in(),

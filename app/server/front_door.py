@@ -12,6 +12,7 @@ import secrets
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -22,6 +23,7 @@ from app.server.callers import OUTCOME, Callers, Outcome
 from app.server.checked_blocks import CheckedBlocks
 from app.server.hosts import is_own_page, may_be_asked
 from app.server.rate_limit import (
+    CHARGE,
     CLIENT,
     INNER_HEADER,
     INNER_TOKEN,
@@ -250,6 +252,7 @@ class FrontDoor:
         cost = max(cost, size / _BYTES_A_REQUEST) if door.body == "upload" else cost + size / _MIB
         if _is_inner(scope):  # charged when the language model's call came
             return
+        scope[CHARGE] = partial(self._buckets.wait_s, scope[CLIENT])
         if wait_s := self._buckets.wait_s(scope[CLIENT], cost):
             raise Refused(429, "too many requests; wait a moment and try again", wait_s)
 

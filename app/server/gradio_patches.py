@@ -7,6 +7,7 @@ without the change.
 from __future__ import annotations
 
 import logging
+import random
 import sys
 import traceback
 from copy import copy
@@ -24,9 +25,10 @@ from gradio.state_holder import SessionState, StateHolder
 
 from app.server import request_log
 from app.server.checked_blocks import CheckedBlocks
-from app.server.fair_line import FairLine
+from app.server.fair_line import FairLine, busy_clients
 from app.server.rate_limit import INNER_HEADER, INNER_TOKEN
 from app.server.request_log import log_event
+from app.server.settings import in_force
 
 MOST_FILES = 32
 """Files of one upload."""
@@ -232,7 +234,7 @@ def _log_instead_of_traces() -> None:
 
 
 def share_the_queue(demo: CheckedBlocks) -> None:
-    """Let clients take turns in every lane of the queue."""
+    """Let clients take turns in every lane of the queue; of strangers each has half of a lane at most."""
     lanes, open_lane = (
         _there(demo._queue, name) for name in ("event_queue_per_concurrency_id", "create_event_queue_for_fn")
     )
@@ -243,7 +245,24 @@ def share_the_queue(demo: CheckedBlocks) -> None:
         if not isinstance(_there(lane, "queue"), FairLine):
             lane.queue = FairLine(lane.queue)
 
+    _there(demo._queue, "get_events")
+    apart = demo.guests and in_force().requests_per_minute > 0  # else all may come under one name
+
+    def next_event() -> tuple[list[Any], bool, str] | None:
+        places = demo._queue.active_jobs
+        running = [event for job in places if job for event in job]
+        for lane_id in random.sample(names := list(lanes), len(names)):
+            lane, most = lanes[lane_id], lanes[lane_id].concurrency_limit
+            if not lane.queue or (most is not None and lane.current_concurrency >= most):
+                continue
+            busy = busy_clients(running, lane_id, most, len(places)) if apart else set()
+            if (event := lane.queue.first(busy)) is not None:
+                lane.queue.remove(event)
+                return [event], False, lane_id  # nothing here runs in Gradio's batches
+        return None
+
     demo._queue.create_event_queue_for_fn = open_fair_lane  # type: ignore[method-assign, assignment]
+    demo._queue.get_events = next_event  # type: ignore[method-assign]
 
 
 def tell_when_callers_leave(demo: CheckedBlocks) -> None:

@@ -10,6 +10,7 @@ from starlette.types import Message, Send
 from app.server.callers import Outcome
 
 _REFUSED_STATUS = 422
+_NO_SNIFFING = (b"x-content-type-options", b"nosniff")  # an uploaded text that looks like a page stays a text
 
 
 class Refused(Exception):
@@ -38,6 +39,7 @@ class Reply:
             self.begun = True
             if message["status"] == 500 and self.outcome.refused:  # Gradio has one status for all errors
                 message = {**message, "status": _REFUSED_STATUS}
+            message = {**message, "headers": [*message.get("headers", []), _NO_SNIFFING]}
         elif message["type"] == "http.response.body" and not message.get("more_body", False):
             self.ended = True
         await self._send(message)

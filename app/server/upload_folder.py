@@ -33,6 +33,7 @@ NO_SUCH_UPLOAD = "this server holds no such upload, and fetches no web addresses
 _PREFIX, _LOCK, _INCOMING = "lrsclip-", ".lock", ".incoming"
 _LONGEST_PATH, _MOST_PARTS, _LONGEST_NAME = 4096, 4, 200
 _MOST_REFUSALS = 1000
+_LEAST_COUNTED_BYTES = 2**17  # of a file: an empty one takes an entry of the disk too, and a moment of each trim
 _NOFOLLOW, _NONBLOCK = getattr(os, "O_NOFOLLOW", 0), getattr(os, "O_NONBLOCK", 0)
 
 
@@ -207,29 +208,36 @@ class UploadFolder:
     def trim(self, most_bytes: int, most_age_s: float) -> None:
         """Remove expired files, then the oldest of the client that holds most, until `most_bytes` are left.
 
-        So one client that sends without end pushes its own files out, and not those of others.
+        So one client that sends without end pushes its own files out, and not those of others. A small file counts as
+        128 KiB, so that their number is bounded too.
         """
+        files = _files_by_age(self.root)  # outside the lock, for which every request for a file waits
         with self._lock:
-            files = [one for one in _files_by_age(self.root) if one[2] not in self._own]
-            oldest_s = time.time() - most_age_s
-            held: dict[str, deque[tuple[int, Path]]] = defaultdict(deque)
-            for changed_s, size, path in files:
-                if changed_s < oldest_s:
-                    self._remove(path)
-                else:
-                    held[self._senders.get(path.parent, "")].append((size, path))
-            totals = {sender: sum(size for size, _ in sent) for sender, sent in held.items()}
-            while sum(totals.values()) > most_bytes:
-                sender = max(totals, key=totals.__getitem__)
-                size, path = held[sender].popleft()
+            own, senders = set(self._own), dict(self._senders)
+        oldest_s = time.time() - most_age_s
+        held: dict[str, deque[tuple[int, Path]]] = defaultdict(deque)
+        for changed_s, size, path in files:
+            if path in own:
+                continue
+            if changed_s < oldest_s:
                 self._remove(path)
-                totals[sender] -= size
+            else:
+                held[senders.get(path.parent, "")].append((max(size, _LEAST_COUNTED_BYTES), path))
+        totals = {sender: sum(size for size, _ in sent) for sender, sent in held.items()}
+        total = sum(totals.values())
+        while total > most_bytes:
+            sender = max(totals, key=totals.__getitem__)
+            size, path = held[sender].popleft()
+            self._remove(path)
+            totals[sender] -= size
+            total -= size
 
     def _remove(self, path: Path) -> None:
         path.unlink(missing_ok=True)
         with suppress(OSError):  # another file lies there still
             path.parent.rmdir()
-            self._senders.pop(path.parent, None)
+            with self._lock:
+                self._senders.pop(path.parent, None)
 
 
 def _files_by_age(root: Path) -> list[tuple[float, int, Path]]:

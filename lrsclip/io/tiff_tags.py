@@ -26,6 +26,7 @@ _PIECES, _FEW_PIECES = (273, 324), 8
 _PLAIN, _SEPARATE = 1, 2  # no compression; a plane for each sample
 _BYTES_OF_TYPE = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _MOST_DIRECTORIES = 100  # overviews and masks are a dozen or two
+_USUAL_BLOCK_BYTES = 2**26  # of a tile or strip, decoded: 4,096 x 4,096 px of four samples
 _MOST_READ = 2**22  # bytes of lists: half a million pieces, each of which costs its reader some hundred bytes
 
 
@@ -158,6 +159,11 @@ class TiffTags:
         numbers = [self._whole(value) for value in self.values(directory, code)]
         return max((int(some.max()) for some in numbers if len(some)), default=usual)
 
+    def smallest(self, directory: Directory, code: int) -> int:
+        """Find the smallest number of a tag; 0 where there is no such tag."""
+        numbers = [self._whole(value) for value in self.values(directory, code)]
+        return min((int(some.min()) for some in numbers if len(some)), default=0)
+
     def read(self, offset: int, count: int, kind: np.dtype[Any]) -> NDArray[Any]:
         """Read some numbers of a kind, (count,).
 
@@ -228,6 +234,27 @@ def largest_block_bytes(path: Path) -> int:
             raise PictureError(f"cannot read {path}: its list of tags is damaged; save it anew") from error
 
 
+def hides_its_size(path: Path) -> bool:
+    """Tell whether a TIFF needs far more bytes decoded at once than its size in pixels lets expect.
+
+    A picture of 64 x 64 px may say that its one tile is 46,000 x 46,000 px, and its reader makes room for that.
+
+    Args:
+        path: the file.
+
+    Raises:
+        PictureError: it has more parts than any image.
+    """
+    with open_plain(path) as file, suppress(NotUnderstoodError):
+        tiff = TiffTags(file)
+        for directory in tiff.directories():
+            width, length = (tiff.smallest(directory, code) for code in (_WIDTH, _LENGTH))
+            whole = width * length * tiff.largest(directory, _SAMPLES, 1) * _sample_bytes(tiff, directory)
+            if _block_bytes(tiff, directory) > max(_USUAL_BLOCK_BYTES, 2 * whole):
+                return True
+    return False
+
+
 def texts_of(path: Path, code: int, most_bytes: int) -> list[bytes]:
     """Read the value of a tag in every picture of a TIFF, as far as its lists can be read.
 
@@ -280,4 +307,8 @@ def _block_bytes(tiff: TiffTags, directory: Directory) -> int:
     high = tiff.largest(directory, _TILE_LENGTH, min(rows, length))
     separate = tiff.largest(directory, _PLANAR, 1) == _SEPARATE
     together = 1 if separate else tiff.largest(directory, _SAMPLES, 1)
-    return wide * high * together * max(1, tiff.largest(directory, _BITS, 1) // 8)
+    return wide * high * together * _sample_bytes(tiff, directory)
+
+
+def _sample_bytes(tiff: TiffTags, directory: Directory) -> int:
+    return max(1, tiff.largest(directory, _BITS, 1) // 8)

@@ -32,7 +32,8 @@ from lrsclip.localize.regions import Regions
 from lrsclip.localize.score_grid import CellMap, Floats
 
 LONGEST_PNG_PX = 4096  # the map is smooth; a larger picture would only take longer to write and to show
-_BLOCK_PX = 512  # side of a tile of the GeoTIFF; so many rows are expanded at once
+_BLOCK_PX = 512  # side of a tile of the GeoTIFF; so many rows are expanded at once,
+_STRETCH_PX = 32 * _BLOCK_PX  # and so much of them: 34 MB
 _EDGE_PARTS = 64  # pieces of a region's longest side
 _DEGREE_DIGITS = 9  # a tenth of a millimetre
 _PIXEL_NOTE = (
@@ -87,8 +88,9 @@ def write_geotiff(
             **place,
         ) as data:
             for top_px in range(0, height_px, _BLOCK_PX):
-                rows = _rows(cells, top_px, min(top_px + _BLOCK_PX, height_px))
-                data.write(rows, 1, window=Window(0, top_px, width_px, len(rows)))
+                for left_px in range(0, width_px, _STRETCH_PX):  # a low scene may be half a million px wide
+                    part = _part(cells, top_px, left_px)
+                    data.write(part, 1, window=Window(left_px, top_px, part.shape[1], part.shape[0]))
             data.set_band_description(1, f"cosine with: {_plain(text)}")
             data.update_tags(text=_plain(text), method=_plain(method), model=_plain(model))
         _write(Path(path), memory.getbuffer())
@@ -203,10 +205,13 @@ def write_png(
     return (path, *(name for name, content in beside.items() if content is not None))
 
 
-def _rows(cells: CellMap, first_px: int, end_px: int) -> Floats:
-    """Expand some rows of the map to full size, (end_px - first_px, W) float32."""
-    at = np.searchsorted(cells.row_edges_px, np.arange(first_px, end_px), side="right") - 1
-    return np.repeat(cells.values_cos[at], np.diff(cells.column_edges_px), axis=1)
+def _part(cells: CellMap, top_px: int, left_px: int) -> Floats:
+    """Expand a part of the map to full size, (512, 16384) float32; less at the map's lower and right edges."""
+    rows_px = np.arange(top_px, min(top_px + _BLOCK_PX, int(cells.row_edges_px[-1])))
+    columns_px = np.arange(left_px, min(left_px + _STRETCH_PX, int(cells.column_edges_px[-1])))
+    rows = np.searchsorted(cells.row_edges_px, rows_px, side="right") - 1
+    columns = np.searchsorted(cells.column_edges_px, columns_px, side="right") - 1
+    return cells.values_cos[np.ix_(rows, columns)]
 
 
 def _geometry(outline: shapely.Polygon, georeference: GeoReference | None) -> shapely.Polygon | shapely.MultiPolygon:

@@ -20,7 +20,7 @@ from lrsclip.io.decode import DECODE_FAULTS, as_rgb, opened, orientation, unread
 from lrsclip.io.plain_file import open_plain
 from lrsclip.io.raster import look_at, stretch_ends, stretched
 from lrsclip.io.raster_file import RASTER_FAULTS, check_sidecars, damaged, driver_of, open_raster
-from lrsclip.io.tiff_tags import largest_block_bytes, shares_pieces
+from lrsclip.io.tiff_tags import hides_its_size, largest_block_bytes, shares_pieces
 from lrsclip.localize.georeference import GeoReference, georeference_of
 from lrsclip.localize.scene_kinds import Box, PictureScene, Place, RasterScene, Scene
 from lrsclip.localize.windows import check_scene_size
@@ -274,7 +274,7 @@ def _check_turned(path: Path, data: rasterio.DatasetReader) -> None:
         PictureError: it is; and as `_check_total`.
     """
     _check_total(path, data, data.count if data.interleaving == Interleaving.pixel else 1)
-    if data.width * data.height > _MAX_WHOLE_PX or set(data.dtypes) != {"uint8"}:
+    if data.width * data.height > _MAX_WHOLE_PX or set(data.dtypes) != {"uint8"} or hides_its_size(path):
         raise PictureError(f"{path} is turned by a camera tag and too large or too deep for that; save it upright")
 
 
@@ -297,7 +297,7 @@ def _needs_whole(path: Path, data: rasterio.DatasetReader, bands: tuple[int, ...
     if block_bytes <= (_MAX_STRANGERS_BLOCK_BYTES if untrusted else _MAX_BLOCK_BYTES):
         return False
     plain = data.count in (1, 3, 4) and set(data.dtypes) == {"uint8"} and bands is None
-    if untrusted and plain and data.width * data.height <= _MAX_WHOLE_PX:
+    if untrusted and plain and data.width * data.height <= _MAX_WHOLE_PX and not hides_its_size(path):
         return True
     raise PictureError(
         f"{path} is stored in blocks of {block_bytes / 2**20:,.0f} MB, too large to read by windows; save it tiled, "

@@ -10,17 +10,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import gradio as gr
+import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from torch import Tensor
 
 from app.collections import AppState
+from app.localize.answers import Answers
 from app.localize.examples import STARTS, best_tile
 from app.localize.heatmap_map import map_frame
 from app.localize.html import answer_facts, clause_summary
 from app.media.scene_input import SceneBox
+from app.server.request_log import CURRENT, Call
 from lrsclip import LRSCLIP
 from lrsclip.calibration.presence import Presence
+from lrsclip.localize.score_grid import CellMap
 from tests.helpers.app_parts import NASTY, answer_of, draw_tile, ground_with, made_heatmap, make_state
 from tests.helpers.browsing import visit
 
@@ -49,6 +53,24 @@ def test_each_clause_has_its_heading_and_what_was_found() -> None:
     ]
     assert "<script" not in facts and "<img" not in facts
     assert "clauses" not in answer_facts(answer_of(made_heatmap()))
+
+
+def test_answers_are_bounded_and_each_client_pushes_out_its_own() -> None:
+    answers, one = Answers(most_bytes=3 * 2**20), answer_of(made_heatmap())
+    assert answers.get(None) is None and answers.get("made up") is None
+    first = answers.put("a", one)
+    assert answers.get(first) is one
+    second = answers.put("a", one)
+    assert answers.get(first) is None and answers.get(second) is one, "a session has one"
+    answers.drop("a")
+    assert answers.get(second) is None
+    cells = CellMap(np.zeros((512, 512), np.float32), np.arange(513), np.arange(513))
+    large = answer_of(dataclasses.replace(made_heatmap(), cells=cells))
+    token = CURRENT.set(Call("/localize", client="other"))
+    mine = answers.put("mine", large)
+    CURRENT.reset(token)
+    names = [answers.put(f"s{n}", large) for n in range(8)]
+    assert answers.get(mine) is large and answers.get(names[-1]) is large and answers.get(names[0]) is None
 
 
 def test_an_example_takes_the_tile_that_search_finds(state: AppState) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
+from gradio.state_holder import StateHolder
 from PIL import Image
 
 from app.build import build
@@ -27,7 +28,7 @@ from app.server import front_door, request_log, settings
 from app.server.callers import Callers
 from app.server.concurrency import WeightedSemaphore
 from app.server.encoder_queue import STOP
-from app.server.fair_line import FairLine
+from app.server.fair_line import FairLine, busy_clients
 from app.server.front_door import FrontDoor, Known, Limits
 from app.server.rate_limit import CLIENT
 from app.server.upload_folder import UploadFolder, own_folder
@@ -101,7 +102,8 @@ def test_what_is_half_sent_keeps_its_room_and_no_more() -> None:
 
 def test_a_session_whose_page_is_open_is_not_pushed_out(tmp_path: Path) -> None:
     demo = build(make_state(tmp_path), guests=True)
-    holder = demo.state_holder
+    holder = StateHolder()  # type: ignore[no-untyped-call]
+    holder.set_blocks(demo)
     holder.capacity = 10
     with demo.callers.open_page("mine"), demo.callers.listening("listens"):
         for name in ("mine", "listens", *(f"made-up-{number}" for number in range(50))):
@@ -270,6 +272,66 @@ def test_every_lane_of_the_app_is_fair(tmp_path: Path) -> None:
         demo._queue.create_event_queue_for_fn(function)
     assert len(lanes) > 5
     assert all(isinstance(lane.queue, FairLine) for lane in lanes.values())
+
+
+def events(clients: str, lane: str = "encoder") -> list[Any]:
+    return [SimpleNamespace(concurrency_id=lane, request=SimpleNamespace(scope={CLIENT: one})) for one in clients]
+
+
+def test_one_client_has_half_of_a_lane_and_of_all_places_at_most() -> None:
+    assert busy_clients(events("aaab"), "encoder", 4, 40) == {"a"}
+    assert busy_clients(events("aaab"), "encoder", 16, 40) == set()
+    assert busy_clients(events("a"), "batch", 1, 40) == set(), "a lane of one place is free for everybody"
+    assert busy_clients([*events("aa", "maps"), *events("aab", "files")], "encoder", 16, 8) == {"a"}
+    line = FairLine(events("aab"))
+    assert line.first({"a"}) is line[2] and line.first() is line[0] and line.first({"a", "b"}) is None
+
+
+def test_long_calls_of_one_client_leave_places_to_others(tmp_path: Path) -> None:
+    demo = build(make_state(tmp_path), guests=True)
+    queue, function = demo._queue, next(one for one in demo.fns.values() if one.concurrency_id == "encoder")
+    queue.create_event_queue_for_fn(function)
+    queue.active_jobs = [None] * 40
+    lane = queue.event_queue_per_concurrency_id["encoder"]
+    for event in events("a" * 20 + "b"):
+        lane.queue.append(event)
+    begun: list[str] = []
+    while (found := queue.get_events()) is not None:
+        queue.active_jobs[len(begun)] = found[0]
+        lane.current_concurrency += 1
+        begun.append(found[0][0].request.scope[CLIENT])
+    assert begun.count("a") == (lane.concurrency_limit or 0) // 2 == 8 and "b" in begun
+
+
+def test_a_tile_far_larger_than_its_picture_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    Image.new("L", (64, 64)).save(path, compression="tiff_adobe_deflate")
+    plain = path.read_bytes()
+    check_work(path)
+    at = int.from_bytes(plain[4:8], "little")
+    count = int.from_bytes(plain[at : at + 2], "little")
+    entries = [plain[at + 2 + 12 * n : at + 14 + 12 * n] for n in range(count)]
+    tags = {int.from_bytes(entry[:2], "little"): entry for entry in entries}
+    tags.pop(278, None)
+    (_, _, _, begins), (_, _, _, lengths) = (struct.unpack("<HHII", tags.pop(code)) for code in (273, 279))
+    tags |= {code: struct.pack("<HHII", code, 4, 1, value) for code, value in (
+        (322, 46_320), (323, 46_320), (324, begins), (325, lengths)
+    )}  # fmt: skip
+    written = b"".join(tags[code] for code in sorted(tags))
+    path.write_bytes(plain + struct.pack("<H", len(tags)) + written + bytes(4))
+    content = bytearray(path.read_bytes())
+    content[4:8] = struct.pack("<I", len(plain))
+    path.write_bytes(bytes(content))
+    with pytest.raises(PictureError, match="far larger than itself"):
+        check_work(path)
+    with pytest.raises(PictureError), open_scene(path, untrusted=True):
+        pass
+
+
+def test_a_long_strip_is_kept_small_while_it_waits(tmp_path: Path) -> None:
+    Image.new("RGB", (2047, 39_000)).save(tmp_path / "a.png")
+    kept = uploaded(as_sent(tmp_path / "a.png"))
+    assert kept.width * kept.height < 10_000_000 and min(kept.size) >= 600
 
 
 def test_a_small_picture_need_not_wait_for_a_huge_one_nor_longer_than_its_caller() -> None:

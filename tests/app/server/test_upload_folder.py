@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.server import settings
+from app.server.rate_limit import Buckets
 from app.server.settings import Settings
 from app.server.upload_folder import (
     GRADIO_FOLDER,
@@ -92,6 +93,31 @@ def test_all_that_is_kept_is_bounded(url: str) -> None:
     assert paths[-1].is_file() and not paths[0].is_file(), "the oldest go"
     assert send(url, ("a.bin", bytes(5_000_000)))[0] == 413
     assert set(own_folder().drafts.glob("*")) <= before, "nothing half-sent stays"
+
+
+def test_tiny_files_are_bounded_too_and_those_of_others_stay(tmp_path: Path) -> None:
+    folder = UploadFolder(tmp_path)
+    others = folder.new_place("a.csv", "other")
+    others.write_bytes(b"x")
+    for _ in range(40):
+        folder.new_place("a.csv", "many").write_bytes(b"")
+    folder.trim(2**20, 3600)
+    left = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(left) == 8 and others in left
+
+
+def test_each_file_of_an_upload_counts_as_a_request(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    charged: list[float] = []
+
+    def wait_s(_self: Buckets, _client: str, cost: float = 1.0) -> float:
+        charged.append(cost)
+        return 7.0 if cost == 3 else 0.0
+
+    monkeypatch.setattr(Buckets, "wait_s", wait_s)
+    before = set(own_folder().root.rglob("*.csv"))
+    status, body = send(url, *[("a.csv", b"query")] * 4)
+    assert status == 429 and "too many files" in body
+    assert charged[-1] == 3 and set(own_folder().root.rglob("*.csv")) == before
 
 
 def test_a_form_that_is_none_is_refused_in_words(url: str) -> None:

@@ -16,7 +16,7 @@ from pyproj import CRS
 from rasterio.transform import Affine
 
 from lrsclip.errors import ExportError
-from lrsclip.localize import CellMap
+from lrsclip.localize import CellMap, export
 from lrsclip.localize.colormap import overlay
 from lrsclip.localize.export import regions_geojson, write_geojson, write_geotiff, write_png
 from lrsclip.localize.georeference import GeoReference
@@ -67,6 +67,13 @@ def test_a_geotiff_holds_every_pixel_and_its_place(tmp_path: Path, name: str | N
             assert data.transform.almost_equals(Affine(*spot.transform), 1e-9)
             assert CRS.from_wkt(data.crs.to_wkt()).to_epsg() == int(str(name).split()[0].removeprefix("EPSG:"))
     assert [path.name for path in tmp_path.iterdir()] == ["map.tif"]
+
+
+def test_a_low_scene_is_written_in_stretches(tmp_path: Path) -> None:
+    drawn = random_map(1, 600, 40_000)
+    with rasterio.open(written_geotiff(tmp_path / "map.tif", drawn.cells, None)) as data:
+        np.testing.assert_array_equal(data.read(1), drawn.cells.per_pixel())
+    assert export._part(drawn.cells, 0, 0).nbytes <= 2**25 + 2**21
 
 
 def test_a_scene_of_a_hundred_million_pixels_is_written_by_blocks(tmp_path: Path) -> None:
