@@ -15,6 +15,7 @@ from app.collections import AppState, Collections
 from app.learn import page as page_learn
 from app.localize import page as page_localize
 from app.maps.basemap import BaseMap
+from app.maps.results_map import draw_ground_ahead
 from app.media.upload_route import upload_route
 from app.places import page as page_places
 from app.search import page as page_search
@@ -58,6 +59,7 @@ def build(state: AppState, *, guests: bool = True, base: BaseMap | None = None) 
     share = lent_model if on_zero_gpu() else SharedModel.of
     shared = share(state.bundle, in_force().max_text)
     state = replace(state, bundle=shared)
+    draw_ground_ahead(state)
     collections = Collections(state, guests)
     demo: CheckedBlocks
     with CheckedBlocks(folder, state, guests, title=TITLE, analytics_enabled=False, fill_width=True) as demo:
@@ -80,6 +82,7 @@ def build(state: AppState, *, guests: bool = True, base: BaseMap | None = None) 
         page_learn.wire(collections, demo, learn)
         page_places.wire(collections, demo, places)
         hand_over.wire_tiles(collections, search, classify, localize, tabs)
+        page_search.show_first_map(state, search)
         hand_over.wire_collection(collections, places, search, [classify.strip, localize.strip, learn.strip], head)
     # Nothing past the queue, whose lanes bound the events at once; events at each key never stand in it.
     demo.queue(max_size=QUEUE_SIZE, default_concurrency_limit=8, api_open=False)

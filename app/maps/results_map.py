@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from threading import Thread
 
 import folium
 from branca.element import MacroElement
@@ -144,6 +145,12 @@ def _shown(state: AppState, hit: Hit, box: Box, found: bool) -> dict[str, object
 def mosaic_of(state: AppState) -> Mosaic:
     """Compose all tiles into one picture in plate carrée, once for each index."""
     return _MOSAICS.get((state.source.spec, state.index.manifest.created), lambda: _mosaic(state))
+
+
+def draw_ground_ahead(state: AppState) -> None:
+    """Begin to compose the ground in a thread of its own: decoding a thousand tiles leaves Python free."""
+    if has_places(state):
+        Thread(target=mosaic_of, args=(state,), name="ground", daemon=True).start()
 
 
 def _width(boxes: dict[str, Box]) -> float:

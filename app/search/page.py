@@ -104,12 +104,17 @@ def lay_out(state: AppState) -> SearchPage:
     return SearchPage(controls, results, details, batch)
 
 
+def show_first_map(state: AppState, page: SearchPage) -> None:
+    """Put the first map on the page, as late as can be: its ground may still be drawn (`draw_ground_ahead`)."""
+    page.results.places.value = hits_frame(state, first_tiles(state).hits, found=False)
+
+
 def _results(state: AppState) -> Results:
     first = first_tiles(state)
     notes = page_search_link.lay_out_notes()
     said = gr.HTML(collection_summary(state.tile_count, len(first.hits)), elem_id="summary")
     listed = gr.HTML(shown_tiles(first.hits), elem_id="shown-tiles")  # read by the script that links gallery and map
-    places = gr.HTML(hits_frame(state, first.hits, found=False), visible=has_places(state))
+    places = gr.HTML(visible=has_places(state))  # filled by `show_first_map`
     gallery = gr.Gallery(
         [(thumbnail(state, hit.tile_id), None) for hit in first.hits],
         show_label=False,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from threading import Condition, Event, Lock
 from typing import Generic, TypeVar
@@ -22,21 +23,52 @@ class LruCache(Generic[Value]):
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._kept: OrderedDict[Hashable, Value] = OrderedDict()
+        self._kept: OrderedDict[Hashable, Future[Value]] = OrderedDict()
         self._lock = Lock()
 
     def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
-        """Return the value kept under `key`; make it if it is not there."""
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                return self._kept[key]
-        value = make()  # outside the lock: it may take seconds, and making it twice does no harm
-        with self._lock:
-            self._kept[key] = value
-            if len(self._kept) > self._size:
-                self._kept.popitem(last=False)
+        """Return the value kept under `key`, made if it is not there; other callers wait until it is.
+
+        Raises:
+            Cancelled: nobody waits for the work any more.
+        """
+        while True:
+            with self._lock:
+                found = self._kept.get(key)
+                if found is None:
+                    found, mine = Future[Value](), True
+                    self._kept[key] = found
+                    if len(self._kept) > self._size:
+                        self._kept.popitem(last=False)
+                else:
+                    mine = False
+                    self._kept.move_to_end(key)
+            if mine:
+                return self._made(key, found, make)
+            _wait(found)
+            if found.exception() is None:
+                return found.result()
+            # The one that made it failed, perhaps because its caller left: that is no answer for this caller.
+
+    def _made(self, key: Hashable, place: Future[Value], make: Callable[[], Value]) -> Value:
+        try:
+            value = make()
+        except BaseException as error:
+            with self._lock:
+                if self._kept.get(key) is place:
+                    del self._kept[key]
+            place.set_exception(error)
+            raise
+        place.set_result(value)
         return value
+
+
+def _wait(future: Future[Value]) -> None:
+    """Wait until a future is done, or this thread's caller has gone."""
+    stop = STOP.get()
+    while not wait([future], None if stop is None else _LOOK_S).done:
+        if stop is not None and stop.is_set():
+            raise Cancelled("the work was stopped before it was done")
 
 
 class WeightedSemaphore:
