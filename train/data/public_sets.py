@@ -76,8 +76,8 @@ class PublicSet:
 
         Args:
             data: the data folder.
-            alone: read it as its authors gave it: with the captions of its own JSON alone, and with the pictures that
-                another set gives as well.
+            alone: read it as its authors gave it: with the captions of its own JSON alone, with the pictures that
+                another set gives as well, and not all put into `test` where it is held out.
         """
         held_out = self.use == "held out"
         words = class_words(self.words) if self.words else {}
@@ -88,7 +88,7 @@ class PublicSet:
                 name=self.name,
                 license=self.license,
                 gsd_m=self.gsd_m,
-                split="test" if held_out else None,
+                split="test" if held_out and not alone else None,
                 held_out=held_out,
                 classes=words,
                 strict_classes=self.all_classes,
