@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import time
 
+from lrsclip.errors import DataError
 from lrsclip.io.atomic import write_json
 from train.data.sources.engine_output import FINISHED
 from train.data_engine.card import write_card
@@ -44,6 +45,8 @@ def build(run: Run, engine: EngineName = "local", workers: int = 1) -> Report:
     began = time.perf_counter()
     gather(run)
     chunks = run.chunks()
+    if not chunks:  # another source, which was left out, gives all the pictures
+        raise DataError("no source has a record of its own; name the source that has the pictures as well")
     with Engine(engine, workers) as running:
         running.for_every_chunk(look, run, chunks, "looking at pictures")
         judge(run)
