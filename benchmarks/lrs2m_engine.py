@@ -23,7 +23,7 @@ import numpy as np
 from PIL import Image
 
 from train.data.records import Facts, Share, SourceRecord, Thing, from_line, to_line
-from train.data.sources import WebDatasetSource
+from train.data.sources.webdataset import WebDatasetSource
 from train.data_engine.gate.gate import Gate
 from train.data_engine.lexicon.lexicon import shared_lexicon
 from train.data_engine.pipeline import build

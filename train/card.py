@@ -14,16 +14,10 @@ from lrsclip.checkpoints.factory import EMBEDDED, embedded_names
 from lrsclip.checkpoints.native import read_manifest
 from lrsclip.io.atomic import write_atomically
 from train.command import run_command
+from train.data.public_sets import PUBLIC_SETS
 
 CARD = "README.md"
-_SOURCES = {
-    "rsicd": "RSICD, with RSITMD's captions of the same pictures (web-map imagery, research use)",
-    "ucm": "UC Merced Land Use with UCM-Captions (USGS, public domain)",
-    "resisc45": "NWPU-RESISC45, 12 classes, class names only (research use)",
-    "nwpu": "NWPU-Captions of the same classes (research use)",
-    "atlas": "Rendered landscapes of this project (the atlas), described from their ground truth",
-    "eurosat": "EuroSAT RGB, class names only (Sentinel-2, MIT)",
-}
+_ATLAS = "Rendered landscapes of this project (the atlas), described from their ground truth"
 _HEAD = """---
 license: apache-2.0
 library_name: lrsclip
@@ -69,7 +63,7 @@ def card(manifest: dict[str, Any]) -> str:
     context, sha = config["text"]["context_length"], manifest["sha256"]
     lines = [_HEAD.format(name=name, where=where, context=context, sha=sha)]
     lines += ["## Training data\n", "| pictures | from |", "|---|---|"]
-    lines += [f"| {count:,} | {_SOURCES.get(name, name)} |" for name, count in training.get("pictures", {}).items()]
+    lines += [f"| {count:,} | {_about(name)} |" for name, count in training.get("pictures", {}).items()]
     lines.append(
         f"\nIts captions hold {len(manifest.get('vocabulary', {})):,} different words. Recipe: `training.settings` of "
         f"the manifest; kept after epoch {training.get('epoch', '?')}, chosen by RSICD's validation split."
@@ -79,6 +73,11 @@ def card(manifest: dict[str, Any]) -> str:
             lines.append(_figures(report))
     begun = " ".join(_BEGUN[kind] for part in ("image", "text") if (kind := config[part]["kind"]) in _BEGUN)
     return "\n".join(lines) + "\n" + _LIMITS.format(begun=begun)
+
+
+def _about(source: str) -> str:
+    """Say what a source is; one that is no public set is called by its name."""
+    return _ATLAS if source == "atlas" else PUBLIC_SETS[source].about if source in PUBLIC_SETS else source
 
 
 def _figures(report: dict[str, Any]) -> str:

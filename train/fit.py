@@ -26,6 +26,7 @@ from train.command import run_command
 from train.data.atlas import read_atlas
 from train.data.corpus import read_corpus, read_rsicd
 from train.data.feature_cache import joined, prepare
+from train.data.public_sets import PUBLIC_SETS
 from train.data.text_pairs import sentences_of
 from train.distributed import World, world_of
 from train.runlog import read_log
@@ -143,7 +144,7 @@ def build_corpus(
     """
     measured = ("val", VALIDATION_SOURCE)
     records = [r for r in read_corpus(data) if r.split == "train" or (r.split, r.source) == measured]
-    if ((val_data or data) / "RSICD").is_dir():
+    if PUBLIC_SETS[VALIDATION_SOURCE].missing_in(val_data or data) is None:
         # with RSICD's own captions only, so that validation follows the protocol that the test split is measured by
         val = [r for r in read_rsicd(val_data or data) if r.split == "val" and r.captions]
     else:  # a set that the data engine made

@@ -24,7 +24,7 @@ from lrsclip.errors import DataError
 from lrsclip.io.atomic import write_atomically
 from lrsclip.io.decode import open_image
 from train.command import run_command
-from train.data.readers import Record
+from train.data.records import Record
 from train.data.text_pairs import paragraph
 from train.evaluation.annotations import ANNOTATIONS, SCENES
 from train.evaluation.sets import NotHere, PictureSet, rsicd_classes

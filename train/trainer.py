@@ -24,7 +24,7 @@ from lrsclip.models.dual_encoder import MAX_LOGIT_SCALE, DualEncoder
 from lrsclip.models.tokenizer import Tokenizer
 from train.data.batches import Batch, BatchMaker
 from train.data.feature_cache import Prepared
-from train.data.readers import Record
+from train.data.records import Record
 from train.data.text_pairs import vocabulary
 from train.distributed import World
 from train.losses import DualTextLoss

@@ -9,7 +9,7 @@ from lrsclip.metrics import RetrievalScores, retrieval_scores
 from lrsclip.models.dual_encoder import DualEncoder
 from lrsclip.models.tokenizer import Tokenizer
 from train.data.feature_cache import Prepared, to_pixels
-from train.data.readers import Record
+from train.data.records import Record
 from train.data.text_pairs import paragraph
 
 PICTURES, TEXTS = 128, 512

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import re
@@ -11,6 +10,8 @@ from pathlib import Path, PurePosixPath
 from PIL import Image
 from PIL.ExifTags import GPS, IFD
 
+from lrsclip.errors import DataError
+from lrsclip.io.caption_json import one_line, read_caption_rows
 from lrsclip.io.decode import DECODE_FAULTS
 
 log = logging.getLogger(__name__)
@@ -48,17 +49,15 @@ def read_captions(folder: Path) -> dict[str, str]:
     of_name: dict[str, set[str]] = {}
     for path in sorted([*folder.parent.glob("dataset*.json"), *folder.glob("dataset*.json")]):
         try:
-            if path.stat().st_size > _MOST_BYTES:
-                raise ValueError("it is too large")
-            for row in json.loads(path.read_text(encoding="utf-8"))["images"]:
-                sentences = [" ".join(str(sentence["raw"]).split()) for sentence in row["sentences"]]
-                told = next((sentence for sentence in sentences if sentence.strip(" .")), None)
-                if told:
-                    file = PurePosixPath(str(row["filename"]))
-                    captions[str(file)] = told
-                    of_name.setdefault(file.name, set()).add(str(file))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            log.warning("%s is left out: no captions of the layout images[].sentences[].raw (%s)", path, error)
+            rows = read_caption_rows(path, _MOST_BYTES)
+        except DataError as error:
+            log.warning("the captions of %s are left out: %s", path, error)
+            continue
+        for row in rows:
+            if row and row.captions:
+                file = PurePosixPath(row.file)
+                captions[str(file)] = one_line(row.captions[0])
+                of_name.setdefault(file.name, set()).add(str(file))
     alone = {name: captions[min(files)] for name, files in of_name.items() if len(files) == 1}
     return alone | captions
 

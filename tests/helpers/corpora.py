@@ -14,7 +14,7 @@ from lrsclip.models.config import ImageConfig, ModelConfig, PreprocessConfig, Te
 from lrsclip.models.dual_encoder import DualEncoder, seeded_model
 from lrsclip.models.image_tower import ResNetV2Trunk
 from train.data.feature_cache import Prepared
-from train.data.readers import Record
+from train.data.records import Record
 from train.trainer import Corpus
 
 COLOURS = {"forest": (30, 90, 40), "desert": (200, 180, 120), "harbour": (40, 70, 130), "airport": (130, 130, 130)}

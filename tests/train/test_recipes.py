@@ -18,7 +18,7 @@ from lrsclip.models.text_tower import encode_by_length
 from lrsclip.models.tokenizer import Tokenizer
 from tests.helpers.corpora import small_model
 from train.data.batches import pad_in_front
-from train.data.readers import Record
+from train.data.records import Record
 from train.data.text_pairs import compose, sentences_of
 from train.evaluation.pca import rebuilt_from_components
 from train.losses import dual_text_loss, info_nce

@@ -11,7 +11,7 @@ from lrsclip.metrics import retrieval_scores
 from lrsclip.models.dual_encoder import DualEncoder
 from lrsclip.models.tokenizer import Tokenizer
 from train.data.feature_cache import Prepared
-from train.data.readers import Record
+from train.data.records import Record
 from train.data.text_pairs import paragraph, sentences_of
 from train.validate import picture_vectors, text_vectors
 

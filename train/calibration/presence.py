@@ -34,7 +34,7 @@ from lrsclip.localize import WindowMemory, embed_scene, open_scene
 from lrsclip.localize.window_encoding import scales_of
 from lrsclip.protocols import METHODS, Method
 from train.command import run_command
-from train.data.readers import Record
+from train.data.records import Record
 from train.data.text_pairs import paragraph
 from train.evaluation.sets import rsicd_classes
 from train.mosaics import CLASS_SENTENCE

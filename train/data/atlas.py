@@ -10,7 +10,7 @@ from tqdm import tqdm
 from lrsclip.atlas.seeds import DEFAULT_SEED, GROUNDING_SEED
 from lrsclip.errors import TrainingError
 from lrsclip.tiles.atlas import AtlasTiles
-from train.data.readers import Record
+from train.data.records import Record
 
 
 def read_atlas(seeds: tuple[int, ...], tiles: int) -> list[Record]:

@@ -54,20 +54,20 @@ def draw_changes(count: int, random: np.random.Generator, scale_min: float, jitt
 
 
 def augmented(pixels: Tensor, changes: Changes) -> Tensor:
-    """(N, 3, P, P) uint8 to (N, 3, P, P) float32 of the same range, 0 to 255, cropped and recoloured."""
+    """Crop and recolor (N, 3, P, P) uint8; returns (N, 3, P, P) float32 of the same range, 0 to 255."""
     crops, colours = changes.crops.to(pixels.device), changes.colours.to(pixels.device)
     return recoloured(cropped(pixels.float(), crops), colours)
 
 
 def crop_features(rows: Tensor, changes: Changes) -> Tensor:
-    """(N, G * G, C) features to float32 ones of the crops: nearly what a trunk would make of the cropped pictures."""
+    """Cut the crops out of (N, G * G, C) features: float32, nearly what a trunk would make of cropped pictures."""
     side = int(rows.shape[1] ** 0.5)
     grids = rows.float().unflatten(1, (side, side)).permute(0, 3, 1, 2)
     return cropped(grids, changes.crops.to(rows.device)).flatten(2).transpose(1, 2)
 
 
 def cropped(pixels: Tensor, crops: Tensor) -> Tensor:
-    """Each picture's crop (see `Changes`), back at the full size (N, C, P, P)."""
+    """Return each picture's crop (see `Changes`), back at the full size (N, C, P, P)."""
     side, corner = crops[:, 0], crops[:, 1:]
     centre = 2 * corner + side[:, None] - 1  # in the grid's coordinates, -1 to 1
     theta = torch.cat([torch.diag_embed(side[:, None].expand(-1, 2)), centre[:, :, None]], dim=2)
@@ -76,7 +76,7 @@ def cropped(pixels: Tensor, crops: Tensor) -> Tensor:
 
 
 def recoloured(pixels: Tensor, colours: Tensor) -> Tensor:
-    """Brightness, then contrast about the picture's mean grey, then saturation; held at 0 to 255 after each."""
+    """Change brightness, then contrast about the picture's mean gray, then saturation; held at 0 to 255 after each."""
     brightness, contrast, saturation = colours[:, :, None, None, None].unbind(1)
     weights = torch.tensor(_GREY, device=pixels.device)[:, None, None]
     out = (pixels * brightness).clamp(0, 255)

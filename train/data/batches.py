@@ -17,7 +17,7 @@ from torch import Tensor
 from lrsclip.models.tokenizer import Tokenizer
 from train.data.augment import Changes, draw_changes, turn
 from train.data.feature_cache import Prepared
-from train.data.readers import Record
+from train.data.records import Record
 from train.data.rows import Rows
 from train.data.text_pairs import TextPair, compose, compose_exact
 from train.distributed import World
@@ -67,7 +67,7 @@ class BatchMaker:
         settings: Settings,
         world: World | None = None,
     ) -> None:
-        """`row_of[i]` is the row of `prepared` that belongs to `records[i]`; each process gets its slice of a batch."""
+        """Take the records; `row_of[i]` is the row of `prepared` for `records[i]`; each process has its part."""
         self.records, self.prepared, self.settings = records, prepared, settings
         self.world = world or World()
         self.rows = Rows(prepared, row_of, self.world.device, settings.hold_on_device)
@@ -88,7 +88,7 @@ class BatchMaker:
         return round(len(self._plain) * self.settings.class_folder_share)
 
     def epoch(self, epoch: int, first_step: int, tokenizer: Tokenizer) -> Iterator[Batch]:
-        """The batches of an epoch from `first_step` on, each made while the one before it is learned from."""
+        """Yield the batches of an epoch from `first_step` on, each made while the one before it is learned from."""
         random = np.random.default_rng([self.settings.seed, _ORDER, epoch])
         shown = np.concatenate([self._captioned, random.permutation(self._plain)[: self._plain_shown]])
         size = self.settings.batch_size
@@ -107,7 +107,7 @@ class BatchMaker:
                 yield batch
 
     def _ordered(self, shown: np.ndarray, size: int, random: np.random.Generator) -> np.ndarray:
-        """An epoch's order; records with exact texts share batches, because only each other tells them apart."""
+        """Return an epoch's order; records with exact texts share batches, because only each other tells them apart."""
         if not self._exact.any():
             return random.permutation(shown)
         batches = []
@@ -168,7 +168,7 @@ class BatchMaker:
 
 
 def _turns(pairs: list[TextPair], random: np.random.Generator, flips: bool) -> np.ndarray:
-    """For each picture one of the eight symmetries of the square, by number.
+    """Draw for each picture one of the eight symmetries of the square, by number.
 
     It is that which its texts were drawn for; else 0 where they name a direction or `flips` is off, else any.
     """

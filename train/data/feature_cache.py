@@ -32,7 +32,7 @@ from lrsclip.models.dual_encoder import DualEncoder
 from lrsclip.models.image_tower import TRUNK_CHANNELS
 from lrsclip.models.precision import fast_bf16
 from lrsclip.models.preprocess import MAX_ASPECT, build_preprocess, to_batch
-from train.data.readers import Record
+from train.data.records import Record
 from train.settings import Settings
 
 BATCH = 16  # a CPU is a quarter faster where the trunk's maps stay in its cache
@@ -66,7 +66,7 @@ class Joined:
         self.itemsize: int = parts[0].itemsize
 
     def __len__(self) -> int:
-        """Rows of all parts."""
+        """Return the number of rows of all parts."""
         return int(self.shape[0])
 
     def __getitem__(self, rows: int | list[int] | Array) -> Array:
@@ -78,7 +78,7 @@ class Joined:
 
 
 def joined(parts: list[Prepared]) -> Prepared:
-    """Several kept sets as one, in this order."""
+    """Return several kept sets as one, in this order."""
     if len(parts) == 1:
         return parts[0]
     return Prepared(Joined([part.rows for part in parts]), parts[0].is_features)
@@ -113,7 +113,7 @@ def _opened(record: Record) -> Image.Image:
 
 
 def prepare(records: list[Record], model: DualEncoder, cache: Path, settings: Settings) -> Prepared:
-    """What the settings' image tower reads: kept features for a frozen trunk, pixels for one that learns."""
+    """Prepare what the settings' image tower reads: kept features for a frozen trunk, pixels for one that learns."""
     if settings.trunk == "frozen":
         return prepare_features(records, model, cache)
     return prepare_pixels(records, model, cache)
@@ -155,7 +155,7 @@ def prepare_pixels(records: list[Record], model: DualEncoder, cache: Path) -> Pr
 
 
 def to_pixels(rows: Tensor, model: DualEncoder) -> Tensor:
-    """(N, 3, P, P) uint8 to normalized floats, on the rows' own device."""
+    """Normalize (N, 3, P, P) uint8 to floats, on the rows' own device."""
     p = model.config.preprocess
     mean = torch.tensor(p.mean, device=rows.device)[:, None, None]
     std = torch.tensor(p.std, device=rows.device)[:, None, None]
@@ -170,7 +170,7 @@ def _filled(
     dtype: type,
     run: Callable[[list[Image.Image]], Array],
 ) -> Array:
-    """The memory map of one kind, built as far as it is not there yet."""
+    """Return the memory map of one kind, built as far as it is not there yet."""
     sizes = "\n".join(f"{r.key} {r.size_bytes}" for r in records)
     files = hashlib.sha256(os.fsencode(sizes)).hexdigest()
     cache.mkdir(parents=True, exist_ok=True)
@@ -209,7 +209,7 @@ def _fill(
 
 
 def _done(marker: Path, most: int) -> int:
-    """Rows that an earlier build has finished; 0 where its mark cannot be read."""
+    """Return how many rows an earlier build has finished; 0 where its mark cannot be read."""
     try:
         done = int(json.loads(marker.read_text())["done"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -218,7 +218,7 @@ def _done(marker: Path, most: int) -> int:
 
 
 def _decoded(records: list[Record], done: int) -> Iterator[tuple[int, list[Image.Image]]]:
-    """Batches of decoded pictures, one batch read ahead so that the trunk does not wait."""
+    """Yield batches of decoded pictures, one batch read ahead so that the trunk does not wait."""
     starts = range(done, len(records), BATCH)
 
     def read(start: int) -> list[Image.Image]:

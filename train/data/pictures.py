@@ -24,7 +24,7 @@ _lock = threading.Lock()  # one reader of a Parquet file at a time; its row grou
 
 
 def open_ref(ref: PictureRef) -> Image.Image:
-    """The picture, upright and RGB.
+    """Open the picture, upright and RGB.
 
     Raises:
         PictureError: it cannot be read.
@@ -33,14 +33,14 @@ def open_ref(ref: PictureRef) -> Image.Image:
 
 
 def name_of(ref: PictureRef) -> str:
-    """What to call a picture in an error."""
+    """Say what to call a picture in an error."""
     if ref.row is not None:
         return f"row {ref.row} of {ref.path}"
     return ref.path if ref.offset is None else f"the picture at byte {ref.offset} of {ref.path}"
 
 
 def read_bytes(ref: PictureRef) -> bytes:
-    """The picture's bytes as they lie.
+    """Read the picture's bytes as they lie.
 
     Raises:
         PictureError: the file is missing, shorter than it was, or has no such row.
@@ -92,14 +92,14 @@ def _opened(_process: int, path: str, _changed: int, _size: int) -> Any:
 
 @lru_cache(maxsize=64)
 def _starts(process: int, path: str, changed: int, size: int) -> list[int]:
-    """First row of each row group, and the number of rows."""
+    """Return the first row of each row group, and the number of rows."""
     metadata = _opened(process, path, changed, size).metadata
     return [0, *accumulate(metadata.row_group(group).num_rows for group in range(metadata.num_row_groups))]
 
 
 @lru_cache(maxsize=1)
 def _group(process: int, path: str, changed: int, size: int, group: int, column: str) -> Any:
-    """The picture column of a row group."""
+    """Read the picture column of a row group."""
     file = _opened(process, path, changed, size)
     if column not in file.schema_arrow.names:
         raise PictureError(f"{path} has no column {column!r}; it has {', '.join(file.schema_arrow.names)}")

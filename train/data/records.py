@@ -1,4 +1,4 @@
-"""One picture with what is known of it for certain: the record that every source is read into."""
+"""One picture with what is known of it: as every source is read, and as training and evaluation see it."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Facts:
 
     Attributes:
         scene: the class of the whole scene in plain words ("dense residential area"), or None.
-        captions: sentences that people wrote.
+        captions: sentences that people wrote, as given, duplicates included.
         things: what a detection set marks.
         things_complete: whether every thing of the source's classes is among `things`, so that counting them is right.
         shares: what a segmentation mask shows, the largest first.
@@ -105,6 +105,7 @@ class SourceRecord:
         gsd_m: ground size of a pixel in metres, or None.
         lon_deg, lat_deg: of its middle, WGS 84, or None.
         facts: what is known of it.
+        texts: (short, long) pairs that the data engine wrote for it.
     """
 
     key: str
@@ -118,18 +119,91 @@ class SourceRecord:
     lon_deg: float | None = None
     lat_deg: float | None = None
     facts: Facts = field(default_factory=Facts)
+    texts: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Record:
+    """One picture as training and evaluation see it.
+
+    Attributes:
+        source: the data set's name.
+        path: the picture file.
+        split: `train`, `val` or `test`.
+        captions: human captions as given, duplicates included (evaluation protocols count them); may be empty.
+        label: scene class in plain words, or None.
+        exact: the captions count things and name their places, so no crop of the picture is described by them; the
+            first is a caption, the others are the sentences of one description.
+        false: (number of a caption, the same sentence with one false claim).
+        texts: (short, long) pairs that were written for the picture; training shows these and not the captions.
+        span: offset and size in bytes of the picture in its file, which holds others too; None for a file of its own.
+        name: within the source, where the file's name does not tell it.
+    """
+
+    source: str
+    path: Path
+    split: str
+    captions: tuple[str, ...] = ()
+    label: str | None = None
+    exact: bool = False
+    false: tuple[tuple[int, str], ...] = ()
+    texts: tuple[tuple[str, str], ...] = ()
+    span: tuple[int, int] | None = None
+    name: str = ""
+
+    @property
+    def key(self) -> str:
+        """Name that is unique among all records: source and file."""
+        return f"{self.source}/{self.name or f'{self.path.parent.name}/{self.path.name}'}"
+
+    @property
+    def described(self) -> bool:
+        """Whether there is more than a label."""
+        return bool(self.captions or self.texts)
+
+    @property
+    def size_bytes(self) -> int:
+        """Of the encoded picture."""
+        return self.span[1] if self.span else self.path.stat().st_size
+
+
+def training_record(found: SourceRecord) -> Record:
+    """Return a source's record as training and evaluation see it.
+
+    Its key is made of the last two parts of the file's path wherever these tell the picture, as features on disk are
+    kept under it.
+
+    Raises:
+        DataError: it has no picture, or one in a Parquet file, which training does not open.
+    """
+    at = found.picture
+    if at is None or at.row is not None:
+        raise DataError(f"{found.key} has no picture in a file or a tar; let the data engine make a set of it first")
+    path, within = Path(at.path), found.key.removeprefix(f"{found.source}/")
+    span = None if at.offset is None or at.size is None else (at.offset, at.size)
+    told = span is None and within in (path.name, f"{path.parent.name}/{path.name}")
+    return Record(
+        source=found.source,
+        path=path,
+        split=found.split,
+        captions=found.facts.captions,
+        label=found.facts.scene,
+        texts=found.texts,
+        span=span,
+        name="" if told else within,
+    )
 
 
 _RECORD = TypeAdapter(SourceRecord)
 
 
 def to_line(record: SourceRecord) -> bytes:
-    """A record as a line of JSON, without the line's end."""
+    """Return a record as a line of JSON, without the line's end."""
     return _RECORD.dump_json(record, exclude_defaults=True)
 
 
 def from_line(line: bytes, where: str = "a record") -> SourceRecord:
-    """A record from its line.
+    """Read a record from its line.
 
     Raises:
         DataError: it is no record.
@@ -143,7 +217,7 @@ def from_line(line: bytes, where: str = "a record") -> SourceRecord:
 
 
 def read_lines(path: Path) -> Iterator[SourceRecord]:
-    """The records of a file of lines.
+    """Read the records of a file of lines.
 
     Raises:
         DataError: a line is no record.

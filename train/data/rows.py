@@ -53,7 +53,7 @@ class Rows:
         return torch.float16 if self._prepared.is_features else torch.uint8
 
     def take(self, records: np.ndarray) -> Tensor:
-        """The pictures of some records, in that order, on the device if they are held there."""
+        """Return the pictures of some records, in that order, on the device if they are held there."""
         if self._held is not None:
             return self._held[torch.from_numpy(np.asarray(records)).to(self._held.device)]
         return torch.from_numpy(np.stack([self._prepared.rows[self._row_of[i]] for i in records]))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lrsclip.models.tokenizer import words
-from train.data.readers import Record
+from train.data.records import Record
 from train.recipes import ShortText
 
 _DIRECTION = re.compile(
@@ -68,13 +68,13 @@ class TextPair:
 
 
 def sentence(caption: str) -> str:
-    """A caption as a sentence: first letter upper case, one full stop, no space before it."""
+    """Return a caption as a sentence: first letter upper case, one full stop, no space before it."""
     text = " ".join(caption.split()).rstrip(" .;,")
     return text[:1].upper() + text[1:] + "."
 
 
 def sentences_of(record: Record) -> list[str]:
-    """The distinct sentences that describe a picture, in the order given (a picture with a class only: templates)."""
+    """List the distinct sentences on a picture, in the order given (a picture with a class only: templates)."""
     given = record.captions or (class_sentences(record.label) if record.label else ())
     distinct: dict[str, str] = {}
     for caption in given:
@@ -84,7 +84,7 @@ def sentences_of(record: Record) -> list[str]:
 
 
 def class_sentences(label: str) -> tuple[str, ...]:
-    """Sentences that say no more than the class."""
+    """Return sentences that say no more than the class."""
     return tuple(sentence(template.format(label)) for template in _TEMPLATES)
 
 
@@ -121,7 +121,7 @@ def compose(
 
 
 def _compose_written(record: Record, random: np.random.Generator, word_drop: float, short_text: ShortText) -> TextPair:
-    """One of the pairs that were written for a picture; where it names directions, for the picture as turned."""
+    """Draw one of the pairs that were written for a picture; where it names directions, for the picture as turned."""
     short, long = record.texts[int(random.integers(len(record.texts)))]
     if short_text == "subset":
         short = _subset_behind_first(_SENTENCE_ENDS.split(long), random)
@@ -166,7 +166,7 @@ def compose_exact(record: Record, random: np.random.Generator, most: int, word_d
 
 
 def mirrored(text: str, north_south: bool, east_west: bool) -> str:
-    """What is true of the mirrored picture where a text is true of the picture: its directions change places."""
+    """Return what is true of the mirrored picture where a text is true of it: its directions change places."""
     swaps = [pair for axis, wanted in zip(_AXES, (north_south, east_west), strict=True) if wanted for pair in axis]
     other = {a: b for pair in swaps for a, b in (pair, pair[::-1])}
     if not other:
@@ -183,19 +183,19 @@ def mirrored(text: str, north_south: bool, east_west: bool) -> str:
 
 
 def _subset_behind_first(sentences: list[str], random: np.random.Generator) -> str:
-    """Some of a long text's sentences, not its first one, in random order (DeBias-CLIP); a lone sentence stays."""
+    """Draw some of a long text's sentences, not its first, in random order (DeBias-CLIP); a lone sentence stays."""
     rest = sentences[1:] or sentences
     chosen = random.permutation(len(rest))[: int(random.integers(1, len(rest) + 1))]
     return " ".join(rest[i] for i in chosen)
 
 
 def paragraph(record: Record) -> str:
-    """The long text in its given order, for evaluation."""
+    """Return the long text in its given order, for evaluation."""
     return " ".join(sentences_of(record))
 
 
 def vocabulary(records: list[Record]) -> Counter[str]:
-    """Words of all texts that training can draw from these records, with counts."""
+    """Count the words of all texts that training can draw from these records."""
     counts: Counter[str] = Counter()
     for record in records:
         for text in (

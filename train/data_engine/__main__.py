@@ -18,7 +18,9 @@ from pydantic import ValidationError
 
 from lrsclip.errors import DataError
 from train.command import run_command
-from train.data.sources import Source, known_sources, read_sources
+from train.data.public_sets import known_sources
+from train.data.sources.base import Source
+from train.data.sources.settings import read_sources
 from train.data_engine.pipeline import build
 from train.data_engine.run import Run, RunSettings
 from train.data_engine.writer.llm_settings import LlmSettings

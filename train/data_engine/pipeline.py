@@ -10,7 +10,7 @@ import time
 
 from lrsclip.errors import DataError
 from lrsclip.io.atomic import write_json
-from train.data.engine_output import FINISHED
+from train.data.sources.engine_output import FINISHED
 from train.data_engine.card import write_card
 from train.data_engine.executors import Engine, EngineName
 from train.data_engine.report import Report, report_of
@@ -23,7 +23,7 @@ from train.data_engine.steps.write_texts import write_llm, write_rules
 
 log = logging.getLogger(__name__)
 VERSION = 1
-"""Of the layout that `train.data.engine_output` reads."""
+"""Of the layout that `train.data.sources.engine_output` reads."""
 
 
 def build(run: Run, engine: EngineName = "local", workers: int = 1) -> Report:
@@ -38,15 +38,15 @@ def build(run: Run, engine: EngineName = "local", workers: int = 1) -> Report:
         The counts of the run; they are also in `report.json`, and in words in `README.md`.
 
     Raises:
-        DataError: no source has a record, or a file of the run is damaged.
+        DataError: a source has no record, or a file of the run is damaged.
         BudgetSpent, EndpointError: of the language model; running again goes on.
         OSError: the disk is full, or a path cannot be written; running again goes on.
     """
     began = time.perf_counter()
     gather(run)
     chunks = run.chunks()
-    if not chunks:
-        raise DataError("no source has a record; see the faults above, and mend the sources")
+    if not chunks:  # another source, which was left out, gives all the pictures
+        raise DataError("no source has a record of its own; name the source that has the pictures as well")
     with Engine(engine, workers) as running:
         running.for_every_chunk(look, run, chunks, "looking at pictures")
         judge(run)

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from lrsclip.errors import DataError
+from lrsclip.io.caption_json import read_json
 from lrsclip.io.decode import DECODE_FAULTS, opened
 from lrsclip.metrics.selo import Mask, Polygon, region_mask, target_circle
-from train.data.readers import PICTURE_SUFFIXES
+from train.data.faults import Faults
+from train.data.names import PICTURE_SUFFIXES
 
+_Read = TypeVar("_Read")
 ANNOTATIONS = "annotations/anno.json"
 SCENES = "imgs"
 MASK_LEVEL = 127  # a mask's gray above it is inside; the files hold 0 and 255
@@ -24,6 +27,10 @@ _ASKED = re.compile(
     r"output the coordinates of (?P<box>.+?) in the image\b|mask of (?P<mask>.+?)(?: in this image)?\s*\.?\s*$"
 )
 _OPTION = re.compile(r"^([A-Z])\.\s*(.+)$", re.MULTILINE)
+
+
+class MissingPicture(DataError):
+    """An annotation names a picture or a mask that is not there."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +67,7 @@ class Grounding:
     mask: Path | None = None
 
     def target(self, width_px: int, height_px: int) -> Mask:
-        """Return the (height_px, width_px) bool mask of the target.
+        """Return where the thing is, (height_px, width_px) bool.
 
         Raises:
             DataError: the mask is broken, empty or of another size than the picture.
@@ -89,92 +96,100 @@ class CaptionChoice:
 def read_scene_queries(folder: Path) -> list[SceneQuery]:
     """Read `annotations/anno.json` of the AIR-SLT layout: a list of {caption, jpg_name, points}.
 
-    The scenes themselves may be missing; `missing_scenes` says which.
+    A query without a sentence or a usable polygon is a fault. The scenes themselves may be missing.
 
     Raises:
-        DataError: the file is missing, not JSON, not of this layout, or a query has no sentence or no usable polygon.
+        DataError: the file is missing, not JSON or not of this layout, or no query can be read.
     """
-    path = folder / ANNOTATIONS
-    queries = []
-    for number, row in enumerate(_rows(path)):
-        where = f"query {number} of {path}"
+
+    def one(row: Any, where: str, number: int) -> SceneQuery:
         caption, name, points = (_field(row, key, kind, where) for key, kind in _QUERY_FIELDS)
         if not caption.strip():
             raise DataError(f"{where} has an empty caption; remove the query")
         if not points:
             raise DataError(f"{where} has no polygon; remove the query or mark its target")
         polygons = tuple(_polygon(outline, where) for outline in points)
-        queries.append(SceneQuery(number, " ".join(caption.split()), folder / SCENES / name, polygons))
-    return queries
+        return SceneQuery(number, " ".join(caption.split()), folder / SCENES / name, polygons)
+
+    return _read_rows(folder / ANNOTATIONS, "query", one)
 
 
 _QUERY_FIELDS: tuple[tuple[str, type], ...] = (("caption", str), ("jpg_name", str), ("points", list))
 
 
-def missing_scenes(queries: list[SceneQuery]) -> list[Path]:
-    """List the scene files that queries name and that are not there, each once, in order."""
-    return [path for path in dict.fromkeys(query.scene for query in queries) if not path.is_file()]
-
-
 def read_boxes(folder: Path) -> list[Grounding]:
-    """Read CHOICE's `visual_grounding` folder.
+    """Read CHOICE's `visual_grounding` folder; a broken entry and one without its picture are faults.
 
     Raises:
-        DataError: missing or broken JSON, another layout, or a picture that is not there.
+        DataError: missing or broken JSON, or no entry can be read.
     """
-    path, items = folder / f"{folder.name}.json", []
-    for number, row in enumerate(_rows(path)):
-        where = f"entry {number} of {path}"
+
+    def one(row: Any, where: str, _number: int) -> Grounding:
         corners = _points(_field(row, "answer", list, where), where)
         if len(corners) != 4 or corners.min() < 0 or corners.max() > 1:
             raise DataError(f"{where} has no box of four corners as fractions of width and height")
-        items.append(Grounding(_picture(folder, row, where), _phrase(row, where), corners=corners))
-    return items
+        return Grounding(_picture(folder, row, where), _phrase(row, where), corners=corners)
+
+    return _read_rows(folder / f"{folder.name}.json", "entry", one)
 
 
 def read_masks(folder: Path) -> list[Grounding]:
-    """Read CHOICE's `referring_expression_segmentation` folder.
+    """Read CHOICE's `referring_expression_segmentation` folder; faults as in `read_boxes`, and masks that are missing.
 
     Raises:
-        DataError: missing or broken JSON, another layout, or a picture or mask that is not there.
+        DataError: missing or broken JSON, or no entry can be read.
     """
-    path, items = folder / f"{folder.name}.json", []
-    for number, row in enumerate(_rows(path)):
-        where = f"entry {number} of {path}"
+
+    def one(row: Any, where: str, _number: int) -> Grounding:
         mask = _present(folder / "masks", _field(row, "mask_path", str, where), where)
-        items.append(Grounding(_picture(folder, row, where), _phrase(row, where), mask=mask))
-    return items
+        return Grounding(_picture(folder, row, where), _phrase(row, where), mask=mask)
+
+    return _read_rows(folder / f"{folder.name}.json", "entry", one)
 
 
 def read_caption_choices(folder: Path) -> list[CaptionChoice]:
-    """Read CHOICE's `image_caption` folder.
+    """Read CHOICE's `image_caption` folder; faults as in `read_boxes`.
 
     Raises:
-        DataError: missing or broken JSON, another layout, or a picture that is not there.
+        DataError: missing or broken JSON, or no entry can be read.
     """
-    path, items = folder / f"{folder.name}.json", []
-    for number, row in enumerate(_rows(path)):
-        where = f"entry {number} of {path}"
+
+    def one(row: Any, where: str, _number: int) -> CaptionChoice:
         options = _OPTION.findall(_field(row, "question", str, where))
         letters, captions = [letter for letter, _ in options], tuple(text.strip() for _, text in options)
         answer = _field(row, "answer", str, where).strip()
         if len(captions) < 2 or letters.count(answer) != 1:
             raise DataError(f"{where} has no lines A., B., ... of which {answer!r} is one")
-        items.append(CaptionChoice(_picture(folder, row, where), captions, letters.index(answer)))
-    return items
+        return CaptionChoice(_picture(folder, row, where), captions, letters.index(answer))
+
+    return _read_rows(folder / f"{folder.name}.json", "entry", one)
 
 
-def _rows(path: Path) -> list[Any]:
-    """Read a JSON list with something in it."""
-    try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise DataError(f"{path} is not there; put the data set's annotations at that path") from error
-    except (OSError, ValueError, RecursionError) as error:  # ValueError: neither UTF-8 nor JSON
-        raise DataError(f"{path} cannot be read as JSON ({error}); fetch it again") from error
+def _read_rows(path: Path, what: str, one: Callable[[Any, str, int], _Read]) -> list[_Read]:
+    """Read a JSON list row by row; a row that cannot be read is a fault, and the rest goes on.
+
+    Args:
+        path: the file.
+        what: a row is called.
+        one: reads a row, given where it stands and its number.
+
+    Raises:
+        DataError: there is no list, or none of its rows can be read.
+    """
+    rows = read_json(path)
     if not isinstance(rows, list) or not rows:
         raise DataError(f"{path} is not a list of entries; is it another data set's file?")
-    return rows
+    faults, found, why = Faults(), list[_Read](), ""
+    for number, row in enumerate(rows):
+        try:
+            found.append(one(row, f"{what} {number} of {path}", number))
+        except DataError as error:
+            why = why or str(error)
+            faults.add("picture missing" if isinstance(error, MissingPicture) else "broken row", str(error))
+    faults.log_total(str(path))
+    if not found:
+        raise DataError(f"{path} has no {what} that can be read: {why}")
+    return found
 
 
 def _field(row: Any, key: str, kind: type, where: str) -> Any:
@@ -185,7 +200,7 @@ def _field(row: Any, key: str, kind: type, where: str) -> Any:
 
 
 def _points(value: Any, where: str) -> npt.NDArray[np.float64]:
-    """Convert an outline to a (V, 2) array of finite numbers."""
+    """Return (V, 2) finite numbers."""
     try:
         points = np.array(value, dtype=np.float64)
     except (TypeError, ValueError, OverflowError) as error:
@@ -220,9 +235,9 @@ def _picture(folder: Path, row: Any, where: str) -> Path:
 
 
 def _present(folder: Path, named: str, where: str) -> Path:
-    """Find the file with that name, or with another picture suffix: annotations may say .png where a .jpg lies."""
+    """Return the file with that name, or with another picture suffix: annotations say .png where a .jpg lies."""
     wished = folder / Path(named).name
     for path in (wished, *(wished.with_suffix(suffix) for suffix in sorted(PICTURE_SUFFIXES))):
         if path.is_file():
             return path
-    raise DataError(f"{wished} is named by {where} but is not there; is the download complete?")
+    raise MissingPicture(f"{wished} is named by {where} but is not there; is the download complete?")

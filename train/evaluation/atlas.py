@@ -22,7 +22,7 @@ from lrsclip.metrics import RetrievalScores, hit_chances
 from lrsclip.models.tokenizer import Tokenizer
 from lrsclip.tiles.atlas import AtlasTiles
 from lrsclip.zero_shot.classifier import Encoders
-from train.data.readers import Record
+from train.data.records import Record
 from train.evaluation.result import Result
 from train.evaluation.vectors import PictureVectors, text_vectors
 

@@ -26,12 +26,13 @@ from lrsclip.metrics.selo import Mask, SeloScores, mean_scores, region_mask, sel
 from lrsclip.metrics.selo_map import SceneWindows, SeloProtocol, encode_scene, finished_map, min_max
 from lrsclip.protocols import METHODS
 from lrsclip.tiles.atlas import recipe
+from train.data.faults import Faults
+from train.data.public_sets import CHOICE_BOXES, CHOICE_CAPTIONS, CHOICE_MASKS
 from train.evaluation.annotations import (
     ANNOTATIONS,
     CaptionChoice,
     Grounding,
     SceneQuery,
-    missing_scenes,
     read_boxes,
     read_caption_choices,
     read_masks,
@@ -134,19 +135,24 @@ def run_atlas_scenes(bundle: Encoders, protocol: SeloProtocol, count: int = ATLA
 
 
 def read_scenes(folder: Path) -> list[SceneQuery]:
-    """Read the queries of a folder of the AIR-SLT layout.
+    """Read the queries of a folder of the AIR-SLT layout; a query whose scene is not there is a fault.
 
     Raises:
-        DataError: broken annotations, or a scene that is not there.
+        DataError: broken annotations, or no scene is there.
     """
-    queries = read_scene_queries(folder)
-    if missing := missing_scenes(queries):
-        count = len({query.scene for query in queries})
+    faults, queries, there = Faults(), read_scene_queries(folder), []
+    for query in queries:
+        if query.scene.is_file():
+            there.append(query)
+        else:
+            faults.add("picture missing", f"{query.scene} of query {query.number} is not there; put it there")
+    faults.log_total(str(folder))
+    if not there:
         raise DataError(
-            f"semantic localization needs {missing[0]}, which is not there ({len(missing)} of {count} scenes are "
-            "missing); put the scenes there, or leave this task out"
+            f"semantic localization needs {queries[0].scene}, which is not there, and neither is any other scene; "
+            "put the scenes there, or leave this task out"
         )
-    return queries
+    return there
 
 
 @dataclass(frozen=True)
@@ -165,9 +171,9 @@ def read_choice(folder: Path) -> Choice:
         DataError: a folder, picture or mask is missing, or annotations are of another layout.
     """
     return Choice(
-        read_boxes(folder / "visual_grounding"),
-        read_masks(folder / "referring_expression_segmentation"),
-        read_caption_choices(folder / "image_caption"),
+        read_boxes(folder / CHOICE_BOXES),
+        read_masks(folder / CHOICE_MASKS),
+        read_caption_choices(folder / CHOICE_CAPTIONS),
     )
 
 

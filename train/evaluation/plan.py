@@ -14,6 +14,7 @@ from pathlib import Path
 from lrsclip.clip import LRSCLIP
 from lrsclip.errors import DataError
 from lrsclip.metrics.selo_map import SeloProtocol, selo_protocol
+from train.data.public_sets import AIR_SLT_FOLDER, CHOICE_FOLDER, RSICD_FOLDER
 from train.evaluation.atlas import GROUNDING, run_grounding
 from train.evaluation.classification import CLASSIFICATION, classification
 from train.evaluation.localization import (
@@ -137,8 +138,8 @@ def _on_pictures(
 
 
 def _localization_jobs(wishes: Wishes) -> tuple[list[Job], list[str]]:
-    """Build the jobs on CHOICE, AIR-SLT, mosaics and scenes of the atlas, and list the skipped sets."""
-    choice, scenes = wishes.data / "CHOICE", wishes.air_slt or wishes.data / "AIR-SLT"
+    """CHOICE and AIR-SLT, where their pictures are; mosaics of RSICD's validation pictures; scenes of the atlas."""
+    choice, scenes = wishes.data / CHOICE_FOLDER, wishes.air_slt or wishes.data / AIR_SLT_FOLDER
     named = {*(wishes.sets or ()), *(["air-slt"] if wishes.air_slt else [])}
     protocol = selo_protocol(wishes.selo)
     jobs: list[Job] = []
@@ -146,7 +147,7 @@ def _localization_jobs(wishes: Wishes) -> tuple[list[Job], list[str]]:
     for name, folder, needed, read, run in (
         ("choice", choice, choice, read_choice, _choice),
         ("air-slt", scenes, scenes / "imgs", read_scenes, partial(_selo, protocol)),
-        ("mosaics", wishes.data, wishes.data / "RSICD", _mosaic_pictures, partial(_mosaics, protocol)),
+        ("mosaics", wishes.data, wishes.data / RSICD_FOLDER, _mosaic_pictures, partial(_mosaics, protocol)),
     ):
         if wishes.sets is not None and name not in named:
             continue

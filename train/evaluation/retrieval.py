@@ -17,7 +17,7 @@ import numpy.typing as npt
 from lrsclip.metrics import RetrievalScores, hit_chances
 from lrsclip.models.tokenizer import Tokenizer
 from lrsclip.zero_shot.classifier import Encoders
-from train.data.readers import Record
+from train.data.records import Record
 from train.data.text_pairs import paragraph, sentences_of
 from train.evaluation.result import Result
 from train.evaluation.sets import PictureSet
@@ -73,13 +73,7 @@ def long_retrieval(bundle: Encoders, vectors: PictureVectors, given: PictureSet)
     length that no paragraph has gets no row. Tokens are the byte pairs of the paragraph itself, without the start and
     end marks. A paragraph of a single sentence stays as it is in the damaged rows; `changed` counts the others.
 
-    Args:
-        bundle: the model.
-        vectors: the run's pictures.
-        given: pictures with their captions; each needs at least one.
-
-    Raises:
-        DataError: a picture cannot be read.
+    Takes and raises what `short_retrieval` does.
     """
     started = time.monotonic()
     image = vectors.of(given.records, given.name)

@@ -1,19 +1,23 @@
 """The parts of the public data sets that are measured: which pictures, with which captions or class names.
 
-Splits are the official ones, or the hashed ones of `data.readers`, so that nothing measured was trained on by our own
-recipes. RSITMD is taken whole where it lies there whole; its official test pictures stand mostly in RSICD's training
-split, so for a checkpoint trained on RSICD only the subset on RSICD's test files is held out.
+Where a set lies and how it is read stands in `data.public_sets`. Splits are the official ones, or the hashed ones of
+`data.names`, so that nothing measured was trained on by our own recipes. RSITMD is taken whole where it lies there
+whole; its official test pictures stand mostly in RSICD's training split, so for a checkpoint trained on RSICD only the
+subset on RSICD's test files is held out.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lrsclip.errors import DataError
-from train.data.corpus import read_nwpu, read_rsicd, read_ucm
-from train.data.readers import Record, add_captions, class_words, read_class_folders, read_karpathy
+from train.data.corpus import read_records
+from train.data.public_sets import PUBLIC_SETS
+from train.data.records import Record
+from train.data.sources.folders import FolderSource
 from train.data.text_pairs import sentences_of
 
 
@@ -37,85 +41,66 @@ class NotHere(DataError):
 
 
 def rsicd_captions(data: Path, split: str) -> PictureSet:
-    """RSICD with its own captions."""
-    _need(data / "RSICD")
-    return _captioned("rsicd", read_rsicd(data), split)
+    """Read RSICD with its own captions."""
+    return _captioned("rsicd", _read("rsicd", data), split)
 
 
 def ucm_captions(data: Path, split: str) -> PictureSet:
-    """UCM-Captions."""
-    _need(data / "UCMerced_LandUse")
-    return _captioned("ucm", read_ucm(data), split)
+    """Read UCM-Captions."""
+    return _captioned("ucm", _read("ucm", data), split)
 
 
 def rsitmd_captions(data: Path, split: str) -> PictureSet:
-    """RSITMD: the whole set in its public layout if it is there, else its captions of RSICD's files in their split."""
-    root = data / "RSITMD"
-    annotations, extra = root / "dataset_RSITMD.json", root / "rsitmd_captions_on_rsicd_files.json"
-    if annotations.is_file():
-        return _captioned("rsitmd", read_karpathy(annotations, _need(root / "images"), "rsitmd"), split)
-    _need(root)
-    if not extra.is_file():
-        raise NotHere(f"{root} has neither {annotations.name} with images/ nor {extra.name}")
-    _need(data / "RSICD")
-    bare = [replace(record, captions=(), source="rsitmd-on-rsicd") for record in read_rsicd(data)]
-    return _captioned("rsitmd-on-rsicd", add_captions(bare, extra), split)
+    """Read RSITMD: the whole set if it is there, else its captions of RSICD's files, in their split."""
+    name = "rsitmd" if PUBLIC_SETS["rsitmd"].missing_in(data) is None else "rsitmd-on-rsicd"
+    return _captioned(name, _read(name, data), split)
 
 
 def rsicd_classes(data: Path, split: str) -> PictureSet:
-    """The 30 scene classes that RSICD's file names give; pictures without one are left out."""
-    _need(data / "RSICD")
-    return _labeled("rsicd30", [r for r in read_rsicd(data) if r.label], split)
+    """Read the 30 scene classes that RSICD's file names give; pictures without one are left out."""
+    return _labeled("rsicd30", [r for r in _read("rsicd", data) if r.label], split)
 
 
 def ucm_classes(data: Path, split: str) -> PictureSet:
-    """UC Merced's 21 land-use classes, in the split of UCM-Captions."""
-    _need(data / "UCMerced_LandUse")
-    return _labeled("ucm", read_ucm(data), split)
+    """Read UC Merced's 21 land-use classes, in the split of UCM-Captions."""
+    return _labeled("ucm", _read("ucm", data), split)
 
 
 def eurosat_classes(data: Path, split: str) -> PictureSet:
-    """EuroSAT's ten classes, in the hashed split: there is no official one, and training uses the other part."""
-    records = read_class_folders(_need(data / "EuroSAT_RGB"), "eurosat", class_words("eurosat"))
-    return _labeled("eurosat hashed", records, split)
+    """Read EuroSAT's ten classes, in the hashed split: there is no official one, and training uses the other part."""
+    return _labeled("eurosat hashed", _read("eurosat", data), split)
 
 
 def resisc45_classes(data: Path, split: str) -> PictureSet:
-    """RESISC45's classes that are there; NWPU-Captions' split where it names a picture, else the hashed one."""
-    root = _need(data / "NWPU-RESISC45-subset")
-    official = {record.path: record.split for record in read_nwpu(root)}
-    records = [replace(r, split=official.get(r.path, r.split)) for r in read_class_folders(root, "resisc45")]
+    """Read RESISC45's classes that are there; NWPU-Captions' split where it names a picture, else the hashed one."""
+    records = _read("resisc45", data)
+    captioned = [] if PUBLIC_SETS["nwpu"].missing_in(data) else _read("nwpu", data)
+    official = {record.path: record.split for record in captioned}
+    records = [replace(r, split=official.get(r.path, r.split)) for r in records]
     return _labeled("resisc45-subset hashed", records, split)
 
 
 def rsscn7_classes(data: Path, split: str) -> PictureSet:
-    """RSSCN7's seven classes, every picture whatever the split: none is ever trained on."""
-    return class_folders(_need(data / "RSSCN7"), "rsscn7", class_words("rsscn7"))
+    """Read RSSCN7's seven classes, every picture whatever the split: none is ever trained on."""
+    return _all_pictures("rsscn7", _read("rsscn7", data))
 
 
-def class_folders(root: Path, name: str | None = None, words: dict[str, str] | None = None) -> PictureSet:
-    """Any folder of class folders, every picture of it.
+def class_folders(root: Path, name: str | None = None) -> PictureSet:
+    """Read any folder of class folders, every picture of it.
 
     Args:
         root: the folder; a class is called what its folder is called, in words.
         name: what to call the set; the folder's name if not given.
-        words: folder to words, where a name does not read well.
 
     Raises:
-        DataError: no such folder, a class without a picture, fewer than two classes, or two folders of one name.
+        DataError: no such folder, no picture in it, fewer than two classes, or two folders of one name.
     """
     name = name or root.resolve().name
-    records = read_class_folders(root, name, words)
-    folders: dict[str, str] = {}
-    for record in records:
-        label, folder = str(record.label), record.path.parent.name
-        if folders.setdefault(label, folder) != folder:
-            raise DataError(f"{root}: {folders[label]} and {folder} both read {label!r}; rename or merge one of them")
-    if len(folders) < 2:
-        raise DataError(f"{root} holds one class, {min(folders)!r}; there is nothing to choose from")
-    return PictureSet(f"{name}, all pictures", tuple(records), tuple(folders))
+    source = FolderSource(name=re.sub("[^a-z0-9]+", "-", name.lower()).strip("-") or "folders", root=root)
+    return _all_pictures(name, read_records([source]))
 
 
+_MEND = "pass --data with the folder that holds it, or leave it out with --sets"
 CAPTION_SETS: dict[str, Callable[[Path, str], PictureSet]] = {
     "rsicd": rsicd_captions,
     "rsitmd": rsitmd_captions,
@@ -130,10 +115,16 @@ CLASS_SETS: dict[str, Callable[[Path, str], PictureSet]] = {
 }
 
 
-def _need(folder: Path) -> Path:
-    if not folder.is_dir():
-        raise NotHere(f"{folder} is not there; pass --data with the folder that holds it, or leave it out with --sets")
-    return folder
+def _read(name: str, data: Path) -> list[Record]:
+    """Read a set as its authors gave it.
+
+    Raises:
+        NotHere: it is not in the data folder.
+    """
+    chosen = PUBLIC_SETS[name]
+    if missing := chosen.missing_in(data):
+        raise NotHere(f"{missing} is not there; {_MEND}")
+    return read_records([chosen.source(data, alone=True)])
 
 
 def _captioned(name: str, records: list[Record], split: str) -> PictureSet:
@@ -149,3 +140,15 @@ def _labeled(name: str, records: list[Record], split: str) -> PictureSet:
     if not chosen:
         raise NotHere(f"{name} has no {split} pictures; choose another --split, or leave it out with --sets")
     return PictureSet(f"{name} {split}", chosen, tuple(sorted({str(r.label) for r in records})))
+
+
+def _all_pictures(name: str, records: list[Record]) -> PictureSet:
+    folders: dict[str, Path] = {}
+    for record in records:
+        label, folder = str(record.label), record.path.parent
+        if folders.setdefault(label, folder).name != folder.name:
+            one, two = folders[label], folder
+            raise DataError(f"{one.parent}: {one.name} and {two.name} both read {label!r}; rename or merge one of them")
+    if len(folders) < 2:
+        raise DataError(f"{name} holds one class, {min(folders)!r}; there is nothing to choose from")
+    return PictureSet(f"{name}, all pictures", tuple(records), tuple(folders))

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from lrsclip.errors import DataError, PictureError
 from lrsclip.zero_shot.classifier import Encoders
 from train.data.feature_cache import open_picture
-from train.data.readers import Record
+from train.data.records import Record
 
 BATCH = 64
 Floats = npt.NDArray[np.float32]

@@ -25,7 +25,7 @@ from lrsclip.errors import PictureError
 from lrsclip.zero_shot.classifier import ClassScore
 from tests.helpers.app_parts import as_sent, draw_tile, make_state
 from tests.helpers.browsing import needs_chromium, visit
-from train.data.readers import class_words
+from train.data.names import class_words
 
 NASTY = '<img src=x onerror="window.ran=1">&\'.png'
 RATES = {"false_alarm_rate": 0.1, "miss_rate": 0.4, "error_rate": 0.05}

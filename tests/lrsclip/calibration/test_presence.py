@@ -17,7 +17,7 @@ from lrsclip.localize import WindowMemory, localize, localize_all
 from lrsclip.protocols import METHODS
 from tests.helpers.corpora import write_picture
 from train.calibration import presence as calibrate
-from train.data.readers import class_words
+from train.data.names import class_words
 
 
 def test_a_regression_finds_what_decides() -> None:

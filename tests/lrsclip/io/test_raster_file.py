@@ -26,8 +26,8 @@ from lrsclip.tiles import open_image, open_tiles
 from lrsclip.tiles.geotiff import GeoTiffTiles
 from tests.helpers.scene_parts import whole, write_raster
 from train.data.faults import Faults
-from train.data.readers import read_class_folders
 from train.data.sources.files import below, picture_files
+from train.data.sources.folders import FolderSource
 
 ROOT = Path(__file__).parents[3]
 OWN, SECRET = 90, 201
@@ -266,8 +266,11 @@ def test_a_pipe_ends_at_once_everywhere(tmp_path: Path) -> None:
     for refused in (lambda: open_raster(pipe), lambda: open_image(pipe), lambda: open_image("/dev/zero")):
         with pytest.raises(PictureError, match="regular file"):
             refused()
-    with pytest.raises(DataError, match="no regular file"):
-        read_class_folders(tmp_path / "set", "set")
+    faults = Faults()
+    assert picture_files(folder, faults) == []
+    assert "no regular file" in faults.examples["picture missing"][0]
+    with pytest.raises(DataError, match="no record"):
+        list(FolderSource(name="set", root=tmp_path / "set").records(faults))
     for beside in ("a.tfw", "a.prj", "a.tif.aux.xml", "a.TAB"):
         path = raster(tmp_path / "a.tif")
         os.mkfifo(tmp_path / beside)
@@ -289,8 +292,8 @@ def test_a_link_out_of_a_data_set_is_left_out(tmp_path: Path, secret: Path) -> N
     assert [path.name for path in picture_files(folder, faults)] == ["own.tif", "same.tif"]
     assert below(folder, "same.tif") is not None
     assert below(folder, "out.tif") is None
-    with pytest.raises(DataError, match=r"out\.tif is no regular file"):
-        read_class_folders(tmp_path / "set", "set")
+    assert "out.tif' leads out of its folder" in faults.examples["link out of the folder"][0]
+    assert len(list(FolderSource(name="set", root=tmp_path / "set").records(faults))) == 2
 
 
 def test_a_raster_swapped_while_it_is_opened_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ from train.ablation import run as ablate
 from train.ablation import scores as ablate_scores
 from train.ablation.report import RunResult, as_csv, as_markdown, relative, spread
 from train.ablation.scores import Split, score
-from train.data.readers import Record
+from train.data.records import Record
 from train.settings import Settings
 from train.trainer import Trainer
 

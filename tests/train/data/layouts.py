@@ -19,7 +19,8 @@ from PIL import Image
 from tests.helpers.corpora import COLOURS, write_picture
 from train.data.faults import Faults
 from train.data.records import SourceRecord
-from train.data.sources import (
+from train.data.sources.base import Source
+from train.data.sources.settings import (
     AtlasSource,
     CaptionSource,
     CocoSource,
@@ -31,7 +32,6 @@ from train.data.sources import (
     VocSource,
     WebDatasetSource,
 )
-from train.data.sources.base import Source
 
 WIDTH, HEIGHT = 120, 80
 DOTA_LINES = ("10 10 70 10 70 20 10 20 plane 0", "80 0 100 0 100 40 80 40 small-vehicle 1")

@@ -10,7 +10,7 @@ from PIL import Image
 
 from tests.train.data import layouts as lay
 from tests.train.data.layouts import messages, read
-from train.data import sources
+from train.data.sources import settings as sources
 
 
 def test_dota_gives_boxes_bearings_and_ground_size(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -11,13 +12,15 @@ import pytest
 from pydantic import ValidationError
 
 from lrsclip.atlas.seeds import DEFAULT_SEED, GROUNDING_SEED
-from lrsclip.errors import PictureError
+from lrsclip.errors import DataError, PictureError
 from tests.train.data import layouts as lay
 from tests.train.data.layouts import read
-from train.data import pictures, sources
+from train.data import pictures
 from train.data.pictures import open_ref, read_bytes
 from train.data.records import PictureRef
-from train.data.sources import AtlasSource
+from train.data.sources import settings as sources
+from train.data.sources.engine_output import EngineSource
+from train.data.sources.settings import AtlasSource
 
 
 def test_shards_point_at_the_bytes_of_their_pictures(tmp_path: Path) -> None:
@@ -78,6 +81,38 @@ def test_samples_that_are_not_whole(tmp_path: Path) -> None:
         "broken ground size": 1,
         "picture named twice": 1,
     }
+
+
+def test_what_the_engine_wrote_keeps_its_names_and_broken_rows_are_counted(tmp_path: Path) -> None:
+    row = {"key": "rsicd/7.jpg", "source": "rsicd", "license": "x", "split": "val", "short": ["a"], "long": ["b c"]}
+    rows = [row | {"facts": {"captions": ["a  pond"], "scene": "pond"}}, row, row | {"long": [], "facts": {}}]
+    members = [
+        (f"val-{number}.{suffix}", content)
+        for number, one in enumerate(rows)
+        for suffix, content in (("jpg", lay.encoded(number)), ("json", json.dumps(one).encode()))
+    ]
+    shard = lay.write_tar(tmp_path / "shards/val-0.tar", [*members, ("val-9.json", json.dumps(rows[0]).encode())])
+    lay.text_file(tmp_path / "lrs2m.json", json.dumps({"shards": [shard.name]}))
+    source = EngineSource(name="lrs2m", root=tmp_path)
+    (record,), faults = read(source)
+    assert faults == {"broken row": 2, "picture missing": 1}
+    assert (record.key, record.source, record.split, record.texts) == ("rsicd/7.jpg", "rsicd", "val", (("a", "b c"),))
+    assert (record.facts.captions, record.facts.scene) == (("a  pond",), "pond")
+    assert record.picture and read_bytes(record.picture) == lay.encoded(0)
+    shard.write_bytes(shard.read_bytes()[:700])
+    with pytest.raises(DataError, match=r"val-0\.tar .*build the data set again"):
+        read(source)
+    shard.unlink()
+    with pytest.raises(DataError, match=r"val-0\.tar cannot be read"):
+        read(source)
+    for finished, said in {
+        '{"shards": []}': "no shards",
+        '{"shards": ["../a.tar"]}': "no finished",
+        "[": "JSON",
+    }.items():
+        lay.text_file(tmp_path / "lrs2m.json", finished)
+        with pytest.raises(DataError, match=said):
+            read(source)
 
 
 def test_parquet_rows(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from tests.helpers.corpora import COLOURS
 from tests.train.data import layouts as lay
 from tests.train.data.layouts import messages, read
 from train.data.records import Share
-from train.data.sources import FolderSource, MaskSource
+from train.data.sources.settings import FolderSource, MaskSource
 
 
 def test_captions_have_classes_extra_sentences_and_splits(tmp_path: Path) -> None:
@@ -40,7 +40,7 @@ def test_broken_caption_rows_are_faults(tmp_path: Path) -> None:
     ]
     records, faults = read(lay.make_captions(tmp_path, rows))
     assert len(records) == 3
-    assert faults == {"picture missing": 4, "picture named twice": 1, "unknown split": 1}
+    assert faults == {"picture missing": 3, "picture named twice": 1, "unknown split": 1, "broken row": 1}
 
 
 def test_captions_without_words_leave_the_picture_and_count(tmp_path: Path) -> None:

@@ -15,14 +15,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lrsclip.errors import DataError
+from tests.helpers.corpora import make_class_folders, make_rsicd, make_ucm
 from tests.train.data import layouts as lay
 from tests.train.data.layouts import read
-from train.data import sources
 from train.data.corpus import read_corpus
 from train.data.pictures import open_ref
-from train.data.records import from_line, to_line
-from train.data.sources import CaptionSource, FolderSource, known_sources, read_sources
-from train.data.sources.base import LayoutName
+from train.data.public_sets import PUBLIC_SETS, known_sources
+from train.data.records import PictureRef, SourceRecord, from_line, to_line, training_record
+from train.data.sources import settings as sources
+from train.data.sources.base import LayoutName, Source
+from train.data.sources.settings import CaptionSource, FolderSource, read_sources
+from train.evaluation.sets import rsicd_captions, ucm_captions
 
 SHARED = Path(__file__).resolve().parents[4] / "shared" / "data"
 README = Path(sources.__file__).parent / "README.md"
@@ -182,7 +185,7 @@ def test_a_captioned_picture_of_resisc45_comes_once(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the real data sets (../shared/data) are not here")
 def test_real_sources_are_the_training_corpus() -> None:
-    learnt: dict[str, tuple[str, tuple[str, ...], str | None]] = {}
+    learnt: list[SourceRecord] = []
     held: list[Path] = []
     for source in known_sources(SHARED):
         records, faults = read(source)
@@ -193,14 +196,65 @@ def test_real_sources_are_the_training_corpus() -> None:
                 held.append(Path(record.picture.path))
                 assert record.split == "test"
             else:
-                learnt[record.picture.path] = (record.split, record.facts.captions, record.facts.scene)
+                learnt.append(record)
     corpus = read_corpus(SHARED)
     assert len(held) == 760 and all("RSSCN7" in path.parts or "CHOICE" in path.parts for path in held)
-    assert set(learnt) == {str(record.path) for record in corpus}
-    for known in corpus:
-        split, captions, scene = learnt[str(known.path)]
-        assert (split, scene) == (known.split, known.label)
-        assert len(captions) == len(known.captions)
+    assert [training_record(record) for record in learnt] == corpus  # in one order, which training draws from
+    assert len({record.key for record in corpus}) == len(corpus) > 20_000
+
+
+def test_both_doors_give_the_same_records(tmp_path: Path) -> None:
+    make_rsicd(tmp_path)
+    make_ucm(tmp_path)
+    make_class_folders(tmp_path / "EuroSAT_RGB")
+    make_class_folders(tmp_path / "RSSCN7")
+    corpus = read_corpus(tmp_path)
+    doors = [record for source in known_sources(tmp_path) if not source.held_out for record in read(source)[0]]
+    assert [training_record(record) for record in doors] == corpus
+    assert {record.source for record in corpus} == {"rsicd", "ucm", "eurosat"}
+    for record, known in zip(doors, corpus, strict=True):
+        assert record.picture and record.picture.path == str(known.path) and record.split == known.split
+        assert (record.facts.captions, record.facts.scene) == (known.captions, known.label)
+    for name, measured in {"rsicd": rsicd_captions, "ucm": ucm_captions}.items():
+        expected = {r.key: r.captions for r in corpus if (r.source, r.split) == (name, "test")}
+        assert {r.key: r.captions for r in measured(tmp_path, "test").records} == expected
+
+
+@pytest.mark.parametrize("name", PUBLIC_SETS)
+def test_the_table_of_public_sets_is_whole(name: str, tmp_path: Path) -> None:
+    one = PUBLIC_SETS[name]
+    assert one.missing_in(tmp_path) == tmp_path / one.there_if[0]
+    for part in one.there_if:
+        (tmp_path / part).mkdir(parents=True, exist_ok=True)
+    assert one.missing_in(tmp_path) is None
+    source = one.source(tmp_path)
+    assert (source.name, source.held_out) == (name, one.use == "held out")
+    assert one.about and source.license != "unknown"
+    assert bool(source.classes) == bool(one.words)
+    assert all(source.name != name for source in sources_in(tmp_path)) == (one.use == "measure")
+
+
+def sources_in(data: Path) -> tuple[Source, ...]:
+    """The sources of a folder, beside one to learn from."""
+    (data / "EuroSAT_RGB").mkdir(exist_ok=True)
+    return known_sources(data)
+
+
+def test_keys_tell_every_picture(tmp_path: Path) -> None:
+    """By the file where it tells the picture, as kept features are named; else by the name within the source."""
+    at = PictureRef(str(tmp_path / "train/Forest/1.jpg"))
+    keys = {
+        ("a/1.jpg", at): "a/Forest/1.jpg",
+        ("a/Forest/1.jpg", at): "a/Forest/1.jpg",
+        ("a/train/Forest/1.jpg", at): "a/train/Forest/1.jpg",
+        ("a/1", at): "a/1",
+        ("a/s/1", PictureRef("s.tar", 512, 9)): "a/s/1",
+    }
+    for (key, picture), expected in keys.items():
+        assert training_record(SourceRecord(key, "a", "", "train", picture)).key == expected
+    for wrong in (None, PictureRef("p.parquet", row=1, column="image")):
+        with pytest.raises(DataError, match="a/1 has no picture"):
+            training_record(SourceRecord("a/1", "a", "", "train", wrong))
 
 
 def _blocks(kind: str) -> list[str]:

@@ -18,17 +18,12 @@ from tests.helpers.corpora import COLOURS, make_class_folders, make_rsicd, small
 from train import fit
 from train.data.augment import crop_features, draw_changes, turn
 from train.data.batches import BatchMaker
-from train.data.corpus import read_corpus
+from train.data.corpus import read_corpus, read_records
 from train.data.feature_cache import Prepared, joined, open_picture, prepare_pixels
-from train.data.readers import (
-    Record,
-    add_captions,
-    class_words,
-    folder_words,
-    hashed_split,
-    read_class_folders,
-    read_karpathy,
-)
+from train.data.names import class_words, folder_words, hashed_split
+from train.data.records import Record
+from train.data.sources.captions import CaptionSource
+from train.data.sources.folders import FolderSource
 from train.data.text_pairs import MIRRORS, compose, compose_exact, mirrored, paragraph, sentences_of, vocabulary
 from train.losses import dual_text_loss, info_nce, same_texts
 from train.settings import Settings
@@ -52,57 +47,95 @@ def test_corpus_keeps_official_splits(data: Path) -> None:
     assert {r.label for r in records if r.source == "eurosat"} == {"forest", "desert", "harbour", "airport"}
 
 
-def test_extra_captions_follow_the_picture(data: Path) -> None:
+def rsicd_source(data: Path, extra: Path | None = None) -> CaptionSource:
+    """RSICD, with more captions if some are given."""
+    root = data / "RSICD"
+    return CaptionSource(
+        name="rsicd",
+        annotations=root / "dataset_rsicd.json",
+        pictures=root / "RSICD_images",
+        extra_captions=extra,
+    )
+
+
+def test_extra_captions_follow_the_picture(data: Path, caplog: pytest.LogCaptureFixture) -> None:
     extra = data / "extra.json"
     extra.write_text(json.dumps({"forest_1.jpg": ["Dense crowns ."]}))
-    records = add_captions(
-        read_karpathy(data / "RSICD/dataset_rsicd.json", data / "RSICD/RSICD_images", "rsicd"), extra
-    )
-    with_it = [r for r in records if "Dense crowns ." in r.captions]
-    assert [(r.path.name, r.split) for r in with_it] == [("forest_1.jpg", "test")]
+    with_it = [r for r in read_records([rsicd_source(data, extra)]) if "Dense crowns ." in r.captions]
+    assert [(r.path.name, r.split, len(r.captions)) for r in with_it] == [("forest_1.jpg", "test", 4)]
+    assert not caplog.records
     extra.write_text(json.dumps({"nosuch.jpg": ["x"]}))
-    with pytest.raises(DataError, match=r"nosuch\.jpg"):
-        add_captions(records, extra)
+    assert len(read_records([rsicd_source(data, extra)])) == 40
+    assert "nosuch.jpg" in caplog.text and "rsicd: 1 fault (picture missing 1)" in caplog.text
+    alone = rsicd_source(data, extra).model_copy(update={"own_captions": False})
+    extra.write_text(json.dumps({"desert_3.jpg": ["Dunes  ."], "forest_1.jpg": ["Crowns"]}))
+    assert [r.captions for r in read_records([alone])] == [("Crowns",), ("Dunes  .",)]  # spaces as they were given
 
 
-def test_broken_data_is_named(data: Path) -> None:
-    annotations, pictures = data / "RSICD/dataset_rsicd.json", data / "RSICD/RSICD_images"
-    (pictures / "forest_3.jpg").unlink()
-    with pytest.raises(DataError, match=r"forest_3\.jpg .*is not there"):
-        read_karpathy(annotations, pictures, "rsicd")
-    annotations.write_text('{"images": [{}]}')
-    with pytest.raises(DataError, match="layout"):
-        read_karpathy(annotations, pictures, "rsicd")
-    annotations.write_text("{")
-    with pytest.raises(DataError, match="not JSON"):
-        read_karpathy(annotations, pictures, "rsicd")
-    annotations.write_bytes(b'{"images": "\xff"}')
-    with pytest.raises(DataError, match="not JSON"):
-        read_karpathy(annotations, pictures, "rsicd")
-    annotations.write_text('{"images": [{"filename": "a.jpg", "split": "test", "sentences": [{"raw": 5}]}]}')
-    with pytest.raises(DataError, match="layout"):
-        read_karpathy(annotations, pictures, "rsicd")
-    for text, fault in {"[]": "layout", '{"a.jpg": "one"}': "layout", "{": "JSON"}.items():
+def test_what_leaves_nothing_to_read_ends_the_run(data: Path) -> None:
+    annotations = data / "RSICD/dataset_rsicd.json"
+    contents = {
+        b'{"images": [{}]}': "no record",
+        b'{"images": []}': "no record",
+        b"[]": "layout",
+        b"{": "JSON",
+        b'{"images": "\xff"}': "JSON",
+    }
+    for content, fault in contents.items():
+        annotations.write_bytes(content)
+        with pytest.raises(DataError, match=rf"dataset_rsicd\.json.*{fault}|{fault} from .*dataset_rsicd\.json"):
+            read_corpus(data)
+    annotations.unlink()
+    with pytest.raises(DataError, match=r"dataset_rsicd\.json is not there"):
+        read_corpus(data)
+    make_rsicd(data)
+    for text, fault in {"[]": "layout", "{": "JSON", "[": "JSON"}.items():
         (data / "extra.json").write_text(text)
         with pytest.raises(DataError, match=rf"extra\.json .*{fault}"):
-            add_captions([], data / "extra.json")
-    (data / "EuroSAT_RGB/Empty").mkdir()
-    with pytest.raises(DataError, match="Empty holds no picture"):
-        read_class_folders(data / "EuroSAT_RGB", "eurosat")
+            read_records([rsicd_source(data, data / "extra.json")])
+    (data / "RSICD/RSICD_images").rename(data / "elsewhere")
+    with pytest.raises(DataError, match=r"RSICD_images .*not a folder"):
+        read_corpus(data)
     with pytest.raises(DataError, match="not a folder"):
         read_corpus(data / "nosuch")
+    (data / "bare").mkdir()
+    with pytest.raises(DataError, match="no record"):
+        read_records([FolderSource(name="bare", root=data / "bare")])
+
+
+def test_broken_rows_and_missing_pictures_are_counted_and_the_rest_is_read(
+    data: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    annotations, pictures = data / "RSICD/dataset_rsicd.json", data / "RSICD/RSICD_images"
+    rows = json.loads(annotations.read_text())["images"]
+    (pictures / "forest_3.jpg").unlink()
+    broken = ["no row", {"split": "train", "sentences": []}, {"filename": 7}]
+    annotations.write_text(json.dumps({"images": [*rows[:2], *broken, *rows[2:]]}))
+    (data / "EuroSAT_RGB/Empty").mkdir()
+    records = read_corpus(data)
+    assert [r.path.name for r in records if r.source == "rsicd"] == [
+        row["filename"] for row in rows if row["filename"] != "forest_3.jpg"
+    ]
+    assert sum(r.source == "eurosat" for r in records) == 16
+    last = caplog.records[-1].getMessage()
+    # "harbour" is none of RSICD's classes: its ten pictures are read without one.
+    assert last == (
+        "rsicd, eurosat: 15 faults (broken row 3, class not in the map 10, empty class folder 1, picture missing 1)"
+    )
+    for told in ("images[2] of", "images[3] of", "images[4] of", "forest_3.jpg", "Empty holds no picture"):
+        assert told in caplog.text
+
+
+def test_what_a_model_or_a_name_needs_is_named(data: Path) -> None:
     (data / "bad.jpg").write_bytes(b"\xff\xd8\xff no picture")
     with pytest.raises(DataError, match=r"bad\.jpg"):
         open_picture(data / "bad.jpg")
     with pytest.raises(TrainingError, match="say one of"):
         Settings.read("nosuch")
-    (data / "extra.json").write_text("[")
-    with pytest.raises(DataError, match=r"extra\.json cannot be read as JSON"):
-        add_captions([], data / "extra.json")
 
 
 def test_preparing_stops_at_a_broken_picture_and_goes_on_once_it_is_mended(data: Path) -> None:
-    records = read_class_folders(data / "EuroSAT_RGB", "eurosat")
+    records = read_records([FolderSource(name="eurosat", root=data / "EuroSAT_RGB")])
     whole, model = records[5].path.read_bytes(), small_model(pixels=True)
     records[5].path.write_bytes(b"?" * len(whole))  # a cache knows its files by name and size
     with pytest.raises(DataError, match=re.escape(records[5].path.name)):

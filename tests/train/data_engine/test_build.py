@@ -27,11 +27,11 @@ from tests.helpers.corpora import make_class_folders, make_rsicd, make_ucm
 from tests.train.data.layouts import MAKERS, make_captions, make_dota, picture_file
 from tests.train.data_engine.llm_server import Ask, Reply, serve_llm
 from train.data.corpus import read_corpus
-from train.data.engine_output import read_lrs2m
 from train.data.feature_cache import open_picture
+from train.data.public_sets import known_sources
 from train.data.records import SourceRecord, from_line
-from train.data.sources import known_sources, read_sources
 from train.data.sources.base import Source
+from train.data.sources.settings import read_sources
 from train.data_engine import __main__ as command
 from train.data_engine.pipeline import build
 from train.data_engine.run import Run, RunSettings
@@ -55,7 +55,7 @@ def files(out: Path) -> dict[str, str]:
 
 
 def keys(out: Path) -> list[str]:
-    return [r.key for r in read_lrs2m(out)]
+    return [r.key for r in read_corpus(out)]
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,7 @@ def test_every_layout_becomes_one_set(tmp_path: Path) -> None:
     sources = [make(tmp_path / name) for name, make in MAKERS.items()]
     run = Run.begin(tmp_path / "out", settings(*sources, duplicates="keep", variants=2))
     report = build(run)
-    records = read_lrs2m(run.out)
+    records = read_corpus(run.out)
     assert len({r.key for r in records}) == len(records) == report.written_total
     assert {r.source for r in records} == {s.name for s in sources}
     assert report.read_total == report.written_total + sum(f["count"] for f in report.faults.values())
@@ -224,7 +224,7 @@ def test_a_model_that_misbehaves_is_checked_and_replaced(tmp_path: Path, photos:
     assert report.writers["llm"] > 20 and report.rejected["unknown object"] > 10
     assert report.writers["llm"] + report.writers["rules"] == 60
     assert report.writers["rules"] == sum(report.fell_back.values())
-    assert "volcano" not in " ".join(long for r in read_lrs2m(run.out) for _, long in r.texts)
+    assert "volcano" not in " ".join(long for r in read_corpus(run.out) for _, long in r.texts)
     card = (run.out / "README.md").read_text()
     assert "rejected for unknown object" in card and "requests" in card
 
@@ -280,12 +280,13 @@ def test_bad_input_is_named_and_counted_and_the_rest_goes_on(tmp_path: Path) -> 
     shutil.rmtree(tmp_path / "empty" / "val")
     (tmp_path / "empty" / "images").mkdir()
     (tmp_path / "empty" / "labelTxt").mkdir()
-    report = build(Run.begin(tmp_path / "out", settings(good, ships, empty)))
+    with pytest.raises(DataError, match=f"the source empty gives no record from .*{empty.root.name}"):
+        build(Run.begin(tmp_path / "none", settings(good, ships, empty)))
+    report = build(Run.begin(tmp_path / "out", settings(good, ships)))
     assert report.written_total == len(keys(tmp_path / "out")) > 0
     assert {"unreadable picture", "picture missing", "broken annotation line", "class not in the map"} <= set(
         report.faults
     )
-    assert "source without records" in report.faults
     assert victim.name in report.faults["unreadable picture"]["examples"][0]
 
 
@@ -327,7 +328,7 @@ def test_duplicates_leave_training_and_their_captions_stay(tmp_path: Path, photo
     (tmp_path / "copies.json").write_text(json.dumps({"images": rows}))
     (copies,) = read_sources(_toml(tmp_path, "copies", "copies.json"))
     report = build(Run.begin(tmp_path / "out", settings(photos, copies)))
-    records = {r.key: r for r in read_lrs2m(tmp_path / "out")}
+    records = {r.key: r for r in read_corpus(tmp_path / "out")}
     assert not any(key.startswith("copies/") for key in records)
     assert any("runway" in c for c in records["photos/airport_5.jpg"].captions), "a duplicate's captions are not lost"
     assert not any("runway" in c for c in records["photos/airport_0.jpg"].captions), "a val picture keeps to its own"
@@ -338,7 +339,7 @@ def test_duplicates_leave_training_and_their_captions_stay(tmp_path: Path, photo
 def test_held_out_sets_protect_and_are_not_written(tmp_path: Path, photos: Source) -> None:
     kept_back = photos.model_copy(update={"name": "measured", "held_out": True, "split": "test"})
     report = build(Run.begin(tmp_path / "out", settings(photos, kept_back)))
-    splits = Counter(r.split for r in read_lrs2m(tmp_path / "out"))
+    splits = Counter(r.split for r in read_corpus(tmp_path / "out"))
     assert splits["train"] == 0 and report.held_out == ["measured"]
 
 
@@ -383,4 +384,4 @@ def test_training_reads_what_the_engine_wrote(tmp_path: Path) -> None:
     damaged = run.out / "shards" / sorted(os.listdir(run.out / "shards"))[0]
     damaged.write_bytes(damaged.read_bytes()[:700])
     with pytest.raises(DataError, match=damaged.name):
-        read_lrs2m(run.out)
+        read_corpus(run.out)

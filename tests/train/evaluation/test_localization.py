@@ -18,9 +18,9 @@ from lrsclip.errors import DataError, PictureError
 from lrsclip.metrics.selo import selo_scores
 from lrsclip.metrics.selo_map import encode_scene, selo_map, selo_protocol
 from tests.helpers.corpora import COLOURS
-from train.data.readers import Record
+from train.data.records import Record
 from train.evaluation.annotations import read_boxes, read_caption_choices, read_masks, read_scene_queries
-from train.evaluation.localization import run_atlas_scenes, run_choice, run_mosaics, run_selo
+from train.evaluation.localization import read_scenes, run_atlas_scenes, run_choice, run_mosaics, run_selo
 from train.evaluation.plan import Wishes, plan
 from train.evaluation.sets import PictureSet
 from train.mosaics import SIDE, plan_mosaic
@@ -171,12 +171,27 @@ def test_a_mosaic_holds_what_its_queries_say(tmp_path: Path) -> None:
             assert tuple(named) == tuple(sorted(places))
 
 
-def test_missing_scenes_are_named_before_any_work(scenes: Path) -> None:
+def test_missing_scenes_are_named_before_any_work(scenes: Path, caplog: pytest.LogCaptureFixture) -> None:
+    every = read_scenes(scenes)
     (scenes / "imgs/1.jpg").unlink()
+    assert [q.number for q in read_scenes(scenes)] == [q.number for q in every if q.scene.name == "0.jpg"]
+    lost = sum(query.scene.name == "1.jpg" for query in every)
+    assert 0 < lost < len(every) and f"(picture missing {lost})" in caplog.text
+    (scenes / "imgs/0.jpg").unlink()
     colours = Colours()
-    with pytest.raises(DataError, match=r"1\.jpg, which is not there \(1 of 2 scenes are missing\)"):
+    with pytest.raises(DataError, match=r"needs .*0\.jpg, which is not there, and neither is any other"):
         run_selo(colours, scenes, PROTOCOL, ["windows"])
     assert colours.encoded == 0
+
+
+def test_a_broken_query_is_counted_and_the_rest_is_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write(tmp_path / "annotations/anno.json", [QUERIES[0], 17, QUERIES[1]])
+    queries = read_scene_queries(tmp_path)
+    assert [(query.number, query.caption) for query in queries] == [
+        (0, "there is a forest in the desert."),
+        (2, "a harbour"),
+    ]
+    assert "query 1 of" in caplog.text and caplog.records[-1].getMessage().endswith("1 fault (broken row 1)")
 
 
 def test_a_scene_smaller_than_the_windows(scenes: Path) -> None:
@@ -204,7 +219,8 @@ def test_a_target_outside_its_scene(scenes: Path) -> None:
         ([17], "query 0 of .* no caption that is a str"),
         ([{"caption": "x", "points": []}], "no jpg_name that is a str"),
         ([{"caption": "x", "jpg_name": "0.jpg", "points": "0 0"}], "no points that is a list"),
-        ([QUERIES[0], QUERIES[1] | {"caption": " \n"}], "query 1 of .* empty caption"),
+        ([QUERIES[0] | {"points": []}, QUERIES[1] | {"caption": " \n"}], "query that can be read: query 0 of"),
+        ([QUERIES[1] | {"caption": " \n"}], "query 0 of .* empty caption"),
         ([QUERIES[0] | {"points": []}], "no polygon"),
         ([QUERIES[0] | {"points": [[]]}], "no list of"),
         ([QUERIES[0] | {"points": [[1, 2], [3, 4], [5, 6]]}], "no list of"),
@@ -353,7 +369,8 @@ def test_annotations_are_read_before_anything_is_encoded(choice: Path, scenes: P
         plan(replace(wish, air_slt=tmp_path / "nowhere"))
     with pytest.raises(DataError, match="add it to --tasks"):
         plan(replace(wish, tasks=("classification",), air_slt=scenes))
-    next((scenes / "imgs").iterdir()).unlink()
+    for scene in (scenes / "imgs").iterdir():
+        scene.unlink()
     with pytest.raises(DataError, match="which is not there"):
         plan(replace(wish, air_slt=scenes))
     (choice / "image_caption/image_caption.json").write_text("{")

@@ -13,7 +13,7 @@ from PIL import Image
 from lrsclip.errors import DataError, PictureError
 from tests.helpers.corpora import COLOURS, make_class_folders, make_rsicd, make_rsitmd, make_ucm, write_picture
 from train.data.corpus import read_corpus
-from train.data.readers import Record
+from train.data.records import Record
 from train.evaluation import sets
 from train.evaluation.atlas import GROUNDING
 from train.evaluation.classification import classification
@@ -258,9 +258,9 @@ def test_class_folders_that_make_no_sense(tmp_path: Path) -> None:
     write_picture(tmp_path / "scenes/sea_lake/one.png", COLOURS["forest"], 0)
     with pytest.raises(DataError, match="SeaLake and sea_lake both read 'sea lake'"):
         class_folders(tmp_path / "scenes")
-    (tmp_path / "scenes/empty").mkdir()
-    with pytest.raises(DataError, match="empty holds no picture"):
-        class_folders(tmp_path / "scenes")
+    (tmp_path / "bare/Forest").mkdir(parents=True)
+    with pytest.raises(DataError, match="the source bare gives no record"):
+        class_folders(tmp_path / "bare")
     with pytest.raises(DataError, match="nosuch is not a folder"):
         class_folders(tmp_path / "nosuch")
 

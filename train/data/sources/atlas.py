@@ -16,7 +16,7 @@ from lrsclip.atlas.truth import Thing as AtlasThing
 from lrsclip.atlas.truth import TileTruth, rectangle_around
 from lrsclip.tiles.atlas import TILE_PX, AtlasTiles
 from train.data.faults import Faults
-from train.data.readers import class_words
+from train.data.names import class_words
 from train.data.records import Facts, Share, SourceRecord, Thing
 from train.data.sources.base import Source
 
@@ -48,8 +48,8 @@ class AtlasSource(Source):
             raise ValueError(f"atlas seed {seed} is measured on; choose another world")
         return seed
 
-    def records(self, faults: Faults) -> Iterator[SourceRecord]:
-        """Every record, block by block.
+    def _read(self, faults: Faults) -> Iterator[SourceRecord]:
+        """Read every record, block by block.
 
         Raises:
             TileSourceError: the user's cache cannot be written.
@@ -69,7 +69,7 @@ class AtlasSource(Source):
 
 
 def facts_of(truth: TileTruth, words: dict[str, str]) -> Facts:
-    """What is in a tile.
+    """Return what is in a tile.
 
     Only kinds that the atlas itself counts are things: a road is many pieces, and trees are too many. Of a thing on the
     edge enough must be seen.

@@ -9,15 +9,16 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from lrsclip.errors import DataError
 from train.data.faults import Faults
-from train.data.readers import hashed_split
+from train.data.names import folder_words, hashed_split
 from train.data.records import Facts, PictureRef, SourceRecord, Split
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
 
 
 class Source(BaseModel):
-    """Settings that all sources have; a layout adds its own and gives `records`.
+    """Settings that all sources have; a layout adds its own and gives `_read`.
 
     Attributes:
         name: what its records are called after; lower case, digits, hyphens.
@@ -39,15 +40,37 @@ class Source(BaseModel):
     classes: Mapping[str, str] = Field(default_factory=dict)
     strict_classes: bool = False
 
-    @abstractmethod
     def records(self, faults: Faults) -> Iterator[SourceRecord]:
-        """Every record, in an order that depends on nothing but what lies on disk.
+        """Read every record, in an order that depends on nothing but what lies on disk.
 
-        What is wrong with one record is counted in `faults`, and the rest goes on.
+        Args:
+            faults: what is wrong with one record is counted in it, and the rest goes on.
 
         Raises:
-            DataError: nothing of the source can be read.
+            DataError: a folder or the annotation file is missing or cannot be read, or there is no record.
         """
+        empty = True
+        for record in self._read(faults):
+            empty = False
+            yield record
+        if empty and not self._may_be_empty():
+            place = next((f" from {value}" for _, value in self if isinstance(value, Path)), "")
+            raise DataError(f"the source {self.name} gives no record{place}; see its faults, and check path and layout")
+
+    @abstractmethod
+    def _read(self, faults: Faults) -> Iterator[SourceRecord]:
+        """Read every record; `records` sees to it that there is one.
+
+        Args:
+            faults: what is wrong with one record is counted in it.
+
+        Raises:
+            DataError: a folder or the annotation file is missing or cannot be read.
+        """
+
+    def _may_be_empty(self) -> bool:
+        """Return whether a set without any record is sound."""
+        return False
 
     def record(
         self,
@@ -59,7 +82,7 @@ class Source(BaseModel):
         lonlat: tuple[float, float] | None = None,
         gsd_m: float | None = None,
     ) -> SourceRecord:
-        """A record of this source.
+        """Make a record of this source.
 
         Args:
             within: its name within the source; unique, and it does not change when the archive is moved.
@@ -75,7 +98,7 @@ class Source(BaseModel):
             key=f"{self.name}/{within}",
             source=self.name,
             license=self.license,
-            split=self.split or split or as_split(hashed_split(within)),
+            split=self.split or split or hashed_split(within),
             picture=PictureRef(str(picture)) if isinstance(picture, Path) else picture,
             width_px=size_px[0],
             height_px=size_px[1],
@@ -86,36 +109,13 @@ class Source(BaseModel):
         )
 
     def words_of(self, name: str, faults: Faults, where: str) -> str | None:
-        """A class in plain words; None (and a fault) where the map must have it and has not."""
-        from train.data.readers import folder_words
-
+        """Return a class in plain words; None (and a fault) where the map must have it and has not."""
         if name in self.classes:
             return self.classes[name]
         if self.strict_classes:
             faults.add("class not in the map", f"{where}: class {name!r} is not in the map of {self.name}; add it")
             return None
         return folder_words(name)
-
-
-_SPLITS: dict[str, Split] = {
-    "train": "train",
-    "training": "train",
-    "trainval": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
-    "testing": "test",
-}
-
-
-def as_split(name: str) -> Split:
-    """The split that a source's own word for it means.
-
-    Raises:
-        KeyError: it is no word for a split.
-    """
-    return _SPLITS[name.lower()]
 
 
 LayoutName = Literal["captions", "folders", "dota", "voc", "coco", "masks", "tags", "webdataset", "parquet", "atlas"]

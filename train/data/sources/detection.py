@@ -11,10 +11,11 @@ from typing import Any, Literal
 from defusedxml.ElementTree import parse as parse_xml
 
 from lrsclip.errors import DataError
+from lrsclip.io.caption_json import read_json
 from train.data.faults import Faults
+from train.data.names import split_in_name, split_or_none
 from train.data.records import SourceRecord, Split
 from train.data.sources.base import Source
-from train.data.sources.captions import read_json
 from train.data.sources.files import (
     Pattern,
     Place,
@@ -23,12 +24,9 @@ from train.data.sources.files import (
     header_size,
     matching_files,
     need_folder,
-    not_empty,
     number_in,
     picture_files,
     picture_in,
-    split_in_name,
-    split_or_none,
 )
 from train.data.sources.marks import Marks
 
@@ -49,14 +47,6 @@ class DotaSource(Source):
     root: Place
     pictures: Pattern = "images"
     labels: Pattern = "labelTxt"
-
-    def records(self, faults: Faults) -> Iterator[SourceRecord]:
-        """Every record, split by split, by name.
-
-        Raises:
-            DataError: the folder is missing or holds no picture with annotations.
-        """
-        return not_empty(self._read(faults), self.name, self.root)
 
     def _read(self, faults: Faults) -> Iterator[SourceRecord]:
         need_folder(self.root, self.name)
@@ -94,7 +84,7 @@ class DotaSource(Source):
 
 
 def _dota_line(line: str, where: str, marks: Marks) -> None:
-    """x1 y1 x2 y2 x3 y3 x4 y4 class difficult; the last may be missing."""
+    """Read a line: x1 y1 x2 y2 x3 y3 x4 y4 class difficult; the last may be missing."""
     words = line.split()
     if not words:
         return
@@ -124,14 +114,6 @@ class VocSource(Source):
     pictures: Pattern = "JPEGImages*"
     annotations: Pattern | None = None
 
-    def records(self, faults: Faults) -> Iterator[SourceRecord]:
-        """Every record, by name.
-
-        Raises:
-            DataError: the folder is missing or holds no picture with annotations.
-        """
-        return not_empty(self._read(faults), self.name, self.root)
-
     def _read(self, faults: Faults) -> Iterator[SourceRecord]:
         need_folder(self.root, self.name)
         folder = self.annotations or (_DIOR_BOXES if (self.root / _DIOR_BOXES).is_dir() else "Annotations")
@@ -151,7 +133,7 @@ class VocSource(Source):
                 yield self.record(stem, pictures[stem], marks.facts(), split, size or (0, 0))
 
     def _lists(self, faults: Faults) -> dict[str, Split]:
-        """Name to split; what is in two lists stays out of training."""
+        """Read name to split; what is in two lists stays out of training."""
         splits: dict[str, Split] = {}
         for name in ("test", "val", "train", "trainval"):
             path = self.root / "ImageSets" / "Main" / f"{name}.txt"
@@ -221,14 +203,6 @@ class CocoSource(Source):
     annotations: Pattern = "annotations/*.json"
     pictures: Pattern = "images"
 
-    def records(self, faults: Faults) -> Iterator[SourceRecord]:
-        """Every record, file by file, in the order of the JSON.
-
-        Raises:
-            DataError: there is no JSON, or none of them names a picture that is there.
-        """
-        return not_empty(self._read(faults), self.name, self.root)
-
     def _read(self, faults: Faults) -> Iterator[SourceRecord]:
         seen: set[str] = set()
         for path in matching_files(self.root, self.annotations, self.name):
@@ -284,7 +258,7 @@ class CocoSource(Source):
         yield self.record(within, picture, marks.facts(), split, size)
 
     def _folder(self, annotations: Path, name: object) -> Path:
-        """Where a picture lies: the first folder that has it, else the one that should."""
+        """Return where a picture lies: the first folder that has it, else the one that should."""
         part = re.split(r"[_-]", annotations.stem)[-1]
         folders = [self.root / self.pictures, self.root / self.pictures / part, self.root / part]
         return next((folder for folder in folders if below(folder, name)), folders[0])

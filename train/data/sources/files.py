@@ -1,11 +1,10 @@
-"""What the layouts share: places in settings, pictures in folders, words for splits in names, numbers and texts."""
+"""What the layouts share: places in settings, pictures in folders, numbers in fields."""
 
 from __future__ import annotations
 
 import math
 import os
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
 
@@ -15,17 +14,14 @@ from lrsclip.errors import DataError
 from lrsclip.io.decode import DECODE_FAULTS, opened, unreadable, upright_size
 from lrsclip.io.plain_file import leads_inside
 from train.data.faults import Faults
-from train.data.readers import PICTURE_SUFFIXES
-from train.data.records import SourceRecord, Split
-from train.data.sources.base import as_split
+from train.data.names import PICTURE_SUFFIXES
 
 CONTEXT_FOLDER = "folder"
 _MOST_DEPTH = 8  # of folders below a source's root
-_LETTERS = re.compile(r"[A-Za-z]+")
 
 
 def _placed(path: Path, info: ValidationInfo) -> Path:
-    """A path of a settings file: relative to that file, and there. Made in Python it is taken as it is."""
+    """Return a path of a settings file: relative to that file, and there. Made in Python it is taken as it is."""
     if not info.context:
         return path
     placed: Path = info.context[CONTEXT_FOLDER] / path
@@ -47,20 +43,6 @@ Pattern = Annotated[str, AfterValidator(_pattern)]
 """A name or glob pattern below the root."""
 
 
-def not_empty(records: Iterable[SourceRecord], name: str, place: Path) -> Iterator[SourceRecord]:
-    """The same records.
-
-    Raises:
-        DataError: there was none.
-    """
-    empty = True
-    for record in records:
-        empty = False
-        yield record
-    if empty:
-        raise DataError(f"the source {name} gives no record from {place}; see its faults, and check path and layout")
-
-
 def need_folder(folder: Path, name: str) -> None:
     """Check that a folder is there.
 
@@ -72,7 +54,7 @@ def need_folder(folder: Path, name: str) -> None:
 
 
 def matching_files(root: Path, pattern: str, name: str) -> list[Path]:
-    """The files below the root that a pattern names, in order.
+    """List the files below the root that a pattern names, in order.
 
     Raises:
         DataError: there is none.
@@ -85,11 +67,14 @@ def matching_files(root: Path, pattern: str, name: str) -> list[Path]:
 
 
 def picture_files(folder: Path, faults: Faults) -> list[Path]:
-    """The pictures right in a folder, in order; names that are no text and links that lead out of it are faults."""
+    """List the pictures right in a folder, in order; pipes, links out of it and names that are no text are faults."""
     found = []
     for path in sorted(folder.iterdir()):
-        if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file():
-            if path.is_symlink() and not leads_inside(path, folder.resolve()):
+        if path.suffix.lower() in PICTURE_SUFFIXES:
+            if not path.is_file():
+                if not path.is_dir():
+                    faults.add("picture missing", f"{str(path)!r} is no regular file; put the picture itself there")
+            elif path.is_symlink() and not leads_inside(path, folder.resolve()):
                 faults.add("link out of the folder", f"{str(path)!r} leads out of its folder; put the picture there")
             elif is_text(str(path)):
                 found.append(path)
@@ -99,7 +84,7 @@ def picture_files(folder: Path, faults: Faults) -> list[Path]:
 
 
 def folders_below(root: Path, depth: int = _MOST_DEPTH) -> Iterator[Path]:
-    """The root and every folder below it, parents first, in order; hidden ones are left out."""
+    """Yield the root and every folder below it, parents first, in order; hidden ones are left out."""
     yield root
     if depth > 0:
         for folder in sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith(".")):
@@ -107,16 +92,20 @@ def folders_below(root: Path, depth: int = _MOST_DEPTH) -> Iterator[Path]:
 
 
 def below(folder: Path, name: object) -> Path | None:
-    """The file of that name below the folder, or None: whoever made an archive must not point at files elsewhere."""
+    """Return the file of that name below the folder, or None: no archive may point at files elsewhere."""
     if not isinstance(name, str) or not name or not is_text(name):
         return None
     pure = PurePosixPath(name)
     inside = not pure.is_absolute() and ".." not in pure.parts and os.path.isfile(folder / name)  # False if too long
-    return folder / name if inside and leads_inside(folder / name, folder.resolve()) else None
+    if not inside:
+        return None
+    # Where no part is a link nothing can lead out; to resolve every path of a large set takes seconds.
+    linked = any(os.path.islink(folder.joinpath(*pure.parts[:end])) for end in range(1, len(pure.parts) + 1))
+    return folder / name if not linked or leads_inside(folder / name, folder.resolve()) else None
 
 
 def picture_in(folder: Path, name: object, where: str, faults: Faults) -> Path | None:
-    """The picture that an annotation names; None (and a fault) where it is not below the folder."""
+    """Return the picture that an annotation names; None (and a fault) where it is not below the folder."""
     found = below(folder, name)
     if found is None:
         told = f"{where} names {str(name)[:200]!r}, which is not in {folder}"
@@ -125,7 +114,7 @@ def picture_in(folder: Path, name: object, where: str, faults: Faults) -> Path |
 
 
 def header_size(picture: Path, faults: Faults) -> tuple[int, int] | None:
-    """Width and height of the upright picture, from its header alone; None (and a fault) where it is unreadable."""
+    """Read width and height in px of the upright picture from its header; None (and a fault) if it is unreadable."""
     try:
         with opened(picture) as stored:
             return upright_size(stored)
@@ -134,22 +123,8 @@ def header_size(picture: Path, faults: Faults) -> tuple[int, int] | None:
         return None
 
 
-def split_or_none(word: str) -> Split | None:
-    """The split that a word means, or None."""
-    try:
-        return as_split(word)
-    except KeyError:
-        return None
-
-
-def split_in_name(name: str) -> Split | None:
-    """The split that a path's words name last ("data/train-00000-of-2", "instances_val2017"), or None."""
-    splits = [split for word in _LETTERS.findall(name) if (split := split_or_none(word))]
-    return splits[-1] if splits else None
-
-
 def is_text(text: str) -> bool:
-    """Whether it can be written as UTF-8; names on disk and escapes in JSON may not."""
+    """Return whether it can be written as UTF-8; names on disk and escapes in JSON may not."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -157,26 +132,8 @@ def is_text(text: str) -> bool:
     return True
 
 
-def clean(text: str) -> str:
-    """The text in one line, without what UTF-8 cannot hold and without marks that nobody sees."""
-    words = text.encode(errors="replace").decode().split()
-    return " ".join("".join(letter for letter in word if letter.isprintable()) for word in words).strip()
-
-
-def texts_in(cell: Any, depth: int = 4) -> tuple[str, ...]:
-    """The captions in a value: a string, a list of them, or dicts with `raw`; those without a letter are dropped."""
-    if isinstance(cell, str):
-        text = clean(cell)
-        return (text,) if any(letter.isalnum() for letter in text) else ()
-    if isinstance(cell, dict):
-        cell = [cell.get("raw")]
-    if isinstance(cell, (list, tuple)) and depth:
-        return tuple(text for part in cell for text in texts_in(part, depth - 1))
-    return ()
-
-
 def number_in(cell: Any) -> float | None:
-    """A number, or None for an empty value.
+    """Return a number, or None for an empty value.
 
     Raises:
         ValueError: it is neither.
@@ -195,7 +152,7 @@ def number_in(cell: Any) -> float | None:
 
 
 def lonlat_in(lon: Any, lat: Any, where: str, faults: Faults) -> tuple[float, float] | None:
-    """A place in degrees; None where it is empty, and a fault where it is none on Earth."""
+    """Return a place in degrees; None where it is empty, and a fault where it is none on Earth."""
     try:
         east, north = number_in(lon), number_in(lat)
         if east is None and north is None:
@@ -209,7 +166,7 @@ def lonlat_in(lon: Any, lat: Any, where: str, faults: Faults) -> tuple[float, fl
 
 
 def gsd_in(cell: Any, where: str, faults: Faults) -> float | None:
-    """A ground size of a pixel in metres; None where it is empty, and a fault where it is none."""
+    """Return a ground size of a pixel in metres; None where it is empty, and a fault where it is none."""
     try:
         size = number_in(cell)
         if size is not None and not 0 < size < 10_000:

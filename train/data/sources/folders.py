@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
+from lrsclip.io.caption_json import read_caption_rows
 from train.data.faults import Faults
+from train.data.names import split_or_none
 from train.data.records import Facts, SourceRecord, Split
 from train.data.sources.base import Source
-from train.data.sources.captions import read_rows
-from train.data.sources.files import Place, folders_below, need_folder, not_empty, picture_files, split_or_none
+from train.data.sources.files import Place, below, folders_below, need_folder, picture_files
 
 
 class FolderSource(Source):
@@ -27,18 +28,9 @@ class FolderSource(Source):
     scene: Literal["none", "folder"] = "folder"
     without: Place | None = None
 
-    def records(self, faults: Faults) -> Iterator[SourceRecord]:
-        """Every record, class by class.
-
-        Raises:
-            DataError: the folder is missing or holds no picture.
-        """
-        return not_empty(self._read(faults), self.name, self.root)
-
     def _read(self, faults: Faults) -> Iterator[SourceRecord]:
         need_folder(self.root, self.name)
-        rows = read_rows(self.without) if self.without else []
-        elsewhere = {str(row.get("filename")) for row in rows if isinstance(row, dict)}
+        elsewhere = {row.file for row in read_caption_rows(self.without) if row} if self.without else set[str]()
         if self.scene == "none":
             for folder in folders_below(self.root):
                 yield from self._pictures(folder, None, None, elsewhere, faults)
@@ -48,6 +40,11 @@ class FolderSource(Source):
                 scene = self.words_of(folder.name, faults, str(folder))
                 if scene:
                     yield from self._pictures(folder, scene, split, elsewhere, faults)
+
+    def _may_be_empty(self) -> bool:
+        """Return whether another source gives the pictures: the whole of NWPU-Captions describes all of RESISC45."""
+        rows = read_caption_rows(self.without) if self.without else []
+        return any(row is not None and below(self.root, row.file) for row in rows)
 
     def _tops(self) -> list[tuple[Path, Split | None]]:
         folders = _folders(self.root)

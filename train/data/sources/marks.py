@@ -26,7 +26,7 @@ class Marks:
         self._source, self._size, self._faults = source, size_px, faults
 
     def fits(self, width: object, height: object, where: str) -> bool:
-        """Whether the picture has the size that its boxes were drawn on, where the set says it; a fault if not."""
+        """Return whether the picture has the size that its boxes were drawn on, if the set says it; a fault if not."""
         said = [number for number in (width, height) if isinstance(number, (int, float)) and number > 0]
         if len(said) < 2 or tuple(said) == self._size:
             return True
@@ -68,7 +68,7 @@ class Marks:
         return None
 
     def facts(self) -> Facts:
-        """What was gathered."""
+        """Return what was gathered."""
         return Facts(things=tuple(self._things), things_complete=self.complete)
 
 
@@ -77,13 +77,13 @@ def _share(at: float, whole: int) -> float:
 
 
 def _area(corners: Corners) -> float:
-    """Of an outline that does not cross itself."""
+    """Return the area of an outline that does not cross itself."""
     after = (*corners[1:], corners[0])
     return abs(sum(a[0] * b[1] - b[0] * a[1] for a, b in zip(corners, after, strict=True))) / 2
 
 
 def _bearing(corners: Corners) -> float | None:
-    """Of the long side of an oriented box, from up clockwise; None for one that is nearly square."""
+    """Return the bearing of an oriented box's long side, from up clockwise; None where it is nearly square."""
     a, b, c, d = corners
     # Opposite sides are taken together: hand-drawn boxes are not quite rectangles.
     one = (b[0] - a[0] + c[0] - d[0], b[1] - a[1] + c[1] - d[1])

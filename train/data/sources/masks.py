@@ -12,7 +12,7 @@ from pydantic import Field, field_validator
 
 from lrsclip.io.decode import DECODE_FAULTS, opened, unreadable, upright
 from train.data.faults import Faults
-from train.data.readers import folder_words
+from train.data.names import folder_words, split_or_none
 from train.data.records import Facts, Share, SourceRecord, Split
 from train.data.sources.base import Source
 from train.data.sources.files import (
@@ -21,9 +21,7 @@ from train.data.sources.files import (
     folders_below,
     header_size,
     need_folder,
-    not_empty,
     picture_files,
-    split_or_none,
 )
 
 _UNKNOWN = 255  # number of "not in the palette" among the class numbers
@@ -63,14 +61,6 @@ class MaskSource(Source):
         for key in palette:
             _code(key)
         return palette
-
-    def records(self, faults: Faults) -> Iterator[SourceRecord]:
-        """Every record, folder by folder, by name.
-
-        Raises:
-            DataError: the folder is missing or holds no picture with a mask.
-        """
-        return not_empty(self._read(faults), self.name, self.root)
 
     def _read(self, faults: Faults) -> Iterator[SourceRecord]:
         need_folder(self.root, self.name)
@@ -134,12 +124,12 @@ class _Table:
             self._table[_code(key)] = 0 if name in source.ignore else self.kinds.index(words[name])
 
     def numbers(self, codes: Codes) -> Numbers:
-        """Number of the kind of each pixel, (H, W)."""
+        """Return the number of the kind of each pixel, (H, W)."""
         return self._table[codes]
 
 
 def _code(key: str) -> int:
-    """A palette key as a number.
+    """Return a palette key as a number.
 
     Raises:
         ValueError: it is neither a value nor a colour.
@@ -153,7 +143,7 @@ def _code(key: str) -> int:
 
 
 def _codes(mask: Path, colored: bool) -> Codes:
-    """What a mask holds, one number for each pixel: its value, or its colour as red, green, blue in 24 bits."""
+    """Read what a mask holds, one number for each pixel: its value, or its colour as red, green, blue in 24 bits."""
     with opened(mask) as stored:
         stored.load()
         turned = upright(stored)
@@ -171,7 +161,7 @@ def _codes(mask: Path, colored: bool) -> Codes:
 
 
 def _shares(numbers: Numbers, kinds: list[str | None]) -> tuple[Share, ...]:
-    """Of the whole picture and of its nine thirds by thirds, the largest first."""
+    """Return the shares of the whole picture and of its nine thirds by thirds, the largest first."""
     height, width = numbers.shape
     rows, columns = ([round(side * part / 3) for part in range(4)] for side in (height, width))
     cells = [numbers[rows[y] : rows[y + 1], columns[x] : columns[x + 1]].ravel() for y in range(3) for x in range(3)]

@@ -10,19 +10,17 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lrsclip.io.caption_json import one_line, texts_in
 from train.data.faults import Faults
+from train.data.names import split_in_name
 from train.data.records import Facts, PictureRef, SourceRecord
 from train.data.sources.base import Source
 from train.data.sources.files import (
     Pattern,
     Place,
-    clean,
     gsd_in,
     lonlat_in,
     matching_files,
-    not_empty,
-    split_in_name,
-    texts_in,
 )
 
 _IMAGES = ("image", "img", "picture", "tile", "jpg", "png", "webp")
@@ -53,21 +51,13 @@ class ParquetSource(Source):
     lat_column: str = "lat"
     gsd_column: str = "gsd"
 
-    def records(self, faults: Faults) -> Iterator[SourceRecord]:
-        """Every record, file by file, row by row.
-
-        Raises:
-            DataError: there is no file, or none holds a picture.
-        """
-        return not_empty(self._read(faults), self.name, self.root)
-
     def _read(self, faults: Faults) -> Iterator[SourceRecord]:
         for path in matching_files(self.root, self.files, self.name):
             try:
                 with pq.ParquetFile(path) as file:
                     yield from self._rows(path, file, faults)
             except _FAULTS as error:
-                faults.add("file unreadable", f"{path} cannot be read ({clean(str(error))}); fetch it again")
+                faults.add("file unreadable", f"{path} cannot be read ({one_line(str(error))}); fetch it again")
 
     def _rows(self, path: Path, file: Any, faults: Faults) -> Iterator[SourceRecord]:
         schema = file.schema_arrow
@@ -110,7 +100,7 @@ class ParquetSource(Source):
 
     def _scene_of(self, cell: Any, labels: list[str], where: str, faults: Faults) -> str | None:
         if isinstance(cell, str):
-            return (self.words_of(clean(cell), faults, where) or None) if cell.strip() else None
+            return (self.words_of(one_line(cell), faults, where) or None) if cell.strip() else None
         if isinstance(cell, bool) or not isinstance(cell, int) or cell == -1:  # the Hub's "no label"
             return None
         if 0 <= cell < len(labels):
@@ -121,7 +111,7 @@ class ParquetSource(Source):
 
 
 def _cells(file: Any, columns: list[str]) -> Iterator[Mapping[str, Any]]:
-    """The values of some columns, row by row; {} for each where there are no columns."""
+    """Yield the values of some columns, row by row; {} for each where there are no columns."""
     if not columns:
         yield from ({} for _ in range(file.metadata.num_rows))
         return
@@ -130,10 +120,10 @@ def _cells(file: Any, columns: list[str]) -> Iterator[Mapping[str, Any]]:
 
 
 def _class_names(schema: Any, column: str | None) -> list[str]:
-    """Names of a ClassLabel column, from what the data sets library writes into a file."""
+    """Return the names of a ClassLabel column, from what the data sets library writes into a file."""
     try:
         features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
         names = features[column]["names"]
     except (KeyError, TypeError, ValueError, RecursionError):
         return []
-    return [clean(str(name)) for name in names] if isinstance(names, list) else []
+    return [one_line(str(name)) for name in names] if isinstance(names, list) else []

@@ -9,19 +9,17 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from lrsclip.errors import DataError
+from lrsclip.io.caption_json import one_line, texts_in
 from train.data.faults import Faults
+from train.data.names import split_or_none
 from train.data.records import Facts, SourceRecord
 from train.data.sources.base import Source
 from train.data.sources.files import (
     Place,
-    clean,
     gsd_in,
     lonlat_in,
     need_folder,
-    not_empty,
     picture_in,
-    split_or_none,
-    texts_in,
 )
 
 _SURPLUS = "\0surplus"  # no header can be called so
@@ -52,14 +50,6 @@ class TagSource(Source):
     tags_column: str = "tags"
     tag_prefix: str = "tag_"
 
-    def records(self, faults: Faults) -> Iterator[SourceRecord]:
-        """Every record, line by line.
-
-        Raises:
-            DataError: the table is missing, has not the column of pictures, or no picture is there.
-        """
-        return not_empty(self._read(faults), self.name, self.table)
-
     def _read(self, faults: Faults) -> Iterator[SourceRecord]:
         need_folder(self.pictures, self.name)
         seen: set[bytes] = set()
@@ -81,7 +71,7 @@ class TagSource(Source):
             yield self.record(name, picture, facts, split, lonlat=lonlat, gsd_m=gsd)
 
     def _rows(self, faults: Faults) -> Iterator[tuple[str, dict[str, str]]]:
-        """Where a line stands, and what it holds."""
+        """Yield where a line stands, and what it holds."""
         try:
             file = self.table.open(encoding="utf-8-sig", errors="replace", newline="")
         except OSError as error:
@@ -117,7 +107,7 @@ class TagSource(Source):
         prefix = self.tag_prefix
         if prefix:
             pairs += [(key.removeprefix(prefix), value) for key, value in row.items() if key.startswith(prefix)]
-        cleaned = ((clean(key), clean(value)) for key, value in pairs)
+        cleaned = ((one_line(key), one_line(value)) for key, value in pairs)
         return tuple(dict.fromkeys((key, value) for key, value in cleaned if key and value))
 
 
@@ -129,7 +119,7 @@ def _columns(reader: csv.DictReader[str]) -> list[str]:
 
 
 def parse_tags(text: str) -> list[tuple[str, str]]:
-    """Key and value of each tag.
+    """Return key and value of each tag.
 
     Args:
         text: a JSON object, or `key=value; key=value`.

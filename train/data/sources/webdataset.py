@@ -9,20 +9,18 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
+from lrsclip.errors import DataError
+from lrsclip.io.caption_json import one_line, texts_in
 from train.data.faults import Faults
-from train.data.readers import PICTURE_SUFFIXES
+from train.data.names import PICTURE_SUFFIXES, split_in_name
 from train.data.records import Facts, PictureRef, SourceRecord
 from train.data.sources.base import Source
 from train.data.sources.files import (
     Pattern,
     Place,
-    clean,
     gsd_in,
     lonlat_in,
     matching_files,
-    not_empty,
-    split_in_name,
-    texts_in,
 )
 
 _BLOCK = tarfile.BLOCKSIZE
@@ -32,12 +30,33 @@ _COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\x
 _TAR_FAULTS = (tarfile.TarError, OSError, EOFError, ValueError, LookupError, ArithmeticError, RecursionError)
 
 
+class ShardError(DataError):
+    """A shard cannot be read, or not to its end.
+
+    Attributes:
+        kind: the kind of fault that it is where other shards can be read.
+    """
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
 @dataclass
-class _Sample:
+class Sample:
+    """What stands in a shard under one name.
+
+    Attributes:
+        stem: the name, without a suffix.
+        picture: where its bytes lie; None where there is none.
+        captions: of the `.txt` members.
+        fields: of the `.json` member.
+    """
+
     stem: str
     picture: PictureRef | None = None
     captions: tuple[str, ...] = ()
-    facts: dict[str, Any] = field(default_factory=dict)
+    fields: dict[str, Any] = field(default_factory=dict)
 
 
 class WebDatasetSource(Source):
@@ -62,32 +81,30 @@ class WebDatasetSource(Source):
     lat_field: str = "lat"
     gsd_field: str = "gsd"
 
-    def records(self, faults: Faults) -> Iterator[SourceRecord]:
-        """Every record, shard by shard, in the order of the members.
-
-        Raises:
-            DataError: there is no shard, or none holds a picture.
-        """
-        return not_empty(self._read(faults), self.name, self.root)
-
     def _read(self, faults: Faults) -> Iterator[SourceRecord]:
         for shard in matching_files(self.root, self.shards, self.name):
-            seen: set[str] = set()
-            for sample in _samples(shard, faults):
-                where = f"{sample.stem!r} in {shard}"
-                if sample.picture is None:
-                    faults.add("picture missing", f"{where} has no jpg, png or webp; add it or remove the sample")
-                elif sample.stem in seen:
-                    faults.add("picture named twice", f"{where} comes a second time; put its members side by side")
-                else:
-                    seen.add(sample.stem)
-                    yield self._one(shard, sample, where, faults)
+            try:
+                yield from self._shard(shard, faults)
+            except ShardError as error:
+                faults.add(error.kind, str(error))
 
-    def _one(self, shard: Path, sample: _Sample, where: str, faults: Faults) -> SourceRecord:
-        fields = sample.facts
+    def _shard(self, shard: Path, faults: Faults) -> Iterator[SourceRecord]:
+        seen: set[str] = set()
+        for sample in read_samples(shard, faults):
+            where = f"{sample.stem!r} in {shard}"
+            if sample.picture is None:
+                faults.add("picture missing", f"{where} has no jpg, png or webp; add it or remove the sample")
+            elif sample.stem in seen:
+                faults.add("picture named twice", f"{where} comes a second time; put its members side by side")
+            else:
+                seen.add(sample.stem)
+                yield self._one(shard, sample, where, faults)
+
+    def _one(self, shard: Path, sample: Sample, where: str, faults: Faults) -> SourceRecord:
+        fields = sample.fields
         captions = sample.captions + tuple(t for name in self.caption_fields for t in texts_in(fields.get(name)))
         named = next((fields[name] for name in self.scene_fields if isinstance(fields.get(name), (str, int))), None)
-        scene = self.words_of(clean(str(named)), faults, where) if named not in (None, "") else None
+        scene = self.words_of(one_line(str(named)), faults, where) if named not in (None, "") else None
         within = shard.relative_to(self.root).as_posix()
         return self.record(
             f"{within.removesuffix('.tar')}/{sample.stem}",
@@ -99,14 +116,31 @@ class WebDatasetSource(Source):
         )
 
 
-def _samples(shard: Path, faults: Faults) -> Iterator[_Sample]:
-    """The samples of a shard, up to where it breaks."""
-    sample: _Sample | None = None
-    for stem, suffix, at, content in _members(shard, faults):
+def read_samples(shard: Path, faults: Faults) -> Iterator[Sample]:
+    """Read the samples of a shard, up to where it breaks.
+
+    Args:
+        shard: the tar.
+        faults: a member that cannot be read is counted in it.
+
+    Raises:
+        ShardError: after the last sample, where the shard cannot be read to its end.
+    """
+    sample: Sample | None = None
+    broken: ShardError | None = None
+    members = _members(shard, faults)
+    while True:
+        try:
+            stem, suffix, at, content = next(members)
+        except StopIteration:
+            break
+        except ShardError as error:  # what came before it is whole
+            broken = error
+            break
         if sample is None or sample.stem != stem:
             if sample is not None:
                 yield sample
-            sample = _Sample(stem)
+            sample = Sample(stem)
         if suffix in PICTURE_SUFFIXES:
             sample.picture = sample.picture or at
         elif suffix == ".txt":
@@ -118,22 +152,31 @@ def _samples(shard: Path, faults: Faults) -> Iterator[_Sample]:
                 read = None
                 faults.add("annotation unreadable", f"{stem}.json in {shard} is not JSON ({error}); mend it")
             if isinstance(read, dict):
-                sample.facts = read
+                sample.fields = read
     if sample is not None:
         yield sample
+    if broken is not None:
+        raise broken
 
 
 def _members(shard: Path, faults: Faults) -> Iterator[tuple[str, str, PictureRef, bytes]]:
-    """Stem, suffix, place and, for texts, content of the members that matter; a break is a fault."""
-    with shard.open("rb") as file:
+    """Yield stem, suffix, place and, for texts, content of the members that matter.
+
+    Raises:
+        ShardError: the shard is missing, compressed, or breaks off.
+    """
+    try:
+        file = shard.open("rb")
+    except OSError as error:
+        raise ShardError("broken shard", f"{shard} cannot be read ({error.strerror}); fetch it again") from error
+    with file:
         start = file.read(6)
         kind = next((name for magic, name in _COMPRESSED.items() if start.startswith(magic)), None)
         if kind:
-            faults.add(
+            raise ShardError(
                 "compressed shard",
                 f"{shard} is {kind}-compressed, so that no picture can be read by its place; unpack it",
             )
-            return
         length = file.seek(0, 2)
         file.seek(0)
         try:
@@ -149,13 +192,14 @@ def _members(shard: Path, faults: Faults) -> Iterator[tuple[str, str, PictureRef
                 if file.read(_BLOCK) != bytes(_BLOCK):  # tarfile ends in silence at a header that is none
                     raise tarfile.ReadError("there is no mark of its end")
         except _TAR_FAULTS as error:
-            faults.add("broken shard", f"{shard} breaks off after {file.tell():,} bytes ({error}); fetch it again")
+            told = f"{shard} breaks off after {file.tell():,} bytes ({error}); fetch it again"
+            raise ShardError("broken shard", told) from error
 
 
 def _member(
     tar: tarfile.TarFile, member: tarfile.TarInfo, shard: Path, faults: Faults
 ) -> tuple[str, str, PictureRef, bytes] | None:
-    path = PurePosixPath(clean(member.name))
+    path = PurePosixPath(one_line(member.name))
     suffix = path.suffix.lower()
     if member.type not in (tarfile.REGTYPE, tarfile.AREGTYPE) or path.name.startswith("."):
         return None

@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 from pydantic import TypeAdapter
 from tqdm import tqdm
 
-from lrsclip.errors import DataError
 from lrsclip.io.atomic import write_atomically, write_json
+from lrsclip.io.caption_json import one_line
 from train.data.faults import Faults
 from train.data.records import SourceRecord, to_line
-from train.data.sources import AnySource, Source
+from train.data.sources.base import Source
+from train.data.sources.settings import AnySource
 from train.data_engine.run import Run, chunk_name
 
 log = logging.getLogger(__name__)
@@ -37,20 +39,17 @@ def gather(run: Run) -> None:
 def gather_source(run: Run, source: Source) -> None:
     """Write a source's records as chunks.
 
-    A source of which nothing can be read is a fault, and the rest goes on.
+    Raises:
+        DataError: nothing of it can be read; once that is mended, the same command goes on.
     """
     faults, writer = Faults(), _Chunks(run, source.name)
     kinds: Counter[str] = Counter()
     with tqdm(desc=f"reading {source.name}", unit="record", delay=2) as bar:
-        try:
-            for record in islice(source.records(faults), run.settings.limit):
-                writer.add(record)
-                kinds.update(_kinds(record))
-                bar.update()
-        except DataError as error:
-            if writer.total:
-                raise
-            faults.add("source without records", str(error))
+        for record in islice(source.records(faults), run.settings.limit):
+            writer.add(_tidied(record))
+            kinds.update(_kinds(record))
+            bar.update()
+    faults.log_total(source.name)
     writer.close()
     write_json(
         run.source_done(source.name),
@@ -63,6 +62,12 @@ def gather_source(run: Run, source: Source) -> None:
             "faults": faults.as_dict(),
         },
     )
+
+
+def _tidied(record: SourceRecord) -> SourceRecord:
+    """Return the record with each caption in one line: they become parts of texts."""
+    captions = tuple(map(one_line, record.facts.captions))
+    return replace(record, facts=replace(record.facts, captions=captions))
 
 
 def _kinds(record: SourceRecord) -> set[str]:
@@ -79,11 +84,6 @@ class _Chunks:
         self._numbers: Counter[str] = Counter()
         self.names: list[str] = []
         self.counts: Counter[str] = Counter()
-
-    @property
-    def total(self) -> int:
-        """Number of records so far."""
-        return self.counts.total()
 
     def add(self, record: SourceRecord) -> None:
         """Take a record in."""
