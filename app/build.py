@@ -20,7 +20,7 @@ from app.media.upload_route import upload_route
 from app.places import page as page_places
 from app.search import page as page_search
 from app.server.checked_blocks import CheckedBlocks
-from app.server.connections import OpenConnections, counted, most_connections
+from app.server.connections import OpenConnections, counted, max_connections
 from app.server.ending import stay
 from app.server.front_door import FrontDoor, Known, Limits
 from app.server.gradio_import import bring_mcp
@@ -37,18 +37,18 @@ from app.ui.render import own_file, render
 
 TITLE = "LRSCLIP: find and pinpoint long descriptions in satellite and aerial pictures"
 QUEUE_SIZE = 128  # events that wait; each holds its values
-_MOST_SESSIONS = 400  # whose state is kept, some 160 kB each; a call of a program is one too
-_MOST_CONNECTIONS_EACH = 512  # of one address: a class behind one has some six for each page
+_MAX_SESSIONS = 400  # whose state is kept, some 160 kB each; a call of a program is one too
+_MAX_CONNECTIONS_EACH = 512  # of one address: a class behind one has some six for each page
 _MIB = 2**20
 _UI = Path(__file__).parent / "ui"
 
 
-def build(state: AppState, *, guests: bool = True, base: BaseMap | None = None) -> CheckedBlocks:
+def build(state: AppState, *, untrusted: bool = True, base: BaseMap | None = None) -> CheckedBlocks:
     """Build the app around a model, an index and its tiles; `serve` starts it.
 
     Args:
         state: model, index and tiles to begin with.
-        guests: whether strangers will use it, who may not open this machine's files.
+        untrusted: whether strangers will use it, who may not open this machine's files.
         base: an online map to offer under scenes whose place is known.
 
     Raises:
@@ -60,9 +60,9 @@ def build(state: AppState, *, guests: bool = True, base: BaseMap | None = None) 
     shared = share(state.bundle, in_force().max_text)
     state = replace(state, bundle=shared)
     draw_ground_ahead(state)
-    collections = Collections(state, guests)
+    collections = Collections(state, untrusted)
     demo: CheckedBlocks
-    with CheckedBlocks(folder, state, guests, title=TITLE, analytics_enabled=False, fill_width=True) as demo:
+    with CheckedBlocks(folder, state, untrusted, title=TITLE, analytics_enabled=False, fill_width=True) as demo:
         api.add_endpoints(state)  # first, so that the events below cannot take the endpoints' names
         head = gr.HTML(header(state))
         with gr.Tabs(elem_id="tabs") as tabs:
@@ -114,15 +114,15 @@ def serve(
     """
     settings = in_force()
     one, all_files = settings.max_upload_mb * _MIB, settings.max_uploads_mb * _MIB
-    hosts = hosts_of(settings.hosts) or ((ANY,) if demo.guests else ())
+    hosts = hosts_of(settings.hosts) or ((ANY,) if demo.untrusted else ())
     limits = Limits(settings.requests_per_minute, one, settings.trust_proxy, hosts, all_files)
 
     def front_door(inner: ASGIApp) -> FrontDoor:
         return FrontDoor(inner, limits=limits, known=Known.of(demo))
 
     demo.front_door = front_door
-    each = 0 if settings.trust_proxy or not settings.requests_per_minute else _MOST_CONNECTIONS_EACH
-    demo.connection = counted(OpenConnections(most_connections(), each))
+    each = 0 if settings.trust_proxy or not settings.requests_per_minute else _MAX_CONNECTIONS_EACH
+    demo.connection = counted(OpenConnections(max_connections(), each))
     demo.folder.keep_own()
     if mcp:
         bring_mcp()
@@ -137,7 +137,7 @@ def serve(
         footer_links=["api"],
         run_history=False,
         max_file_size=one,
-        state_session_capacity=_MOST_SESSIONS,
+        state_session_capacity=_MAX_SESSIONS,
         mcp_server=mcp,
         app_kwargs={
             "routes": [health_route(demo), upload_route(demo.folder, one, all_files)],  # these come before Gradio's own

@@ -28,7 +28,7 @@ from lrsclip.calibration.match import MANIFEST_KEY
 from lrsclip.errors import TileSourceError
 from lrsclip.index import TileIndex, build_index, default_cache_dir
 from lrsclip.io.safe_fetch import ALLOW_PRIVATE
-from lrsclip.io.user_cache import MEND, user_cache
+from lrsclip.io.user_cache import FIX, user_cache
 from lrsclip.numbers import whole_argument
 from lrsclip.tiles import Preparable, TileSource, open_tiles
 from lrsclip.workers import interrupted_by_term
@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with interrupted_by_term():
             state = _opened(args)
             base = BaseMap.of(args.base_map) if args.base_map else None
-            demo = build(state, guests=not only_own(args.host, args.share == "yes", settings), base=base)
+            demo = build(state, untrusted=not only_own(args.host, args.share == "yes", settings), base=base)
             serve(demo, host=args.host, port=args.port, share=args.share == "yes", mcp=args.mcp)
     except LRSCLIPError as error:
         return _fail(str(error))
@@ -100,7 +100,7 @@ def _opened(args: argparse.Namespace) -> AppState:
     try:
         return open_state(args.tiles or None, args.checkpoint, args.index)
     except OSError as error:  # an error that no part of it has put into words; a full disk, as a rule
-        raise TileSourceError(f"cannot use {user_cache()} ({error}); {MEND}") from error
+        raise TileSourceError(f"cannot use {user_cache()} ({error}); {FIX}") from error
 
 
 def open_state(tiles: str | None, checkpoint: str, index_dir: Path | None = None) -> AppState:

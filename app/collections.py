@@ -13,7 +13,7 @@ from lrsclip.tiles import TileSource
 
 FIRST = ""
 """Stands for the address of the first collection, which may be a folder that visitors need not know."""
-_MOST_OPEN = 6  # collections beside the first; each costs the memory of its vectors
+_MAX_OPEN = 6  # collections beside the first; each costs the memory of its vectors
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,11 @@ class Collections:
 
     Args:
         first: the collection the server began with; never closed.
-        guests: whether visitors are strangers, who may not open files of this machine.
+        untrusted: whether visitors are strangers, who may not open files of this machine.
     """
 
-    def __init__(self, first: AppState, guests: bool = False) -> None:
-        self.first, self.guests = first, guests
+    def __init__(self, first: AppState, untrusted: bool = False) -> None:
+        self.first, self.untrusted = first, untrusted
         self._open: OrderedDict[str, AppState] = OrderedDict()
         self._lock = Lock()
 
@@ -79,7 +79,7 @@ class Collections:
         with self._lock:
             self._open[state.source.spec] = state
             self._open.move_to_end(state.source.spec)
-            if len(self._open) > _MOST_OPEN:
+            if len(self._open) > _MAX_OPEN:
                 self._open.popitem(last=False)
 
     def opened(self) -> list[AppState]:

@@ -20,7 +20,7 @@ from lrsclip import LRSCLIP
 from lrsclip.errors import TileSourceError
 from lrsclip.index import default_cache_dir
 from lrsclip.io.atomic import write_atomically
-from lrsclip.io.user_cache import MEND, is_full, user_cache
+from lrsclip.io.user_cache import FIX, is_full, user_cache
 from lrsclip.tiles import TileSource
 from lrsclip.tiles.atlas import AtlasTiles, recipe
 
@@ -93,7 +93,7 @@ def _told_if_full() -> Iterator[None]:
         yield
     except OSError as error:
         if is_full(error):
-            raise TileSourceError(f"cannot write to {user_cache()} ({error}); {MEND}") from error
+            raise TileSourceError(f"cannot write to {user_cache()} ({error}); {FIX}") from error
         raise
 
 

@@ -18,7 +18,7 @@ from lrsclip.index import build_index, default_cache_dir
 from lrsclip.io.decode import opened
 from lrsclip.tiles.atlas import AtlasTiles, recipe
 
-MOST_BYTES = 8_000_000
+MAX_BYTES = 8_000_000
 _QUALITY = 64  # of JPEG; at 90, as tiles are kept elsewhere, the file would be 15 MB
 _THEN = (1980, 1, 1, 0, 0, 0)  # so that the same tiles make the same file
 
@@ -50,8 +50,8 @@ def _made() -> int:
                 _add(packed, INDEX + path.name, path.read_bytes())
     size = SHIPPED.stat().st_size
     print(f"{SHIPPED.name}: {size:,} bytes, {len(source):,} tiles, recipe {mark.recipe}")
-    if size > MOST_BYTES:
-        print(f"error: that is over {MOST_BYTES:,} bytes; lower the quality", file=sys.stderr)
+    if size > MAX_BYTES:
+        print(f"error: that is over {MAX_BYTES:,} bytes; lower the quality", file=sys.stderr)
         return 1
     return 0
 

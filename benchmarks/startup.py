@@ -36,7 +36,7 @@ def load(name):
 lrsclip.load = load
 state = cli.open_state(None, "tiny")
 mark()
-demo = app.build.build(state, guests=False)
+demo = app.build.build(state, untrusted=False)
 url = app.build.serve(demo, host="127.0.0.1", port=None, block=False)
 import urllib.request
 urllib.request.urlopen(url).read()

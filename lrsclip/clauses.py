@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 
-MOST_CLAUSES = 8
-_LEAST_WORDS = 2
+MAX_CLAUSES = 8
+_MIN_WORDS = 2
 _SENTENCE_ENDS = re.compile(r"(?<=[.!?;])\s+|;|\n+")
 _PLACING = r"with|beside|next to|near|surrounded by|between|along|around|behind|in front of|on both sides of"
 _ARTICLES = r"a|an|the|some|many|several|two|three|four|five|six|there"
@@ -23,7 +23,7 @@ _ENDS = " \t.,;:!?"
 _BLANKS = re.compile(r"[^\S\n]+")  # made one before all else: the joints look at a run of blanks from each of them
 
 
-def split_clauses(text: str, most: int = MOST_CLAUSES) -> tuple[str, ...]:
+def split_clauses(text: str, most: int = MAX_CLAUSES) -> tuple[str, ...]:
     """Split a text into its clauses, in order; return a text of one clause as it is.
 
     Args:
@@ -42,7 +42,7 @@ def split_clauses(text: str, most: int = MOST_CLAUSES) -> tuple[str, ...]:
             words = piece.strip(_ENDS)
             if not words:
                 continue
-            if len(clauses) > begun and len(words.split()) < _LEAST_WORDS:
+            if len(clauses) > begun and len(words.split()) < _MIN_WORDS:
                 clauses[-1] += f", {words}"  # a bare word says nothing alone: "trees, houses"
             else:
                 clauses.append(words)
@@ -56,7 +56,7 @@ def _without_bare_starts(clauses: list[str]) -> list[str]:
     """Join clauses of a single word to the one behind them."""
     merged: list[str] = []
     for clause in clauses:
-        if merged and len(merged[-1].split()) < _LEAST_WORDS:
+        if merged and len(merged[-1].split()) < _MIN_WORDS:
             merged[-1] += f", {clause}"
         else:
             merged.append(clause)

@@ -23,7 +23,7 @@ from lrsclip.index.schema import ImageEncoder, ModelMark
 from lrsclip.io.decode import open_image
 from lrsclip.vectors import Floats, unit
 
-_LEAST_LENGTH = 1e-3  # of a query vector; with less of it left, the hits would be noise
+_MIN_LENGTH = 1e-3  # of a query vector; with less of it left, the hits would be noise
 
 
 class Encoders(ImageEncoder, Protocol):
@@ -179,7 +179,7 @@ def encode_query(index: TileIndex, bundle: Encoders, query: Query) -> QueryVecto
     made = _mean(_image_vector(index, bundle, query) if query.has_image else None, text_vector, query.image_weight)
     if excludes:
         made = made - query.exclude_weight * vectors[-1]
-        if float(np.linalg.norm(made)) < _LEAST_LENGTH:
+        if float(np.linalg.norm(made)) < _MIN_LENGTH:
             raise TextError("what to exclude is what is searched for, so nothing is left; change one of the two")
     return QueryVectors(unit(made), text_vector)
 

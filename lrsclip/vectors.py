@@ -6,13 +6,13 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
-_LEAST_LENGTH = 1e-12  # so that a vector of zeros stays one
+_MIN_LENGTH = 1e-12  # so that a vector of zeros stays one
 
 
 def unit(vectors: npt.NDArray[np.floating]) -> Floats:
     """L2-normalize vectors (..., D) to float32; stored as float16 in an index, they are a little longer or shorter."""
     exact = vectors.astype(np.float32)
-    exact /= np.maximum(np.linalg.norm(exact, axis=-1, keepdims=True), _LEAST_LENGTH)
+    exact /= np.maximum(np.linalg.norm(exact, axis=-1, keepdims=True), _MIN_LENGTH)
     return exact
 
 

@@ -23,7 +23,7 @@ from lrsclip.vectors import unit
 
 CLIP_TOKENS = 77
 """Tokens that CLIP reads of a text unless its positions are stretched."""
-MOST_STEPS = 16
+MAX_STEPS = 16
 SHUFFLES = 8
 Part = Literal["sentences", "clauses"]
 Progress = Callable[[int, int], None]
@@ -176,7 +176,7 @@ def tile_text(state: AppState, tile_id: str) -> str:
 
 
 def parts_of(text: str, by: Part = "sentences") -> tuple[str, ...]:
-    """Cut a text into sentences or clauses, `MOST_STEPS` at most, that give the text again when joined.
+    """Cut a text into sentences or clauses, `MAX_STEPS` at most, that give the text again when joined.
 
     Raises:
         TextError: there is no such way to cut.
@@ -185,7 +185,7 @@ def parts_of(text: str, by: Part = "sentences") -> tuple[str, ...]:
         raise TextError(f"a description is cut into {' or '.join(get_args(Part))}, not into {by!r}")
     text = text.strip()
     ends = [gap.start() for gap in _BETWEEN.finditer(text)] if by == "sentences" else _clause_ends(text)
-    starts = [0, *ends[: MOST_STEPS - 1]]
+    starts = [0, *ends[: MAX_STEPS - 1]]
     pieces = [text[a:b] for a, b in zip(starts, [*starts[1:], len(text)], strict=True)]
     return tuple(piece for piece in pieces if piece.strip()) or (text,)
 
@@ -194,7 +194,7 @@ def _clause_ends(text: str) -> list[int]:
     """Find where the clauses end, in characters; one whose words the text has otherwise is joined to the next."""
     matches = list(_WORD.finditer(text))
     words, ends, at = [match.group() for match in matches], [], 0
-    for clause in split_clauses(text, MOST_STEPS):
+    for clause in split_clauses(text, MAX_STEPS):
         if (wanted := _WORD.findall(clause)) and (after := _past(words, at, wanted)) is not None:
             marks = _MARKS.match(text, matches[after - 1].end())
             at = after

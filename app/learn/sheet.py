@@ -19,7 +19,7 @@ Result = Grown | Orders | Swapped
 _PICTURE_PX, _MAP_PX = 300, 120
 _LONGEST = 420  # characters of a text; what is longer ends in dots, so that the page stays one
 
-_LINE, _MOST_LINES = 66, 20  # characters of a line of the table; with more lines than so many all is set smaller
+_LINE, _MAX_LINES = 66, 20  # characters of a line of the table; with more lines than so many all is set smaller
 _STYLE = own_file(Path(__file__).parent / "sheet.css")
 
 
@@ -78,7 +78,7 @@ def _grown(grown: Grown, picture: Image.Image) -> dict[str, object]:
         "narrow": grown.steps[0].narrow.limit,
         "chart": rank_chart(grown, len(grown.steps)),
         "steps": steps,
-        "tight": sum(1 + (len(step.added) > _LINE) for step in grown.steps) > _MOST_LINES,
+        "tight": sum(1 + (len(step.added) > _LINE) for step in grown.steps) > _MAX_LINES,
     }
 
 

@@ -13,7 +13,7 @@ from threading import Lock
 from app.localize.service import Answer
 from app.server.request_log import CURRENT
 
-MOST_BYTES = 256 * 2**20
+MAX_BYTES = 256 * 2**20
 """Bytes of all answers together."""
 _POINT_BYTES = 200  # of a corner of a region, with its share of objects
 
@@ -30,11 +30,11 @@ class Answers:
     """The last answers; beyond a limit the oldest of the client that holds most go.
 
     Args:
-        most_bytes: of all together.
+        max_bytes: of all together.
     """
 
-    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
-        self._most_bytes = most_bytes
+    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
+        self._max_bytes = max_bytes
         self._entries: OrderedDict[str, _Entry] = OrderedDict()
         self._lock = Lock()
 
@@ -49,7 +49,7 @@ class Answers:
             held = Counter[str]()
             for one in self._entries.values():
                 held[one.client] += one.size_bytes
-            while held.total() > self._most_bytes:
+            while held.total() > self._max_bytes:
                 client = held.most_common(1)[0][0]
                 oldest = next(key for key, one in self._entries.items() if one.client == client)
                 held[client] -= self._entries.pop(oldest).size_bytes

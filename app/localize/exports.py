@@ -18,7 +18,7 @@ from app.localize.service import Answer
 from app.server.upload_folder import own_folder
 from lrsclip.localize.export import write_geojson, write_geotiff, write_png
 
-_MOST_KEPT = 32  # visitors whose files are kept
+_MAX_KEPT = 32  # visitors whose files are kept
 
 
 class Downloads:
@@ -53,7 +53,7 @@ class Downloads:
         with self._lock:  # once they are there: a second call of the session may be writing too
             old = [self._folders.pop(session)] if session in self._folders else []
             self._folders[session] = folder
-            while len(self._folders) > _MOST_KEPT:
+            while len(self._folders) > _MAX_KEPT:
                 old.append(self._folders.popitem(last=False)[1])
         for one in old:
             self._remove(one)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from markupsafe import Markup
 
 from app.localize.service import Answer, Finding
-from app.maps.overlays import MOST_REGIONS, area_text
+from app.maps.overlays import MAX_REGIONS, area_text
 from app.ui.html import list_of
 from app.ui.render import render
 from lrsclip.calibration.presence import Presence
@@ -83,7 +83,7 @@ def _regions(regions: Regions) -> str:
     known = len(areas_m2) == len(regions.regions)
     area = area_text(sum(region.area_px for region in regions.regions), sum(areas_m2) if known else None)
     count = len(regions.regions)
-    drawn = f"; the best {MOST_REGIONS} are drawn" if count > MOST_REGIONS else ""
+    drawn = f"; the best {MAX_REGIONS} are drawn" if count > MAX_REGIONS else ""
     return f"{count}, together {area}, {threshold}{drawn}"
 
 

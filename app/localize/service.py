@@ -28,7 +28,7 @@ from lrsclip.numbers import clipped, decimal_of
 from lrsclip.protocols import METHODS
 
 GRID_SIDE = 64  # API callers get the map at this resolution at most
-_MOST_SCALES = 8
+_MAX_SCALES = 8
 
 
 @dataclass(frozen=True)
@@ -162,8 +162,8 @@ def scales_of(text: str) -> tuple[int, ...] | None:
     parts = [part for part in re.split(r"[\s,;]+", text.removesuffix("px").strip()) if part]
     if not parts or parts == ["automatic"]:
         return None
-    if len(parts) > _MOST_SCALES or not all(re.fullmatch(r"[0-9]{1,6}", part) for part in parts):
-        raise PictureError(f"window sizes are whole numbers of px, such as 48, 96; give up to {_MOST_SCALES}, or none")
+    if len(parts) > _MAX_SCALES or not all(re.fullmatch(r"[0-9]{1,6}", part) for part in parts):
+        raise PictureError(f"window sizes are whole numbers of px, such as 48, 96; give up to {_MAX_SCALES}, or none")
     return tuple(int(part) for part in parts)
 
 
@@ -176,8 +176,8 @@ def sizes_of(values: Any) -> tuple[int, ...] | None:
     if values is None or values == []:
         return None
     whole = isinstance(values, list) and all(isinstance(v, int) and not isinstance(v, bool) for v in values)
-    if not whole or len(values) > _MOST_SCALES:
-        raise PictureError(f"scales_px is a list of up to {_MOST_SCALES} whole numbers, such as [48, 96]")
+    if not whole or len(values) > _MAX_SCALES:
+        raise PictureError(f"scales_px is a list of up to {_MAX_SCALES} whole numbers, such as [48, 96]")
     return tuple(values)
 
 

@@ -15,7 +15,7 @@ from lrsclip.errors import TileSourceError
 from lrsclip.tiles.xyz_services import provider_of
 
 _ORIGIN = re.compile(r"(https?://(?:\{s\}\.)?[\w.-]+(?::\d+)?)/")
-_MOST_ZOOM = 19  # where a service does not say how far it goes; beyond it the last tiles are enlarged
+_MAX_ZOOM = 19  # where a service does not say how far it goes; beyond it the last tiles are enlarged
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class BaseMap:
         url = provider.build_url(fill_subdomain=False)
         if not _ORIGIN.match(url):  # it goes into the policy of the map's document
             raise TileSourceError(f"{url!r} has no host that a browser could ask; check the address")
-        return cls(str(provider.name), url, str(escape(credit)), int(provider.get("max_zoom", _MOST_ZOOM)))
+        return cls(str(provider.name), url, str(escape(credit)), int(provider.get("max_zoom", _MAX_ZOOM)))
 
     @property
     def origin(self) -> str:

@@ -16,7 +16,7 @@ from app.maps.projection import MapGround
 from lrsclip.localize import ScoredWindow
 from lrsclip.localize.regions import Region, Regions
 
-MOST_REGIONS = 300  # drawn on the map, the best ones; the files hold all
+MAX_REGIONS = 300  # drawn on the map, the best ones; the files hold all
 _EDGE_PARTS = 64  # pieces of an outline's longest side: lines that are straight in the scene are bent on the map
 _DIGITS = 7  # a centimeter, in degrees
 _HECTARE_M2, _KM2_M2 = 10_000, 1_000_000
@@ -28,7 +28,7 @@ def region_shapes(regions: Regions, ground: MapGround) -> Shapes:
     """Build the features of the regions, best first."""
     return _collection(
         _feature(region.outline, ground, f"Region {number}", _lines(region))
-        for number, region in enumerate(regions.regions[:MOST_REGIONS], 1)
+        for number, region in enumerate(regions.regions[:MAX_REGIONS], 1)
     )
 
 

@@ -28,11 +28,11 @@ from lrsclip.index import Hit
 from lrsclip.tiles import Tile, unwrapped
 
 MOSAIC_PX = 1536
-MOST_TILES = 4096
+MAX_TILES = 4096
 """With more tiles than this the ground stays empty: drawing it would take longer than a visitor waits."""
 _SHOWN_HITS = 24
 _POINT_DEGREES = 0.0003  # about 33 m: half a side of the box for a tile of which only the middle is known
-_LEAST_PX = 3
+_MIN_PX = 3
 _SHARP_HITS = 12  # shown from pictures of their own; the ground of a wide collection is coarse
 _MOSAICS: LruCache[Mosaic] = LruCache(8)  # a megabyte each; as many as collections can be open, or nearly
 
@@ -169,14 +169,14 @@ def _mosaic(state: AppState) -> Mosaic:
     shape = (east - west) * math.cos(math.radians((south + north) / 2)) / max(north - south, 1e-9)
     wide, high = (MOSAIC_PX, round(MOSAIC_PX / shape)) if shape >= 1 else (round(MOSAIC_PX * shape), MOSAIC_PX)
     picture = Image.new("RGB", (max(1, wide), max(1, high)), "#14181f")
-    for tile_id, box in boxes.items() if len(boxes) <= MOST_TILES else ():
+    for tile_id, box in boxes.items() if len(boxes) <= MAX_TILES else ():
         left, right = ((x - west) / (east - west) * wide for x in (box[0], box[2]))
         top, bottom = ((north - y) / (north - south) * high for y in (box[3], box[1]))
-        size = max(_LEAST_PX, math.ceil(right) - int(left)), max(_LEAST_PX, math.ceil(bottom) - int(top))
+        size = max(_MIN_PX, math.ceil(right) - int(left)), max(_MIN_PX, math.ceil(bottom) - int(top))
         try:
             small = state.source.picture(tile_id).resize(size, Image.Resampling.BOX, reducing_gap=1.5)
         except LRSCLIPError:  # a lost file leaves a gap in the ground, no more
             continue
         picture.paste(small, (int(left), int(top)))
-    url = data_url(picture, "JPEG") if len(boxes) <= MOST_TILES else ""
+    url = data_url(picture, "JPEG") if len(boxes) <= MAX_TILES else ""
     return Mosaic(url, (west, south, east, north))

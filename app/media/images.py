@@ -27,7 +27,7 @@ THUMB_PX = 360
 LARGE_PX = 1600
 _NO_RASTERS = ("JPEG", "PNG", "WEBP")
 _SCAN, _READ_AT_ONCE = b"\xff\xda", 2**20
-_MOST_SCANS, _MOST_SCANNED_PX = 100, 1_500_000_000  # a progressive JPEG has ten scans; each goes over all pixels
+_MAX_SCANS, _MAX_SCANNED_PX = 100, 1_500_000_000  # a progressive JPEG has ten scans; each goes over all pixels
 _COMPRESSIONS = frozenset({1, 5, 7, 8, 32773, 32946, 34887, 50000, 50001})  # no fax: libtiff tells of each row
 _TIFF_BEGINS: tuple[bytes, ...] = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _TIFF_BEGINS += (b"II\0*", b"MM*\0", b"II\0+", b"MM+\0")  # these are no TIFFs, and Pillow reads them all the same
@@ -35,7 +35,7 @@ _OLD_JPEG = 6
 _HEAD_BYTES = 12
 _TABLES, _UTF_16 = (".csv", ".tsv", ".txt"), (b"\xff\xfe", b"\xfe\xff")
 _KEPT_PX = 1024  # of the shorter side at least: far more than any model here looks at
-_MOST_KEPT_PX = 8 * _KEPT_PX**2  # in all, 24 MB: a strip eight times as long as high is kept as it is
+_MAX_KEPT_PX = 8 * _KEPT_PX**2  # in all, 24 MB: a strip eight times as long as high is kept as it is
 _DECODED_AT_ONCE_PX = 100_000_000  # some 750 MB of memory
 _LOST_GRAY = (203, 213, 225)
 
@@ -69,7 +69,7 @@ def uploaded(upload: Upload | None) -> Image.Image:
     with given(upload).open() as file, DECODING.of(check_pixels(file, whole=True)):
         picture = open_image(file, name="the upload")
         # It waits for the model, and others with it: a long strip, whose middle alone is looked at, as well.
-        long_px = math.isqrt(picture.width * picture.height // _MOST_KEPT_PX)
+        long_px = math.isqrt(picture.width * picture.height // _MAX_KEPT_PX)
         return picture.reduce(max(1, min(picture.size) // _KEPT_PX, long_px))
 
 
@@ -159,7 +159,7 @@ def check_work(path: Path) -> None:
         elif begin[:2] == b"\xff\xd8":
             file.seek(0)
             scans = sum(part.count(_SCAN) for part in iter(lambda: file.read(_READ_AT_ONCE), b""))
-            if scans > _MOST_SCANS or scans * check_pixels(path) > _MOST_SCANNED_PX:
+            if scans > _MAX_SCANS or scans * check_pixels(path) > _MAX_SCANNED_PX:
                 raise PictureError(f"the upload is a JPEG of {scans:,} scans; save it anew, and send that")
 
 

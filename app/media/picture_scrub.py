@@ -22,9 +22,9 @@ _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 # takes a time that grows with the square of its length.
 _END_OF_SCAN = re.compile(rb"(?<!\xff)\xff++[^\x00\xd0-\xd7]")
 _FILLING = re.compile(rb"\xff*+")
-_EXIF_MARK, _EXIF_HEAD, _ORIENTATION_TAG, _MOST_EXIF_BYTES = 0xE1, b"Exif\0\0", 0x0112, 2**16
-_MOST_PARTS_OF_JPEG = 5_000  # a hundred scans with their tables, and a color profile of 255
-_MOST_PARTS = 100_000  # of 64 MB in pieces of 8 kB there are 8,000
+_EXIF_MARK, _EXIF_HEAD, _ORIENTATION_TAG, _MAX_EXIF_BYTES = 0xE1, b"Exif\0\0", 0x0112, 2**16
+_MAX_PARTS_OF_JPEG = 5_000  # a hundred scans with their tables, and a color profile of 255
+_MAX_PARTS = 100_000  # of 64 MB in pieces of 8 kB there are 8,000
 _START_OF_SCAN, _END_OF_JPEG = 0xDA, 0xD9
 # Tables, frames and scans; of the parts for applications only those below.
 _PIXELS_OF_JPEG = frozenset({*range(0xC0, 0xD0), 0xDA, 0xDB, 0xDC, 0xDD, 0xDE, 0xDF} - {0xC8})
@@ -61,7 +61,7 @@ def _turn_of(exif: bytes) -> int:
     """Read the orientation of the pixels, 1 (upright) to 8, from the EXIF of a file."""
     found = Image.Exif()
     with suppress(*DECODE_FAULTS):  # garbled ones are common
-        found.load(exif[:_MOST_EXIF_BYTES])
+        found.load(exif[:_MAX_EXIF_BYTES])
         asked = found.get(_ORIENTATION_TAG)
         return asked if isinstance(asked, int) and asked in range(1, 9) else _UPRIGHT
     return _UPRIGHT
@@ -90,7 +90,7 @@ def _parts_of_jpeg(content: bytes) -> Iterator[tuple[int, bytes]]:
     at, number = 2, 0
     while at + 4 <= len(content) and content[at] == 0xFF:
         at, number = _filled(content, at), number + 1
-        _check_count(number, _MOST_PARTS_OF_JPEG)
+        _check_count(number, _MAX_PARTS_OF_JPEG)
         if at + 4 > len(content) or (mark := content[at + 1]) == _END_OF_JPEG:
             break
         end = at + 2 + int.from_bytes(content[at + 2 : at + 4], "big")
@@ -122,7 +122,7 @@ def _check_count(number: int, most: int) -> None:
 def _png(content: bytes) -> bytes:
     turn, parts, at, number = _UPRIGHT, list[bytes](), len(_PNG), 0
     while at + 8 <= len(content):
-        _check_count(number := number + 1, _MOST_PARTS)
+        _check_count(number := number + 1, _MAX_PARTS)
         size, kind = int.from_bytes(content[at : at + 4], "big"), content[at + 4 : at + 8]
         end = at + 12 + size
         if kind in _CHUNKS_OF_PNG:
@@ -142,7 +142,7 @@ def _webp(content: bytes) -> bytes:
     turn, parts, at, number = _UPRIGHT, list[bytes](), 12, 0
     end_of_file = min(len(content), 8 + int.from_bytes(content[4:8], "little"))
     while at + 8 <= end_of_file:
-        _check_count(number := number + 1, _MOST_PARTS)
+        _check_count(number := number + 1, _MAX_PARTS)
         kind, size = content[at : at + 4], int.from_bytes(content[at + 4 : at + 8], "little")
         end = at + 8 + size + size % 2
         if kind in _CHUNKS_OF_WEBP:

@@ -42,18 +42,18 @@ def index_dir(source: TileSource, bundle: LRSCLIP) -> Path:
     return user_cache() / "visitors" / default_cache_dir(source, bundle).name
 
 
-def make_room(most_bytes: int, opened: Collection[AppState], *, for_another: bool = False) -> None:
+def make_room(max_bytes: int, opened: Collection[AppState], *, for_another: bool = False) -> None:
     """Remove collections that were used longest ago until visitors' ones fit; open and new ones stay.
 
     Args:
-        most_bytes: of all collections together.
+        max_bytes: of all collections together.
         opened: those that are open.
         for_another: keep room for one more.
 
     Raises:
         TileSourceError: there is none for one more.
     """
-    wanted = most_bytes - (min(_RESERVED_BYTES, most_bytes // 2) if for_another else 0)
+    wanted = max_bytes - (min(_RESERVED_BYTES, max_bytes // 2) if for_another else 0)
     with _LOCK:
         entries = sorted(_entries(), key=lambda entry: entry.changed_s)
         total = sum(entry.size for entry in entries)

@@ -76,7 +76,7 @@ def lay_out(collections: Collections) -> PlacesPage:
                 gr.HTML(hint("For example"))
                 suggestions = [gr.Button(one.title, size="sm", min_width=60) for one in SUGGESTIONS]
             with gr.Accordion("What can be written here", open=False):
-                gr.Markdown(_FORMS + ("" if collections.guests else _LOCAL_FORMS), elem_classes="forms")
+                gr.Markdown(_FORMS + ("" if collections.untrusted else _LOCAL_FORMS), elem_classes="forms")
         with gr.Column(scale=5, min_width=300):
             plan = gr.HTML(empty(_HINT), elem_id="places-plan")
             collection = gr.Radio(_choices(collections, []), value=FIRST, label="Searched now", elem_id="places-chosen")
@@ -86,7 +86,7 @@ def lay_out(collections: Collections) -> PlacesPage:
 def _choices(collections: Collections, mine: list[str]) -> list[tuple[str, str]]:
     """Return the first collection and those that this visitor opened, as pairs of a label and the value sent for it."""
     spec = collections.first.source.spec
-    label = public_address(spec) if collections.guests else spec
+    label = public_address(spec) if collections.untrusted else spec
     return [(label or "the tiles of this page", FIRST), *((one, one) for one in mine)]
 
 

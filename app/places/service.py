@@ -57,7 +57,7 @@ def look_up(collections: Collections, spec: str) -> Plan:
     Raises:
         TileSourceError: the address is none, or there are too many tiles.
     """
-    source = open_tiles(spec, guest=collections.guests)
+    source = open_tiles(spec, untrusted=collections.untrusted)
     work = source.plan() if isinstance(source, Planned) else ""
     first = None
     # one that has a plan and no preparation fetches a tile to tell of it
@@ -80,18 +80,18 @@ def open_collection(collections: Collections, spec: str, progress: Progress, sto
         TileSourceError: the address is none, its tiles cannot be had, or the disk has no room for a visitor's.
         Cancelled: `stop` was set; what was done is kept for the next time.
     """
-    source = open_tiles(spec, guest=collections.guests)
+    source = open_tiles(spec, untrusted=collections.untrusted)
     if source.spec in collections.specs():
         return collections.of(source.spec)
     bundle = collections.first.bundle
-    if collections.guests:
+    if collections.untrusted:
         make_room(in_force().max_cache_mb * _MIB, collections.opened(), for_another=True)
     if isinstance(source, Preparable):
         source.prepare(lambda done, total: progress("Bringing the tiles", done, total), stop)
     index = build_index(
         source,
         bundle,
-        index_dir(source, bundle) if collections.guests else default_cache_dir(source, bundle),
+        index_dir(source, bundle) if collections.untrusted else default_cache_dir(source, bundle),
         progress=lambda done, total: progress("Looking at the tiles", done, total),
         stop=stop,
     )
@@ -99,6 +99,6 @@ def open_collection(collections: Collections, spec: str, progress: Progress, sto
         raise TileSourceError(f"{spec} has no tile that can be read")
     state = AppState(bundle, index, source)
     collections.add(state)
-    if collections.guests:
+    if collections.untrusted:
         make_room(in_force().max_cache_mb * _MIB, collections.opened())
     return state

@@ -13,8 +13,8 @@ from app.server.upload_folder import Upload
 from app.ui.csv_export import csv_text
 from lrsclip.errors import Busy, Cancelled, TextError
 
-MOST_ROWS = 200
-MOST_BYTES = 2_000_000
+MAX_ROWS = 200
+MAX_BYTES = 2_000_000
 _COLUMN = "query"
 
 
@@ -43,9 +43,9 @@ def read_queries(upload: Upload) -> list[str]:
         TextError: the file is too large, no CSV, has too many rows or none, or a comma in a description would cut it.
     """
     with upload.open() as file:
-        raw = file.read(MOST_BYTES + 1)
-    if len(raw) > MOST_BYTES:
-        raise TextError(f"the CSV file has more than {MOST_BYTES // 1_000_000} MB; split it")
+        raw = file.read(MAX_BYTES + 1)
+    if len(raw) > MAX_BYTES:
+        raise TextError(f"the CSV file has more than {MAX_BYTES // 1_000_000} MB; split it")
     if b"\0" in raw:
         raise TextError("the file is no CSV text; save it as CSV in UTF-8")
     try:
@@ -67,8 +67,8 @@ def read_queries(upload: Upload) -> list[str]:
     queries = [row[column].strip() for row in rows[first:] if len(row) > column and row[column].strip()]
     if not queries:
         raise TextError(f"the CSV file has no descriptions; put them into a column named {_COLUMN}, or into the first")
-    if len(queries) > MOST_ROWS:
-        raise TextError(f"the CSV file has {len(queries):,} descriptions; {MOST_ROWS} at a time can be searched")
+    if len(queries) > MAX_ROWS:
+        raise TextError(f"the CSV file has {len(queries):,} descriptions; {MAX_ROWS} at a time can be searched")
     return queries
 
 

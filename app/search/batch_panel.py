@@ -17,7 +17,7 @@ from app.server.events import INTERNAL, QUICK, UPLOAD, for_page
 from app.ui.download import download_js
 from lrsclip.errors import TextError
 
-_START_COUNT, _MOST_COUNT = 5, 20
+_START_COUNT, _MAX_COUNT = 5, 20
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def lay_out() -> BatchPart:
             label="CSV file", file_types=[".csv", ".tsv", ".txt"], type="filepath", height=110, elem_id="batch-file",
             elem_classes="upload-frame",
         )  # fmt: skip
-        count = gr.Slider(1, _MOST_COUNT, value=_START_COUNT, step=1, label="Tiles for each description", buttons=[])
+        count = gr.Slider(1, _MAX_COUNT, value=_START_COUNT, step=1, label="Tiles for each description", buttons=[])
         with gr.Row(elem_classes="pills"):
             button = gr.Button("Search all", size="sm", min_width=60, elem_id="batch-button")
             stop = gr.Button("Stop", size="sm", min_width=60, elem_id="batch-stop")

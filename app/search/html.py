@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from app.collections import AppState
-from app.search.batch import MOST_ROWS, Row
+from app.search.batch import MAX_ROWS, Row
 from app.search.service import Found, public_address
 from app.ui.html import list_of
 from app.ui.render import render
@@ -116,7 +116,7 @@ def note(sentence: str) -> Markup:
 
 def batch_hint() -> Markup:
     """Render a hint on the form of a CSV file of descriptions."""
-    return render("search/batch_hint.html", most_rows=MOST_ROWS)
+    return render("search/batch_hint.html", max_rows=MAX_ROWS)
 
 
 def batch_table(rows: Sequence[Row]) -> Markup:

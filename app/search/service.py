@@ -19,7 +19,7 @@ from lrsclip import retrieval
 from lrsclip.calibration.match import Match
 from lrsclip.errors import IndexArgumentError
 from lrsclip.index import Hit, SearchFilter
-from lrsclip.tiles import is_for_guests
+from lrsclip.tiles import is_for_untrusted
 from lrsclip.vectors import Floats
 
 MAX_HITS = 60
@@ -112,7 +112,7 @@ def first_tiles(state: AppState) -> Found:
 
 def public_address(spec: str) -> str:
     """Return a collection's address if strangers may know it, else "": it may be a folder, or hold a service's key."""
-    return spec if is_for_guests(spec) and "//" not in unquote(spec) else ""
+    return spec if is_for_untrusted(spec) and "//" not in unquote(spec) else ""
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from app.server.values import check_function, checked_click, checked_values
 from lrsclip.errors import Busy, LRSCLIPError
 from lrsclip.io.user_cache import is_full
 
-_NO_ROOM = "The disk of this server is full; whoever runs it has to make room."
+_NO_ROOM = "The disk of this server is full; its operator has to make room."
 
 
 class CheckedBlocks(gr.Blocks):
@@ -36,13 +36,13 @@ class CheckedBlocks(gr.Blocks):
     Args:
         folder: the folder of visitors' files.
         first: model, index and tiles that the server begins with.
-        guests: whether strangers use it.
+        untrusted: whether strangers use it.
         settings: as of `gr.Blocks`.
     """
 
-    def __init__(self, folder: UploadFolder, first: AppState, guests: bool, **settings: Any) -> None:
+    def __init__(self, folder: UploadFolder, first: AppState, untrusted: bool, **settings: Any) -> None:
         super().__init__(**settings)
-        self.folder, self.first, self.guests, self.callers = folder, first, guests, Callers()
+        self.folder, self.first, self.untrusted, self.callers = folder, first, untrusted, Callers()
         self.front_door: Callable[[ASGIApp], ASGIApp] | None = None
         self.connection: type[Any] | None = None
 
@@ -100,7 +100,7 @@ class CheckedBlocks(gr.Blocks):
         Raises:
             Busy: the client has its share already.
         """
-        if not self.guests or not call.client or call.lane != PLACES["concurrency_id"]:
+        if not self.untrusted or not call.client or call.lane != PLACES["concurrency_id"]:
             return
         own = sum(one.client == call.client and one.lane == call.lane for one in self.callers.running())
         if own > PLACES["concurrency_limit"] // 2:

@@ -14,7 +14,7 @@ from app.server.request_log import CURRENT
 from lrsclip.errors import Cancelled
 
 Value = TypeVar("Value")
-_MOST_FLAGS = 1000
+_MAX_FLAGS = 1000
 _LOOK_S = 0.25
 
 
@@ -120,7 +120,7 @@ class StopFlags:
                 self._flags.pop(session).set()
             call = CURRENT.get()
             flag = self._flags[session] = Event() if call is None else call.gone  # set too if its caller leaves
-            if len(self._flags) > _MOST_FLAGS:  # of programs that never say goodbye; far more than can be at work
+            if len(self._flags) > _MAX_FLAGS:  # of programs that never say goodbye; far more than can be at work
                 self._flags.popitem(last=False)
         STOP.set(flag)
         return flag

@@ -24,7 +24,7 @@ HEAD_S = 15.0
 """Seconds in which the head of a request must be there."""
 UNREAD_S = 60.0
 """Seconds in which some of an answer must be read."""
-_LEAST_CONNECTIONS, _MOST_CONNECTIONS = 128, 4096
+_MIN_CONNECTIONS, _MAX_CONNECTIONS = 128, 4096
 _KEPT_HANDLES = 256  # for files, and for the server's requests to itself
 _BUSY = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\nRetry-After: 5\r\n\r\n"
 _UNHEARD = logging.getLogger("app.server.unheard")
@@ -38,20 +38,20 @@ class OpenConnections:
 
     Attributes:
         most: connections that may be open.
-        most_each: connections of one address; 0 for no limit, as behind a proxy, through which all come.
+        max_each: connections of one address; 0 for no limit, as behind a proxy, through which all come.
         head_s: seconds in which the head of a request must be there.
         unread_s: seconds in which some of an answer must be read.
     """
 
     most: int
-    most_each: int = 0
+    max_each: int = 0
     head_s: float = HEAD_S
     unread_s: float = UNREAD_S
     _each: Counter[str] = field(default_factory=Counter)
 
     def admit(self, address: str) -> bool:
         """Count a connection, unless there are too many; return whether it was admitted."""
-        if self._each.total() >= self.most or (self.most_each and self._each[address] >= self.most_each):
+        if self._each.total() >= self.most or (self.max_each and self._each[address] >= self.max_each):
             return False
         self._each[address] += 1
         return True
@@ -66,22 +66,22 @@ class OpenConnections:
         return self._each.total()
 
 
-def most_connections() -> int:
+def max_connections() -> int:
     """Return the number of connections that the process' handles allow; raise the system's limit for it."""
     try:
         import resource
     except ImportError:  # Windows, where sockets are no file handles
-        return _MOST_CONNECTIONS
+        return _MAX_CONNECTIONS
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _MOST_CONNECTIONS + _KEPT_HANDLES
+    wanted = _MAX_CONNECTIONS + _KEPT_HANDLES
     if soft != resource.RLIM_INFINITY and soft < wanted:
         soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         with suppress(ValueError, OSError):  # macOS allows less than it says
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if soft == resource.RLIM_INFINITY:
-        return _MOST_CONNECTIONS
-    return max(_LEAST_CONNECTIONS, min(_MOST_CONNECTIONS, soft - _KEPT_HANDLES))
+        return _MAX_CONNECTIONS
+    return max(_MIN_CONNECTIONS, min(_MAX_CONNECTIONS, soft - _KEPT_HANDLES))
 
 
 class CountedConnection(H11Protocol):

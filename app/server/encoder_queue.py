@@ -34,7 +34,7 @@ class Spent:
 
 
 _SPENT: ContextVar[Spent | None] = ContextVar("spent", default=None)
-MOST_WAITING = 96  # a backstop: where events wait in Gradio's queue first, that queue is full before
+MAX_WAITING = 96  # a backstop: where events wait in Gradio's queue first, that queue is full before
 _WAITING_COUNTS = 0.25  # seconds of the model that a second of waiting is worth
 _URGENT_IN_A_ROW = 4
 _LOOK_S = 0.05  # how often a waiting caller looks at its stop flag
@@ -47,12 +47,12 @@ class Work:
     Attributes:
         kind: key that jobs done together share; None if jobs are done one by one.
         run: maps (N, ...) rows to as many results.
-        most_rows: of the jobs that are done together.
+        max_rows: of the jobs that are done together.
     """
 
     kind: Hashable
     run: Callable[[Tensor], Tensor] = field(compare=False)
-    most_rows: int = 1
+    max_rows: int = 1
 
 
 @contextmanager
@@ -88,11 +88,11 @@ class EncoderQueue:
     """The line and its thread, which starts with the first job.
 
     Args:
-        most_waiting: jobs that may wait; further ones are refused.
+        max_waiting: jobs that may wait; further ones are refused.
     """
 
-    def __init__(self, most_waiting: int = MOST_WAITING) -> None:
-        self._most_waiting = most_waiting
+    def __init__(self, max_waiting: int = MAX_WAITING) -> None:
+        self._max_waiting = max_waiting
         self._urgent: deque[_Job] = deque()
         self._others: list[_Job] = []
         self._changed = threading.Condition()
@@ -150,7 +150,7 @@ class EncoderQueue:
         with self._changed:
             if self._closed:
                 raise Busy("the server is going down; try again in a minute")
-            if self.waiting >= self._most_waiting:
+            if self.waiting >= self._max_waiting:
                 raise Busy(f"{self.waiting} jobs wait for the model already; try again in a moment")
             if not self.waiting and not self._running:
                 self._moved_s = time.monotonic()
@@ -235,7 +235,7 @@ class EncoderQueue:
                 if jobs and (
                     job.work.kind is None
                     or job.work.kind != jobs[0].work.kind
-                    or rows + len(job.rows) > job.work.most_rows
+                    or rows + len(job.rows) > job.work.max_rows
                 ):
                     continue
                 line.remove(job)

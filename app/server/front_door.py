@@ -44,7 +44,7 @@ _MIB = 2**20
 _JSON_BYTES = 2 * _MIB  # of a call: texts, settings, and values that a page hands back to the server
 _MCP_BYTES = 8 * _MIB  # of a call by a language model, which holds its pictures as text
 _BODIES_BYTES = 64 * _MIB  # of all calls that are on their way
-_MOST_CALLS = 64  # of one client that wait or run: half of the queue, so that others find a place
+_MAX_CALLS = 64  # of one client that wait or run: half of the queue, so that others find a place
 _LONGEST_PATH, _LONGEST_QUERY = 4_300, 16_384
 _RANGE = re.compile(r"bytes=(\d{1,15}-\d{0,15}|-\d{1,15})", re.ASCII)
 _FORWARDED_HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(:\d{1,5})?", re.ASCII)
@@ -52,11 +52,11 @@ _FORM_BYTES = _MIB  # around the files that are sent
 _FILES = 8  # of one upload
 _BYTES_A_REQUEST = 4 * _MIB  # an upload counts as so many requests as it has of these, since it is kept for hours
 _BODY_S, _IDLE_S = 30.0, 60.0  # in which a call's body must be there; for which an upload may pause
-_MOST_OPEN = 256  # streams, and other requests, of one client: a class behind one address has two or three each
+_MAX_OPEN = 256  # streams, and other requests, of one client: a class behind one address has two or three each
 _SHARE_OF_ROOM = 4  # a client has a quarter of the room for bodies on their way
 _MCP_METHODS = frozenset("initialize ping logging/setLevel tools/list tools/call".split())
 _MCP_METHODS |= {"prompts/list", "resources/list", "resources/templates/list"}  # asked for at the start; all are empty
-_LEAST_PACE_BYTES = 32 * 1024  # a second, of an upload
+_MIN_PACE_BYTES = 32 * 1024  # a second, of an upload
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ class FrontDoor:
         if door.body not in ("join", "call", "named_call") or not self._limits.per_minute:
             return
         own = sum(other.get(CLIENT) == scope[CLIENT] for other in self._known.waiting())
-        if own >= _MOST_CALLS:
+        if own >= _MAX_CALLS:
             raise Refused(429, f"{own} calls of yours wait or run already; wait for one of them", 5.0)
 
     def _door(self, scope: Scope) -> Door:
@@ -242,7 +242,7 @@ class FrontDoor:
 
     def _charge(self, scope: Scope, door: Door) -> None:
         said = header_of(scope, b"content-length")
-        most, cost = self._most_bytes(door), door.cost
+        most, cost = self._max_bytes(door), door.cost
         if said and not (said.isascii() and said.isdigit() and len(said) < 16):
             raise Refused(400, "the length of the body is no number")
         if header_of(scope, b"transfer-encoding"):  # its size is not known before all of it is there
@@ -256,7 +256,7 @@ class FrontDoor:
         if wait_s := self._buckets.wait_s(scope[CLIENT], cost):
             raise Refused(429, "too many requests; wait a moment and try again", wait_s)
 
-    def _most_bytes(self, door: Door) -> int:
+    def _max_bytes(self, door: Door) -> int:
         return {"upload": self._limits.upload_bytes, "mcp": _MCP_BYTES}.get(door.body, _JSON_BYTES)
 
     def _check_file(self, path: str) -> None:
@@ -266,9 +266,9 @@ class FrontDoor:
             raise Refused(404, str(error)) from error
 
     async def _body(self, door: Door, name: str | None, scope: Scope, receive: Receive) -> Receive:
-        most = self._most_bytes(door)
+        most = self._max_bytes(door)
         if door.body == "upload":
-            return _measured(receive, most, _IDLE_S + _length(scope) / _LEAST_PACE_BYTES)
+            return _measured(receive, most, _IDLE_S + _length(scope) / _MIN_PACE_BYTES)
         if door.body == "mcp":
             return _replayed(await self._checked_mcp(receive, most), receive)
         kind = header_of(scope, b"content-type").partition(";")[0].strip().lower()
@@ -316,7 +316,7 @@ class FrontDoor:
         callers = self._known.callers
         here = callers.open_page(heartbeat) if heartbeat else callers.listening(session) if session else nullcontext()
         try:
-            with self._shares.of(scope[CLIENT], "stream" if door.stream else "request", 1, _MOST_OPEN), here:
+            with self._shares.of(scope[CLIENT], "stream" if door.stream else "request", 1, _MAX_OPEN), here:
                 await self._app(scope, receive, reply)
         finally:
             OUTCOME.reset(token)

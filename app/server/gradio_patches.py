@@ -30,7 +30,7 @@ from app.server.rate_limit import INNER_HEADER, INNER_TOKEN
 from app.server.request_log import log_event
 from app.server.settings import in_force
 
-MOST_FILES = 32
+MAX_FILES = 32
 """Files of one upload."""
 
 
@@ -104,7 +104,7 @@ def _take_few_parts() -> None:
         """The parser of Gradio with a limit of our own."""
 
         def __init__(self, *rest: Any, **settings: Any) -> None:
-            super().__init__(*rest, **{**settings, "max_files": MOST_FILES, "max_fields": MOST_FILES})
+            super().__init__(*rest, **{**settings, "max_files": MAX_FILES, "max_fields": MAX_FILES})
 
     route_utils.GradioMultiPartParser = FewParts  # type: ignore[misc]
 
@@ -246,7 +246,7 @@ def share_the_queue(demo: CheckedBlocks) -> None:
             lane.queue = FairLine(lane.queue)
 
     _there(demo._queue, "get_events")
-    apart = demo.guests and in_force().requests_per_minute > 0  # else all may come under one name
+    apart = demo.untrusted and in_force().requests_per_minute > 0  # else all may come under one name
 
     def next_event() -> tuple[list[Any], bool, str] | None:
         places = demo._queue.active_jobs

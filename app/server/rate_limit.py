@@ -20,7 +20,7 @@ INNER_HEADER, INNER_TOKEN = b"x-lrsclip-inner", secrets.token_hex(32)
 """What the server's own requests to itself carry: those that it makes for language models, which it has charged."""
 LANGUAGE_MODELS = "language models"
 """Client of such a request that does not say for whom it is made."""
-_MOST_CLIENTS = 10_000
+_MAX_CLIENTS = 10_000
 _LONGEST_NAME = 64
 _WITH_PORT = re.compile(r"\[([0-9a-fA-F:.]+)\](?::\d+)?|(\d+\.\d+\.\d+\.\d+):\d+", re.ASCII)
 _NETWORK_BITS = 64  # of an IPv6 address: a client with one has all that begin like it
@@ -49,7 +49,7 @@ class Buckets:
             left = min(self._per_minute, left + (now - then) * self._per_minute / 60)
             allowed = left >= cost
             self._left[client] = (left - cost if allowed else left, now)
-            while len(self._left) > _MOST_CLIENTS:
+            while len(self._left) > _MAX_CLIENTS:
                 self._left.popitem(last=False)  # the client that has been quiet longest has the fullest bucket
         return 0.0 if allowed else (cost - left) * 60 / self._per_minute
 

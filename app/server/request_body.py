@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from app.server.routes import Body
 
-_DEEPEST, _MOST_PARTS, _LONGEST_NUMERAL = 24, 20_000, 300
+_DEEPEST, _MAX_PARTS, _LONGEST_NUMERAL = 24, 20_000, 300
 _SESSION = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _EVENT = re.compile(r"[0-9a-f-]{1,64}", re.ASCII)
 
@@ -64,11 +64,11 @@ def check_json(body: bytes) -> Any:
     Raises:
         BodyError: it is none, or has too many parts.
     """
-    if sum(map(body.count, (b",", b"[", b"{"))) > _MOST_PARTS:  # counted first, because reading them takes seconds
-        raise BodyError(f"the body has more than {_MOST_PARTS:,} parts", 400)
+    if sum(map(body.count, (b",", b"[", b"{"))) > _MAX_PARTS:  # counted first, because reading them takes seconds
+        raise BodyError(f"the body has more than {_MAX_PARTS:,} parts", 400)
     try:
         sent = json.loads(body, parse_constant=_no_number, parse_int=_whole, parse_float=_decimal)
-        return _cleaned(sent, 0, [_MOST_PARTS])
+        return _cleaned(sent, 0, [_MAX_PARTS])
     except BodyError:
         raise
     except (ValueError, RecursionError) as error:
@@ -102,7 +102,7 @@ def _decimal(digits: str) -> float:
 def _cleaned(value: Any, depth: int, left: list[int]) -> Any:
     left[0] -= 1
     if depth > _DEEPEST or left[0] < 0:
-        raise BodyError(f"the body has more than {_MOST_PARTS:,} parts, or more than {_DEEPEST} inside each other", 400)
+        raise BodyError(f"the body has more than {_MAX_PARTS:,} parts, or more than {_DEEPEST} inside each other", 400)
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode("utf-8")  # half a character of UTF-16 is none
     if isinstance(value, list):

@@ -33,21 +33,21 @@ class Shares:
     _each: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     @contextmanager
-    def of(self, client: str, kind: Kind, amount: int, most_each: int, most: int | None = None) -> Iterator[None]:
+    def of(self, client: str, kind: Kind, amount: int, max_each: int, most: int | None = None) -> Iterator[None]:
         """Hold a share as long as the context lasts.
 
         Args:
             client: its name.
             kind: kind of the share.
             amount: bytes, or 1 of a countable kind.
-            most_each: amount that one client may have; a single thing may be larger than that.
+            max_each: amount that one client may have; a single thing may be larger than that.
             most: amount that all may have together; None for any.
 
         Raises:
             Refused: there is none left.
         """
         own, all_of_it = self._each[client, kind], self._all[kind]
-        if self.by_client and own and own + amount > most_each:
+        if self.by_client and own and own + amount > max_each:
             raise Refused(429, _TOLD[kind], _WAIT_S)
         if most is not None and all_of_it and all_of_it + amount > most:
             raise Refused(429, _TOLD[kind], _WAIT_S)

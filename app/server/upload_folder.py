@@ -31,9 +31,9 @@ GRADIO_FOLDER = "GRADIO_TEMP_DIR"
 """Environment variable: where Gradio keeps files; ours stands inside it."""
 NO_SUCH_UPLOAD = "this server holds no such upload, and fetches no web addresses; send the file itself"
 _PREFIX, _LOCK, _INCOMING = "lrsclip-", ".lock", ".incoming"
-_LONGEST_PATH, _MOST_PARTS, _LONGEST_NAME = 4096, 4, 200
-_MOST_REFUSALS = 1000
-_LEAST_COUNTED_BYTES = 2**17  # of a file: an empty one takes an entry of the disk too, and a moment of each trim
+_LONGEST_PATH, _MAX_PARTS, _LONGEST_NAME = 4096, 4, 200
+_MAX_REFUSALS = 1000
+_MIN_COUNTED_BYTES = 2**17  # of a file: an empty one takes an entry of the disk too, and a moment of each trim
 _NOFOLLOW, _NONBLOCK = getattr(os, "O_NOFOLLOW", 0), getattr(os, "O_NONBLOCK", 0)
 
 
@@ -129,7 +129,7 @@ class UploadFolder:
             return None
         parts = tuple(path.removeprefix(start).split(os.sep))
         hidden = any(not part or part.startswith(".") for part in parts)  # "", "." and ".." too
-        return None if hidden or len(parts) > _MOST_PARTS else parts
+        return None if hidden or len(parts) > _MAX_PARTS else parts
 
     def new_place(self, name: str, sender: str = "") -> Path:
         """Make the path of a new file, in a folder of its own that is there already.
@@ -157,7 +157,7 @@ class UploadFolder:
         place.write_bytes(b"")
         with self._lock:
             self._refusals[place] = sentence
-            while len(self._refusals) > _MOST_REFUSALS:
+            while len(self._refusals) > _MAX_REFUSALS:
                 del self._refusals[next(iter(self._refusals))]
 
     @property
@@ -183,9 +183,9 @@ class UploadFolder:
         with self._lock:
             self._arriving.discard(folder)
 
-    def sweep_drafts(self, most_age_s: float) -> None:
-        """Remove drafts to which nothing has been written for `most_age_s` seconds."""
-        oldest_s = time.time() - most_age_s
+    def sweep_drafts(self, max_age_s: float) -> None:
+        """Remove drafts to which nothing has been written for `max_age_s` seconds."""
+        oldest_s = time.time() - max_age_s
         for changed_s, _, path in _files_by_age(self.drafts):
             if changed_s >= oldest_s:
                 break
@@ -205,8 +205,8 @@ class UploadFolder:
         with suppress(OSError):  # gone meanwhile
             os.utime(upload.path)
 
-    def trim(self, most_bytes: int, most_age_s: float) -> None:
-        """Remove expired files, then the oldest of the client that holds most, until `most_bytes` are left.
+    def trim(self, max_bytes: int, max_age_s: float) -> None:
+        """Remove expired files, then the oldest of the client that holds most, until `max_bytes` are left.
 
         So one client that sends without end pushes its own files out, and not those of others. A small file counts as
         128 KiB, so that their number is bounded too.
@@ -214,7 +214,7 @@ class UploadFolder:
         files = _files_by_age(self.root)  # outside the lock, for which every request for a file waits
         with self._lock:
             own, senders = set(self._own), dict(self._senders)
-        oldest_s = time.time() - most_age_s
+        oldest_s = time.time() - max_age_s
         held: dict[str, deque[tuple[int, Path]]] = defaultdict(deque)
         for changed_s, size, path in files:
             if path in own:
@@ -222,10 +222,10 @@ class UploadFolder:
             if changed_s < oldest_s:
                 self._remove(path)
             else:
-                held[senders.get(path.parent, "")].append((max(size, _LEAST_COUNTED_BYTES), path))
+                held[senders.get(path.parent, "")].append((max(size, _MIN_COUNTED_BYTES), path))
         totals = {sender: sum(size for size, _ in sent) for sender, sent in held.items()}
         total = sum(totals.values())
-        while total > most_bytes:
+        while total > max_bytes:
             sender = max(totals, key=totals.__getitem__)
             size, path = held[sender].popleft()
             self._remove(path)

@@ -21,7 +21,7 @@ from lrsclip.errors import LRSCLIPError, PictureError
 
 LONGEST_TEXT = 200_000
 """Characters of any text; what reads it has a limit of its own, far below, and a better sentence for it."""
-_MOST_FILES, _MOST_NUMBERS, _MOST_INDEX = 64, 64, 100_000
+_MAX_FILES, _MAX_NUMBERS, _MAX_INDEX = 64, 64, 100_000
 _LARGEST = 1e12
 _NUMERAL = re.compile(r"[-+]?(\d{1,15}(\.\d{0,15})?|\.\d{1,15})([eE][-+]?\d{1,2})?", re.ASCII)
 _FILES = (gr.Image, gr.File)
@@ -83,7 +83,7 @@ def checked_click(function: BlockFunction, sent: Any) -> dict[str, Any]:
     if not function.collects_event_data:
         return {}
     index = sent.get("index") if isinstance(sent, Mapping) else None
-    if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < _MOST_INDEX:
+    if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < _MAX_INDEX:
         raise CallError('event_data has no index of a picture; send {"index": 0, "value": null} for the first')
     return {"index": index, "value": None, "selected": True}
 
@@ -151,8 +151,8 @@ def _choice(block: Any, name: str, value: Any, _folder: UploadFolder) -> str | i
 def _numbers(_block: Any, name: str, value: Any, folder: UploadFolder) -> list[float | int] | None:
     if value is None:
         return None
-    if not isinstance(value, list) or len(value) > _MOST_NUMBERS:
-        raise CallError(f"{name} is {_kind(value)}; give a list of at most {_MOST_NUMBERS} numbers")
+    if not isinstance(value, list) or len(value) > _MAX_NUMBERS:
+        raise CallError(f"{name} is {_kind(value)}; give a list of at most {_MAX_NUMBERS} numbers")
     numbers = [_number(None, f"number {n} of {name}", one, folder) for n, one in enumerate(value, 1)]
     if None in numbers:
         raise CallError(f"{name} has an empty place; give a list of numbers")
@@ -176,8 +176,8 @@ def _files(block: Any, name: str, value: Any, folder: UploadFolder) -> Upload | 
     sent = [value] if isinstance(value, Mapping) else value  # one alone, not in a list
     if sent is None:
         return None
-    if not isinstance(sent, list) or len(sent) > _MOST_FILES:
-        raise CallError(f"{name} is {_kind(value)}; give a list of at most {_MOST_FILES} files")
+    if not isinstance(sent, list) or len(sent) > _MAX_FILES:
+        raise CallError(f"{name} is {_kind(value)}; give a list of at most {_MAX_FILES} files")
     files = [_file(block, f"file {n} of {name}", one, folder) for n, one in enumerate(sent, 1)]
     return tuple(file for file in files if file is not None)
 

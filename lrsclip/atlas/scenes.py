@@ -33,12 +33,12 @@ from lrsclip.io.atomic import write_atomically
 
 SCENE_PX, PX_M = 2560, 0.5
 _SPACING_M = 2000.0  # scenes do not touch
-_LEAST_SHARE, _MOST_SHARE = 0.001, 0.2  # a smaller target is a speck in the smallest window; a larger one no target
+_MIN_SHARE, _MAX_SHARE = 0.001, 0.2  # a smaller target is a speck in the smallest window; a larger one no target
 _NEAR_M = 40.0  # outlines nearer together are one place: the breadth of a street with its verges
-_MOST_PARTS = 4  # AIR-SLT has 1 to 5 polygons a query
-_LEAST_COMPACT = 0.35  # of its hull: a shape that winds more has no middle that attention could be measured from
-_MOST_QUERIES = 9
-_DETAILS, _MOST_COUNTED = 3, 12
+_MAX_PARTS = 4  # AIR-SLT has 1 to 5 polygons a query
+_MIN_COMPACT = 0.35  # of its hull: a shape that winds more has no middle that attention could be measured from
+_MAX_QUERIES = 9
+_DETAILS, _MAX_COUNTED = 3, 12
 _PLAIN = frozenset({"car", "truck", "crop", "parasol", "platform"})
 
 
@@ -79,13 +79,13 @@ def queries_of(truth: TileTruth, seed: int, number: int) -> list[Query]:
         found = [query for query in candidates if _fit(query, truth.size_m)]
         kinds.append([found[index] for index in rng.permutation(len(found)).tolist()])
     turns = itertools.chain.from_iterable(itertools.zip_longest(*kinds))
-    return [query for query in turns if query is not None][:_MOST_QUERIES]
+    return [query for query in turns if query is not None][:_MAX_QUERIES]
 
 
 def _fit(query: Query, size_m: float) -> bool:
     share = sum(part.area for part in query.parts) / size_m**2
-    compact = all(part.area > _LEAST_COMPACT * part.convex_hull.area for part in query.parts)
-    return _LEAST_SHARE < share < _MOST_SHARE and len(query.parts) <= _MOST_PARTS and compact
+    compact = all(part.area > _MIN_COMPACT * part.convex_hull.area for part in query.parts)
+    return _MIN_SHARE < share < _MAX_SHARE and len(query.parts) <= _MAX_PARTS and compact
 
 
 def _uses(truth: TileTruth) -> Iterator[Query]:
@@ -110,7 +110,7 @@ def _descriptions(truth: TileTruth, seed: int, number: int) -> Iterator[Query]:
         pieces = [_Piece(outline, _counts(truth, outline)) for outline in _places([area])]
         for turn, piece in enumerate(pieces):
             largest = sorted(piece.counts.items(), key=lambda item: -item[1] * _size_m2(truth, item[0][0]))
-            details = [(key, count) for key, count in largest if count <= _MOST_COUNTED][:_DETAILS]
+            details = [(key, count) for key, count in largest if count <= _MAX_COUNTED][:_DETAILS]
             if details:
                 told = [Statement("group", kind, count, colour=colour) for (kind, colour), count in details]
                 rng = rng_at(seed, f"scene words {use}", number, turn)

@@ -93,7 +93,7 @@ def parse_bbox(text: str) -> tuple[float, float, float, float] | None:
     return west, south, east, north
 
 
-def middles_of(data: IndexData) -> NDArray[np.float64]:
+def centers_of(data: IndexData) -> NDArray[np.float64]:
     """Collect the centers of the tiles, (N, 2) longitude and latitude in degrees, NaN where unknown."""
     return np.array([row.tile.middle_lonlat or (np.nan, np.nan) for row in data.rows], np.float64).reshape(-1, 2)
 

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from lrsclip.errors import IndexArgumentError, IndexMismatchError, TileSourceError
 from lrsclip.index.build_parts import PartStore, directory_lock
 from lrsclip.index.faiss_backend import NEAR_TIE_COS, Engine, forget_kept, kept_path, plan_of
-from lrsclip.index.filters import SearchFilter, distinct, middles_of
+from lrsclip.index.filters import SearchFilter, centers_of, distinct
 from lrsclip.index.refresh import Pace, Progress, refresh, without
 from lrsclip.index.schema import ImageEncoder, IndexData, Manifest, ModelMark
 from lrsclip.index.storage import has_index, new_manifest, read_index, read_manifest, require_room, write_index
@@ -58,7 +58,7 @@ class _State:
     @cached_property
     def middles(self) -> NDArray[np.float64]:
         """Centers of the tiles, (N, 2); see `middles_of`."""
-        return middles_of(self.data)
+        return centers_of(self.data)
 
 
 class TileIndex:

@@ -30,12 +30,12 @@ class CaptionRow:
     captions: tuple[str, ...]
 
 
-def read_caption_rows(path: Path, most_bytes: int | None = None) -> list[CaptionRow | None]:
+def read_caption_rows(path: Path, max_bytes: int | None = None) -> list[CaptionRow | None]:
     """Read the rows of a caption JSON in their order.
 
     Args:
         path: the file.
-        most_bytes: a larger file is refused unread; None: any size.
+        max_bytes: a larger file is refused unread; None: any size.
 
     Returns:
         One entry for each of `images`; None for one that names no file.
@@ -43,7 +43,7 @@ def read_caption_rows(path: Path, most_bytes: int | None = None) -> list[Caption
     Raises:
         DataError: the file is missing, too large, not JSON or of another layout.
     """
-    read = read_json(path, most_bytes)
+    read = read_json(path, max_bytes)
     rows = read.get("images") if isinstance(read, dict) else None
     if not isinstance(rows, list):
         raise DataError(f"{path} is not of the layout images[].filename, split, sentences[].raw; mend it")
@@ -58,20 +58,20 @@ def _row(row: Any) -> CaptionRow | None:
     return CaptionRow(name, split if isinstance(split, str) else "", texts_in(row.get("sentences"), as_given))
 
 
-def read_json(path: Path, most_bytes: int | None = None) -> Any:
+def read_json(path: Path, max_bytes: int | None = None) -> Any:
     """Read a JSON file, whatever it holds.
 
     Args:
         path: the file.
-        most_bytes: a larger file is refused unread; None: any size.
+        max_bytes: a larger file is refused unread; None: any size.
 
     Raises:
         DataError: it is missing, too large or not JSON.
     """
     try:
         with open_plain(path) as file:
-            if most_bytes is not None and os.fstat(file.fileno()).st_size > most_bytes:
-                raise DataError(f"{path} is larger than {most_bytes:,} bytes; make it smaller")
+            if max_bytes is not None and os.fstat(file.fileno()).st_size > max_bytes:
+                raise DataError(f"{path} is larger than {max_bytes:,} bytes; make it smaller")
             return json.loads(file.read())
     except FileNotFoundError as error:
         raise DataError(f"{path} is not there; fetch the data set's JSON or mend the path") from error

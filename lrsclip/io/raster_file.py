@@ -40,7 +40,7 @@ _SIGNATURES = {
 }
 _FOR_STRANGERS = frozenset({"GTiff", "JPEG", "PNG", "WEBP"})
 _HEAD_BYTES = 1024
-_MOST_XML_BYTES = 64 * 2**20
+_MAX_XML_BYTES = 64 * 2**20
 
 _CACHE_BYTES = 64 * 2**20  # of decoded blocks, in the whole process; by default GDAL takes a twentieth of the memory
 # A second wall: no accepted file asks for these. GDAL has no switch for all of its network, so no file of
@@ -50,7 +50,7 @@ _ALONE = {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR", "GDAL_PAM_ENABLED": False
 _WITH_SIDECARS = {"GDAL_DISABLE_READDIR_ON_OPEN": "TRUE", "GDAL_PAM_ENABLED": True}  # TRUE: by name, not listed
 
 _CITATIONS = 34737  # GeoTIFF's texts, in one of which ArcGIS writes a whole coordinate system
-_MOST_CITED_BYTES = 2**20
+_MAX_CITED_BYTES = 2**20
 # Words in WKT or a PROJ text that make PROJ look for a file. An extension is a PROJ text of its own.
 _LEADS_TO_FILES = (
     "extension[", "proj4", "proj-based", "proj=", "init=", "nadgrids", "grids=", "file=", "model=", "tinshift",
@@ -251,10 +251,10 @@ def _check_citations(path: Path, driver: str) -> None:
     """
     try:
         if driver == "GTiff":
-            told = b"\n".join(texts_of(path, _CITATIONS, _MOST_CITED_BYTES))
+            told = b"\n".join(texts_of(path, _CITATIONS, _MAX_CITED_BYTES))
         elif driver == "JP2OpenJPEG":  # a small GeoTIFF stands in one of its boxes, before the pixels
             with open_plain(path) as file:
-                told = file.read(_MOST_CITED_BYTES)
+                told = file.read(_MAX_CITED_BYTES)
             told = told[told.find(b"ESRI PE String") :] if b"ESRI PE String" in told else b""
         else:
             return
@@ -311,8 +311,8 @@ def _check_plain(beside: Path, path: Path) -> None:
 def _check_description(beside: Path, path: Path) -> None:
     """Refuse GDAL's notes on a raster if they name a grid, which PROJ opens as soon as the system is looked at."""
     with open_plain(beside) as file:
-        content = file.read(_MOST_XML_BYTES + 1)
-    if len(content) > _MOST_XML_BYTES or names_other_files(html.unescape(content.decode("utf-8", "replace"))):
+        content = file.read(_MAX_XML_BYTES + 1)
+    if len(content) > _MAX_XML_BYTES or names_other_files(html.unescape(content.decode("utf-8", "replace"))):
         raise PictureError(
             f"{beside} beside {path.name} is huge, or has a coordinate system that needs a file of shifts, which is "
             "not read; move it away, or set a system without"

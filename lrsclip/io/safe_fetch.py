@@ -52,13 +52,13 @@ def private_allowed() -> bool:
     return os.environ.get(ALLOW_PRIVATE, "") == "1"
 
 
-def fetch(url: str, *, most_bytes: int, most_s: float = 30.0) -> Fetched:
+def fetch(url: str, *, max_bytes: int, max_s: float = 30.0) -> Fetched:
     """Fetch an address with GET, following redirects.
 
     Args:
         url: http or https.
-        most_bytes: larger answers are refused.
-        most_s: seconds for the whole exchange.
+        max_bytes: larger answers are refused.
+        max_s: seconds for the whole exchange.
 
     Returns:
         The answer, whatever its status.
@@ -67,11 +67,11 @@ def fetch(url: str, *, most_bytes: int, most_s: float = 30.0) -> Fetched:
         AddressError: the address, or one it leads to, may not be asked.
         FetchError: nothing usable came back; worth trying again.
     """
-    _NOW.deadline = time.monotonic() + most_s
+    _NOW.deadline = time.monotonic() + max_s
     for _ in range(_REDIRECTS + 1):
         _check_form(url)
         try:
-            answer = _get(url, most_bytes)
+            answer = _get(url, max_bytes)
         except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, OSError) as error:
             raise FetchError(f"{_host(url)} does not answer ({type(error).__name__}: {error})") from error
         if isinstance(answer, Fetched):
@@ -83,7 +83,7 @@ def fetch(url: str, *, most_bytes: int, most_s: float = 30.0) -> Fetched:
     raise FetchError(f"{_host(url)} redirects more than {_REDIRECTS} times")
 
 
-def _get(url: str, most_bytes: int) -> Fetched | str:
+def _get(url: str, max_bytes: int) -> Fetched | str:
     """Request an address once; return the answer, or the address of a redirect."""
     with _pool(private_allowed()).stream(
         "GET", url, headers={"User-Agent": _AGENT}, extensions={"timeout": _WAIT_S}
@@ -94,8 +94,8 @@ def _get(url: str, most_bytes: int) -> Fetched | str:
         body = bytearray()
         for part in response.iter_stream():
             body += part
-            if len(body) > most_bytes:
-                raise FetchError(f"{_host(url)} sent more than {most_bytes:,} bytes")
+            if len(body) > max_bytes:
+                raise FetchError(f"{_host(url)} sent more than {max_bytes:,} bytes")
         wait = whole_of(headers.get(b"retry-after", ""))
         return Fetched(response.status, bytes(body), float(wait) if wait is not None and wait >= 0 else None)
 

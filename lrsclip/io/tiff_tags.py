@@ -25,9 +25,9 @@ _TILE_WIDTH, _TILE_LENGTH = 322, 323
 _PIECES, _FEW_PIECES = (273, 324), 8
 _PLAIN, _SEPARATE = 1, 2  # no compression; a plane for each sample
 _BYTES_OF_TYPE = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
-_MOST_DIRECTORIES = 100  # overviews and masks are a dozen or two
+_MAX_DIRECTORIES = 100  # overviews and masks are a dozen or two
 _USUAL_BLOCK_BYTES = 2**26  # of a tile or strip, decoded: 4,096 x 4,096 px of four samples
-_MOST_READ = 2**22  # bytes of lists: half a million pieces, each of which costs its reader some hundred bytes
+_MAX_READ = 2**22  # bytes of lists: half a million pieces, each of which costs its reader some hundred bytes
 
 
 class NotUnderstoodError(Exception):
@@ -79,7 +79,7 @@ class TiffTags:
 
     def __init__(self, file: BinaryIO) -> None:
         self._file, self.size = file, os.fstat(file.fileno()).st_size
-        self._left = _MOST_READ
+        self._left = _MAX_READ
         begin = file.read(4)
         if begin[:2] not in (b"II", b"MM") or begin[2:].strip(b"\0") not in (b"*", b"+"):
             raise NotUnderstoodError
@@ -110,8 +110,8 @@ class TiffTags:
             if (offset := waiting.pop()) in seen:
                 continue
             seen.add(offset)
-            if len(seen) > _MOST_DIRECTORIES:
-                raise PictureError(f"the file holds more than {_MOST_DIRECTORIES} pictures; give one of them")
+            if len(seen) > _MAX_DIRECTORIES:
+                raise PictureError(f"the file holds more than {_MAX_DIRECTORIES} pictures; give one of them")
             directory = self._directory(offset)
             waiting.append(int(directory.following[0]))
             waiting += [at for value in self.values(directory, SUB_DIRECTORIES) for at in self.numbers(value).tolist()]
@@ -255,13 +255,13 @@ def hides_its_size(path: Path) -> bool:
     return False
 
 
-def texts_of(path: Path, code: int, most_bytes: int) -> list[bytes]:
+def texts_of(path: Path, code: int, max_bytes: int) -> list[bytes]:
     """Read the value of a tag in every picture of a TIFF, as far as its lists can be read.
 
     Args:
         path: the file.
         code: of the tag.
-        most_bytes: of all of them together.
+        max_bytes: of all of them together.
 
     Raises:
         PictureError: they hold more.
@@ -271,8 +271,8 @@ def texts_of(path: Path, code: int, most_bytes: int) -> list[bytes]:
         tiff = TiffTags(file)
         for directory in tiff.directories():
             for value in tiff.values(directory, code):
-                most_bytes -= (size := value.count * value.number_bytes)
-                if most_bytes < 0:
+                max_bytes -= (size := value.count * value.number_bytes)
+                if max_bytes < 0:
                     raise PictureError(f"{path} holds a text of {size:,} bytes where a few are usual; save it anew")
                 found.append(tiff.read(value.offset, size, np.dtype("u1")).tobytes())
     return found

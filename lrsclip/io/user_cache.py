@@ -9,7 +9,7 @@ from typing import Final
 
 from platformdirs import user_cache_path
 
-MEND: Final = "free space there, or set LRSCLIP_CACHE to a folder that can be written to"
+FIX: Final = "free space there, or set LRSCLIP_CACHE to a folder that can be written to"
 """The mend for a cache that cannot be written to, as error messages state it."""
 
 

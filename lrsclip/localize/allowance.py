@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lrsclip.errors import PictureError
-from lrsclip.localize.window_encoding import DENSE_PX, MOST_ENLARGED
+from lrsclip.localize.window_encoding import DENSE_PX, MAX_ENLARGED
 from lrsclip.localize.windows import windows_at_most
 from lrsclip.protocols import Method
 
@@ -73,7 +73,7 @@ class Allowance:
             return False
         if method == "windows":
             return True
-        ratio = min(MOST_ENLARGED, DENSE_PX / min(scales_px))
+        ratio = min(MAX_ENLARGED, DENSE_PX / min(scales_px))
         return width_px * height_px * ratio**2 <= self.windows * _MAPPED_PX_A_WINDOW
 
     def _smallest(self, method: Method, width_px: int, height_px: int) -> int | None:

@@ -15,7 +15,7 @@ from lrsclip.localize.score_grid import CellMap, Floats
 Palette = Literal["viridis", "cividis"]
 
 LONGEST_SIDE_PX = 640  # of the overlay: the map is smooth, so more pixels would show nothing more
-_LEAST_ALPHA = 0.35  # low scores let the scene through, high ones cover it
+_MIN_ALPHA = 0.35  # low scores let the scene through, high ones cover it
 _LEGEND_STOPS = 9  # colors of the legend; the palettes are so even that a browser may fill in the rest
 
 
@@ -89,7 +89,7 @@ def colorized(
     levels = np.where(np.isnan(shares), 0, 1 + np.nan_to_num(shares) * 254)
     picture = Image.fromarray(levels.round().astype(np.uint8), mode="P")
     picture.putpalette(palette_rgb(palette).tobytes())
-    alpha = np.linspace(255 * _LEAST_ALPHA, 255, 256).round().astype(np.uint8)
+    alpha = np.linspace(255 * _MIN_ALPHA, 255, 256).round().astype(np.uint8)
     alpha[0] = 0
     picture.info["transparency"] = alpha.tobytes()
     return picture

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from lrsclip.io.atomic import write_atomically
-from lrsclip.io.user_cache import MEND, user_cache
+from lrsclip.io.user_cache import FIX, user_cache
 from lrsclip.localize.windows import Boxes
 
 log = logging.getLogger(__name__)
@@ -158,7 +158,7 @@ class WindowMemory:
                 if size > self._max_disk_bytes:
                     path.unlink(missing_ok=True)
         except OSError as error:  # a full or read-only disk costs time later, not the answer now
-            log.warning("cannot keep a scene's embeddings in %s (%s); %s", self.folder, error, MEND)
+            log.warning("cannot keep a scene's embeddings in %s (%s); %s", self.folder, error, FIX)
 
 
 def scene_sha256(scene: Image.Image) -> str:

@@ -22,7 +22,7 @@ from lrsclip.io.raster_file import names_other_files
 
 Degrees = NDArray[np.float64]
 
-_MOST_PRJ_BYTES = 2**16
+_MAX_PRJ_BYTES = 2**16
 _POINTS_PER_SIDE = 21  # a straight side in meters bends in degrees
 _MERCATOR_END_DEG = 85.06  # where web maps end
 _SLACK_DEG = 1e-6  # a raster of the whole Earth may miss 180 degrees by a rounding
@@ -176,7 +176,7 @@ def _crs_beside(path: Path) -> CRS | None:
     """Read the coordinate system in the .prj file beside a picture; GDAL reads the world file but not this."""
     try:
         with open_plain(path.with_suffix(".prj")) as file:
-            text = file.read(_MOST_PRJ_BYTES).decode()
+            text = file.read(_MAX_PRJ_BYTES).decode()
         return None if names_other_files(text) else CRS.from_wkt(text, morph_from_esri_dialect=True)
     except (OSError, ValueError):  # ValueError: no text, or no coordinate system
         return None

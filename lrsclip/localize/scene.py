@@ -32,7 +32,7 @@ MAX_PICTURE_PX = 175_000_000  # for pictures decoded whole: 700 MB in Pillow, wh
 _MAX_BLOCK_BYTES = 512 * 2**20  # of a block, which is decoded at once, however small the window
 _MAX_STRANGERS_BLOCK_BYTES = 16 * 2**20  # four fit into GDAL's cache: so none is decoded again for each window
 _MAX_STRANGERS_BYTES = 3 * 2**29  # of pixels, unpacked: Sentinel-2's 10,980 px a side in four bands have 0.9
-_MOST_PACKED, _SLACK_BYTES = 2_000, 64 * 2**20  # deflate packs a thousandfold at most; nearly empty rasters more
+_MAX_PACKED, _SLACK_BYTES = 2_000, 64 * 2**20  # deflate packs a thousandfold at most; nearly empty rasters more
 _MAX_WHOLE_PX = 40_000_000  # of a stranger's raster in larger blocks, which is decoded once
 _SAMPLE_PX = 1024  # side of the decimated array that the stretch is taken from
 _STRIP_PX = 512  # rows of an array stretched at once
@@ -263,7 +263,7 @@ def _check_total(path: Path, data: rasterio.DatasetReader, together: int) -> Non
         raise PictureError(
             f"{path} holds {total / 2**30:.1f} GB of pixels in {data.count} bands; save the bands that are to be shown"
         )
-    if total > _SLACK_BYTES + _MOST_PACKED * path.stat().st_size or shares_pieces(path):
+    if total > _SLACK_BYTES + _MAX_PACKED * path.stat().st_size or shares_pieces(path):
         raise PictureError(f"{path} holds far more pixels than a file of its size can; save it anew")
 
 

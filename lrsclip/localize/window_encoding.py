@@ -32,12 +32,12 @@ DENSE_PX = 64
 """The smallest windows are so large on the map: 4 x 4 cells of 16 px, which the pool reads as 7 x 7. At 72 px Rmi is
 0.002 (mosaics) and 0.012 (atlas) higher, but then the method is not surely ten times as fast as windows."""
 _DENSE_SHARES = (0.75, 1.5)  # of the smallest usual window: 192 and 384 px; the best of nine choices on two benchmarks
-MOST_ENLARGED = 2.0
+MAX_ENLARGED = 2.0
 _BLOCK_PX = 1792  # of the map's picture: a scene of 4096 px is one block; a block needs some 400 MB while it is made
 _MARGIN_PX = 48  # looked at around a block, because the trunk sees beyond a cell
 _CROP_SHARES = (2.5, 5.0)  # sides of a ViT's crops in windows: two sizes, and a tenth of the number of windows
-_MOST_CROP_PX = 1024  # of a window's shorter side; cosine with the full one is 0.999 and more
-_LEAST_DATA_SHARE = 0.1  # windows with less data than this are left out
+_MAX_CROP_PX = 1024  # of a window's shorter side; cosine with the full one is 0.999 and more
+_MIN_DATA_SHARE = 0.1  # windows with less data than this are left out
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +95,7 @@ def parts_of(bundle: Encoders, scene: Scene, method: Method, scales_px: tuple[in
 def _with_data(scene: Scene, boxes_px: Boxes) -> Boxes:
     if not scene.has_gaps:
         return boxes_px
-    kept = [scene.data_share((x0, y0, x1, y1)) >= _LEAST_DATA_SHARE for x0, y0, x1, y1 in boxes_px.tolist()]
+    kept = [scene.data_share((x0, y0, x1, y1)) >= _MIN_DATA_SHARE for x0, y0, x1, y1 in boxes_px.tolist()]
     return boxes_px[np.array(kept, dtype=np.bool_)]
 
 
@@ -109,14 +109,14 @@ def _cut_out(bundle: Encoders, scene: Scene, boxes_px: Boxes) -> Callable[[], Fl
 def _crop(scene: Scene, box_px: Sequence[int]) -> Image.Image:
     """Read a window for the encoder, reduced: it sees a few hundred px, and a batch of huge ones would fill memory."""
     left, top, right, bottom = box_px
-    share = min(1.0, _MOST_CROP_PX / min(right - left, bottom - top))
+    share = min(1.0, _MAX_CROP_PX / min(right - left, bottom - top))
     size_px = None if share == 1 else (round((right - left) * share), round((bottom - top) * share))
     return Image.fromarray(scene.read((left, top, right, bottom), size_px))
 
 
 def _blocks(bundle: DenseEncoders, scene: Scene, scales_px: tuple[int, ...]) -> Iterator[Part]:
     """Yield one part for each block of the map: the windows that begin in it."""
-    ratio = min(MOST_ENLARGED, DENSE_PX / min(scales_px))
+    ratio = min(MAX_ENLARGED, DENSE_PX / min(scales_px))
     boxes_px = _with_data(scene, window_boxes(scene.width_px, scene.height_px, scales_px))
     across, down = (_equal(length * ratio) for length in (scene.width_px, scene.height_px))
     reach_px = round(max(scales_px) * ratio) + _MARGIN_PX  # reach of a block's windows beyond it

@@ -8,7 +8,7 @@ picture files, rasters (`geotiff`), places on Earth (`place`), data sets (`hub`)
 from lrsclip.io.decode import open_image
 from lrsclip.tiles.base import Fingerprinted, Planned, Preparable, Tile, TileSource, unwrapped
 from lrsclip.tiles.folder import FolderTiles
-from lrsclip.tiles.registry import is_for_guests, open_tiles
+from lrsclip.tiles.registry import is_for_untrusted, open_tiles
 
 __all__ = [
     "Fingerprinted",
@@ -17,7 +17,7 @@ __all__ = [
     "Preparable",
     "Tile",
     "TileSource",
-    "is_for_guests",
+    "is_for_untrusted",
     "open_image",
     "open_tiles",
     "unwrapped",

@@ -33,7 +33,7 @@ from lrsclip.atlas.selection import statements
 from lrsclip.atlas.statement import CLAIM_KINDS, Statement
 from lrsclip.atlas.truth import TileTruth, truth_of
 from lrsclip.errors import Cancelled, PictureError, TileSourceError
-from lrsclip.io.user_cache import MEND, user_cache
+from lrsclip.io.user_cache import FIX, user_cache
 from lrsclip.numbers import clipped
 from lrsclip.tiles.base import Tile, check_count, decimal_option, whole_option
 from lrsclip.workers import end_now, process_pool
@@ -45,7 +45,7 @@ TILE_PX = 192
 _TWINS = 3  # false sentences of each kind of claim
 _BLOCK = 4  # tiles along the side of a block, which is rendered at once
 _KEPT_TILES = 16_384
-_MOST_SEED = 2**32 - 1  # chance is seeded with 32 bits: more would come round to the same worlds
+_MAX_SEED = 2**32 - 1  # chance is seeded with 32 bits: more would come round to the same worlds
 _WEST_M, _NORTH_M = 497_000.0, 4_588_000.0
 # UTM 10 south at those meters is the South Pacific near 48.9 S, 123 W: farther from land than nearly anywhere.
 _CRS = "EPSG:32710"
@@ -85,8 +85,8 @@ class AtlasTiles:
     """
 
     def __init__(self, seed: int = DEFAULT_SEED, tiles: int = 1024, px_m: float = 1.0) -> None:
-        if not 0 <= seed <= _MOST_SEED:
-            raise TileSourceError(f"atlas: seed is {seed}; choose 0 to {_MOST_SEED:,}")
+        if not 0 <= seed <= _MAX_SEED:
+            raise TileSourceError(f"atlas: seed is {seed}; choose 0 to {_MAX_SEED:,}")
         if not 1 <= tiles <= 4_000_000:
             raise TileSourceError(f"atlas: tiles is {tiles}; choose 1 to 4,000,000")
         if not 0.25 <= px_m <= 2:
@@ -109,13 +109,13 @@ class AtlasTiles:
         self._texts_of_block = lru_cache(maxsize=256)(self._read_texts)
 
     @classmethod
-    def from_spec(cls, address: str, options: Mapping[str, str], most_tiles: int | None = None) -> AtlasTiles:
+    def from_spec(cls, address: str, options: Mapping[str, str], max_tiles: int | None = None) -> AtlasTiles:
         """Open `atlas` or `atlas:?seed=3&tiles=4096`.
 
         Args:
             address: the text before the question mark; it must be empty.
             options: seed, tiles and px_m as texts.
-            most_tiles: more are refused before any is listed.
+            max_tiles: more are refused before any is listed.
 
         Raises:
             TileSourceError: an option is unknown, no number or out of range.
@@ -130,7 +130,7 @@ class AtlasTiles:
         seed = whole_option("atlas", options, "seed", DEFAULT_SEED)
         tiles = whole_option("atlas", options, "tiles", 1024)
         px_m = decimal_option("atlas", options, "px_m", 1.0)
-        check_count("atlas", tiles, most_tiles)
+        check_count("atlas", tiles, max_tiles)
         return cls(seed, tiles, float(f"{px_m:g}"))  # as `spec` writes it, so that reopening gives the same tiles
 
     @property
@@ -260,7 +260,7 @@ class AtlasTiles:
                 if progress is not None:
                     progress(min(len(self), round(done / len(blocks) * len(self))), len(self))
         except OSError as error:
-            raise TileSourceError(f"cannot write to {self.folder} ({error}); {MEND}") from error
+            raise TileSourceError(f"cannot write to {self.folder} ({error}); {FIX}") from error
         except BrokenProcessPool as error:
             raise TileSourceError(
                 "a process that drew the atlas ended early: memory may be short; and a script that draws must "

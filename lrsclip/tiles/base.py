@@ -135,20 +135,20 @@ class Preparable(Planned, Protocol):
         ...
 
 
-def check_count(what: str, count: int, most_tiles: int | None) -> None:
+def check_count(what: str, count: int, max_tiles: int | None) -> None:
     """Refuse more tiles than may be opened; call it before any of them is listed.
 
     Args:
         what: kind of source, for the message.
         count: tiles that it would list.
-        most_tiles: most tiles that may be opened; None for any number.
+        max_tiles: most tiles that may be opened; None for any number.
 
     Raises:
         TileSourceError: there are too many.
     """
-    if most_tiles is not None and count > most_tiles:
+    if max_tiles is not None and count > max_tiles:
         raise TileSourceError(
-            f"{what}: {count:,} tiles are more than visitors of this page may open; ask for {most_tiles:,} at most"
+            f"{what}: {count:,} tiles are more than visitors of this page may open; ask for {max_tiles:,} at most"
         )
 
 

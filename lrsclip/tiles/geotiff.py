@@ -85,10 +85,10 @@ class GeoTiffTiles:
         self._held: OrderedDict[Path, RasterFile] = OrderedDict()
 
     @classmethod
-    def from_spec(cls, address: str, options: Mapping[str, str], most_tiles: int | None = None) -> GeoTiffTiles:
+    def from_spec(cls, address: str, options: Mapping[str, str], max_tiles: int | None = None) -> GeoTiffTiles:
         """Open `geotiff:GLOB?tile_px=512&overlap_px=64&bands=4,3,2`.
 
-        Visitors cannot open rasters, so `most_tiles` is ignored.
+        Visitors cannot open rasters, so `max_tiles` is ignored.
 
         Raises:
             TileSourceError: as the class, or an option is unknown or no number.

@@ -43,11 +43,11 @@ _FAULTS: tuple[type[BaseException], ...] = (
     ValueError,
 )
 _KEPT_GROUPS = 4
-_MOST_ROWS = 10_000_000  # a machine can list so many; a Parquet may claim any number
-_MOST_FILES, _MOST_GUEST_FILES = 10_000, 64
-_MOST_GUEST_LISTED = 5000  # entries of the repository that are looked through for a stranger
-_MOST_FOOTER_BYTES, _MOST_CONTAINED, _FOOTER_END_BYTES = 16 * 2**20, 500_000, 8
-_MOST_GROUP_BYTES = 512 * 2**20  # of a row group, unpacked: it is read whole, and strangers name data sets
+_MAX_ROWS = 10_000_000  # a machine can list so many; a Parquet may claim any number
+_MAX_FILES, _MAX_GUEST_FILES = 10_000, 64
+_MAX_UNTRUSTED_LISTED = 5000  # entries of the repository that are looked through for a stranger
+_MAX_FOOTER_BYTES, _MAX_CONTAINED, _FOOTER_END_BYTES = 16 * 2**20, 500_000, 8
+_MAX_GROUP_BYTES = 512 * 2**20  # of a row group, unpacked: it is read whole, and strangers name data sets
 
 
 class HubTiles:
@@ -62,7 +62,7 @@ class HubTiles:
         image: name of the image column.
         caption: name of the caption column.
         token: whether HF_TOKEN, if set, is used.
-        most_tiles: more are refused as soon as the files' footers add up to so many, and the data set may have
+        max_tiles: more are refused as soon as the files' footers add up to so many, and the data set may have
             fewer files; None for the owner of the machine.
 
     Raises:
@@ -76,9 +76,9 @@ class HubTiles:
         image: str | None = None,
         caption: str | None = None,
         token: bool = True,
-        most_tiles: int | None = None,
+        max_tiles: int | None = None,
     ) -> None:
-        self.repo, self.split, self._most_tiles = repo, split, most_tiles
+        self.repo, self.split, self._max_tiles = repo, split, max_tiles
         self._asked = {"image": image, "caption": caption}
         # Read from the environment now: the library's own constant is as old as its import.
         endpoint = os.environ.get("HF_ENDPOINT") or None
@@ -105,13 +105,13 @@ class HubTiles:
         self._number = {name: number for number, name in enumerate(self._names)}
 
     @classmethod
-    def from_spec(cls, address: str, options: Mapping[str, str], most_tiles: int | None = None) -> HubTiles:
+    def from_spec(cls, address: str, options: Mapping[str, str], max_tiles: int | None = None) -> HubTiles:
         """Open `hub:owner/name` or `hub:owner/name:split`, with options `image` and `caption`.
 
         Args:
             address: the data set.
             options: as texts.
-            most_tiles: more are refused before any is listed.
+            max_tiles: more are refused before any is listed.
 
         Raises:
             TileSourceError: the address is no data set, or an option is unknown.
@@ -125,7 +125,7 @@ class HubTiles:
                 f"hub has no option {clipped(unknown[0])}; it has image and caption, names of columns"
             )
         token = options.get("token") != "no"
-        return cls(match["repo"], match["split"], options.get("image"), options.get("caption"), token, most_tiles)
+        return cls(match["repo"], match["split"], options.get("image"), options.get("caption"), token, max_tiles)
 
     @property
     def spec(self) -> str:
@@ -204,7 +204,7 @@ class HubTiles:
 
     def _rows(self) -> list[int]:
         """Count the rows of each file by its footer; stop reading at the first file that makes them too many."""
-        files = _MOST_FILES if self._most_tiles is None else _MOST_GUEST_FILES
+        files = _MAX_FILES if self._max_tiles is None else _MAX_GUEST_FILES
         if len(self._files) > files:
             raise TileSourceError(
                 f"the data set {self.repo} has {len(self._files):,} files, more than the {files:,} that are opened "
@@ -213,23 +213,23 @@ class HubTiles:
         rows: list[int] = []
         for path in self._files:
             rows.append(self._opened(path).metadata.num_rows)
-            check_count(f"the data set {self.repo}", sum(rows), self._most_tiles)
-            if rows[-1] < 0 or sum(rows) > _MOST_ROWS:
+            check_count(f"the data set {self.repo}", sum(rows), self._max_tiles)
+            if rows[-1] < 0 or sum(rows) > _MAX_ROWS:
                 raise TileSourceError(
-                    f"the data set {self.repo} says that it has {sum(rows):,} rows; {_MOST_ROWS:,} can be listed"
+                    f"the data set {self.repo} says that it has {sum(rows):,} rows; {_MAX_ROWS:,} can be listed"
                 )
         return rows
 
     def _parquet(self, revision: str | None = None) -> list[str]:
-        """List the Parquet files of a revision page by page; refuse a listing that is too long for a guest."""
+        """List the Parquet files of a revision page by page; refuse a listing that is too long for a stranger."""
         at = f"@{revision.replace('/', '%2F')}" if revision else ""
         found = []
         for number, entry in enumerate(
             self._api.list_repo_tree(self.repo, recursive=True, revision=revision, repo_type="dataset")
         ):
-            if self._most_tiles is not None and number >= _MOST_GUEST_LISTED:
+            if self._max_tiles is not None and number >= _MAX_UNTRUSTED_LISTED:
                 raise TileSourceError(
-                    f"the data set {self.repo} has more than {_MOST_GUEST_LISTED:,} files, too many to be looked "
+                    f"the data set {self.repo} has more than {_MAX_UNTRUSTED_LISTED:,} files, too many to be looked "
                     "through for visitors; choose another one"
                 )
             if entry.path.endswith(".parquet"):
@@ -243,14 +243,14 @@ class HubTiles:
             file.seek(file.size - _FOOTER_END_BYTES)
             end = file.read(_FOOTER_END_BYTES)
             size = int.from_bytes(end[:4], "little")
-            if end.endswith(b"PAR1") and size > _MOST_FOOTER_BYTES:
+            if end.endswith(b"PAR1") and size > _MAX_FOOTER_BYTES:
                 raise TileSourceError(
                     f"{path.rsplit('/', 1)[-1]} of {self.repo} has a footer of {size / 2**20:,.0f} MB, more than the "
-                    f"{_MOST_FOOTER_BYTES // 2**20} MB that are read; write the Parquet with fewer row groups"
+                    f"{_MAX_FOOTER_BYTES // 2**20} MB that are read; write the Parquet with fewer row groups"
                 )
             file.seek(0)
         return pq.ParquetFile(
-            file, thrift_string_size_limit=_MOST_FOOTER_BYTES, thrift_container_size_limit=_MOST_CONTAINED
+            file, thrift_string_size_limit=_MAX_FOOTER_BYTES, thrift_container_size_limit=_MAX_CONTAINED
         )
 
     def _columns(self, schema: pa.Schema) -> tuple[str, str | None]:
@@ -300,10 +300,10 @@ class HubTiles:
         facts = self._opened(self._files[number]).metadata.row_group(group)
         parts = (facts.column(at) for at in range(facts.num_columns))
         size = sum(part.total_uncompressed_size for part in parts if part.path_in_schema.split(".")[0] in columns)
-        if size > _MOST_GROUP_BYTES:
+        if size > _MAX_GROUP_BYTES:
             raise TileSourceError(
                 f"a row group of {self.repo} holds {size / 2**20:,.0f} MB of pictures, more than the "
-                f"{_MOST_GROUP_BYTES // 2**20} MB that are read at once; write the Parquet with smaller row groups"
+                f"{_MAX_GROUP_BYTES // 2**20} MB that are read at once; write the Parquet with smaller row groups"
             )
         return self._opened(self._files[number]).read_row_group(group, columns=columns)
 

@@ -15,13 +15,13 @@ from lrsclip.tiles.folder import FolderTiles
 
 # Two letters at least, so that the drive in C:\tiles is not taken for a kind of source.
 _KIND = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+):")
-GUEST_KINDS, GUEST_OPTIONS = (
+UNTRUSTED_KINDS, UNTRUSTED_OPTIONS = (
     frozenset({"atlas", "hub", "place"}),
     frozenset({"seed", "tiles", "px_m", "service", "image", "caption"}),
 )
-GUEST_TILES = 4096
-_LONGEST_GUEST = 2000  # characters of an address
-_MOST_OPTIONS = 16
+UNTRUSTED_TILES = 4096
+_LONGEST_UNTRUSTED = 2000  # characters of an address
+_MAX_OPTIONS = 16
 _ACCEPTED = (
     "give atlas, atlas:?seed=3, place:LAT,LON,2km@17, hub:owner/name, geotiff:PATTERN, or the path of a folder of "
     "pictures, bare or as folder:PATH"
@@ -29,7 +29,7 @@ _ACCEPTED = (
 
 
 def open_tiles(
-    uri: str | os.PathLike[str], *, guest: bool = False, progress: Callable[[int], None] | None = None
+    uri: str | os.PathLike[str], *, untrusted: bool = False, progress: Callable[[int], None] | None = None
 ) -> TileSource:
     """Open the tile source at an address.
 
@@ -38,7 +38,7 @@ def open_tiles(
             ("atlas:?seed=3&tiles=4096"); "place:37.76,-122.45,2km@17" for the web map of a place; "hub:owner/name" or
             "hub:owner/name:split" for a data set; "geotiff:scenes/*.tif?tile_px=512" for rasters; or the path of a
             folder, or "folder:PATH". A leading ~ stands for the home folder. A `Path` is always a folder's.
-        guest: a stranger typed it: no files of this machine, no access token, no more than GUEST_TILES tiles.
+        untrusted: a stranger typed it: no files of this machine, no access token, no more than UNTRUSTED_TILES tiles.
         progress: called with the pictures found so far, where listing them takes a while.
 
     Returns:
@@ -47,8 +47,8 @@ def open_tiles(
     Raises:
         TileSourceError: the address is of no known kind, or there is no folder of pictures at it.
     """
-    if guest:
-        return _for_guest(os.fspath(uri).strip())
+    if untrusted:
+        return _for_untrusted(os.fspath(uri).strip())
     if not isinstance(uri, str):
         return FolderTiles(uri, progress)
     address = uri.strip()
@@ -71,23 +71,25 @@ def open_tiles(
     raise TileSourceError(f"no tile source of kind {kind.group(1)!r} ({address}); {_ACCEPTED}")
 
 
-def is_for_guests(spec: str) -> bool:
+def is_for_untrusted(spec: str) -> bool:
     """Tell whether an address is of a kind that strangers may open."""
-    return spec.partition(":")[0] in GUEST_KINDS
+    return spec.partition(":")[0] in UNTRUSTED_KINDS
 
 
-def _for_guest(address: str) -> TileSource:
-    if len(address) > _LONGEST_GUEST:
-        raise TileSourceError(f"the address {clipped(address)} is too long; give {_LONGEST_GUEST:,} characters at most")
+def _for_untrusted(address: str) -> TileSource:
+    if len(address) > _LONGEST_UNTRUSTED:
+        raise TileSourceError(
+            f"the address {clipped(address)} is too long; give {_LONGEST_UNTRUSTED:,} characters at most"
+        )
     kind, _, rest = address.partition(":")
     rest, _, text = rest.partition("?")
     options = _options(text, address)
-    if kind not in GUEST_KINDS or not set(options) <= GUEST_OPTIONS:
+    if kind not in UNTRUSTED_KINDS or not set(options) <= UNTRUSTED_OPTIONS:
         allowed = "atlas, place:LAT,LON,2km@17 or hub:owner/name"
         raise TileSourceError(f"{clipped(address, 200)} is not open to visitors of this page; give {allowed}")
     if kind == "hub":
         options["token"] = "no"
-    return _kinds()[kind](rest, options, GUEST_TILES)
+    return _kinds()[kind](rest, options, UNTRUSTED_TILES)
 
 
 def _kinds() -> dict[str, Callable[[str, dict[str, str], int | None], TileSource]]:
@@ -111,7 +113,7 @@ def _kinds() -> dict[str, Callable[[str, dict[str, str], int | None], TileSource
 def _options(text: str, address: str) -> dict[str, str]:
     """Parse `a=1&b=2` to a mapping; refuse a name given twice, because one could be checked and the other used."""
     try:
-        pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text), max_num_fields=_MOST_OPTIONS)
+        pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=bool(text), max_num_fields=_MAX_OPTIONS)
     except ValueError as error:
         raise TileSourceError(
             f"the options of {clipped(address, 200)} read like ?seed=3&tiles=4096 ({clipped(str(error))})"

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 LonLat = tuple[float, float]
 # Decimals are asked for, so that a mere number with an underscore is no place.
 _NAMED = re.compile(r"(-?[0-9]{1,3}\.[0-9]{1,20})_(-?[0-9]{1,2}\.[0-9]{1,20})")
-_MOST_BYTES = 256 * 2**20
+_MAX_BYTES = 256 * 2**20
 
 
 def place_in_name(path: Path) -> LonLat | None:
@@ -49,7 +49,7 @@ def read_captions(folder: Path) -> dict[str, str]:
     of_name: dict[str, set[str]] = {}
     for path in sorted([*folder.parent.glob("dataset*.json"), *folder.glob("dataset*.json")]):
         try:
-            rows = read_caption_rows(path, _MOST_BYTES)
+            rows = read_caption_rows(path, _MAX_BYTES)
         except DataError as error:
             log.warning("the captions of %s are left out: %s", path, error)
             continue

@@ -26,22 +26,22 @@ from lrsclip.errors import Cancelled, FetchError, PictureError, TileSourceError
 from lrsclip.io.atomic import write_atomically
 from lrsclip.io.decode import DECODE_FAULTS, open_image, opened
 from lrsclip.io.safe_fetch import fetch
-from lrsclip.io.user_cache import MEND, user_cache
+from lrsclip.io.user_cache import FIX, user_cache
 from lrsclip.numbers import clipped, decimal_of
 from lrsclip.tiles.base import Tile, check_count, decimal_option, whole_option
-from lrsclip.tiles.xyz_services import DEFAULT_SERVICE, MOST_ZOOM, provider_of
+from lrsclip.tiles.xyz_services import DEFAULT_SERVICE, MAX_ZOOM, provider_of
 
 DEFAULT_LIMIT = 2500
 FORM = "place:37.76,-122.45,2km@17, or place:37.75,-122.46,37.77,-122.44@17 (south, west, north, east)"
 _NUMBER = r"([-+.0-9]{1,32})"
 _AROUND = re.compile(rf"{_NUMBER},\s*{_NUMBER},\s*{_NUMBER}\s*(km|m)@([0-9]{{1,2}})")
 _BOX = re.compile(rf"{_NUMBER},\s*{_NUMBER},\s*{_NUMBER},\s*{_NUMBER}@([0-9]{{1,2}})")
-_MOST_LIMIT = 10**12
+_MAX_LIMIT = 10**12
 _EARTH_M = 6_378_137.0
-_MOST_LATITUDE = 85.0511
-_MOST_BYTES, _MOST_PX = 4_000_000, 1024
+_MAX_LATITUDE = 85.0511
+_MAX_BYTES, _MAX_PX = 4_000_000, 1024
 _DECIMALS = 6  # of a degree: a tenth of a meter
-_WORKERS, _ATTEMPTS, _MOST_WAIT_S = 4, 4, 30.0
+_WORKERS, _ATTEMPTS, _MAX_WAIT_S = 4, 4, 30.0
 _GIVE_UP_AFTER = 8  # refusals before anything at all was fetched
 _GIVE_UP_AFTER_ABSENT = 64  # tiles that are not there, likewise
 
@@ -56,11 +56,11 @@ class Place(BaseModel):
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
-    south: float = Field(ge=-_MOST_LATITUDE, le=_MOST_LATITUDE)
+    south: float = Field(ge=-_MAX_LATITUDE, le=_MAX_LATITUDE)
     west: float = Field(ge=-180, le=180)
-    north: float = Field(ge=-_MOST_LATITUDE, le=_MOST_LATITUDE)
+    north: float = Field(ge=-_MAX_LATITUDE, le=_MAX_LATITUDE)
     east: float = Field(ge=-180, le=180)
-    zoom: int = Field(ge=0, le=MOST_ZOOM)
+    zoom: int = Field(ge=0, le=MAX_ZOOM)
 
     @field_validator("south", "west", "north", "east")
     @classmethod
@@ -132,8 +132,8 @@ class PlaceTiles:
     def __init__(
         self, place: Place, service: str = DEFAULT_SERVICE, limit: int = DEFAULT_LIMIT, per_second: float = 8.0
     ) -> None:
-        if not 1 <= limit <= _MOST_LIMIT:
-            raise TileSourceError(f"place: limit is {limit}; choose 1 to {_MOST_LIMIT:,} tiles")
+        if not 1 <= limit <= _MAX_LIMIT:
+            raise TileSourceError(f"place: limit is {limit}; choose 1 to {_MAX_LIMIT:,} tiles")
         if not 0.1 <= per_second <= 50:
             raise TileSourceError(f"place: per_second is {per_second:g}; choose 0.1 to 50 requests a second")
         self.place, self.service, self.limit, self.per_second = place, service, limit, per_second
@@ -151,13 +151,13 @@ class PlaceTiles:
         self._lock, self._next_s = threading.Lock(), 0.0
 
     @classmethod
-    def from_spec(cls, address: str, options: Mapping[str, str], most_tiles: int | None = None) -> PlaceTiles:
+    def from_spec(cls, address: str, options: Mapping[str, str], max_tiles: int | None = None) -> PlaceTiles:
         """Open `place:37.76,-122.45,2km@17`, with options `service`, `limit` and `per_second`.
 
         Args:
             address: the place.
             options: as texts.
-            most_tiles: more are refused before any is listed, whatever `limit` says.
+            max_tiles: more are refused before any is listed, whatever `limit` says.
 
         Raises:
             TileSourceError: the address is no place, or an option is unknown, no number or out of range.
@@ -170,7 +170,7 @@ class PlaceTiles:
         limit = whole_option("place", options, "limit", DEFAULT_LIMIT)
         per_second = decimal_option("place", options, "per_second", 8.0)
         place = Place.parse(address)
-        check_count("place", place.count, most_tiles)
+        check_count("place", place.count, max_tiles)
         return cls(place, options.get("service", DEFAULT_SERVICE), limit, per_second)
 
     @property
@@ -308,7 +308,7 @@ class PlaceTiles:
 
         def once() -> bytes:
             self._wait_for_turn(stop)
-            answer = fetch(url, most_bytes=_MOST_BYTES)
+            answer = fetch(url, max_bytes=_MAX_BYTES)
             if answer.status == 429 or answer.status >= 500:
                 raise _BusyError(f"the server answers {answer.status}", answer.retry_after_s)
             if answer.status in (401, 403):
@@ -342,7 +342,7 @@ class PlaceTiles:
             self._failed[tile_id] = f"{name} cannot be fetched: {error}; open the place again to try once more"
             raise _RefusedError(self._failed[tile_id]) from error
         except OSError as error:
-            raise TileSourceError(f"cannot write to {user_cache()} ({error}); {MEND}") from error
+            raise TileSourceError(f"cannot write to {user_cache()} ({error}); {FIX}") from error
 
     def _wait_for_turn(self, stop: threading.Event | None) -> None:
         with self._lock:
@@ -382,15 +382,15 @@ def _pause_s(state: RetryCallState) -> float:
     """Choose the pause in seconds: twice as long each time, or as long as the server asks."""
     fault = state.outcome.exception() if state.outcome else None
     asked = fault.wait_s if isinstance(fault, _BusyError) else None
-    return float(min(_MOST_WAIT_S, asked if asked is not None else 0.5 * 2**state.attempt_number))
+    return float(min(_MAX_WAIT_S, asked if asked is not None else 0.5 * 2**state.attempt_number))
 
 
 def _checked(content: bytes, name: str) -> bytes:
     """Check that the bytes are a picture of a tile's size, whatever the server calls them; return them."""
     try:
         with opened(io.BytesIO(content)) as picture:
-            if max(picture.size) > _MOST_PX:
-                raise PictureError(f"{name} is {picture.width} x {picture.height} px; a tile has {_MOST_PX} at most")
+            if max(picture.size) > _MAX_PX:
+                raise PictureError(f"{name} is {picture.width} x {picture.height} px; a tile has {_MAX_PX} at most")
             picture.load()
     except DECODE_FAULTS as error:
         if isinstance(error, PictureError):

@@ -10,7 +10,7 @@ from lrsclip.errors import AddressError, TileSourceError
 
 DEFAULT_SERVICE = "USGS.USImagery"
 """The national imagery of the United States: public domain, and made to be asked by programs."""
-MOST_ZOOM = 22
+MAX_ZOOM = 22
 
 
 def provider_of(service: str, zoom: int) -> TileProvider:
@@ -41,7 +41,7 @@ def provider_of(service: str, zoom: int) -> TileProvider:
         raise TileSourceError(
             f"{service} needs a key; give its address with your key in it, with {{z}}, {{x}} and {{y}}"
         )
-    most = int(provider.get("max_zoom", MOST_ZOOM))
+    most = int(provider.get("max_zoom", MAX_ZOOM))
     if zoom > most:
         raise TileSourceError(f"{service} goes to zoom {most}, not {zoom}; lower the number behind the @")
     return provider

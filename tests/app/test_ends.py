@@ -24,8 +24,8 @@ PATIENCE_S = 120  # to begin: imports and the first block, on a busy machine
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes in /proc")
 
 
-def until(what: Callable[[], bool], most_s: float) -> bool:
-    end = time.monotonic() + most_s
+def until(what: Callable[[], bool], max_s: float) -> bool:
+    end = time.monotonic() + max_s
     while time.monotonic() < end:
         if what():
             return True

@@ -28,7 +28,7 @@ MAIN_CONTROLS = {
     "Learn": "#learn-run",
     "Places": "#places-look",
 }
-MOST_STEPS = 80  # of the Tab key, from one control to the next one wanted
+MAX_STEPS = 80  # of the Tab key, from one control to the next one wanted
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +119,7 @@ def test_every_page_can_be_read(opened: Callable[[int, str], Page], width_px: in
 
 def tab_to(page: Page, wanted: Locator) -> None:
     """Press Tab until a control has the focus."""
-    for _ in range(MOST_STEPS):
+    for _ in range(MAX_STEPS):
         if wanted.evaluate("e => e === document.activeElement || e.contains(document.activeElement)"):
             return
         page.keyboard.press("Tab")

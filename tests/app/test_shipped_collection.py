@@ -12,7 +12,7 @@ import lrsclip
 from app.collections import AppState
 from app.media.images import tile_picture
 from app.shipped_collection import INDEX, SHIPPED, SPEC, TILES, Mark, read_mark, unpack
-from assets.make_collection import MOST_BYTES
+from assets.make_collection import MAX_BYTES
 from lrsclip.index import build_index, default_cache_dir
 from lrsclip.tiles import open_tiles
 from lrsclip.tiles.atlas import TILE_PX, AtlasTiles, recipe
@@ -27,7 +27,7 @@ def test_the_collection_is_of_this_program_and_these_weights() -> None:
     assert (mark.spec, mark.recipe, mark.model_sha256) == (SPEC, recipe(), weights), (
         "the drawing program or the checkpoint changed since: run python -m assets.make_collection"
     )
-    assert SHIPPED.stat().st_size <= MOST_BYTES
+    assert SHIPPED.stat().st_size <= MAX_BYTES
     with zipfile.ZipFile(SHIPPED) as packed:
         names = packed.namelist()
     assert {f"{TILES}{tile_id}.jpg" for tile_id in AtlasTiles().tile_ids()} <= set(names)

@@ -84,9 +84,9 @@ def landscape_state(folder: Path, tiles: int, seed: int = 4) -> AppState:
 
 
 @contextmanager
-def running(state: AppState, *, guests: bool = True) -> Iterator[str]:
+def running(state: AppState, *, untrusted: bool = True) -> Iterator[str]:
     """A server on this machine's loopback; gives its address."""
-    demo = build(state, guests=guests)
+    demo = build(state, untrusted=untrusted)
     try:
         yield serve(demo, host="127.0.0.1", port=None, block=False)
     finally:

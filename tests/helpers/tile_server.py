@@ -79,7 +79,7 @@ def serve_tiles() -> Iterator[TileServer]:  # noqa: C901  (a branch for each way
             elif mood == "patience":
                 self.answer(503, b"later", "text/plain", {"Retry-After": "\u00b2"})
             elif mood == "drip":
-                with suppress(OSError):  # whoever asked has gone
+                with suppress(OSError):  # the caller has gone
                     self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Slow: ")
                     for _ in range(60):
                         self.wfile.write(b"x")

@@ -36,7 +36,7 @@ from train.provenance import provenance
 SEED = 5
 SIZES = (128, 512, 1024)
 TEXTS = ("short", "long", "name")
-_LEAST_SHARE = 0.02  # of a tile that a land use covers; with less the tile counts as without it
+_MIN_SHARE = 0.02  # of a tile that a land use covers; with less the tile counts as without it
 
 Floats = npt.NDArray[np.float32]
 
@@ -67,7 +67,7 @@ def of_atlas(bundle: LRSCLIP, source: AtlasTiles) -> Gallery:
     for row, tile_id in enumerate(tqdm(ids, desc="atlas", unit="tile")):
         truth = source.truth(tile_id)
         for name, area in truth.areas.items():
-            if name in kinds and area.area >= _LEAST_SHARE * truth.size_m**2:
+            if name in kinds and area.area >= _MIN_SHARE * truth.size_m**2:
                 shows[row, kinds.index(name)] = True
         scene = next((said.subject for said in source.told(tile_id, truth) if said.form == "scene"), None)
         if scene in kinds:

@@ -19,7 +19,7 @@ from lrsclip.io.decode import open_image
 from lrsclip.io.plain_file import open_plain
 from train.data.records import PictureRef
 
-_MOST_GROUP_BYTES = 2 * 2**30  # of a row group's pictures, unpacked: it is read whole
+_MAX_GROUP_BYTES = 2 * 2**30  # of a row group's pictures, unpacked: it is read whole
 _lock = threading.Lock()  # one reader of a Parquet file at a time; its row group serves many pictures
 
 
@@ -106,9 +106,9 @@ def _group(process: int, path: str, changed: int, size: int, group: int, column:
     facts = file.metadata.row_group(group)
     parts = (facts.column(at) for at in range(facts.num_columns))
     unpacked = sum(part.total_uncompressed_size for part in parts if part.path_in_schema.split(".")[0] == column)
-    if unpacked > _MOST_GROUP_BYTES:
+    if unpacked > _MAX_GROUP_BYTES:
         raise PictureError(
             f"a row group of {path} holds {unpacked / 2**30:.1f} GB of pictures, more than the "
-            f"{_MOST_GROUP_BYTES // 2**30} GB that are read at once; write it anew with smaller row groups"
+            f"{_MAX_GROUP_BYTES // 2**30} GB that are read at once; write it anew with smaller row groups"
         )
     return file.read_row_group(group, columns=[column]).column(column)

@@ -35,7 +35,7 @@ from train.init.teacher import Teacher, load_teacher, transplant
 
 log = logging.getLogger(__name__)
 BATCH, CHUNK, HELD_OUT = 256, 64, 512
-LEAST_STEPS = 20
+MIN_STEPS = 20
 CONTEXT = 77
 
 
@@ -145,8 +145,8 @@ def begin(args: argparse.Namespace) -> None:
     """
     if not 0 <= args.seed < 2**63:
         raise TrainingError(f"--seed {args.seed} must be from 0 to 2^63 - 1")
-    if args.steps < LEAST_STEPS:
-        raise TrainingError(f"--steps {args.steps} is too few to warm up; give {LEAST_STEPS} or more")
+    if args.steps < MIN_STEPS:
+        raise TrainingError(f"--steps {args.steps} is too few to warm up; give {MIN_STEPS} or more")
     args.out.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(args.out, b"")  # a file that cannot be written is better known before the work than after it
     config = ModelConfig.named(args.model).with_context(CONTEXT)

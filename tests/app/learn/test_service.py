@@ -21,7 +21,7 @@ from app.learn.html import grown_stage, grown_table, lesson_plan, orders_stage, 
 from app.learn.lessons import LESSONS, spec_of_landscape, text_of
 from app.learn.service import (
     CLIP_TOKENS,
-    MOST_STEPS,
+    MAX_STEPS,
     SHUFFLES,
     Standing,
     grow,
@@ -75,7 +75,7 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppState]:
 def test_parts_joined_give_the_text(text: str, by: str) -> None:
     parts = parts_of(text, by)  # type: ignore[arg-type]
     assert "".join(parts) == text.strip()
-    assert 1 <= len(parts) <= MOST_STEPS
+    assert 1 <= len(parts) <= MAX_STEPS
     assert all(part.strip() for part in parts)
 
 

@@ -56,7 +56,7 @@ def test_each_clause_has_its_heading_and_what_was_found() -> None:
 
 
 def test_answers_are_bounded_and_each_client_pushes_out_its_own() -> None:
-    answers, one = Answers(most_bytes=3 * 2**20), answer_of(made_heatmap())
+    answers, one = Answers(max_bytes=3 * 2**20), answer_of(made_heatmap())
     assert answers.get(None) is None and answers.get("made up") is None
     first = answers.put("a", one)
     assert answers.get(first) is one

@@ -97,7 +97,7 @@ def test_a_visitor_stops_and_goes_on(browser: Browser, state: AppState, server: 
 )
 def test_strangers_open_no_files_and_nothing_endless(state: AppState, spec: str) -> None:
     with pytest.raises(TileSourceError):
-        look_up(Collections(state, guests=True), spec)
+        look_up(Collections(state, untrusted=True), spec)
 
 
 def test_collections_are_closed_in_turn_but_never_the_first(state: AppState, tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_collections_are_closed_in_turn_but_never_the_first(state: AppState, tmp
 def test_suggestions_can_be_looked_up(state: AppState, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LRSCLIP_CACHE", str(tmp_path))
     for suggestion in SUGGESTIONS:
-        plan = look_up(Collections(state, guests=True), suggestion.spec)
+        plan = look_up(Collections(state, untrusted=True), suggestion.spec)
         assert 50 < len(plan.source) <= 1024
         assert plan.work
         assert plan.first is not None

@@ -206,7 +206,7 @@ def fuzzed_server(folder: Path) -> Iterator[tuple[CheckedBlocks, str]]:
     """A server for strangers, who are not counted, so that calls reach the app."""
     before = settings.in_force()
     settings.use(Settings(requests_per_minute=0))
-    demo = build(make_state(folder), guests=True)
+    demo = build(make_state(folder), untrusted=True)
     try:
         yield demo, serve(demo, host="127.0.0.1", port=None, block=False)
     finally:

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[CheckedBlocks, str]]:
     settings.use(Settings(requests_per_minute=0))
-    demo = build(make_state(tmp_path_factory.mktemp("callers")), guests=True)
+    demo = build(make_state(tmp_path_factory.mktemp("callers")), untrusted=True)
     try:
         yield demo, serve(demo, host="127.0.0.1", port=None, block=False)
     finally:
@@ -40,9 +40,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[CheckedBl
         settings.use(Settings())
 
 
-def until(holds: Callable[[], bool], most_s: float = 30.0) -> None:
+def until(holds: Callable[[], bool], max_s: float = 30.0) -> None:
     """Wait until something holds."""
-    end = time.monotonic() + most_s
+    end = time.monotonic() + max_s
     while not holds():
         assert time.monotonic() < end, "it never came to that"
         time.sleep(0.02)

@@ -14,14 +14,14 @@ import pytest
 
 from app.build import build, serve
 from app.server.checked_blocks import CheckedBlocks
-from app.server.connections import OpenConnections, most_connections
+from app.server.connections import OpenConnections, max_connections
 from app.server.rate_limit import network_of
 from tests.helpers.app_parts import make_state
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[CheckedBlocks, str]]:
-    demo = build(make_state(tmp_path_factory.mktemp("connections")), guests=True)
+    demo = build(make_state(tmp_path_factory.mktemp("connections")), untrusted=True)
     try:
         yield demo, serve(demo, host="127.0.0.1", port=None, block=False)
     finally:
@@ -101,7 +101,7 @@ def test_one_address_has_its_share() -> None:
 
 
 def test_there_is_room_for_files_beside_connections() -> None:
-    assert 128 <= most_connections() <= 4096
+    assert 128 <= max_connections() <= 4096
 
 
 def test_an_answer_that_nobody_reads_ends(server: tuple[CheckedBlocks, str], few: OpenConnections) -> None:

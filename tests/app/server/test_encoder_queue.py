@@ -30,8 +30,8 @@ from tests.helpers.app_parts import draw_tile
 class Gate:
     """A queue whose thread stands at a first job until it is let go, so that what waits behind it is known."""
 
-    def __init__(self, most_waiting: int = 96) -> None:
-        self.queue = EncoderQueue(most_waiting)
+    def __init__(self, max_waiting: int = 96) -> None:
+        self.queue = EncoderQueue(max_waiting)
         self.runs: list[list[float]] = []
         self.threads: list[threading.Thread] = []
         self.results: dict[str, Any] = {}
@@ -44,14 +44,14 @@ class Gate:
         assert self._open.wait(30)
         return rows
 
-    def work(self, kind: str | None, most_rows: int = 8) -> Work:
+    def work(self, kind: str | None, max_rows: int = 8) -> Work:
         """Doubles its rows, and notes each run."""
 
         def run(rows: Tensor) -> Tensor:
             self.runs.append(rows[:, 0].tolist())
             return rows * 2
 
-        return Work(kind, run, most_rows)
+        return Work(kind, run, max_rows)
 
     def ask(
         self, name: str, work: Work, *values: float, urgent: bool = False, stop: threading.Event | None = None
@@ -172,7 +172,7 @@ def test_whoever_waits_can_leave_and_the_others_stay(gate: Gate) -> None:
 
 
 def test_the_line_has_an_end() -> None:
-    gate = Gate(most_waiting=2)
+    gate = Gate(max_waiting=2)
     gate.ask("a", gate.work(None), 1)
     gate.ask("b", gate.work(None), 2)
     with pytest.raises(Busy, match="2 jobs wait for the model already; try again"):

@@ -47,7 +47,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     (private / "queries.csv").write_text("query\na road\n")
     os.mkfifo(private / "pipe")
     settings.use(Settings(requests_per_minute=0))
-    demo = build(make_state(tmp_path_factory.mktemp("gate")), guests=True)
+    demo = build(make_state(tmp_path_factory.mktemp("gate")), untrusted=True)
     try:
         yield Server(demo, serve(demo, host="127.0.0.1", port=None, block=False), private)
     finally:
@@ -148,7 +148,7 @@ async def asked(server: Server, values: list[Any]) -> dict[tuple[int, int, int],
 
 
 def test_every_parameter_of_every_function_refuses_what_is_no_upload_of_this_server(server: Server) -> None:
-    """A walk over the app's own list of functions; whoever adds one is tested with it."""
+    """A walk over the app's own list of functions; a new one is tested with them."""
     demo, private = server.demo, server.private
     before = {path: (path.lstat().st_mtime_ns, path.lstat().st_size) for path in private.iterdir()}
     paths = paths_of(server)

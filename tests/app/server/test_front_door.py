@@ -31,7 +31,7 @@ JSON = {"content-type": "application/json"}
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server on one's own machine, that lets a client ask 30 times a minute."""
     settings.use(Settings(requests_per_minute=30, hosts="tiles.example"))
-    demo = build(make_state(tmp_path_factory.mktemp("door")), guests=False)
+    demo = build(make_state(tmp_path_factory.mktemp("door")), untrusted=False)
     try:
         yield serve(demo, host="127.0.0.1", port=None, block=False)
     finally:
@@ -43,7 +43,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def open_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server for strangers, who are not counted."""
     settings.use(Settings(requests_per_minute=0))
-    demo = build(make_state(tmp_path_factory.mktemp("open")), guests=True)
+    demo = build(make_state(tmp_path_factory.mktemp("open")), untrusted=True)
     try:
         yield serve(demo, host="127.0.0.1", port=None, block=False)
     finally:

@@ -100,7 +100,7 @@ def test_what_is_open_stays(cache: Path, tmp_path_factory: pytest.TempPathFactor
 
 def test_a_visitor_opens_a_collection_that_is_kept_apart(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     state = make_state(tmp_path_factory.mktemp("room"))
-    collections = Collections(state, guests=True)
+    collections = Collections(state, untrusted=True)
     opened = open_collection(collections, "atlas:?seed=3&tiles=4", lambda *_: None, threading.Event())
     assert (index_dir(opened.source, opened.bundle) / "manifest.json").is_file()
     assert not list(cache.glob("index/*"))
@@ -123,7 +123,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Ch
 
     monkeypatch.setattr(page_places, "open_collection", slow)
     settings.use(Settings(trust_proxy=1))
-    demo = build(make_state(tmp_path), guests=True)
+    demo = build(make_state(tmp_path), untrusted=True)
     try:
         yield demo, serve(demo, host="127.0.0.1", port=None, block=False), go_on
     finally:

@@ -151,7 +151,7 @@ def test_a_bucket_empties_and_fills_again() -> None:
 
 
 def test_clients_are_not_remembered_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.server.rate_limit._MOST_CLIENTS", 5)
+    monkeypatch.setattr("app.server.rate_limit._MAX_CLIENTS", 5)
     buckets = Buckets(60)
     for number in range(50):
         buckets.wait_s(str(number))
@@ -293,7 +293,7 @@ def test_pixels_are_counted_before_they_are_decoded(tmp_path: Path, monkeypatch:
         with pytest.raises(PictureError, match="12000 x 12000 pixels"), opened_upload(upload):
             pytest.fail("it was opened")
     (tmp_path / "none.png").write_text("no picture")
-    check_pixels(tmp_path / "none.png")  # whoever reads it says that
+    check_pixels(tmp_path / "none.png")  # its reader says that
 
 
 # files and addresses

@@ -101,7 +101,7 @@ def test_what_is_half_sent_keeps_its_room_and_no_more() -> None:
 
 
 def test_a_session_whose_page_is_open_is_not_pushed_out(tmp_path: Path) -> None:
-    demo = build(make_state(tmp_path), guests=True)
+    demo = build(make_state(tmp_path), untrusted=True)
     holder = StateHolder()  # type: ignore[no-untyped-call]
     holder.set_blocks(demo)
     holder.capacity = 10
@@ -266,7 +266,7 @@ def test_clients_take_turns_in_a_line() -> None:
 
 
 def test_every_lane_of_the_app_is_fair(tmp_path: Path) -> None:
-    demo = build(make_state(tmp_path), guests=True)
+    demo = build(make_state(tmp_path), untrusted=True)
     lanes = demo._queue.event_queue_per_concurrency_id
     for function in demo.fns.values():
         demo._queue.create_event_queue_for_fn(function)
@@ -288,7 +288,7 @@ def test_one_client_has_half_of_a_lane_and_of_all_places_at_most() -> None:
 
 
 def test_long_calls_of_one_client_leave_places_to_others(tmp_path: Path) -> None:
-    demo = build(make_state(tmp_path), guests=True)
+    demo = build(make_state(tmp_path), untrusted=True)
     queue, function = demo._queue, next(one for one in demo.fns.values() if one.concurrency_id == "encoder")
     queue.create_event_queue_for_fn(function)
     queue.active_jobs = [None] * 40
@@ -354,7 +354,7 @@ def test_scans_count_for_what_they_cost(tmp_path: Path, monkeypatch: pytest.Monk
     path = tmp_path / "a.jpg"
     draw_tile("road", 1).save(path, "JPEG", progressive=True)
     check_work(path)
-    monkeypatch.setattr(images, "_MOST_SCANNED_PX", 128 * 128 * 5)
+    monkeypatch.setattr(images, "_MAX_SCANNED_PX", 128 * 128 * 5)
     with pytest.raises(PictureError, match="scans"):
         check_work(path)
 

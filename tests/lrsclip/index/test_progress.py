@@ -1,4 +1,4 @@
-"""Whoever indexes many files sees from the start that something goes on, and what is found is what was found before."""
+"""Users who index many files see from the start that something goes on, and what is found is what was found before."""
 
 from __future__ import annotations
 

@@ -125,4 +125,4 @@ def test_a_name_that_leads_there_is_refused_before_it_is_asked(address: str, mon
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_args, **_options: found)
     monkeypatch.setattr(socket, "create_connection", lambda *_args, **_options: pytest.fail("it was asked"))
     with pytest.raises(AddressError, match="this machine or its own network"):
-        web.fetch("http://some.example/", most_bytes=100)
+        web.fetch("http://some.example/", max_bytes=100)

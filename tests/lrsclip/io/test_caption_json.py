@@ -41,7 +41,7 @@ def test_files_of_another_layout_or_too_large_are_refused(content: str, tmp_path
         read_caption_rows(path)
     path.write_text(content)
     with pytest.raises(DataError, match=r"dataset\.json"):
-        read_caption_rows(path, most_bytes=14)
+        read_caption_rows(path, max_bytes=14)
 
 
 def test_texts_are_tidied_or_stay_as_given() -> None:

@@ -356,7 +356,7 @@ def test_the_network_is_off_in_there_and_on_for_others(tmp_path: Path, loopback:
         thread.join(_SECONDS)
 
     file.use(meanwhile)
-    assert loopback.heard, "whoever reads rasters of the network in another thread still can"
+    assert loopback.heard, "another thread still reads rasters of the network"
     file.close()
 
 

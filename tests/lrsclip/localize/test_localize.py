@@ -285,7 +285,7 @@ def test_the_dense_map_agrees_with_windows_encoded_one_by_one(
     land: Image.Image, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(parts, "DENSE_PX", 224)  # as large as the windows are seen one by one
-    monkeypatch.setattr(parts, "MOST_ENLARGED", 5.0)
+    monkeypatch.setattr(parts, "MAX_ENLARGED", 5.0)
     shipped, scene = lrsclip.load("tiny", precision="fp32"), land.crop((0, 0, *size))
     heatmap = localize(shipped, scene, "a dense residential area", method="dense", memory=WindowMemory())
     boxes = window_boxes(*size, heatmap.scales_px)

@@ -164,7 +164,7 @@ def test_a_hub_that_cannot_be_reached_is_said(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_row_group_too_large_to_unpack_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lrsclip.tiles.hf_dataset._MOST_GROUP_BYTES", 200_000)
+    monkeypatch.setattr("lrsclip.tiles.hf_dataset._MAX_GROUP_BYTES", 200_000)
     source = open_tiles("hub:someone/large:train")
     with pytest.raises(TileSourceError, match="smaller row groups"):
         source.picture(source.tile_ids()[0])
@@ -179,7 +179,7 @@ def test_sounds_are_no_pictures_and_turned_ones_stand_upright() -> None:
 
 def test_looking_a_data_set_up_fetches_none_of_it(hub: DatasetHub) -> None:
     before = hub.sent_bytes
-    plan = look_up(Collections(cast(AppState, None), guests=True), "hub:someone/large:train")
+    plan = look_up(Collections(cast(AppState, None), untrusted=True), "hub:someone/large:train")
     assert plan.first is None
     assert plan.work.startswith("24 rows of 1 file are read from the Hub")
     assert hub.sent_bytes - before < 1_500_000  # a footer and what is read ahead of it

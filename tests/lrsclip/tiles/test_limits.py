@@ -22,7 +22,7 @@ from lrsclip.index import parse_bbox
 from lrsclip.index.__main__ import main as index_command
 from lrsclip.numbers import decimal_of, whole_of
 from lrsclip.tiles import open_tiles
-from lrsclip.tiles.registry import GUEST_TILES
+from lrsclip.tiles.registry import UNTRUSTED_TILES
 from tests.helpers.dataset_server import serve_datasets
 
 NO_NUMBERS = [
@@ -42,18 +42,16 @@ NO_NUMBERS = [
     "nan",
     "-",
 ]
-MOST_BYTES = (
-    6_000_000  # a list of 4,096 names and what belongs to it; the tiles refused would take a hundred times that
-)
+MAX_BYTES = 6_000_000  # a list of 4,096 names and what belongs to it; the tiles refused would take a hundred times that
 
 
 def refused(spec: str) -> int:
     """Peak of memory in bytes while a stranger's address is refused."""
-    open_tiles("atlas:?tiles=1", guest=True)  # imports are no part of it
+    open_tiles("atlas:?tiles=1", untrusted=True)  # imports are no part of it
     tracemalloc.start()
     try:
         with pytest.raises(TileSourceError):
-            open_tiles(spec, guest=True)
+            open_tiles(spec, untrusted=True)
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -140,16 +138,16 @@ addresses = st.one_of(
 @settings(max_examples=250, deadline=None)
 @given(addresses)
 def test_any_address_opens_little_or_is_refused(spec: str) -> None:
-    open_tiles("atlas:?tiles=1", guest=True)
+    open_tiles("atlas:?tiles=1", untrusted=True)
     tracemalloc.start()
     try:
-        assert len(open_tiles(spec, guest=True)) <= GUEST_TILES
+        assert len(open_tiles(spec, untrusted=True)) <= UNTRUSTED_TILES
     except TileSourceError:
         pass
     finally:
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-    assert peak < MOST_BYTES
+    assert peak < MAX_BYTES
 
 
 def claiming(rows: int) -> bytes:
@@ -179,7 +177,7 @@ def test_a_data_set_that_claims_too_much_is_refused_before_it_is_listed(monkeypa
     large = claiming(10**12)
     assert pq.ParquetFile(io.BytesIO(large)).metadata.num_rows == 10**12
     out = io.BytesIO()
-    pq.write_table(pa.table({"image": pa.array([b"x"] * (GUEST_TILES + 1))}), out)
+    pq.write_table(pa.table({"image": pa.array([b"x"] * (UNTRUSTED_TILES + 1))}), out)
     huge_footer = out.getvalue()[:-8] + (2**31 - 1).to_bytes(4, "little") + b"PAR1"
     repos = {
         "a/rows": {"train.parquet": large},
@@ -202,9 +200,9 @@ def test_a_data_set_that_claims_too_much_is_refused_before_it_is_listed(monkeypa
             ("footer", "footer of 2,048 MB"),
         ):
             with pytest.raises(TileSourceError, match=reason):
-                open_tiles(f"hub:a/{name}", guest=True)
-        assert len(open_tiles("hub:a/more")) == GUEST_TILES + 1
-        lying = open_tiles("hub:a/short", guest=True)
+                open_tiles(f"hub:a/{name}", untrusted=True)
+        assert len(open_tiles("hub:a/more")) == UNTRUSTED_TILES + 1
+        lying = open_tiles("hub:a/short", untrusted=True)
         for name in lying.tile_ids()[3:]:
             with pytest.raises(LRSCLIPError, match="row"):
                 lying.picture(name)
@@ -248,5 +246,6 @@ def test_the_index_command_takes_plain_numbers(option: list[str], capsys: pytest
 
 def test_sizes_of_numpy_do_not_matter_to_a_seed() -> None:
     assert np.array_equal(
-        np.asarray(open_tiles("atlas:?seed=4294967295&tiles=1", guest=True).picture("r000c000")).shape, (192, 192, 3)
+        np.asarray(open_tiles("atlas:?seed=4294967295&tiles=1", untrusted=True).picture("r000c000")).shape,
+        (192, 192, 3),
     )

@@ -151,25 +151,25 @@ def test_the_tiles_of_a_place_cover_it(latitude: float, longitude: float, radius
 
 def test_private_addresses_are_refused_at_every_hop(server: TileServer, monkeypatch: pytest.MonkeyPatch) -> None:
     good = server.url.format(z=3, x=1, y=2)
-    assert web.fetch(good, most_bytes=10_000).status == 200
+    assert web.fetch(good, max_bytes=10_000).status == 200
     server.moods["3/1/3"] = f"redirect {good}"
     assert (
-        web.fetch(server.url.format(z=3, x=1, y=3), most_bytes=10_000).content
-        == web.fetch(good, most_bytes=10_000).content
+        web.fetch(server.url.format(z=3, x=1, y=3), max_bytes=10_000).content
+        == web.fetch(good, max_bytes=10_000).content
     )
     server.moods["3/1/4"] = "redirect file:///etc/passwd"
     with pytest.raises(AddressError, match="no web address"):
-        web.fetch(server.url.format(z=3, x=1, y=4), most_bytes=10_000)
+        web.fetch(server.url.format(z=3, x=1, y=4), max_bytes=10_000)
     server.moods["3/1/5"] = f"redirect {server.url.format(z=3, x=1, y=5)}"
     with pytest.raises(FetchError, match="redirects more than"):
-        web.fetch(server.url.format(z=3, x=1, y=5), most_bytes=10_000)
+        web.fetch(server.url.format(z=3, x=1, y=5), max_bytes=10_000)
     # The first hop is public (as the resolver says), the second is not.
     monkeypatch.setenv(web.ALLOW_PRIVATE, "0")
     real, port = socket.getaddrinfo, int(good.split(":")[2].split("/")[0])
     monkeypatch.setattr(web, "is_public", lambda address: address == "127.0.0.1")
     server.moods["3/1/6"] = f"redirect http://127.0.0.2:{port}/3/1/2"
     with pytest.raises(AddressError, match=r"127\.0\.0\.2"):
-        web.fetch(f"http://127.0.0.1:{port}/3/1/6", most_bytes=10_000)
+        web.fetch(f"http://127.0.0.1:{port}/3/1/6", max_bytes=10_000)
     assert real is socket.getaddrinfo
 
 
@@ -202,7 +202,7 @@ def test_private_addresses_are_refused_at_every_hop(server: TileServer, monkeypa
 def test_addresses_that_may_not_be_asked(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(web.ALLOW_PRIVATE, raising=False)
     with pytest.raises(AddressError):
-        web.fetch(url, most_bytes=100)
+        web.fetch(url, max_bytes=100)
 
 
 def test_a_place_whose_north_is_unknown_to_the_service_opens_and_opens_again(server: TileServer) -> None:
@@ -243,7 +243,7 @@ def test_a_head_that_never_ends_is_not_waited_for(server: TileServer) -> None:
     server.moods["3/1/2"] = "drip"  # each byte comes long before a single read is given up
     started = time.monotonic()
     with pytest.raises(FetchError, match="does not answer"):
-        web.fetch(server.url.format(z=3, x=1, y=2), most_bytes=10_000, most_s=0.8)
+        web.fetch(server.url.format(z=3, x=1, y=2), max_bytes=10_000, max_s=0.8)
     assert time.monotonic() - started < 3
 
 
@@ -251,18 +251,18 @@ def test_a_head_that_never_ends_is_not_waited_for(server: TileServer) -> None:
 def test_a_redirect_to_nowhere_is_an_address_error(server: TileServer, mood: str) -> None:
     server.moods["3/1/2"] = mood
     with pytest.raises(AddressError):
-        web.fetch(server.url.format(z=3, x=1, y=2), most_bytes=10_000)
+        web.fetch(server.url.format(z=3, x=1, y=2), max_bytes=10_000)
 
 
 def test_a_redirect_to_a_name_beyond_ascii_is_followed(server: TileServer) -> None:
     server.moods.update({"3/1/2": "redirect /caf\u00e9", "caf%E9": "missing"})
-    assert web.fetch(server.url.format(z=3, x=1, y=2), most_bytes=10_000).status == 404
+    assert web.fetch(server.url.format(z=3, x=1, y=2), max_bytes=10_000).status == 404
     assert server.asked["caf%E9"] == 1
 
 
 def test_a_wait_that_is_no_number_is_none(server: TileServer) -> None:
     server.moods["3/1/2"] = "patience"
-    answer = web.fetch(server.url.format(z=3, x=1, y=2), most_bytes=10_000)
+    answer = web.fetch(server.url.format(z=3, x=1, y=2), max_bytes=10_000)
     assert (answer.status, answer.retry_after_s) == (503, None)
 
 

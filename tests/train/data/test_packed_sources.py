@@ -179,6 +179,6 @@ def test_row_groups_are_kept_and_their_size_is_limited(tmp_path: Path, monkeypat
         assert place and open_ref(place).size == (lay.WIDTH, lay.HEIGHT)
     assert pictures._group.cache_info().misses == 3  # row groups of two
     pictures._group.cache_clear()
-    monkeypatch.setattr(pictures, "_MOST_GROUP_BYTES", 10)
+    monkeypatch.setattr(pictures, "_MAX_GROUP_BYTES", 10)
     with pytest.raises(PictureError, match="smaller row groups"):
         open_ref(places[0] or PictureRef(""))

@@ -131,7 +131,7 @@ def serve_llm(behave: Callable[[Ask], Reply] = lambda _: Reply()) -> Iterator[Ll
             try:
                 if reply.wait_s or reply.hang:
                     books.closing.wait(30 if reply.hang else reply.wait_s)
-                with suppress(OSError):  # whoever asked was killed, or has waited long enough
+                with suppress(OSError):  # the caller was killed, or has waited long enough
                     self.send(reply)
             finally:
                 books.leave()

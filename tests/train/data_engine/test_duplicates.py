@@ -17,7 +17,7 @@ from lrsclip.io.decode import open_image
 from train.data_engine.dedup import fingerprints as prints_module
 from train.data_engine.dedup.duplicates import Entry, Verdict, find_duplicates
 from train.data_engine.dedup.fingerprints import (
-    MOST_PARTNERS,
+    MAX_PARTNERS,
     Encoder,
     Limits,
     Pairs,
@@ -194,8 +194,8 @@ def test_many_vectors_are_searched_by_lists(monkeypatch: pytest.MonkeyPatch) -> 
 def test_ten_thousand_empty_tiles_do_not_make_fifty_million_pairs() -> None:
     prints = Prints(np.zeros(600, np.uint64), np.zeros((600, 0), np.float16))
     pairs = find_pairs(prints)
-    assert len(pairs.first) == MOST_PARTNERS * 600 - MOST_PARTNERS * (MOST_PARTNERS + 1) // 2
-    assert pairs.first.max() == MOST_PARTNERS - 1
+    assert len(pairs.first) == MAX_PARTNERS * 600 - MAX_PARTNERS * (MAX_PARTNERS + 1) // 2
+    assert pairs.first.max() == MAX_PARTNERS - 1
     blank = Prints(np.zeros(10_000, np.uint64), np.tile(np.array([1, 0], np.float16), (10_000, 1)))
     verdict = find_duplicates(entries(*["train"] * 9_000, *["b:test"] * 1_000), blank)
     assert verdict.dropped == {"leak": 9_000}

@@ -17,7 +17,7 @@ from train.data.faults import Faults
 from train.data.names import PICTURE_SUFFIXES
 
 CONTEXT_FOLDER = "folder"
-_MOST_DEPTH = 8  # of folders below a source's root
+_MAX_DEPTH = 8  # of folders below a source's root
 
 
 def _placed(path: Path, info: ValidationInfo) -> Path:
@@ -83,7 +83,7 @@ def picture_files(folder: Path, faults: Faults) -> list[Path]:
     return found
 
 
-def folders_below(root: Path, depth: int = _MOST_DEPTH) -> Iterator[Path]:
+def folders_below(root: Path, depth: int = _MAX_DEPTH) -> Iterator[Path]:
     """Yield the root and every folder below it, parents first, in order; hidden ones are left out."""
     yield root
     if depth > 0:

@@ -24,7 +24,7 @@ from train.data.sources.files import (
 )
 
 _BLOCK = tarfile.BLOCKSIZE
-_MOST_TEXT_BYTES = 2**20
+_MAX_TEXT_BYTES = 2**20
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 # ValueError and the rest: numbers in headers that are none, names that are no text.
 _TAR_FAULTS = (tarfile.TarError, OSError, EOFError, ValueError, LookupError, ArithmeticError, RecursionError)
@@ -209,7 +209,7 @@ def _member(
         return stem, suffix, at, b""
     if suffix not in (".txt", ".json"):
         return None
-    if member.size > _MOST_TEXT_BYTES:
+    if member.size > _MAX_TEXT_BYTES:
         faults.add(
             "annotation unreadable", f"{path} in {shard} has {member.size:,} bytes, too many for a text; mend it"
         )

@@ -36,7 +36,7 @@ _PARTS = 2  # per side
 DIMENSION = 256  # of the projected 4 x 1024; twice as many find one copy in a hundred more
 _SEED = 0
 Rows = NDArray[np.int64]
-MOST_PARTNERS = 100
+MAX_PARTNERS = 100
 _EXACT_UP_TO = 100_000  # vectors that are all compared with each other
 _PROBED = 16
 _BANDS = (22, 21, 21)  # bits: few of a million hashes share a band, and a table of its values is small
@@ -221,7 +221,7 @@ class Pairs(NamedTuple):
 def find_pairs(prints: Prints, limits: Limits | None = None) -> Pairs:
     """Find near-duplicates among N pictures: all up to 100,000, all but a few beyond.
 
-    Of each row the `MOST_PARTNERS` first earlier partners are kept, so that ten thousand empty tiles do not make fifty
+    Of each row the `MAX_PARTNERS` first earlier partners are kept, so that ten thousand empty tiles do not make fifty
     million pairs.
 
     Args:
@@ -253,10 +253,10 @@ def find_pairs(prints: Prints, limits: Limits | None = None) -> Pairs:
 
 
 def _first_partners(codes: Rows, count: int) -> Rows:
-    """Keep each pair once, and a row's `MOST_PARTNERS` first; a pair's code is second * count + first."""
+    """Keep each pair once, and a row's `MAX_PARTNERS` first; a pair's code is second * count + first."""
     codes = np.unique(codes)
     second = codes // count
-    return codes[np.arange(len(codes)) - np.searchsorted(second, second) < MOST_PARTNERS]
+    return codes[np.arange(len(codes)) - np.searchsorted(second, second) < MAX_PARTNERS]
 
 
 def hamming(prints: Prints, a: Rows, b: Rows) -> Rows:
@@ -273,13 +273,13 @@ def cosine(prints: Prints, a: Rows, b: Rows) -> NDArray[np.float32]:
     return out
 
 
-def _near_hashes(hashes: NDArray[np.uint64], most_bits: int) -> Iterator[tuple[Rows, Rows]]:
-    """Yield every two rows whose hashes differ in `most_bits` or fewer, some of them more than once.
+def _near_hashes(hashes: NDArray[np.uint64], max_bits: int) -> Iterator[tuple[Rows, Rows]]:
+    """Yield every two rows whose hashes differ in `max_bits` or fewer, some of them more than once.
 
     Of three bands of a hash one differs in a third of the bits or fewer. So in each band, rows of the same value and of
     values so many flips apart are compared.
     """
-    flips, shift = most_bits // len(_BANDS), 0
+    flips, shift = max_bits // len(_BANDS), 0
     for width in _BANDS:
         values = ((hashes >> np.uint64(shift)) & np.uint64(2**width - 1)).astype(np.int64)
         shift += width
@@ -288,7 +288,7 @@ def _near_hashes(hashes: NDArray[np.uint64], most_bits: int) -> Iterator[tuple[R
         starts = np.concatenate([[0], np.cumsum(np.bincount(values, minlength=2**width))])
         for rows, low, sizes in _met(values, starts, width, flips):
             for left, right in _every_two(rows, low, sizes):
-                near = np.bitwise_count(codes[left] ^ codes[right]) <= most_bits
+                near = np.bitwise_count(codes[left] ^ codes[right]) <= max_bits
                 yield order[left[near]], order[right[near]]
 
 

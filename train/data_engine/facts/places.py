@@ -10,7 +10,7 @@ import numpy as np
 
 from lrsclip.atlas.statement import CELLS, HALVES
 from train.data.records import Share, Thing
-from train.data_engine.gate.evidence import middle_of
+from train.data_engine.gate.evidence import center_of
 
 PLACES: dict[str, tuple[str, str]] = {
     "nw": ("in the north-west", "in the upper left corner"),
@@ -50,7 +50,7 @@ def cell_of(x: float, y: float) -> str:
 
 def place_of(things: Sequence[Thing]) -> str:
     """Return the cell, or else the half, in which the middles of all things lie; "" where there is none."""
-    middles = [middle_of(t) for t in things]
+    middles = [center_of(t) for t in things]
     cells = {cell_of(x, y) for x, y in middles}
     if len(cells) == 1:
         return cells.pop()
@@ -89,7 +89,7 @@ def arrangement_of(things: Sequence[Thing]) -> Arrangement:
     """Classify how several things of a kind stand to each other; "" where that is not clear."""
     if len(things) < 3:
         return ""
-    at = np.array([middle_of(t) for t in things])
+    at = np.array([center_of(t) for t in things])
     around = at - at.mean(0)
     _, spread, _ = np.linalg.svd(around, full_matrices=False)
     long, off = float(spread[0]) / math.sqrt(len(at)), float(spread[1]) / math.sqrt(len(at))
@@ -105,7 +105,7 @@ def arrangement_of(things: Sequence[Thing]) -> Arrangement:
 
 def side_of(a: Thing, b: Thing) -> str:
     """Return the side of `b` on which `a` lies: "north", "south", "west", "east"; "" where it is not clear."""
-    (ax, ay), (bx, by) = middle_of(a), middle_of(b)
+    (ax, ay), (bx, by) = center_of(a), center_of(b)
     across, down = ax - bx, ay - by
     if max(abs(across), abs(down)) < _SIDE or 0.6 < abs(across) / (abs(down) + 1e-9) < 1.6:
         return ""

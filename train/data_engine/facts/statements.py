@@ -13,12 +13,12 @@ from typing import Literal
 
 from train.data.records import Facts, Share, Thing
 from train.data_engine.facts.places import arrangement_of, cell_of, heading_of, place_of, share_place, side_of
-from train.data_engine.gate.evidence import middle_of
+from train.data_engine.gate.evidence import center_of
 from train.data_engine.lexicon.tags import tag_words
 
 Form = Literal["scene", "group", "parts", "size", "arrangement", "heading", "side", "share", "tag"]
 _FEW_SHARE = 0.01  # less of a land cover is not worth saying
-_MOST_KINDS, _MOST_SIDES, _MOST_SHARES = 6, 3, 5
+_MAX_KINDS, _MAX_SIDES, _MAX_SHARES = 6, 3, 5
 _LARGER = 1.6  # the largest is so many times the next, or it is not the largest for sure
 
 
@@ -56,14 +56,14 @@ def statements(facts: Facts) -> list[Statement]:
     """Build the statements of a picture's facts, the most telling first; captions are not among them."""
     out = [Statement("scene", facts.scene)] if facts.scene else []
     by_kind = _by_kind(facts)
-    for kind, things in list(by_kind.items())[:_MOST_KINDS]:
+    for kind, things in list(by_kind.items())[:_MAX_KINDS]:
         out += _of_kind(kind, things, facts.things_complete)
     if facts.things_complete:  # of several, the reader could not tell which one is meant
         out += _sides({kind: things[0] for kind, things in by_kind.items() if len(things) == 1})
     shares = [s for s in facts.shares if s.share >= _FEW_SHARE]
-    out += [_share(s) for s in sorted(shares, key=lambda s: (-s.share, s.kind))[:_MOST_SHARES]]
+    out += [_share(s) for s in sorted(shares, key=lambda s: (-s.share, s.kind))[:_MAX_SHARES]]
     said = {words for key, value in facts.tags if (words := tag_words(key, value))} - {*by_kind, facts.scene}
-    out += [Statement("tag", words) for words in sorted(said)][:_MOST_KINDS]
+    out += [Statement("tag", words) for words in sorted(said)][:_MAX_KINDS]
     return out
 
 
@@ -88,7 +88,7 @@ def _of_kind(kind: str, things: list[Thing], complete: bool) -> Iterator[Stateme
     yield Statement("group", kind, len(things) if complete else 0, colour, place)
     if not complete:
         return
-    cells = Counter(cell_of(*middle_of(t)) for t in things)
+    cells = Counter(cell_of(*center_of(t)) for t in things)
     if not place and 2 <= len(cells) <= 3:
         yield Statement("parts", kind, len(things), parts=tuple(sorted(cells.items(), key=lambda c: (-c[1], c[0]))))
     if detail := arrangement_of(things):
@@ -104,9 +104,9 @@ def _sizes(kind: str, things: list[Thing]) -> Iterator[Statement]:
     if len(whole) < 3 or len(whole) < len(things):
         return
     if area_of(whole[-1]) > _LARGER * area_of(whole[-2]):
-        yield Statement("size", kind, detail="largest", place=cell_of(*middle_of(whole[-1])))
+        yield Statement("size", kind, detail="largest", place=cell_of(*center_of(whole[-1])))
     if _LARGER * area_of(whole[0]) < area_of(whole[1]):
-        yield Statement("size", kind, detail="smallest", place=cell_of(*middle_of(whole[0])))
+        yield Statement("size", kind, detail="smallest", place=cell_of(*center_of(whole[0])))
 
 
 def _sides(single: dict[str, Thing]) -> list[Statement]:
@@ -116,7 +116,7 @@ def _sides(single: dict[str, Thing]) -> list[Statement]:
         for b in kinds[n + 1 :]:
             if side := side_of(single[a], single[b]):
                 out.append(Statement("side", a, detail=side, other=b))
-    return out[:_MOST_SIDES]
+    return out[:_MAX_SIDES]
 
 
 def _share(share: Share) -> Statement:

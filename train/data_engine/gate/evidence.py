@@ -83,7 +83,7 @@ def _overlaps(low: float, high: float) -> tuple[float, ...]:
     return tuple(max(0.0, min(high, (n + 1) / 3) - max(low, n / 3)) * 3 for n in range(3))
 
 
-def middle_of(thing: Thing) -> tuple[float, float]:
+def center_of(thing: Thing) -> tuple[float, float]:
     """Return x and y of a thing's middle, in fractions of the picture."""
     left, top, right, bottom = thing.box
     return (left + right) / 2, (top + bottom) / 2

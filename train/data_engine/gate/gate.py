@@ -19,7 +19,7 @@ from train.data.records import Share, SourceRecord, Thing
 from train.data_engine.gate.claim_parser import read
 from train.data_engine.gate.claims import Mention
 from train.data_engine.gate.cue_words import colour_family
-from train.data_engine.gate.evidence import Known, Region, middle_of
+from train.data_engine.gate.evidence import Known, Region, center_of
 from train.data_engine.lexicon.lexicon import Lexicon, shared_lexicon
 from train.data_engine.lexicon.words import counted, number
 from train.data_engine.texts import Finding, FindingKind, Texts
@@ -192,7 +192,7 @@ def _wrong_absence(mention: Mention, known: Known) -> str:
         return ""
     if mention.places:
         regions = [Region.of(ways).shrunk(0.15) for ways in mention.places]
-        inside = sum(1 for t in things if any(r.holds(*middle_of(t)) for r in regions))
+        inside = sum(1 for t in things if any(r.holds(*center_of(t)) for r in regions))
         return f"The facts do know {mention.words} there." if inside and inside >= 0.3 * len(things) else ""
     direct = (
         things or known.shares(mention.kinds) or [m for m in known.mentions(mention.kinds) if m.kinds & mention.kinds]
@@ -205,7 +205,7 @@ def _parts(things: list[Thing], mention: Mention) -> set[int]:
     parts = set()
     for ways in mention.places:
         region = Region.of(ways)
-        inside = [t for t in things if region.holds(*middle_of(t))]
+        inside = [t for t in things if region.holds(*center_of(t))]
         parts.add(len(inside))
     if mention.colours:
         parts.add(sum(1 for t in things if colour_family(t.colour) in mention.colours))
@@ -274,7 +274,7 @@ def _enough_inside(things: list[Thing], region: Region, mention: Mention) -> boo
 
 def _reaches(thing: Thing, region: Region) -> bool:
     """Return whether a thing's middle lies in a region, or its box covers half of the region."""
-    x, y = middle_of(thing)
+    x, y = center_of(thing)
     if region.holds(x, y):
         return True
     left, top, right, bottom = thing.box
@@ -314,7 +314,7 @@ def _wrong_side(mention: Mention, side: str, other: frozenset[str], known: Known
         return ""  # nothing is known of where one of them lies
     for a in ours:
         for b in theirs:
-            (ax, ay), (bx, by) = middle_of(a), middle_of(b)
+            (ax, ay), (bx, by) = center_of(a), center_of(b)
             fits = {"W": ax < bx + 0.03, "E": ax > bx - 0.03, "N": ay < by + 0.03, "S": ay > by - 0.03}
             if a is not b and all(fits[way] for way in side if way in fits):
                 return ""

@@ -242,16 +242,16 @@ class LlmWriter:
                 return found
         if self._endpoint.down:
             raise Unanswered("endpoint down")
-        most_in, most_out = self._most_tokens(question)
-        await self._hold(most_in, most_out)
+        max_in, max_out = self._max_tokens(question)
+        await self._hold(max_in, max_out)
         try:
-            return await self._paid(question, ledger, most_in, most_out)
+            return await self._paid(question, ledger, max_in, max_out)
         finally:
-            self._spent.hold(-most_in, -most_out)
+            self._spent.hold(-max_in, -max_out)
             async with self._room:
                 self._room.notify_all()
 
-    async def _paid(self, question: _Question, ledger: Ledger, most_in: int, most_out: int) -> Answer:
+    async def _paid(self, question: _Question, ledger: Ledger, max_in: int, max_out: int) -> Answer:
         body = dict(question.body)
         if question.picture is not None:
             body["messages"] = await asyncio.to_thread(self._with_picture, body["messages"], question.picture)
@@ -264,7 +264,7 @@ class LlmWriter:
             except FormRefused:  # the endpoint has taken up another one
                 continue
         tokens = said.tokens
-        tokens_in, tokens_out = tokens or (most_in, most_out)  # unknown is the most it may have been
+        tokens_in, tokens_out = tokens or (max_in, max_out)  # unknown is the most it may have been
         answer = Answer(
             request=request,
             key=question.key,
@@ -282,8 +282,8 @@ class LlmWriter:
         self._answers += 1
         self._tokens_in += tokens_in
         self._tokens_out += tokens_out
-        self._over_in += max(0, tokens_in - most_in)
-        self._over_out += max(0, tokens_out - most_out)
+        self._over_in += max(0, tokens_in - max_in)
+        self._over_out += max(0, tokens_out - max_out)
         return answer
 
     def _with_picture(self, messages: list[Message], picture: _Picture) -> list[Message]:
@@ -294,31 +294,31 @@ class LlmWriter:
         ]
         return [messages[0], asked | {"content": parts}, *messages[2:]]
 
-    def _most_tokens(self, question: _Question) -> tuple[int, int]:
+    def _max_tokens(self, question: _Question) -> tuple[int, int]:
         """Bound the tokens of a request: none is less than a byte, and no answer longer than allowed."""
         text = json.dumps([question.body["messages"], ANSWER_SCHEMA], ensure_ascii=False)
         picture = self._settings.picture_tokens if question.picture else 0
-        most_in = len(text.encode("utf-8", "replace")) + _MARGIN_TOKENS + picture + self._over_in
-        return most_in, self._settings.max_tokens + self._over_out
+        max_in = len(text.encode("utf-8", "replace")) + _MARGIN_TOKENS + picture + self._over_in
+        return max_in, self._settings.max_tokens + self._over_out
 
-    async def _hold(self, most_in: int, most_out: int) -> None:
+    async def _hold(self, max_in: int, max_out: int) -> None:
         """Set a request's tokens aside; where they do not fit, wait for those that other requests do not use."""
         spent = self._spent
         async with self._room:
             while not self._settings.within_budget(
-                spent.prompt_tokens + spent.held_prompt_tokens + most_in,
-                spent.completion_tokens + spent.held_completion_tokens + most_out,
+                spent.prompt_tokens + spent.held_prompt_tokens + max_in,
+                spent.completion_tokens + spent.held_completion_tokens + max_out,
             ):
                 if self._broke or not spent.held_prompt_tokens:
                     self._broke = True
                     self._room.notify_all()
-                    raise self._out_of_budget(most_in, most_out)
+                    raise self._out_of_budget(max_in, max_out)
                 await self._room.wait()
             if self._broke:  # a smaller one might fit; but then the texts would depend on the order of the requests
-                raise self._out_of_budget(most_in, most_out)
-            spent.hold(most_in, most_out)
+                raise self._out_of_budget(max_in, max_out)
+            spent.hold(max_in, max_out)
 
-    def _out_of_budget(self, most_in: int, most_out: int) -> Exception:
+    def _out_of_budget(self, max_in: int, max_out: int) -> Exception:
         settings, spent = self._settings, self._spent
         if settings.at_budget == "rules":
             return Unanswered("budget")
@@ -328,6 +328,6 @@ class LlmWriter:
         limits += [f"budget_tokens {settings.budget_tokens}"] if settings.budget_tokens is not None else []
         return BudgetSpent(
             f"the budget is spent: {tokens} tokens, {cost:.4f} USD of {' and '.join(limits)}, and the next request may "
-            f"take {most_in + most_out} tokens, {settings.cost_usd(most_in, most_out):.4f} USD; run again with a "
+            f"take {max_in + max_out} tokens, {settings.cost_usd(max_in, max_out):.4f} USD; run again with a "
             "larger budget to go on, nothing answered is asked again"
         )

@@ -20,7 +20,7 @@ from train.data_engine.lexicon.words import a, counted, is_mass, is_plural, list
 from train.data_engine.texts import Texts
 
 _TRIES = 4
-_LEAST_WORDS = 10  # of a long text; below, it says that it is a picture
+_MIN_WORDS = 10  # of a long text; below, it says that it is a picture
 _SHORT_OPENINGS = (
     "An aerial image of {}",
     "A satellite view of {}",
@@ -135,7 +135,7 @@ def _compose(told: list[Statement], captions: list[str], draw: random.Random, va
     elif captions and said:  # where the class stands among the sentences says nothing
         rest.insert(draw.randrange(len(rest) + 1), said.pop())
     sentences = [*said, *rest, *others]
-    if sum(len(text.split()) for text in sentences) < _LEAST_WORDS:
+    if sum(len(text.split()) for text in sentences) < _MIN_WORDS:
         sentences.append(sentence(_FILLERS[draw.randrange(len(_FILLERS))]))
     return Texts(short, " ".join(_fitting(sentences)))
 
