@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass
 from threading import Lock
 
+from app.server.fair_store import FairStore
 from lrsclip import LRSCLIP
 from lrsclip.errors import TileSourceError
 from lrsclip.index import TileIndex
@@ -57,7 +57,7 @@ class Collections:
 
     def __init__(self, first: AppState, untrusted: bool = False) -> None:
         self.first, self.untrusted = first, untrusted
-        self._open: OrderedDict[str, AppState] = OrderedDict()
+        self._open: FairStore[AppState] = FairStore(_MAX_OPEN)
         self._lock = Lock()
 
     def of(self, spec: str) -> AppState:
@@ -69,18 +69,14 @@ class Collections:
         with self._lock:
             if spec in (FIRST, self.first.source.spec):
                 return self.first
-            if spec in self._open:
-                self._open.move_to_end(spec)
-                return self._open[spec]
+            if (state := self._open.get(spec)) is not None:
+                return state
         raise TileSourceError(f"{spec} was closed, because other collections were opened; open it again under Places")
 
     def add(self, state: AppState) -> None:
-        """Open a collection; the one used longest ago is closed if there are too many."""
+        """Open a collection; if there are too many, one of the client that opened most is closed."""
         with self._lock:
-            self._open[state.source.spec] = state
-            self._open.move_to_end(state.source.spec)
-            if len(self._open) > _MAX_OPEN:
-                self._open.popitem(last=False)
+            self._open.put(state.source.spec, state)
 
     def opened(self) -> list[AppState]:
         """List all open collections, the first one first."""
@@ -90,4 +86,4 @@ class Collections:
     def specs(self) -> list[str]:
         """List the addresses of all open collections, the first one first."""
         with self._lock:
-            return [self.first.source.spec, *self._open]
+            return [self.first.source.spec, *(state.source.spec for state in self._open.values())]

@@ -6,69 +6,44 @@ An answer has up to thirty megabytes of maps. In a page's state it would stay un
 from __future__ import annotations
 
 import secrets
-from collections import Counter, OrderedDict
-from dataclasses import dataclass
 from threading import Lock
 
 from app.localize.service import Answer
-from app.server.request_log import CURRENT
+from app.server.fair_store import FairStore
 
 MAX_BYTES = 256 * 2**20
 """Bytes of all answers together."""
 _POINT_BYTES = 200  # of a corner of a region, with its share of objects
 
 
-@dataclass(frozen=True)
-class _Entry:
-    client: str
-    session: str
-    answer: Answer
-    size_bytes: int
-
-
 class Answers:
-    """The last answers; beyond a limit the oldest of the client that holds most go.
+    """The last answers, one of each browser session; each client pushes out its own.
 
     Args:
         max_bytes: of all together.
     """
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
-        self._max_bytes = max_bytes
-        self._entries: OrderedDict[str, _Entry] = OrderedDict()
+        self._answers: FairStore[tuple[str, Answer]] = FairStore(max_bytes)  # by session, with their names
         self._lock = Lock()
 
     def put(self, session: str, answer: Answer) -> str:
         """Keep an answer in place of the one that its session had; return its name, which nobody can guess."""
-        call = CURRENT.get()
-        entry = _Entry(call.client if call is not None else "", session, answer, _size_bytes(answer))
         name = secrets.token_hex(16)
         with self._lock:
-            self._drop(session)
-            self._entries[name] = entry
-            held = Counter[str]()
-            for one in self._entries.values():
-                held[one.client] += one.size_bytes
-            while held.total() > self._max_bytes:
-                client = held.most_common(1)[0][0]
-                oldest = next(key for key, one in self._entries.items() if one.client == client)
-                held[client] -= self._entries.pop(oldest).size_bytes
+            self._answers.put(session, (name, answer), _size_bytes(answer))
         return name
 
-    def get(self, name: str | None) -> Answer | None:
+    def get(self, session: str, name: str | None) -> Answer | None:
         """Return the answer of a name; None if it went, or there never was one."""
         with self._lock:
-            entry = self._entries.get(name or "")
-        return None if entry is None else entry.answer
+            found = self._answers.get(session)
+        return found[1] if found is not None and found[0] == name else None
 
     def drop(self, session: str) -> None:
         """Forget a session's answer."""
         with self._lock:
-            self._drop(session)
-
-    def _drop(self, session: str) -> None:
-        for name in [name for name, one in self._entries.items() if one.session == session]:
-            del self._entries[name]
+            self._answers.pop(session)
 
 
 def _size_bytes(answer: Answer) -> int:

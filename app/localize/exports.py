@@ -1,7 +1,7 @@
 """An answer as files to take home: GeoTIFF, regions as GeoJSON, and a picture with its world file.
 
 They are written where Gradio serves files from, each time into a folder whose name nobody can guess, and go when the
-visitor makes new ones, leaves, or too many others came after.
+visitor makes new ones, leaves, or makes too many under other names.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from __future__ import annotations
 import atexit
 import shutil
 import zipfile
-from collections import OrderedDict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Lock
 
 from app.localize.service import Answer
+from app.server.fair_store import FairStore
 from app.server.upload_folder import own_folder
 from lrsclip.localize.export import write_geojson, write_geotiff, write_png
 
@@ -22,10 +22,10 @@ _MAX_KEPT = 32  # visitors whose files are kept
 
 
 class Downloads:
-    """The files of each browser session."""
+    """The files of each browser session; each client pushes out its own."""
 
     def __init__(self) -> None:
-        self._folders: OrderedDict[str, Path] = OrderedDict()
+        self._folders: FairStore[Path] = FairStore(_MAX_KEPT)
         self._lock = Lock()
         atexit.register(self.clear)
 
@@ -51,26 +51,23 @@ class Downloads:
             self._remove(folder)
             raise
         with self._lock:  # once they are there: a second call of the session may be writing too
-            old = [self._folders.pop(session)] if session in self._folders else []
-            self._folders[session] = folder
-            while len(self._folders) > _MAX_KEPT:
-                old.append(self._folders.popitem(last=False)[1])
-        for one in old:
+            before = self._folders.pop(session)
+            gone = self._folders.put(session, folder)
+        for one in (*gone, *([before] if before is not None else ())):
             self._remove(one)
         return written
 
     def drop(self, session: str) -> None:
         """Remove a session's files."""
         with self._lock:
-            folder = self._folders.pop(session, None)
+            folder = self._folders.pop(session)
         if folder is not None:
             self._remove(folder)
 
     def clear(self) -> None:
         """Remove all files."""
         with self._lock:
-            folders = list(self._folders.values())
-            self._folders.clear()
+            folders, self._folders = self._folders.values(), FairStore(_MAX_KEPT)
         for folder in folders:
             self._remove(folder)
 

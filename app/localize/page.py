@@ -226,7 +226,7 @@ def question_of(page: LocalizePage, values: Mapping[Block, Any]) -> Question:
 
 def _wire_files(files: Files, answers: Answers, downloads: Downloads, model: str) -> None:
     def make_files(name: str | None, request: gr.Request) -> Any:
-        if (answer := answers.get(name)) is None:
+        if (answer := answers.get(str(request.session_hash), name)) is None:
             raise PictureError(
                 "the map was put away meanwhile; localize again" if name else "there is no map yet; localize first"
             )

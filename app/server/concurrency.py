@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import itertools
+import time
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
+from dataclasses import dataclass
 from threading import Condition, Event, Lock
 from typing import Generic, TypeVar
 
@@ -16,6 +19,7 @@ from lrsclip.errors import Cancelled
 Value = TypeVar("Value")
 _MAX_FLAGS = 1000
 _LOOK_S = 0.25
+_PATIENCE_S = 5.0  # for which a large share lets small ones pass
 
 
 class LruCache(Generic[Value]):
@@ -71,14 +75,23 @@ def _wait(future: Future[Value]) -> None:
             raise Cancelled("the work was stopped before it was done")
 
 
+@dataclass(eq=False)
+class _Waiter:
+    client: str
+    share: int
+    since_s: float
+
+
 class WeightedSemaphore:
     """A limited amount of something, shared between threads.
 
-    A large share counts as four fifths of all at most, so that something small need not wait for its end.
+    A large share counts as four fifths of all at most, so that something small need not wait for its end. Whatever fits
+    goes first, until one has waited for long: then it has its turn, where clients take turns.
     """
 
     def __init__(self, most: int) -> None:
         self._most, self._used = most, 0
+        self._waiting: list[_Waiter] = []
         self._changed = Condition()
 
     @contextmanager
@@ -88,19 +101,41 @@ class WeightedSemaphore:
         Raises:
             Cancelled: nobody waits for the work any more.
         """
-        share, stop = min(share, self._most * 4 // 5), STOP.get()
+        share, stop, call = min(share, self._most * 4 // 5), STOP.get(), CURRENT.get()
+        own = _Waiter("" if call is None else call.client, share, time.monotonic())
         with self._changed:
-            while self._used + share > self._most:
-                if stop is not None and stop.is_set():
-                    raise Cancelled("the work was stopped before its turn came")
-                self._changed.wait(_LOOK_S)
-            self._used += share
+            self._waiting.append(own)
+            try:
+                while not self._may_go(own):
+                    if stop is not None and stop.is_set():
+                        raise Cancelled("the work was stopped before its turn came")
+                    self._changed.wait(_LOOK_S)
+                self._used += share
+            finally:
+                self._waiting.remove(own)
+                self._changed.notify_all()
         try:
             yield
         finally:
             with self._changed:
                 self._used -= share
                 self._changed.notify_all()
+
+    def _may_go(self, own: _Waiter) -> bool:
+        if self._used + own.share > self._most:
+            return False
+        turns = Counter[str]()
+        places: list[tuple[int, int, _Waiter]] = []
+        for number, one in enumerate(self._waiting):
+            places.append((turns[one.client], number, one))
+            turns[one.client] += 1
+        now_s = time.monotonic()
+        before = itertools.takewhile(lambda one: one is not own, (one for _, _, one in sorted(places, key=_turn)))
+        return not any(now_s - one.since_s > _PATIENCE_S for one in before)
+
+
+def _turn(place: tuple[int, int, _Waiter]) -> tuple[int, int]:
+    return place[:2]
 
 
 class StopFlags:

@@ -20,6 +20,7 @@ from app.collections import AppState
 from app.localize.service import Answer, Finding, Ground, Question, regions_of
 from app.media.upload_route import take_in
 from app.search.service import Found, Query, search
+from app.server.request_log import CURRENT, Call
 from app.server.upload_folder import Upload, own_folder
 from lrsclip.index import build_index
 from lrsclip.localize import CellMap, GeoReference, Heatmap, ScoredWindow
@@ -158,3 +159,13 @@ def ground_with(truth: Any = None) -> Ground:
 def find(state: AppState, text: str, k: int) -> Found:
     """Search for a description; near-duplicates stay, because to random weights all tiles look nearly the same."""
     return search(state, Query(text, k=k, hide_duplicates=False))
+
+
+@contextmanager
+def calling(client: str) -> Iterator[None]:
+    """As inside a call of a client."""
+    token = CURRENT.set(Call("/call", client=client))
+    try:
+        yield
+    finally:
+        CURRENT.reset(token)

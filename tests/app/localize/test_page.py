@@ -16,16 +16,16 @@ from playwright.sync_api import Browser, Page, expect
 from torch import Tensor
 
 from app.collections import AppState
+from app.localize import exports
 from app.localize.answers import Answers
 from app.localize.examples import STARTS, best_tile
 from app.localize.heatmap_map import map_frame
 from app.localize.html import answer_facts, clause_summary
 from app.media.scene_input import SceneBox
-from app.server.request_log import CURRENT, Call
 from lrsclip import LRSCLIP
 from lrsclip.calibration.presence import Presence
 from lrsclip.localize.score_grid import CellMap
-from tests.helpers.app_parts import NASTY, answer_of, draw_tile, ground_with, made_heatmap, make_state
+from tests.helpers.app_parts import NASTY, answer_of, calling, draw_tile, ground_with, made_heatmap, make_state
 from tests.helpers.browsing import visit
 
 
@@ -57,20 +57,31 @@ def test_each_clause_has_its_heading_and_what_was_found() -> None:
 
 def test_answers_are_bounded_and_each_client_pushes_out_its_own() -> None:
     answers, one = Answers(max_bytes=3 * 2**20), answer_of(made_heatmap())
-    assert answers.get(None) is None and answers.get("made up") is None
+    assert answers.get("a", None) is None and answers.get("a", "made up") is None
     first = answers.put("a", one)
-    assert answers.get(first) is one
+    assert answers.get("a", first) is one and answers.get("b", first) is None
     second = answers.put("a", one)
-    assert answers.get(first) is None and answers.get(second) is one, "a session has one"
+    assert answers.get("a", first) is None and answers.get("a", second) is one, "a session has one"
     answers.drop("a")
-    assert answers.get(second) is None
+    assert answers.get("a", second) is None
     cells = CellMap(np.zeros((512, 512), np.float32), np.arange(513), np.arange(513))
     large = answer_of(dataclasses.replace(made_heatmap(), cells=cells))
-    token = CURRENT.set(Call("/localize", client="other"))
-    mine = answers.put("mine", large)
-    CURRENT.reset(token)
+    with calling("other"):
+        mine = answers.put("mine", large)
     names = [answers.put(f"s{n}", large) for n in range(8)]
-    assert answers.get(mine) is large and answers.get(names[-1]) is large and answers.get(names[0]) is None
+    assert answers.get("mine", mine) is large and answers.get("s7", names[7]) is large
+    assert answers.get("s0", names[0]) is None
+
+
+def test_files_of_one_client_push_out_none_of_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exports, "write_files", lambda folder, *_: [folder / "heatmap.tif"])
+    downloads, one = exports.Downloads(), answer_of(made_heatmap())
+    with calling("other"):
+        (mine,) = downloads.write("mine", one, "tiny")
+    paths = [Path(path) for n in range(40) for path in downloads.write(f"s{n}", one, "tiny")]
+    assert Path(mine).parent.is_dir() and paths[-1].parent.is_dir() and not paths[0].parent.is_dir()
+    downloads.clear()
+    assert not Path(mine).parent.is_dir()
 
 
 def test_an_example_takes_the_tile_that_search_finds(state: AppState) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from playwright.sync_api import Browser, expect
@@ -14,8 +17,8 @@ import lrsclip.io.safe_fetch as web
 from app.collections import AppState, Collections
 from app.places.service import SUGGESTIONS, look_up, open_collection
 from lrsclip.errors import TileSourceError
-from lrsclip.tiles import open_tiles
-from tests.helpers.app_parts import make_state, running
+from lrsclip.tiles import TileSource, open_tiles
+from tests.helpers.app_parts import calling, make_state, running
 from tests.helpers.browsing import needs_chromium, visit
 from tests.helpers.tile_server import TileServer, serve_tiles
 
@@ -112,6 +115,23 @@ def test_collections_are_closed_in_turn_but_never_the_first(state: AppState, tmp
     assert collections.of(others[-1].source.spec) is others[-1]
     with pytest.raises(TileSourceError, match="open it again under Places"):
         collections.of(others[0].source.spec)
+
+
+def test_one_visitor_closes_no_collection_of_another(state: AppState) -> None:
+    collections = Collections(state, untrusted=True)
+    sources = [SimpleNamespace(spec=f"atlas:?seed={n}&tiles=1") for n in range(20)]
+    others = [dataclasses.replace(state, source=cast(TileSource, source)) for source in sources]
+    with calling("other"):
+        collections.add(others[0])
+    for one in others[1:]:
+        with calling("many"):
+            collections.add(one)
+    assert collections.of(others[0].source.spec) is others[0] and collections.of(others[-1].source.spec) is others[-1]
+    with calling("many"):
+        collections.add(others[0])  # the same tiles: they are both of theirs now
+        for one in others[1:]:
+            collections.add(one)
+    assert collections.of(others[0].source.spec) is others[0]
 
 
 def test_suggestions_can_be_looked_up(state: AppState, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

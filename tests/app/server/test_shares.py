@@ -24,7 +24,7 @@ from app.build import build
 from app.media import images, scene_input
 from app.media.images import check_work, uploaded
 from app.media.scene_input import opened_upload
-from app.server import front_door, request_log, settings
+from app.server import concurrency, front_door, request_log, settings
 from app.server.callers import Callers
 from app.server.concurrency import WeightedSemaphore
 from app.server.encoder_queue import STOP
@@ -35,7 +35,7 @@ from app.server.upload_folder import UploadFolder, own_folder
 from lrsclip.errors import Cancelled, PictureError
 from lrsclip.io.decode import as_rgb
 from lrsclip.localize import open_scene
-from tests.helpers.app_parts import as_sent, draw_tile, make_state
+from tests.helpers.app_parts import as_sent, calling, draw_tile, make_state
 
 CALL = b'{"data": ["a road"]}'
 MINE, OTHER = ("192.0.2.1", 1), ("192.0.2.2", 1)
@@ -348,6 +348,30 @@ def test_a_small_picture_need_not_wait_for_a_huge_one_nor_longer_than_its_caller
             STOP.reset(token)
     with budget.of(80):
         pass
+
+
+def test_a_large_share_is_not_passed_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(concurrency, "_PATIENCE_S", 0.3)
+    room, over, begun = WeightedSemaphore(10), threading.Event(), time.monotonic()
+
+    def stream() -> None:
+        with calling("many"):
+            while not over.is_set():
+                with room.of(4):
+                    time.sleep(0.02)
+
+    threads = [threading.Thread(target=stream) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        time.sleep(0.1)
+        with calling("other"), room.of(8):
+            waited_s = time.monotonic() - begun
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+    assert waited_s < 10, "always two of the four would be at work"
 
 
 def test_scans_count_for_what_they_cost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
