@@ -212,10 +212,11 @@ def test_what_is_wrong_is_said_before_anything_is_measured(
 
 def test_broken_data_are_said_before_anything_is_measured(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (place / "out.json").write_text("an earlier report")
-    (place / "data/RSSCN7/empty").mkdir()
+    for picture in (place / "data/RSSCN7").glob("*/*"):
+        picture.unlink()
     assert run(place) == 2
-    assert "empty holds no picture" in capsys.readouterr().err
+    assert "the source rsscn7 gives no record" in capsys.readouterr().err
     (place / "data/UCMerced_LandUse/dataset_UCM.json").write_text("{")
     assert run(place) == 2
-    assert "dataset_UCM.json is not JSON" in capsys.readouterr().err
+    assert "dataset_UCM.json cannot be read as JSON" in capsys.readouterr().err
     assert (place / "out.json").read_text() == "an earlier report"
