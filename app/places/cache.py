@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import shutil
 import threading
-import time
-from collections.abc import Collection
-from contextlib import suppress
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,12 +19,13 @@ from lrsclip.index import default_cache_dir
 from lrsclip.io.user_cache import user_cache
 from lrsclip.tiles import TileSource
 from lrsclip.tiles.atlas import AtlasTiles
+from lrsclip.tiles.xyz import PlaceTiles
 
 _MIB = 2**20
 _RESERVED_BYTES = 400 * _MIB
 """Room for one collection of a visitor: 4,096 tiles of a web map, or drawn ones with their texts."""
-_STILL_IN_USE_S = 600.0
 _LOCK = threading.Lock()
+_OPENING: list[tuple[TileSource, LRSCLIP]] = []
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,21 @@ def index_dir(source: TileSource, bundle: LRSCLIP) -> Path:
     return user_cache() / "visitors" / default_cache_dir(source, bundle).name
 
 
+@contextmanager
+def kept_while_opening(source: TileSource, bundle: LRSCLIP) -> Iterator[None]:
+    """Keep the files of a collection as long as its tiles are brought and indexed."""
+    own = (source, bundle)
+    with _LOCK:
+        _OPENING.append(own)
+    try:
+        yield
+    finally:
+        with _LOCK:
+            _OPENING[:] = [one for one in _OPENING if one is not own]
+
+
 def make_room(max_bytes: int, opened: Collection[AppState], *, for_another: bool = False) -> None:
-    """Remove collections that were used longest ago until visitors' ones fit; open and new ones stay.
+    """Remove collections that were used longest ago until visitors' ones fit; open ones and those on their way stay.
 
     Args:
         max_bytes: of all collections together.
@@ -57,11 +70,12 @@ def make_room(max_bytes: int, opened: Collection[AppState], *, for_another: bool
     with _LOCK:
         entries = sorted(_entries(), key=lambda entry: entry.changed_s)
         total = sum(entry.size for entry in entries)
-        in_use = {path for state in opened for path in _places_of(state)}
+        in_use = {path for state in opened for path in _places_of(state.source, state.bundle)}
+        in_use |= {path for source, bundle in _OPENING for path in _places_of(source, bundle)}
         for entry in entries:
             if total <= wanted:
                 return
-            if entry.path in in_use or time.time() - entry.changed_s < _STILL_IN_USE_S:
+            if entry.path in in_use:
                 continue
             shutil.rmtree(entry.path, ignore_errors=True) if entry.path.is_dir() else entry.path.unlink(missing_ok=True)
             total -= entry.size
@@ -69,9 +83,10 @@ def make_room(max_bytes: int, opened: Collection[AppState], *, for_another: bool
         raise TileSourceError("this server has no room for another collection at the moment; try again later")
 
 
-def _places_of(state: AppState) -> list[Path]:
-    drawn = [state.source.folder] if isinstance(state.source, AtlasTiles) else []
-    return [index_dir(state.source, state.bundle), *drawn]
+def _places_of(source: TileSource, bundle: LRSCLIP) -> list[Path]:
+    drawn = [source.folder] if isinstance(source, AtlasTiles) else []
+    fetched = source.files() if isinstance(source, PlaceTiles) else []
+    return [index_dir(source, bundle), *drawn, *fetched]
 
 
 def _entries() -> list[_Entry]:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from app.collections import AppState, Collections
-from app.places.cache import index_dir, make_room
+from app.places.cache import index_dir, kept_while_opening, make_room
 from app.server.settings import in_force
 from lrsclip.errors import LRSCLIPError, TileSourceError
 from lrsclip.index import build_index, default_cache_dir
@@ -83,9 +83,19 @@ def open_collection(collections: Collections, spec: str, progress: Progress, sto
     source = open_tiles(spec, untrusted=collections.untrusted)
     if source.spec in collections.specs():
         return collections.of(source.spec)
+    if not collections.untrusted:
+        return _open(collections, source, progress, stop)
+    max_bytes = in_force().max_cache_mb * _MIB
+    make_room(max_bytes, collections.opened(), for_another=True)
+    try:
+        with kept_while_opening(source, collections.first.bundle):
+            return _open(collections, source, progress, stop)
+    finally:  # also of one that was stopped or failed
+        make_room(max_bytes, collections.opened())
+
+
+def _open(collections: Collections, source: TileSource, progress: Progress, stop: threading.Event) -> AppState:
     bundle = collections.first.bundle
-    if collections.untrusted:
-        make_room(in_force().max_cache_mb * _MIB, collections.opened(), for_another=True)
     if isinstance(source, Preparable):
         source.prepare(lambda done, total: progress("Bringing the tiles", done, total), stop)
     index = build_index(
@@ -96,9 +106,7 @@ def open_collection(collections: Collections, spec: str, progress: Progress, sto
         stop=stop,
     )
     if not len(index):
-        raise TileSourceError(f"{spec} has no tile that can be read")
+        raise TileSourceError(f"{source.spec} has no tile that can be read")
     state = AppState(bundle, index, source)
     collections.add(state)
-    if collections.untrusted:
-        make_room(in_force().max_cache_mb * _MIB, collections.opened())
     return state

@@ -6,10 +6,12 @@ without the change.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import random
 import sys
 import traceback
+from collections import deque
 from copy import copy
 from datetime import datetime
 from functools import lru_cache
@@ -25,6 +27,7 @@ from gradio.state_holder import SessionState, StateHolder
 
 from app.server import request_log
 from app.server.checked_blocks import CheckedBlocks
+from app.server.events import PLACES
 from app.server.fair_line import FairLine, busy_clients
 from app.server.rate_limit import INNER_HEADER, INNER_TOKEN
 from app.server.request_log import log_event
@@ -32,6 +35,8 @@ from app.server.settings import in_force
 
 MAX_FILES = 32
 """Files of one upload."""
+_MAX_PROGRESS = 1000  # uploads whose progress is noted; far more than can be on their way
+_LOOK_S = 0.05
 
 
 @lru_cache(maxsize=1)
@@ -51,6 +56,7 @@ def patch_gradio(drafts: Path) -> None:
     _count_nothing()
     _count_connections()
     _take_few_parts()
+    _forget_uploads()
     _fetch_nothing()
     _log_instead_of_traces()
     if find_spec("mcp") is not None:
@@ -194,6 +200,29 @@ def _count_nothing() -> None:
     queueing.Queue.compute_analytics_summary = lambda *_: {"functions": {}}  # type: ignore[method-assign]
 
 
+def _forget_uploads() -> None:
+    """Note the progress of uploads that there are, and of the last ones alone.
+
+    Gradio kept a mark of each name that was ever asked for, which may be as long as a web address.
+    """
+    progress = _there(routes, "file_upload_statuses")
+    statuses, tracker = _there(progress, "_statuses"), _there(route_utils, "FileUploadProgressTracker")
+
+    def track(upload_id: str) -> None:
+        statuses.setdefault(upload_id, tracker(deque(), False))
+        while len(statuses) > _MAX_PROGRESS:
+            del statuses[next(iter(statuses))]
+
+    async def is_tracked(upload_id: str) -> bool:
+        while upload_id not in statuses:  # its caller waits for three seconds
+            await asyncio.sleep(_LOOK_S)
+        return True
+
+    for name, stand_in in (("track", track), ("is_tracked", is_tracked)):
+        _there(progress, name)
+        setattr(progress, name, stand_in)
+
+
 def _fetch_nothing() -> None:
     """Answer web addresses with a sentence instead of fetching them.
 
@@ -255,7 +284,8 @@ def share_the_queue(demo: CheckedBlocks) -> None:
             lane, most = lanes[lane_id], lanes[lane_id].concurrency_limit
             if not lane.queue or (most is not None and lane.current_concurrency >= most):
                 continue
-            busy = busy_clients(running, lane_id, most, len(places)) if apart else set()
+            shared = apart and lane_id != PLACES["concurrency_id"]  # where a third opening is refused in words
+            busy = busy_clients(running, lane_id, most, len(places)) if shared else set()
             if (event := lane.queue.first(busy)) is not None:
                 lane.queue.remove(event)
                 return [event], False, lane_id  # nothing here runs in Gradio's batches

@@ -40,6 +40,7 @@ _MAX_LIMIT = 10**12
 _EARTH_M = 6_378_137.0
 _MAX_LATITUDE = 85.0511
 _MAX_BYTES, _MAX_PX = 4_000_000, 1024
+_MAX_UNTRUSTED_BYTES = 384 * 2**20  # of all tiles of a place that a stranger opens: 4,096 of 96 KiB each
 _DECIMALS = 6  # of a degree: a tenth of a meter
 _WORKERS, _ATTEMPTS, _MAX_WAIT_S = 4, 4, 30.0
 _GIVE_UP_AFTER = 8  # refusals before anything at all was fetched
@@ -124,13 +125,19 @@ class PlaceTiles:
         service: a name of xyzservices ("USGS.USImagery", "Esri.WorldImagery") or an address with {z}, {x} and {y}.
         limit: more tiles than this are refused.
         per_second: requests begun in a second, at most.
+        max_total_bytes: of all its tiles on disk, so that an odd service does not fill it; None for any.
 
     Raises:
         TileSourceError: no such service, a zoom level that it lacks, or more tiles than the limit.
     """
 
     def __init__(
-        self, place: Place, service: str = DEFAULT_SERVICE, limit: int = DEFAULT_LIMIT, per_second: float = 8.0
+        self,
+        place: Place,
+        service: str = DEFAULT_SERVICE,
+        limit: int = DEFAULT_LIMIT,
+        per_second: float = 8.0,
+        max_total_bytes: int | None = None,
     ) -> None:
         if not 1 <= limit <= _MAX_LIMIT:
             raise TileSourceError(f"place: limit is {limit}; choose 1 to {_MAX_LIMIT:,} tiles")
@@ -148,6 +155,7 @@ class PlaceTiles:
         self._ids = [f"{place.zoom}/{x}/{y}" for y in rows for x in columns]
         self._known = set(self._ids)
         self._failed: dict[str, str] = {}
+        self._max_total_bytes, self._total_bytes = max_total_bytes, 0
         self._lock, self._next_s = threading.Lock(), 0.0
 
     @classmethod
@@ -171,7 +179,8 @@ class PlaceTiles:
         per_second = decimal_option("place", options, "per_second", 8.0)
         place = Place.parse(address)
         check_count("place", place.count, max_tiles)
-        return cls(place, options.get("service", DEFAULT_SERVICE), limit, per_second)
+        max_total_bytes = None if max_tiles is None else _MAX_UNTRUSTED_BYTES
+        return cls(place, options.get("service", DEFAULT_SERVICE), limit, per_second, max_total_bytes)
 
     @property
     def spec(self) -> str:
@@ -235,6 +244,10 @@ class PlaceTiles:
             self._bring(tile_id, None)
             return open_image(file, name=name)
 
+    def files(self) -> list[Path]:
+        """List the files on disk in which its tiles are kept, once they are fetched."""
+        return list(map(self._file, self._ids))
+
     def plan(self) -> str:
         """Describe the work of `prepare` in one sentence; empty where there is none."""
         missing = sum(not self._file(name).is_file() for name in self._ids)
@@ -259,6 +272,8 @@ class PlaceTiles:
         """
         stop = stop or threading.Event()
         not_kept = [name for name in self._ids if not self._file(name).is_file()]
+        if self._max_total_bytes is not None:
+            self._total_bytes = sum(file.stat().st_size for file in self.files() if file.is_file())
         got = len(not_kept) < len(self)
         missing = [name for name in not_kept if name not in self._failed]
         done = len(self) - len(missing)
@@ -333,6 +348,7 @@ class PlaceTiles:
         file = self._file(tile_id)
         try:
             content = again(once)  # before its folder is made: a service that refuses then leaves nothing behind
+            self._check_total(len(content))
             file.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(file, content)
         except PictureError as error:
@@ -343,6 +359,20 @@ class PlaceTiles:
             raise _RefusedError(self._failed[tile_id]) from error
         except OSError as error:
             raise TileSourceError(f"cannot write to {user_cache()} ({error}); {FIX}") from error
+
+    def _check_total(self, more_bytes: int) -> None:
+        """Count a tile's bytes.
+
+        Raises:
+            TileSourceError: they are more than all tiles may have.
+        """
+        with self._lock:
+            self._total_bytes += more_bytes
+            if self._max_total_bytes is not None and self._total_bytes > self._max_total_bytes:
+                raise TileSourceError(
+                    f"the tiles of {self._provider['name']} are far larger than tiles are, over "
+                    f"{self._max_total_bytes // 2**20} MB for this place; choose a smaller place, or another service"
+                )
 
     def _wait_for_turn(self, stop: threading.Event | None) -> None:
         with self._lock:

@@ -18,7 +18,7 @@ import app.places.page as page_places
 import lrsclip
 from app.build import build, serve
 from app.collections import AppState, Collections
-from app.places.cache import index_dir, make_room
+from app.places.cache import index_dir, kept_while_opening, make_room
 from app.places.service import open_collection
 from app.server import settings
 from app.server.checked_blocks import CheckedBlocks
@@ -36,22 +36,22 @@ pytestmark = pytest.mark.slow
 
 
 def test_who_sends_without_end_pushes_out_own_files_alone(tmp_path: Path) -> None:
-    folder = UploadFolder(tmp_path.resolve())
+    folder, size = UploadFolder(tmp_path.resolve()), 2**17  # as a small file counts
 
     def sent(sender: str, age_s: float) -> Path:
         path = folder.new_place("a.png", sender)
-        path.write_bytes(bytes(1000))
+        path.write_bytes(bytes(size))
         os.utime(path, (time.time() - age_s,) * 2)
         return path
 
     modest = [sent("192.0.2.1", age) for age in (900, 800)]
     greedy = [sent("192.0.2.2", age) for age in range(30, 0, -1)]
-    folder.trim(10_000, 3600)
+    folder.trim(10 * size, 3600)
     assert all(path.is_file() for path in modest), "though they are the oldest"
     assert [path.is_file() for path in greedy] == [False] * 22 + [True] * 8
-    folder.trim(3_000, 3600)
+    folder.trim(3 * size, 3600)
     assert sum(path.is_file() for path in modest) >= 1, "an equal share is left to each"
-    folder.trim(3_000, 0)
+    folder.trim(3 * size, 0)
     assert not any(path.exists() for path in (*modest, *greedy))
 
 
@@ -73,18 +73,21 @@ def test_collections_of_visitors_have_a_bound_on_disk(cache: Path) -> None:
     old = of_size(cache / "atlas-1-2-3" / "a.jpg", 4000, 9000)
     index = of_size(cache / "visitors" / "key" / "vectors", 4000, 5000)
     tile = of_size(cache / "places" / "key" / "17" / "1" / "2.tile", 1000, 4000)
-    fresh = of_size(cache / "atlas-4-5-6" / "a.jpg", 3000, 5)
+    fresh, bundle = open_tiles("atlas:?seed=4&tiles=4"), lrsclip.random_model()
+    new = of_size(cast(Any, fresh).folder / "a.jpg", 3000, 5)
     make_room(12_000, [])
     assert old.is_file(), "all of it fits"
     make_room(9_000, [])
     assert not old.parent.exists() and index.is_file()
     make_room(4_000, [])
     assert not index.exists() and tile.is_file()
+    with kept_while_opening(fresh, bundle):
+        make_room(100, [])
+        assert not tile.exists() and new.is_file(), "it is on its way"
+        with pytest.raises(TileSourceError, match="no room for another collection"):
+            make_room(100, [], for_another=True)
     make_room(100, [])
-    assert not tile.exists() and fresh.is_file(), "what was just made may be in use"
-    with pytest.raises(TileSourceError, match="no room for another collection"):
-        make_room(100, [], for_another=True)
-    assert own.is_file()
+    assert own.is_file() and not new.exists()
 
 
 def test_what_is_open_stays(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -11,9 +11,12 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.error import HTTPError
 from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import pytest
+from gradio.routes import file_upload_statuses
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -118,6 +121,16 @@ def test_each_file_of_an_upload_counts_as_a_request(url: str, monkeypatch: pytes
     status, body = send(url, *[("a.csv", b"query")] * 4)
     assert status == 429 and "too many files" in body
     assert charged[-1] == 3 and set(own_folder().root.rglob("*.csv")) == before
+
+
+def test_of_uploads_that_never_were_nothing_is_kept(url: str) -> None:
+    with pytest.raises(HTTPError, match="404"):
+        urlopen(f"{url}gradio_api/upload_progress?upload_id={'x' * 500}", timeout=30)
+    assert not file_upload_statuses._statuses and not file_upload_statuses._signals
+    for number in range(1100):
+        file_upload_statuses.track(f"name-{number}")
+    assert len(file_upload_statuses._statuses) == 1000
+    file_upload_statuses._statuses.clear()
 
 
 def test_a_form_that_is_none_is_refused_in_words(url: str) -> None:

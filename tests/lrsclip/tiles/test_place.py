@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import mercantile
 import numpy as np
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 
 import lrsclip.io.safe_fetch as web
 from lrsclip.errors import AddressError, Cancelled, FetchError, PictureError, TileSourceError
-from lrsclip.tiles import open_tiles
+from lrsclip.tiles import open_tiles, xyz
 from lrsclip.tiles.xyz import Place, PlaceTiles
 from tests.helpers.tile_server import TileServer, serve_tiles
 
@@ -77,6 +78,20 @@ def test_a_server_that_fails_stalls_and_lies_costs_single_tiles(server: TileServ
     assert server.asked[names[0]] == 1
     good_ones = [name for name in source.tile_ids() if server.moods.get(name, "png as html") in good]
     assert all(source.picture(name) for name in good_ones)
+
+
+def test_tiles_far_larger_than_tiles_are_do_not_fill_the_disk(
+    server: TileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(xyz, "_MAX_UNTRUSTED_BYTES", 3000)  # four of the server's tiles
+    spec = f"place:37.76,-122.505,0.5km@16?service={server.url}"
+    for _ in range(2):
+        with pytest.raises(TileSourceError, match="far larger than tiles are"):
+            cast(PlaceTiles, open_tiles(spec, untrusted=True)).prepare()
+        assert sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()) <= 3000
+    whole = cast(PlaceTiles, open_tiles(spec))
+    whole.prepare()
+    assert all(path.is_file() for path in whole.files())
 
 
 def test_requests_keep_their_distance(server: TileServer) -> None:
