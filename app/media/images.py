@@ -20,7 +20,7 @@ from app.server.settings import in_force
 from app.server.upload_folder import Upload, UploadFolder, own_folder
 from lrsclip.errors import PictureError, TileSourceError
 from lrsclip.io.decode import DECODE_FAULTS, FORMATS
-from lrsclip.io.tiff_tags import compressions, hides_its_size
+from lrsclip.io.tiff_tags import compressions, hides_its_size, samples_per_pixel, scans_of_a_piece
 from lrsclip.tiles import open_image
 
 THUMB_PX = 360
@@ -28,6 +28,7 @@ LARGE_PX = 1600
 _NO_RASTERS = ("JPEG", "PNG", "WEBP")
 _SCAN, _READ_AT_ONCE = b"\xff\xda", 2**20
 _MAX_SCANS, _MAX_SCANNED_PX = 100, 1_500_000_000  # a progressive JPEG has ten scans; each goes over all pixels
+_MAX_BANDS, _MAX_SCANS_OF_A_TILE = 512, 8
 _COMPRESSIONS = frozenset({1, 5, 7, 8, 32773, 32946, 34887, 50000, 50001})  # no fax: libtiff tells of each row
 _TIFF_BEGINS: tuple[bytes, ...] = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _TIFF_BEGINS += (b"II\0*", b"MM*\0", b"II\0+", b"MM+\0")  # these are no TIFFs, and Pillow reads them all the same
@@ -164,7 +165,7 @@ def check_work(path: Path) -> None:
 
 
 def check_tiff(path: Path) -> None:
-    """Refuse a TIFF of a compression that no map has, or of a tile far larger than itself.
+    """Refuse a TIFF that takes far longer than others: of odd compression, bands by the thousand, or odd tiles.
 
     It is the part of `check_work` for TIFFs.
 
@@ -176,6 +177,10 @@ def check_tiff(path: Path) -> None:
         raise PictureError(
             f"the upload is a TIFF of compression {min(strange)}; save it with deflate or LZW, and send that"
         )
+    if (bands := samples_per_pixel(path)) > _MAX_BANDS:
+        raise PictureError(f"the upload is a TIFF of {bands:,} bands; {_MAX_BANDS} are the limit: send some of them")
+    if (scans := scans_of_a_piece(path)) > _MAX_SCANS_OF_A_TILE:
+        raise PictureError(f"the upload is a TIFF whose tiles are JPEGs of {scans:,} scans; save them as baseline JPEG")
     if hides_its_size(path):
         raise PictureError("the upload is a TIFF whose tiles are far larger than itself; save it in tiles of 256 px")
 

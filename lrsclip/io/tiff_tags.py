@@ -22,7 +22,8 @@ from lrsclip.io.plain_file import open_plain
 SUB_DIRECTORIES = 330
 _WIDTH, _LENGTH, _BITS, _COMPRESSION, _SAMPLES, _ROWS, _PLANAR = 256, 257, 258, 259, 277, 278, 284
 _TILE_WIDTH, _TILE_LENGTH = 322, 323
-_PIECES, _FEW_PIECES = (273, 324), 8
+_PIECES, _PIECE_BYTES, _FEW_PIECES = (273, 324), (279, 325), 8
+_JPEG, _START_OF_SCAN = 7, b"\xff\xda"
 _PLAIN, _SEPARATE = 1, 2  # no compression; a plane for each sample
 _BYTES_OF_TYPE = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _MAX_DIRECTORIES = 100  # overviews and masks are a dozen or two
@@ -154,6 +155,18 @@ class TiffTags:
             raise NotUnderstoodError
         return numbers.astype(np.int64)
 
+    def pieces(self, directory: Directory) -> Iterator[tuple[int, int]]:
+        """Yield (first byte, bytes) of each tile or strip, one that several share once.
+
+        Raises:
+            NotUnderstoodError: one lies outside of the file.
+        """
+        for at, long in zip(_PIECES, _PIECE_BYTES, strict=True):
+            offsets = [self.numbers(value) for value in self.values(directory, at)]
+            sizes = [self.numbers(value) for value in self.values(directory, long)]
+            for some, lengths in zip(offsets, sizes, strict=False):
+                yield from {(int(a), int(b)) for a, b in zip(some, lengths, strict=False)}
+
     def largest(self, directory: Directory, code: int, usual: int) -> int:
         """Find the largest number of a tag; `usual` where there is no such tag."""
         numbers = [self._whole(value) for value in self.values(directory, code)]
@@ -232,6 +245,44 @@ def largest_block_bytes(path: Path) -> int:
             return max((_block_bytes(tiff, directory) for directory in tiff.directories()), default=0)
         except NotUnderstoodError as error:
             raise PictureError(f"cannot read {path}: its list of tags is damaged; save it anew") from error
+
+
+def samples_per_pixel(path: Path) -> int:
+    """Find the most samples that a pixel of a TIFF has, as far as its lists can be read; 0 for a file that is none.
+
+    Args:
+        path: the file.
+
+    Raises:
+        PictureError: it has more parts than any image.
+    """
+    found = 0
+    with open_plain(path) as file, suppress(NotUnderstoodError):
+        tiff = TiffTags(file)
+        for directory in tiff.directories():
+            found = max(found, tiff.largest(directory, _SAMPLES, 1))
+    return found
+
+
+def scans_of_a_piece(path: Path) -> int:
+    """Count the scans of the JPEG tile or strip of a TIFF that has most; baseline ones have one, or one a band.
+
+    Args:
+        path: the file.
+
+    Raises:
+        PictureError: it has more parts than any image.
+    """
+    most = 0
+    with open_plain(path) as file, suppress(NotUnderstoodError):
+        tiff = TiffTags(file)
+        for directory in tiff.directories():
+            if tiff.largest(directory, _COMPRESSION, _PLAIN) != _JPEG:
+                continue
+            for offset, size in tiff.pieces(directory):
+                file.seek(offset)
+                most = max(most, file.read(size).count(_START_OF_SCAN))
+    return most
 
 
 def hides_its_size(path: Path) -> bool:

@@ -328,6 +328,30 @@ def test_a_tile_far_larger_than_its_picture_is_refused(tmp_path: Path) -> None:
         pass
 
 
+def test_bands_by_the_thousand_and_tiles_of_many_scans_are_refused(tmp_path: Path) -> None:
+    facts: dict[str, Any] = {"driver": "GTiff", "width": 16, "height": 16, "dtype": "uint8"}
+    with rasterio.open(tmp_path / "bands.tif", "w", count=2000, **facts) as data:
+        data.write(np.zeros((2000, 16, 16), np.uint8))
+    with pytest.raises(PictureError, match="2,000 bands"):
+        check_work(tmp_path / "bands.tif")
+    with rasterio.open(
+        tmp_path / "plain.tif", "w", count=3, compress="jpeg", photometric="ycbcr", tiled=True, blockxsize=16,
+        blockysize=16, **facts | {"width": 64, "height": 64},
+    ) as data:  # fmt: skip
+        data.write(np.random.default_rng(1).integers(0, 255, (3, 64, 64), np.uint8))
+    check_work(tmp_path / "plain.tif")
+    draw_tile("road", 1, px=512).save(piece := io.BytesIO(), "JPEG", progressive=True)
+    jpeg = piece.getvalue()
+    assert jpeg.count(b"\xff\xda") > 8
+    tags = {256: 512, 257: 512, 258: 8, 259: 7, 262: 6, 273: 8, 277: 3, 278: 512, 279: len(jpeg)}
+    listed = b"".join(struct.pack("<HHII", code, 4, 1, value) for code, value in tags.items())
+    begin = 8 + len(jpeg)
+    odd = b"II*\0" + struct.pack("<I", begin) + jpeg + struct.pack("<H", len(tags)) + listed + bytes(4)
+    (tmp_path / "odd.tif").write_bytes(odd)
+    with pytest.raises(PictureError, match="scans"):
+        check_work(tmp_path / "odd.tif")
+
+
 def test_a_long_strip_is_kept_small_while_it_waits(tmp_path: Path) -> None:
     Image.new("RGB", (2047, 39_000)).save(tmp_path / "a.png")
     kept = uploaded(as_sent(tmp_path / "a.png"))
