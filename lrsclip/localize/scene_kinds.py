@@ -48,7 +48,7 @@ class Scene(ABC):
         height_px: its height.
         georeference: its place on Earth; None where that is not known.
         place_note: one sentence on why there is no place although the file claims one; else "".
-        stop: set it to end the reading of large parts early; None to read them to the end.
+        stop: set it to end the reading early, of a large part and of one after the other; None to read them to the end.
         has_gaps: whether some pixels may hold no data; False means that all do hold some.
     """
 
@@ -86,6 +86,7 @@ class Scene(ABC):
             Cancelled: `stop` was set.
         """
         box = self._checked(box_px)
+        self._check_stop()
         if size_px is None:
             return self._read(box, None)
         wide, high = (operator.index(px) for px in size_px)
@@ -96,6 +97,10 @@ class Scene(ABC):
             return self._read(box, (wide, high))
         return self._in_strips(box, (wide, high), -(-area_px // self._at_once_px))
 
+    def _check_stop(self) -> None:
+        if self.stop is not None and self.stop.is_set():
+            raise Cancelled("reading the scene was stopped")
+
     def _in_strips(self, box: Box, size_px: tuple[int, int], count: int) -> NDArray[np.uint8]:
         """Read a large part strip by strip, so that memory stays small and `stop` is heard."""
         left, top, right, bottom = box
@@ -103,8 +108,7 @@ class Scene(ABC):
         whole = np.empty((high, wide, 3), np.uint8)
         rows = np.linspace(0, high, min(high, count) + 1).round().astype(int).tolist()
         for first, last in pairwise(rows):
-            if self.stop is not None and self.stop.is_set():
-                raise Cancelled("reading the scene was stopped")
+            self._check_stop()
             above, below = (top + round(row * (bottom - top) / high) for row in (first, last))
             whole[first:last] = self._read((left, above, right, max(below, above + 1)), (wide, last - first))
         return whole

@@ -139,9 +139,11 @@ class Fuzz:
             b"", b"{", b"[]", b"null", b'{"data": NaN}', b"[" * 9999, b'{"data": [], "fn_index": 1e400}', b"\xff\xfe",
             b'{"data": ["\\ud800"], "fn_index": 1, "session_hash": "a"}', json.dumps(self.value()).encode(),
             json.dumps({"data": [], "session_hash": rng.choice(["\n", "a" * 99, 5, None])}).encode(),
-            json.dumps({"text": self.value(), "tile_id": self.value()}).encode(), b"--e\r\n\r\n--e--",
+            json.dumps({"text": self.value(), "tile_id": self.value()}).encode(), b"--eeeeeeee\r\n\r\n--eeeeeeee--",
         ])  # fmt: skip
-        kind = rng.choice(["application/json", "application/json", "text/plain", "multipart/form-data; boundary=e", ""])
+        kind = rng.choice(
+            ["application/json", "application/json", "text/plain", "multipart/form-data; boundary=eeeeeeee", ""]
+        )
         return f"POST {path}", await stranger.send(
             "POST", f"/gradio_api/{path}", content=body, headers={"content-type": kind} | headers
         )

@@ -124,11 +124,11 @@ def test_an_answer_that_nobody_reads_ends(server: tuple[CheckedBlocks, str], few
 
 
 def test_a_form_has_few_files(server: tuple[CheckedBlocks, str]) -> None:
-    one = b'--e\r\nContent-Disposition: form-data; name="files"; filename="a.csv"\r\n\r\na\r\n'
+    one = b'--eeeeeeee\r\nContent-Disposition: form-data; name="files"; filename="a.csv"\r\n\r\na\r\n'
     answer = httpx.post(
         f"{server[1]}gradio_api/upload",
-        content=one * 40 + b"--e--\r\n",
-        headers={"Content-Type": "multipart/form-data; boundary=e"},
+        content=one * 40 + b"--eeeeeeee--\r\n",
+        headers={"Content-Type": "multipart/form-data; boundary=eeeeeeee"},
     )
     assert answer.status_code == 413 and "32" in answer.text
 

@@ -244,7 +244,7 @@ def test_a_body_that_never_comes_is_not_waited_for(open_url: str, monkeypatch: p
     monkeypatch.setattr("app.server.front_door._IDLE_S", 0.3)
     head = b"POST /gradio_api/%s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: %s\r\nContent-Length: 99\r\n\r\nhalf"
     assert b" 408 " in raw(open_url, head % (b"queue/join", b"application/json"))
-    assert b" 400 " in raw(open_url, head % (b"upload", b"multipart/form-data; boundary=e"))
+    assert b" 400 " in raw(open_url, head % (b"upload", b"multipart/form-data; boundary=eeeeeeee"))
 
 
 # values

@@ -49,13 +49,14 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def send(url: str, *files: tuple[str, bytes]) -> tuple[int, str]:
     """Upload files by hand."""
     parts = [
-        b'--e\r\nContent-Disposition: form-data; name="files"; filename="%s"\r\n\r\n%s\r\n' % (name.encode(), content)
+        b'--eeeeeeee\r\nContent-Disposition: form-data; name="files"; filename="%s"\r\n\r\n%s\r\n'
+        % (name.encode(), content)
         for name, content in files
     ]
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
     try:
-        form = {"content-type": "multipart/form-data; boundary=e"}
-        connection.request("POST", "/gradio_api/upload", b"".join(parts) + b"--e--\r\n", form)
+        form = {"content-type": "multipart/form-data; boundary=eeeeeeee"}
+        connection.request("POST", "/gradio_api/upload", b"".join(parts) + b"--eeeeeeee--\r\n", form)
         answer = connection.getresponse()
         return answer.status, answer.read().decode()
     finally:
@@ -136,13 +137,13 @@ def test_of_uploads_that_never_were_nothing_is_kept(url: str) -> None:
 def test_a_form_that_is_none_is_refused_in_words(url: str) -> None:
     connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
     for body, kind in (
-        (b"--e\r\n\r\n--e--", "multipart/form-data; boundary=e"),
-        (b"no form", "multipart/form-data; boundary=e"),
+        (b"--eeeeeeee\r\n\r\n--eeeeeeee--", "multipart/form-data; boundary=eeeeeeee"),
+        (b"no form", "multipart/form-data; boundary=eeeeeeee"),
         (b"", "multipart/form-data"),
         (b"{}", "application/json"),
         (
-            b'--e\r\nContent-Disposition: form-data; name="files"\r\n\r\ntext\r\n--e--\r\n',
-            "multipart/form-data; boundary=e",
+            b'--eeeeeeee\r\nContent-Disposition: form-data; name="files"\r\n\r\ntext\r\n--eeeeeeee--\r\n',
+            "multipart/form-data; boundary=eeeeeeee",
         ),
     ):
         connection.request("POST", "/gradio_api/upload", body, {"content-type": kind})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from PIL import Image
 
 import lrsclip
 from lrsclip.errors import Busy, Cancelled
-from lrsclip.localize import WindowMemory, localize
+from lrsclip.localize import WindowMemory, localize, open_scene
 from tests.helpers.localize_parts import Counting, Floats, noise
 
 
@@ -76,3 +77,20 @@ def test_who_is_turned_away_goes_on_from_there(model: lrsclip.LRSCLIP) -> None:
     again = localize(counting, noise(64, 64), "x", scales_px=(16,), batch_size=4, memory=memory)
     assert sum(counting.encoded) == whole.windows - 8
     np.testing.assert_allclose(again.scores_cos, whole.scores_cos, atol=1e-5)
+
+
+def test_a_batch_whose_caller_has_gone_is_not_read_to_its_end(model: lrsclip.LRSCLIP) -> None:
+    stop, read = threading.Event(), 0
+    with open_scene(noise(64, 64)) as scene:
+        scene.stop, one = stop, scene._read
+
+        def noted(*args: Any) -> Any:
+            nonlocal read
+            read += 1
+            stop.set()
+            return one(*args)
+
+        cast(Any, scene)._read = noted
+        with pytest.raises(Cancelled):
+            localize(model, scene, "x", scales_px=(16,), batch_size=64, memory=WindowMemory())
+    assert read == 1
