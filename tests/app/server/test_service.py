@@ -273,7 +273,8 @@ def test_the_server_s_limits_hold(url: str, client: Client, tmp_path: Path) -> N
             client.predict("road_1.png", "a road " * 143, by, api_name="/grow")
     big = io.BytesIO()
     Image.effect_noise((1500, 1500), 90).save(big, "PNG")
-    head = b'--eeeeeeee\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\nContent-Type: image/png\r\n\r\n'
+    head = b'--eeeeeeee\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n'
+    head += b"Content-Type: image/png\r\n\r\n"
     status, _ = ask(
         url, "POST", "/gradio_api/upload", head + big.getvalue() + b"\r\n--eeeeeeee--\r\n",
         content_type="multipart/form-data; boundary=eeeeeeee",
