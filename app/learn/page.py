@@ -385,6 +385,7 @@ def _hand_out(state: AppState, result: Result, lesson: int | None) -> Path:
         model=state.bundle.name,
         source=state.index.tile(result.tile_id).attribution or "the server's own tiles",
     )
+    own_folder().trim_made()
     path = own_folder().new_place("hand-out.html")
     path.write_text(html, encoding="utf-8")
     return path

@@ -53,6 +53,7 @@ class Downloads:
         with self._lock:  # once they are there: a second call of the session may be writing too
             before = self._folders.pop(session)
             gone = self._folders.put(session, folder)
+        own_folder().trim_made()
         for one in (*gone, *([before] if before is not None else ())):
             self._remove(one)
         return written

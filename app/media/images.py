@@ -37,6 +37,7 @@ _HEAD_BYTES = 12
 _TABLES, _UTF_16 = (".csv", ".tsv", ".txt"), (b"\xff\xfe", b"\xfe\xff")
 _KEPT_PX = 1024  # of the shorter side at least: far more than any model here looks at
 _MAX_KEPT_PX = 8 * _KEPT_PX**2  # in all, 24 MB: a strip eight times as long as high is kept as it is
+_SHOWN_PX = 4 * _KEPT_PX**2  # of a TIFF that is shown as PNG
 _DECODED_AT_ONCE_PX = 100_000_000  # some 750 MB of memory
 _LOST_GRAY = (203, 213, 225)
 
@@ -144,6 +145,7 @@ def keep(picture: Image.Image, folder: UploadFolder, name: str = "picture.png") 
     """
     place = folder.new_place(name)
     picture.save(place, "PNG")
+    folder.trim_made()
     return place
 
 
@@ -221,7 +223,12 @@ def _checked(upload: Upload | None) -> Any:
         gr.Warning(sentence(error))
         return None
     is_tiff = given(upload).path.suffix.lower() in (".tif", ".tiff")
-    return str(keep(picture, own_folder())) if is_tiff else gr.skip()
+    return str(keep(_smaller(picture), own_folder())) if is_tiff else gr.skip()
+
+
+def _smaller(picture: Image.Image) -> Image.Image:
+    """Reduce a picture that would take tens of megabytes as PNG."""
+    return picture.reduce(max(1, math.ceil(math.sqrt(picture.width * picture.height / _SHOWN_PX))))
 
 
 def thumbnail(state: AppState, tile_id: str) -> Image.Image:

@@ -26,11 +26,9 @@ from app.media.images import check_kind, check_pixels, check_work, copy_without_
 from app.server.rate_limit import CHARGE, CLIENT
 from app.server.request_log import log_event
 from app.server.routes import API
-from app.server.upload_folder import UploadFolder
+from app.server.upload_folder import OLDEST_S, UploadFolder
 from lrsclip.errors import PictureError
 
-_OLDEST_S = 6 * 3600
-"""Seconds after which a file that was sent, or made for a visitor, goes."""
 _AT_ONCE = 4
 
 
@@ -50,7 +48,7 @@ def upload_route(folder: UploadFolder, max_file_bytes: int, max_total_bytes: int
             log_event("request.upload", "refused", code=error.status_code)
             return PlainTextResponse(error.detail, status_code=error.status_code, headers=error.headers)
         log_event("request.upload", "ok")
-        await anyio.to_thread.run_sync(folder.trim, max_total_bytes, _OLDEST_S)
+        await anyio.to_thread.run_sync(folder.trim, max_total_bytes, OLDEST_S)
         return JSONResponse([str(path) for path in kept])
 
     return Route(f"{API}/upload", upload, methods=["POST"])

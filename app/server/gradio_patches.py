@@ -11,7 +11,7 @@ import logging
 import random
 import sys
 import traceback
-from collections import deque
+from collections import Counter, deque
 from copy import copy
 from datetime import datetime
 from functools import lru_cache
@@ -29,12 +29,14 @@ from app.server import request_log
 from app.server.checked_blocks import CheckedBlocks
 from app.server.events import PLACES
 from app.server.fair_line import FairLine, busy_clients
-from app.server.rate_limit import INNER_HEADER, INNER_TOKEN
+from app.server.rate_limit import CLIENT, INNER_HEADER, INNER_TOKEN
 from app.server.request_log import log_event
 from app.server.settings import in_force
 
 MAX_FILES = 32
 """Files of one upload."""
+MAX_MCP_CALLS, MAX_MCP_CALLS_EACH = 24, 8
+"""Calls of tools by language models that run at once: in all, and of one client."""
 _MAX_PROGRESS = 1000  # uploads whose progress is noted; far more than can be on their way
 _LOOK_S = 0.05
 
@@ -165,6 +167,19 @@ def _keep_drafts_of_models(drafts: Path) -> None:
     _there(mcp, "DEFAULT_TEMP_DIR")
     mcp.DEFAULT_TEMP_DIR = str(drafts)
     ask = _there(mcp.GradioMCPServer, "_get_or_create_client")
+    make = _there(mcp.GradioMCPServer, "create_mcp_server")
+    _there(mcp.GradioMCPServer, "_execute_tool_without_progress")
+
+    async def wait_without_a_thread(_self: Any, job: Any) -> list[Any]:
+        while not job.done():  # Gradio took one of the forty threads that events run in, for as long as the call lasts
+            await asyncio.sleep(_LOOK_S)
+        return [job.result()]
+
+    def make_bounded(self: Any) -> Any:
+        server = make(self)
+        _bound_calls(server)
+        return server
+
     describe = _there(mcp.GradioMCPServer, "get_input_schema")
 
     def ask_as_ourselves(self: Any) -> Any:
@@ -183,6 +198,30 @@ def _keep_drafts_of_models(drafts: Path) -> None:
 
     mcp.GradioMCPServer._get_or_create_client = ask_as_ourselves  # type: ignore[method-assign]
     mcp.GradioMCPServer.get_input_schema = describe_in_one_place  # type: ignore[method-assign]
+    mcp.GradioMCPServer.create_mcp_server = make_bounded  # type: ignore[method-assign]
+    mcp.GradioMCPServer._execute_tool_without_progress = wait_without_a_thread  # type: ignore[method-assign, assignment]
+
+
+def _bound_calls(server: Any) -> None:
+    """Let few calls of tools run, fewer of one client: each runs to its end, in one of forty threads of Gradio."""
+    from mcp import types
+
+    handlers = _there(server, "request_handlers")
+    call, at_work = handlers[types.CallToolRequest], Counter[str]()
+
+    async def call_in_turn(request: Any) -> Any:
+        scope = getattr(server.request_context.request, "scope", {})
+        client = str(scope.get(CLIENT, ""))
+        if at_work[client] >= MAX_MCP_CALLS_EACH or at_work.total() >= MAX_MCP_CALLS:
+            text = types.TextContent(type="text", text="too many calls of tools are at work; wait for one of them")
+            return types.ServerResult(types.CallToolResult(content=[text], isError=True))
+        at_work[client] += 1
+        try:
+            return await call(request)
+        finally:
+            at_work[client] -= 1
+
+    handlers[types.CallToolRequest] = call_in_turn
 
 
 class _Places(list[Any]):

@@ -10,12 +10,12 @@ from typing import Any
 import anyio
 
 from app.server.checked_blocks import CheckedBlocks
+from app.server.upload_folder import OLDEST_S
 
 PATIENCE_S = 60.0
 """Seconds in which a caller has to come for the answer."""
 _EVERY_S = 10.0
 _FILES_EVERY = 30  # rounds
-_OLDEST_S = 6 * 3600
 _DRAFT_S = 90.0  # an upload may pause for 60; pictures of language models lie there only until they are sent on
 
 
@@ -46,7 +46,7 @@ def keeping_tidy(demo: CheckedBlocks, max_total_bytes: int) -> Any:
             await sweep(demo)
             await anyio.to_thread.run_sync(demo.folder.sweep_drafts, _DRAFT_S)
             if number % _FILES_EVERY == 0:
-                await anyio.to_thread.run_sync(demo.folder.trim, max_total_bytes, _OLDEST_S)
+                await anyio.to_thread.run_sync(demo.folder.trim, max_total_bytes, OLDEST_S)
 
     @asynccontextmanager
     async def lifespan(_app: Any) -> AsyncIterator[None]:

@@ -25,10 +25,14 @@ from typing import Any, BinaryIO
 from filelock import FileLock, Timeout
 
 from app.server.request_log import CURRENT
+from app.server.settings import in_force
 from lrsclip.errors import LRSCLIPError, PictureError
 
 GRADIO_FOLDER = "GRADIO_TEMP_DIR"
 """Environment variable: where Gradio keeps files; ours stands inside it."""
+OLDEST_S = 6 * 3600.0
+"""Seconds after which a file that was sent, or made for a visitor, goes."""
+_MIB = 2**20
 NO_SUCH_UPLOAD = "this server holds no such upload, and fetches no web addresses; send the file itself"
 _PREFIX, _LOCK, _INCOMING = "lrsclip-", ".lock", ".incoming"
 _LONGEST_PATH, _MAX_PARTS, _LONGEST_NAME = 4096, 4, 200
@@ -231,6 +235,10 @@ class UploadFolder:
             self._remove(path)
             totals[sender] -= size
             total -= size
+
+    def trim_made(self) -> None:
+        """Trim by the settings in force; to be called once a file was made for a user, which no upload precedes."""
+        self.trim(in_force().max_uploads_mb * _MIB, OLDEST_S)
 
     def _remove(self, path: Path) -> None:
         path.unlink(missing_ok=True)

@@ -24,6 +24,8 @@ from app.media import images as pictures
 from app.media.images import _checked, copy_without_metadata, uploaded
 from app.media.scene_input import opened_upload
 from app.server.concurrency import WeightedSemaphore
+from app.server.settings import Settings, use
+from app.server.upload_folder import UploadFolder
 from lrsclip.errors import PictureError
 from lrsclip.tiles import open_image
 from tests.helpers.app_parts import as_sent, draw_tile
@@ -313,3 +315,16 @@ def test_a_preview_has_a_name_that_nobody_can_work_out(tmp_path: Path) -> None:
     assert shown[0] != shown[1] and all(len(Path(one).parent.name) == 64 for one in shown)
     with Image.open(shown[0]) as opened:
         assert opened.size == (16, 16)
+
+
+def test_what_is_made_for_a_user_is_under_the_bound_at_once(tmp_path: Path) -> None:
+    folder = UploadFolder(tmp_path.resolve())
+    use(Settings(max_uploads_mb=16))
+    try:
+        paths = [pictures.keep(Image.effect_noise((2000, 2000), 90).convert("RGB"), folder) for _ in range(4)]
+    finally:
+        use(Settings())
+    assert paths[-1].is_file() and not paths[0].is_file()
+    assert sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()) <= 16 * 2**20
+    small = pictures._smaller(Image.new("RGB", (2047, 16_300)))
+    assert small.width * small.height <= 4 * 1024**2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,9 @@ from PIL import Image
 
 from app.build import build, serve
 from app.media.images import data_url
+from app.search import api as search_api
 from app.server import settings
+from app.server.gradio_patches import MAX_MCP_CALLS_EACH
 from app.server.upload_folder import own_folder
 from tests.helpers.app_parts import draw_tile, make_state
 
@@ -51,6 +54,35 @@ def used(url: str, *calls: tuple[str, dict[str, Any]]) -> tuple[set[str], list[C
 
 def judge(picture: str) -> tuple[str, dict[str, Any]]:
     return "classify", {"picture": picture, "labels": "a\nb", "templates": "{}"}
+
+
+def test_a_client_has_a_few_calls_at_work_and_no_thread_waits_for_them(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on, begun = threading.Event(), threading.Semaphore(0)
+    real = vars(search_api)["found_of"]
+
+    def slow(*args: Any, **values: Any) -> Any:
+        begun.release()
+        go_on.wait(60)
+        return real(*args, **values)
+
+    monkeypatch.setattr(search_api, "found_of", slow)
+
+    async def rush() -> list[CallToolResult]:
+        address = f"{url}gradio_api/mcp/"
+        async with streamable_http_client(address) as (read, write, _), ClientSession(read, write) as client:
+            await client.initialize()
+            calls = [asyncio.create_task(client.call_tool("search", {"text": f"road {n}"})) for n in range(12)]
+            refused, _ = await asyncio.wait(calls, timeout=30, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.sleep(0.5)
+            assert httpx.get(f"{url}health", timeout=30).status_code == 200 and refused
+            go_on.set()
+            return list(await asyncio.gather(*calls))
+
+    answers = asyncio.run(rush())
+    refused = [answer for answer in answers if answer.isError]
+    assert len(refused) == 12 - MAX_MCP_CALLS_EACH and all("too many calls" in said(answer) for answer in refused)
 
 
 def test_a_language_model_lists_the_tools_searches_and_sends_a_picture(url: str) -> None:
