@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict
+from functools import lru_cache
 
 import numpy as np
 import pytest
 from numpy._core._multiarray_umath import __cpu_features__  # type: ignore[import-not-found]
+from numpy.typing import NDArray
 
 from lrsclip.tiles.atlas import RECIPE, AtlasTiles, recipe
 
@@ -80,6 +82,12 @@ MEANS = {
 """Means of the same blocks in squares of 96 px, row by row, red, green and blue, as hexadecimal bytes."""
 
 
+@lru_cache(maxsize=len(BLOCKS))
+def drawn(seed: int, row: int, column: int) -> NDArray[np.uint8]:
+    """Pixels of a block, (768, 768, 3); drawing one takes seconds."""
+    return np.asarray(AtlasTiles(seed)._render_block(row, column))
+
+
 @pytest.mark.parametrize(("seed", "row", "column", "pixels_sha256", "texts_sha256"), BLOCKS)
 def test_reference_tiles_are_those_of_the_recipe(
     seed: int, row: int, column: int, pixels_sha256: str, texts_sha256: str
@@ -89,9 +97,9 @@ def test_reference_tiles_are_those_of_the_recipe(
     assert all(text["short"] and text["sentences"] for text in texts)
     assert any(text["false"] for text in texts)
     assert hashlib.sha256(json.dumps(texts).encode()).hexdigest() == texts_sha256, f"texts: {CHANGED}"
-    block = source._render_block(row, column)
+    block = drawn(seed, row, column)
     if __cpu_features__.get("AVX512F"):  # there numpy sums and rounds otherwise, so that a pixel may be one off
-        means = np.asarray(block, np.float64).reshape(8, 96, 8, 96, 3).mean((1, 3)).ravel()
+        means = block.astype(np.float64).reshape(8, 96, 8, 96, 3).mean((1, 3)).ravel()
         assert abs(means - np.frombuffer(bytes.fromhex(MEANS[seed, row, column]), np.uint8)).max() < 0.6, CHANGED
     else:
         assert hashlib.sha256(block.tobytes()).hexdigest() == pixels_sha256, f"pixels: {CHANGED}"
@@ -100,7 +108,7 @@ def test_reference_tiles_are_those_of_the_recipe(
 @pytest.mark.parametrize(("seed", "row", "column"), [block[:3] for block in BLOCKS])
 def test_the_means_are_of_the_same_tiles(seed: int, row: int, column: int) -> None:
     """Also where the pixels themselves are compared, so that both are renewed together."""
-    pixels = np.asarray(AtlasTiles(seed)._render_block(row, column), np.float64)
+    pixels = drawn(seed, row, column).astype(np.float64)
     means = pixels.reshape(8, 96, 8, 96, 3).mean((1, 3)).ravel()
     assert abs(means - np.frombuffer(bytes.fromhex(MEANS[seed, row, column]), np.uint8)).max() < 0.6, CHANGED
 
