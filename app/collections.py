@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from threading import Lock
 
-from app.server.fair_store import FairStore
+from app.fair_store import FairStore
 from lrsclip import LRSCLIP
 from lrsclip.errors import TileSourceError
 from lrsclip.index import TileIndex
@@ -73,10 +73,10 @@ class Collections:
                 return state
         raise TileSourceError(f"{spec} was closed, because other collections were opened; open it again under Places")
 
-    def add(self, state: AppState) -> None:
-        """Open a collection; if there are too many, one of the client that opened most is closed."""
+    def add(self, state: AppState, client: str = "") -> None:
+        """Open a collection for a client; if there are too many, one of the client that opened most is closed."""
         with self._lock:
-            self._open.put(state.source.spec, state)
+            self._open.put(state.source.spec, state, client)
 
     def opened(self) -> list[AppState]:
         """List all open collections, the first one first."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 import secrets
 from threading import Lock
 
+from app.fair_store import FairStore
 from app.localize.service import Answer
-from app.server.fair_store import FairStore
+from app.server.request_log import current_client
 
 MAX_BYTES = 256 * 2**20
 """Bytes of all answers together."""
@@ -31,7 +32,7 @@ class Answers:
         """Keep an answer in place of the one that its session had; return its name, which nobody can guess."""
         name = secrets.token_hex(16)
         with self._lock:
-            self._answers.put(session, (name, answer), _size_bytes(answer))
+            self._answers.put(session, (name, answer), current_client(), _size_bytes(answer))
         return name
 
     def get(self, session: str, name: str | None) -> Answer | None:

@@ -13,8 +13,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Lock
 
+from app.fair_store import FairStore
 from app.localize.service import Answer
-from app.server.fair_store import FairStore
+from app.server.request_log import current_client
 from app.server.upload_folder import own_folder
 from lrsclip.localize.export import write_geojson, write_geotiff, write_png
 
@@ -52,7 +53,7 @@ class Downloads:
             raise
         with self._lock:  # once they are there: a second call of the session may be writing too
             before = self._folders.pop(session)
-            gone = self._folders.put(session, folder)
+            gone = self._folders.put(session, folder, current_client())
         own_folder().trim_made()
         for one in (*gone, *([before] if before is not None else ())):
             self._remove(one)

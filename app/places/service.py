@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from app.collections import AppState, Collections
 from app.places.cache import index_dir, kept_while_opening, make_room
+from app.server.request_log import current_client
 from app.server.settings import in_force
 from lrsclip.errors import LRSCLIPError, TileSourceError
 from lrsclip.index import build_index, default_cache_dir
@@ -108,5 +109,5 @@ def _open(collections: Collections, source: TileSource, progress: Progress, stop
     if not len(index):
         raise TileSourceError(f"{source.spec} has no tile that can be read")
     state = AppState(bundle, index, source)
-    collections.add(state)
+    collections.add(state, current_client())
     return state

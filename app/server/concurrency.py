@@ -13,7 +13,7 @@ from threading import Condition, Event, Lock
 from typing import Generic, TypeVar
 
 from app.server.encoder_queue import STOP
-from app.server.request_log import CURRENT
+from app.server.request_log import CURRENT, current_client
 from lrsclip.errors import Cancelled
 
 Value = TypeVar("Value")
@@ -101,8 +101,8 @@ class WeightedSemaphore:
         Raises:
             Cancelled: nobody waits for the work any more.
         """
-        share, stop, call = min(share, self._most * 4 // 5), STOP.get(), CURRENT.get()
-        own = _Waiter("" if call is None else call.client, share, time.monotonic())
+        share, stop = min(share, self._most * 4 // 5), STOP.get()
+        own = _Waiter(current_client(), share, time.monotonic())
         with self._changed:
             self._waiting.append(own)
             try:

@@ -57,6 +57,12 @@ CURRENT: ContextVar[Call | None] = ContextVar("call", default=None)
 """The call that a thread or task works for."""
 
 
+def current_client() -> str:
+    """Return the client whose call is at hand; "" outside a call."""
+    call = CURRENT.get()
+    return "" if call is None else call.client
+
+
 def log_to_stderr() -> None:
     """Write the lines to stderr from now on; until this is called nothing is logged."""
     if not any(isinstance(handler, logging.StreamHandler) for handler in log.handlers):

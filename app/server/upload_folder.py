@@ -24,7 +24,7 @@ from typing import Any, BinaryIO
 
 from filelock import FileLock, Timeout
 
-from app.server.request_log import CURRENT
+from app.server.request_log import current_client
 from app.server.settings import in_force
 from lrsclip.errors import LRSCLIPError, PictureError
 
@@ -147,9 +147,8 @@ class UploadFolder:
         """
         folder = self.root / secrets.token_hex(32)
         folder.mkdir(mode=0o700)
-        call = CURRENT.get()
         with self._lock:
-            self._senders[folder] = sender or (call.client if call is not None else "")
+            self._senders[folder] = sender or current_client()
         return folder / (name.lstrip(".")[-_LONGEST_NAME:] or "file")
 
     def refuse(self, place: Path, sentence: str) -> None:

@@ -18,7 +18,7 @@ from app.collections import AppState, Collections
 from app.places.service import SUGGESTIONS, look_up, open_collection
 from lrsclip.errors import TileSourceError
 from lrsclip.tiles import TileSource, open_tiles
-from tests.helpers.app_parts import calling, make_state, running
+from tests.helpers.app_parts import make_state, running
 from tests.helpers.browsing import needs_chromium, visit
 from tests.helpers.tile_server import TileServer, serve_tiles
 
@@ -121,16 +121,13 @@ def test_one_visitor_closes_no_collection_of_another(state: AppState) -> None:
     collections = Collections(state, untrusted=True)
     sources = [SimpleNamespace(spec=f"atlas:?seed={n}&tiles=1") for n in range(20)]
     others = [dataclasses.replace(state, source=cast(TileSource, source)) for source in sources]
-    with calling("other"):
-        collections.add(others[0])
+    collections.add(others[0], "other")
     for one in others[1:]:
-        with calling("many"):
-            collections.add(one)
+        collections.add(one, "many")
     assert collections.of(others[0].source.spec) is others[0] and collections.of(others[-1].source.spec) is others[-1]
-    with calling("many"):
-        collections.add(others[0])  # the same tiles: they are both of theirs now
-        for one in others[1:]:
-            collections.add(one)
+    collections.add(others[0], "many")  # the same tiles: they are both of theirs now
+    for one in others[1:]:
+        collections.add(one, "many")
     assert collections.of(others[0].source.spec) is others[0]
 
 

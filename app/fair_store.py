@@ -6,8 +6,6 @@ from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from app.server.request_log import CURRENT
-
 Value = TypeVar("Value")
 
 
@@ -29,15 +27,14 @@ class FairStore(Generic[Value]):
         self._max_size = max_size
         self._entries: OrderedDict[str, _Entry[Value]] = OrderedDict()
 
-    def put(self, key: str, value: Value, size: int = 1) -> list[Value]:
-        """Keep a value for the client at hand, and return those that had to go.
+    def put(self, key: str, value: Value, client: str, size: int = 1) -> list[Value]:
+        """Keep a value for a client, and return those that had to go.
 
         A value that is there already counts for its other clients as well, and is not lost to one of them alone.
         """
-        call = CURRENT.get()
         before = self._entries.pop(key, None)
         entry = self._entries[key] = _Entry(value, size, set() if before is None else before.clients)
-        entry.clients.add("" if call is None else call.client)
+        entry.clients.add(client)
         gone = []
         while len(self._entries) > 1 and sum(one.size for one in self._entries.values()) > self._max_size:
             gone.append(self._entries.pop(self._first_to_go(key)).value)
