@@ -7,6 +7,7 @@ content; every exception of Gradio becomes one line too, and an answer.
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import secrets
 from collections.abc import Callable, Collection
@@ -275,7 +276,7 @@ class FrontDoor:
                 raise Refused(400, f"the boundary of the form is shorter than {_MIN_BOUNDARY} characters")
             return _measured(receive, most, _IDLE_S + _length(scope) / _MIN_PACE_BYTES)
         if door.body == "mcp":
-            return _replayed(await self._checked_mcp(receive, most), receive)
+            return _replayed(_resized(scope, await self._checked_mcp(receive, most)), receive)
         kind = header_of(scope, b"content-type").partition(";")[0].strip().lower()
         if kind != "application/json":  # a foreign page can send other types without asking first
             raise Refused(415, "the body of a call is JSON; send it with Content-Type: application/json")
@@ -286,15 +287,15 @@ class FrontDoor:
             raise Refused(error.status, str(error)) from error
         except TimeoutError as error:
             raise Refused(408, f"the body was not there after {_BODY_S:.0f} s; send the call again") from error
-        headers = [(key, value) for key, value in scope["headers"] if key.lower() not in _ABOUT_BODY]
-        scope["headers"] = [*headers, (b"content-length", str(len(clean)).encode())]
-        return _replayed(clean, receive)
+        return _replayed(_resized(scope, clean), receive)
 
     async def _checked_mcp(self, receive: Receive, most: int) -> bytes:
         try:
             body = await asyncio.wait_for(_whole(receive, most), _BODY_S)
             if body:
-                _check_methods(check_json(body))
+                clean = check_json(body)
+                _check_methods(clean)
+                return json.dumps(clean).encode()
         except BodyError as error:
             raise Refused(error.status, str(error)) from error
         except TimeoutError as error:
@@ -349,6 +350,13 @@ def _check_methods(sent: Any) -> None:
 
 
 _ABOUT_BODY = (b"content-length", b"transfer-encoding")
+
+
+def _resized(scope: Scope, body: bytes) -> bytes:
+    """Set the length in a request's head to that of a body written anew, and return the body."""
+    headers = [(key, value) for key, value in scope["headers"] if key.lower() not in _ABOUT_BODY]
+    scope["headers"] = [*headers, (b"content-length", str(len(body)).encode())]
+    return body
 
 
 async def _whole(receive: Receive, most: int) -> bytes:

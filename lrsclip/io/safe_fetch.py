@@ -181,7 +181,7 @@ class _Guard(httpcore.NetworkBackend):
         refused = [] if self._allow_private else [address for address in addresses if not is_public(address)]
         if refused:
             raise AddressError(
-                f"{host} is {refused[0]}, an address of this machine or its own network; such addresses are asked only "
+                f"{host} has an address of this machine or its own network; such addresses are asked only "
                 f"where the operator allows it (--allow-private, or {ALLOW_PRIVATE}=1)"
             )
         return self._first(addresses, port, timeout, local_address, socket_options)

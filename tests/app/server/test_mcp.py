@@ -156,3 +156,10 @@ def test_pictures_of_language_models_are_charged_to_them_and_not_to_this_machine
     finally:
         demo.close(verbose=False)
         settings.use(settings.Settings())
+
+
+def test_half_a_character_is_no_trouble(url: str) -> None:
+    headers = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
+    body = b'{"jsonrpc": "2.0", "id": "\\ud800", "method": "ping"}'
+    answer = httpx.post(f"{url}gradio_api/mcp/", content=body, headers=headers, timeout=30)
+    assert answer.status_code < 500 and answer.content
