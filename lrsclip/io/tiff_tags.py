@@ -7,11 +7,11 @@ its first row again for each window.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from lrsclip.errors import PictureError
 from lrsclip.io.plain_file import open_plain
 
+Fact = TypeVar("Fact")
 SUB_DIRECTORIES = 330
 _WIDTH, _LENGTH, _BITS, _COMPRESSION, _SAMPLES, _ROWS, _PLANAR = 256, 257, 258, 259, 277, 278, 284
 _TILE_WIDTH, _TILE_LENGTH = 322, 323
@@ -177,6 +178,11 @@ class TiffTags:
         numbers = [self._whole(value) for value in self.values(directory, code)]
         return min((int(some.min()) for some in numbers if len(some)), default=0)
 
+    def bytes_at(self, offset: int, size: int) -> bytes:
+        """Read a tile or strip as it is stored; unlike lists it is not counted against their bound."""
+        self._file.seek(offset)
+        return self._file.read(size)
+
     def read(self, offset: int, count: int, kind: np.dtype[Any]) -> NDArray[Any]:
         """Read some numbers of a kind, (count,).
 
@@ -204,6 +210,14 @@ class TiffTags:
         return Directory(offset, begin, number, entries, following)
 
 
+def _of_each(path: Path, fact: Callable[[TiffTags, Directory], Fact]) -> Iterator[Fact]:
+    """Yield a fact of each picture in a TIFF, up to the first list that cannot be understood."""
+    with open_plain(path) as file, suppress(NotUnderstoodError):
+        tiff = TiffTags(file)
+        for directory in tiff.directories():
+            yield fact(tiff, directory)
+
+
 def compressions(path: Path) -> set[int]:
     """Collect the numbers of the compressions in a TIFF, as far as its lists can be read.
 
@@ -213,13 +227,7 @@ def compressions(path: Path) -> set[int]:
     Raises:
         PictureError: it has more parts than any image.
     """
-    with open_plain(path) as file:
-        found: set[int] = set()
-        with suppress(NotUnderstoodError):
-            tiff = TiffTags(file)
-            for directory in tiff.directories():
-                found.add(tiff.largest(directory, _COMPRESSION, _PLAIN))
-        return found
+    return set(_of_each(path, lambda tiff, directory: tiff.largest(directory, _COMPRESSION, _PLAIN)))
 
 
 def largest_block_bytes(path: Path) -> int:
@@ -256,12 +264,7 @@ def samples_per_pixel(path: Path) -> int:
     Raises:
         PictureError: it has more parts than any image.
     """
-    found = 0
-    with open_plain(path) as file, suppress(NotUnderstoodError):
-        tiff = TiffTags(file)
-        for directory in tiff.directories():
-            found = max(found, tiff.largest(directory, _SAMPLES, 1))
-    return found
+    return max(_of_each(path, lambda tiff, directory: tiff.largest(directory, _SAMPLES, 1)), default=0)
 
 
 def scans_of_a_piece(path: Path) -> int:
@@ -271,18 +274,21 @@ def scans_of_a_piece(path: Path) -> int:
         path: the file.
 
     Raises:
-        PictureError: it has more parts than any image.
+        PictureError: it has more parts than any image, or many that overlap, and so would be read again and again.
     """
-    most = 0
-    with open_plain(path) as file, suppress(NotUnderstoodError):
-        tiff = TiffTags(file)
-        for directory in tiff.directories():
-            if tiff.largest(directory, _COMPRESSION, _PLAIN) != _JPEG:
-                continue
-            for offset, size in tiff.pieces(directory):
-                file.seek(offset)
-                most = max(most, file.read(size).count(_START_OF_SCAN))
-    return most
+    read_bytes = 0
+
+    def scans(tiff: TiffTags, directory: Directory) -> int:
+        nonlocal read_bytes
+        most = 0
+        for offset, size in tiff.pieces(directory) if tiff.largest(directory, _COMPRESSION, _PLAIN) == _JPEG else ():
+            read_bytes += size
+            if read_bytes > 2 * tiff.size:
+                raise PictureError(f"the tiles of {path} overlap in the file; save it anew and give that")
+            most = max(most, tiff.bytes_at(offset, size).count(_START_OF_SCAN))
+        return most
+
+    return max(_of_each(path, scans), default=0)
 
 
 def hides_its_size(path: Path) -> bool:
@@ -296,14 +302,7 @@ def hides_its_size(path: Path) -> bool:
     Raises:
         PictureError: it has more parts than any image.
     """
-    with open_plain(path) as file, suppress(NotUnderstoodError):
-        tiff = TiffTags(file)
-        for directory in tiff.directories():
-            width, length = (tiff.smallest(directory, code) for code in (_WIDTH, _LENGTH))
-            whole = width * length * tiff.largest(directory, _SAMPLES, 1) * _sample_bytes(tiff, directory)
-            if _block_bytes(tiff, directory) > max(_USUAL_BLOCK_BYTES, 2 * whole):
-                return True
-    return False
+    return any(_of_each(path, _has_a_far_larger_block))
 
 
 def texts_of(path: Path, code: int, max_bytes: int) -> list[bytes]:
@@ -318,14 +317,18 @@ def texts_of(path: Path, code: int, max_bytes: int) -> list[bytes]:
         PictureError: they hold more.
     """
     found: list[bytes] = []
-    with open_plain(path) as file, suppress(NotUnderstoodError):
-        tiff = TiffTags(file)
-        for directory in tiff.directories():
-            for value in tiff.values(directory, code):
-                max_bytes -= (size := value.count * value.number_bytes)
-                if max_bytes < 0:
-                    raise PictureError(f"{path} holds a text of {size:,} bytes where a few are usual; save it anew")
-                found.append(tiff.read(value.offset, size, np.dtype("u1")).tobytes())
+    left_bytes = max_bytes
+
+    def collect(tiff: TiffTags, directory: Directory) -> None:  # into `found`: of a damaged list the sound ones count
+        nonlocal left_bytes
+        for value in tiff.values(directory, code):
+            left_bytes -= (size := value.count * value.number_bytes)
+            if left_bytes < 0:
+                raise PictureError(f"{path} holds a text of {size:,} bytes where a few are usual; save it anew")
+            found.append(tiff.read(value.offset, size, np.dtype("u1")).tobytes())
+
+    for _ in _of_each(path, collect):
+        pass
     return found
 
 
@@ -338,15 +341,22 @@ def shares_pieces(path: Path) -> bool:
     Raises:
         PictureError: it has more parts than any image.
     """
-    with open_plain(path) as file, suppress(NotUnderstoodError):
-        tiff = TiffTags(file)
-        for directory in tiff.directories():
-            for value in (value for code in _PIECES for value in tiff.values(directory, code)):
-                places = tiff.numbers(value)
-                there = places[places > 0]  # one that holds nothing is not in the file
-                if len(there) > _FEW_PIECES and len(np.unique(there)) < len(there) / 2:
-                    return True
+    return any(_of_each(path, _shares_pieces))
+
+
+def _shares_pieces(tiff: TiffTags, directory: Directory) -> bool:
+    for value in (value for code in _PIECES for value in tiff.values(directory, code)):
+        places = tiff.numbers(value)
+        there = places[places > 0]  # one that holds nothing is not in the file
+        if len(there) > _FEW_PIECES and len(np.unique(there)) < len(there) / 2:
+            return True
     return False
+
+
+def _has_a_far_larger_block(tiff: TiffTags, directory: Directory) -> bool:
+    width, length = (tiff.smallest(directory, code) for code in (_WIDTH, _LENGTH))
+    whole = width * length * tiff.largest(directory, _SAMPLES, 1) * _sample_bytes(tiff, directory)
+    return _block_bytes(tiff, directory) > max(_USUAL_BLOCK_BYTES, 2 * whole)
 
 
 def _block_bytes(tiff: TiffTags, directory: Directory) -> int:

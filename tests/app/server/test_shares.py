@@ -350,6 +350,17 @@ def test_bands_by_the_thousand_and_tiles_of_many_scans_are_refused(tmp_path: Pat
     (tmp_path / "odd.tif").write_bytes(odd)
     with pytest.raises(PictureError, match="scans"):
         check_work(tmp_path / "odd.tif")
+    pixels = bytes(2**20)
+    tags |= {273: 8 + len(pixels), 279: 8 + len(pixels) + 400}
+    begin = 8 + len(pixels) + 800
+    listed = b"".join(
+        struct.pack("<HHII", code, 4, 100 if code in (273, 279) else 1, value) for code, value in tags.items()
+    )
+    places = np.arange(8, 108, dtype="<u4").tobytes() + np.full(100, 2**19, "<u4").tobytes()
+    head = b"II*\0" + struct.pack("<I", begin)
+    (tmp_path / "again.tif").write_bytes(head + pixels + places + struct.pack("<H", len(tags)) + listed + bytes(4))
+    with pytest.raises(PictureError, match="overlap"):
+        check_work(tmp_path / "again.tif")
 
 
 def test_a_long_strip_is_kept_small_while_it_waits(tmp_path: Path) -> None:
