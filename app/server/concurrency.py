@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable, Iterator
@@ -86,12 +85,13 @@ class WeightedSemaphore:
     """A limited amount of something, shared between threads.
 
     A large share counts as four fifths of all at most, so that something small need not wait for its end. Whatever fits
-    goes first, until one has waited for long: then it has its turn, where clients take turns.
+    goes first, until one has waited for long: then it has its turn, and a client that holds shares comes after others.
     """
 
     def __init__(self, most: int) -> None:
         self._most, self._used = most, 0
         self._waiting: list[_Waiter] = []
+        self._holding = Counter[str]()  # shares at hand, by client
         self._changed = Condition()
 
     @contextmanager
@@ -111,6 +111,7 @@ class WeightedSemaphore:
                         raise Cancelled("the work was stopped before its turn came")
                     self._changed.wait(_LOOK_S)
                 self._used += share
+                self._holding[own.client] += 1
             finally:
                 self._waiting.remove(own)
                 self._changed.notify_all()
@@ -119,23 +120,20 @@ class WeightedSemaphore:
         finally:
             with self._changed:
                 self._used -= share
+                self._holding[own.client] -= 1
+                if not self._holding[own.client]:
+                    del self._holding[own.client]
                 self._changed.notify_all()
 
     def _may_go(self, own: _Waiter) -> bool:
         if self._used + own.share > self._most:
             return False
-        turns = Counter[str]()
-        places: list[tuple[int, int, _Waiter]] = []
+        turns, places = self._holding.copy(), dict[_Waiter, tuple[int, int]]()
         for number, one in enumerate(self._waiting):
-            places.append((turns[one.client], number, one))
+            places[one] = turns[one.client], number
             turns[one.client] += 1
         now_s = time.monotonic()
-        before = itertools.takewhile(lambda one: one is not own, (one for _, _, one in sorted(places, key=_turn)))
-        return not any(now_s - one.since_s > _PATIENCE_S for one in before)
-
-
-def _turn(place: tuple[int, int, _Waiter]) -> tuple[int, int]:
-    return place[:2]
+        return not any(place < places[own] and now_s - one.since_s > _PATIENCE_S for one, place in places.items())
 
 
 class StopFlags:
