@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -93,7 +94,14 @@ def build(state: AppState, *, untrusted: bool = True, base: BaseMap | None = Non
 
 
 def serve(
-    demo: CheckedBlocks, *, host: str, port: int | None, share: bool = False, block: bool = True, mcp: bool = False
+    demo: CheckedBlocks,
+    *,
+    host: str,
+    port: int | None,
+    share: bool = False,
+    block: bool = True,
+    mcp: bool = False,
+    once_up: Callable[[], None] | None = None,
 ) -> str:
     """Start the server, with the limits of the settings in force; return its address.
 
@@ -104,6 +112,7 @@ def serve(
         share: open a public tunnel through Gradio's servers.
         block: stay here until the server ends.
         mcp: offer the endpoints to language models too.
+        once_up: called once the server answers.
 
     Returns:
         The address to open.
@@ -148,6 +157,8 @@ def serve(
         css="\n".join(part.read_text(encoding="utf-8") for part in sorted((_UI / "styles").glob("*.css"))),
         head=_head(),
     )
+    if once_up is not None:
+        once_up()
     if block:
         stay(demo)
     return str(url)

@@ -25,7 +25,7 @@ from app.server.concurrency import LruCache
 from app.ui.bbox import Box
 from lrsclip.errors import LRSCLIPError
 from lrsclip.index import Hit
-from lrsclip.tiles import Tile, unwrapped
+from lrsclip.tiles import Tile, preview_of, unwrapped
 
 MOSAIC_PX = 1536
 MAX_TILES = 4096
@@ -174,7 +174,7 @@ def _mosaic(state: AppState) -> Mosaic:
         top, bottom = ((north - y) / (north - south) * high for y in (box[3], box[1]))
         size = max(_MIN_PX, math.ceil(right) - int(left)), max(_MIN_PX, math.ceil(bottom) - int(top))
         try:
-            small = state.source.picture(tile_id).resize(size, Image.Resampling.BOX, reducing_gap=1.5)
+            small = preview_of(state.source, tile_id, max(size)).resize(size, Image.Resampling.BOX, reducing_gap=1.5)
         except LRSCLIPError:  # a lost file leaves a gap in the ground, no more
             continue
         picture.paste(small, (int(left), int(top)))

@@ -21,7 +21,7 @@ from app.server.upload_folder import Upload, UploadFolder, own_folder
 from lrsclip.errors import PictureError, TileSourceError
 from lrsclip.io.decode import DECODE_FAULTS, FORMATS
 from lrsclip.io.tiff_tags import compressions, hides_its_size, samples_per_pixel, scans_of_a_piece
-from lrsclip.tiles import open_image
+from lrsclip.tiles import open_image, preview_of
 
 THUMB_PX = 360
 LARGE_PX = 1600
@@ -234,13 +234,15 @@ def _smaller(picture: Image.Image) -> Image.Image:
 def thumbnail(state: AppState, tile_id: str) -> Image.Image:
     """Return a tile's picture, at most `THUMB_PX` a side; an even gray if its file has gone since it was indexed."""
     try:
-        return _THUMBS.get((state.source.spec, tile_id), lambda: shrunk(tile_picture(state, tile_id), THUMB_PX))
+        return _THUMBS.get(
+            (state.source.spec, tile_id), lambda: shrunk(tile_picture(state, tile_id, 2 * THUMB_PX), THUMB_PX)
+        )
     except PictureError:  # one lost file must not take the other results away; a click on it shows the error
         return Image.new("RGB", (THUMB_PX, THUMB_PX), _LOST_GRAY)
 
 
-def tile_picture(state: AppState, tile_id: str) -> Image.Image:
-    """Read an indexed tile's picture at full size.
+def tile_picture(state: AppState, tile_id: str, min_px: int | None = None) -> Image.Image:
+    """Read an indexed tile's picture at full size, or smaller where that is faster: no side shorter than `min_px`.
 
     Raises:
         TileSourceError: the index has no such tile of this source. It is asked first: the source's own error would
@@ -249,7 +251,7 @@ def tile_picture(state: AppState, tile_id: str) -> Image.Image:
     """
     if state.index.source_spec(tile_id) != state.source.spec:
         raise TileSourceError(f"the tile {tile_id!r} is of another collection; open that one")
-    return state.source.picture(tile_id)
+    return state.source.picture(tile_id) if min_px is None else preview_of(state.source, tile_id, min_px)
 
 
 def shrunk(picture: Image.Image, longest_px: int) -> Image.Image:

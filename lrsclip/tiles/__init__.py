@@ -6,7 +6,7 @@ picture files, rasters (`geotiff`), places on Earth (`place`), data sets (`hub`)
 """
 
 from lrsclip.io.decode import open_image
-from lrsclip.tiles.base import Fingerprinted, Planned, Preparable, Tile, TileSource, unwrapped
+from lrsclip.tiles.base import Fingerprinted, Planned, Preparable, Previewed, Tile, TileSource, preview_of, unwrapped
 from lrsclip.tiles.folder import FolderTiles
 from lrsclip.tiles.registry import is_for_untrusted, open_tiles
 
@@ -15,10 +15,12 @@ __all__ = [
     "FolderTiles",
     "Planned",
     "Preparable",
+    "Previewed",
     "Tile",
     "TileSource",
     "is_for_untrusted",
     "open_image",
     "open_tiles",
+    "preview_of",
     "unwrapped",
 ]

@@ -171,10 +171,18 @@ class AtlasTiles:
 
     def picture(self, tile_id: str) -> Image.Image:
         """Render a tile, (TILE_PX, TILE_PX) in mode RGB, or read its kept file."""
+        return self._picture(tile_id, TILE_PX)
+
+    def preview(self, tile_id: str, min_px: int) -> Image.Image:
+        """Read a small picture of a tile, as `Previewed.preview`; one that is not kept is rendered whole."""
+        return self._picture(tile_id, min_px)
+
+    def _picture(self, tile_id: str, min_px: int) -> Image.Image:
         row, column = self._check(tile_id)
         kept = self.kept_file(tile_id)
         try:
             with Image.open(kept) as image:
+                image.draft("RGB", (min_px, min_px))
                 return image.convert("RGB")
         except FileNotFoundError:
             pass

@@ -109,6 +109,27 @@ class Fingerprinted(Protocol):
 
 
 @runtime_checkable
+class Previewed(Protocol):
+    """A source that reads a small picture of a tile faster than a whole one."""
+
+    def preview(self, tile_id: str, min_px: int) -> Image.Image:
+        """Read a tile's picture in mode RGB, upright, smaller where that is faster; no side shorter than `min_px`.
+
+        A side that is shorter already stays as it is.
+
+        Raises:
+            TileSourceError: the source has no such tile.
+            PictureError: the tile is there and cannot be read.
+        """
+        ...
+
+
+def preview_of(source: TileSource, tile_id: str, min_px: int) -> Image.Image:
+    """Read a tile's picture for a small view, as `Previewed.preview` where the source has that, else whole."""
+    return source.preview(tile_id, min_px) if isinstance(source, Previewed) else source.picture(tile_id)
+
+
+@runtime_checkable
 class Planned(Protocol):
     """A source that knows the cost of reading its tiles."""
 

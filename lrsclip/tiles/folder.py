@@ -89,6 +89,14 @@ class FolderTiles:
         """
         return open_image(self._path(tile_id), name=tile_id)
 
+    def preview(self, tile_id: str, min_px: int) -> Image.Image:
+        """Read a small picture of one tile, as `Previewed.preview`.
+
+        Raises:
+            TileSourceError, PictureError: as of `picture`.
+        """
+        return open_image(self._path(tile_id), name=tile_id, min_px=min_px)
+
     def fingerprint(self, tile_id: str) -> str:
         """Fingerprint a tile by the size and modification time of its file; "gone" if that is missing.
 

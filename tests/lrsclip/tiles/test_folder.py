@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from lrsclip.errors import PictureError, TileSourceError
-from lrsclip.tiles import FolderTiles, TileSource, open_tiles
+from lrsclip.tiles import FolderTiles, TileSource, open_tiles, preview_of
 
 RED, GREY = (255, 0, 0), (90, 90, 90)
 
@@ -56,6 +56,20 @@ def test_file_and_folder_without_pictures_are_refused(tmp_path: Path) -> None:
         open_tiles(str(tmp_path))
     with pytest.raises(TileSourceError, match="is a file"):
         open_tiles(str(tmp_path / "notes.txt"))
+
+
+def test_a_preview_is_smaller_where_that_is_faster_and_upright(tmp_path: Path) -> None:
+    picture = Image.linear_gradient("L").resize((1600, 800)).convert("RGB")
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    picture.save(tmp_path / "a.jpg", exif=turned)
+    picture.save(tmp_path / "b.png")
+    source = FolderTiles(tmp_path)
+    assert preview_of(source, "a.jpg", 190).size == (200, 400) and source.picture("a.jpg").size == (800, 1600)
+    assert preview_of(source, "a.jpg", 900).size == (800, 1600), "no side is made shorter than that"
+    assert preview_of(source, "b.png", 190).size == (1600, 800)
+    small, whole = preview_of(source, "a.jpg", 190), source.picture("a.jpg").resize((200, 400))
+    assert np.abs(np.asarray(small, int) - np.asarray(whole, int)).mean() < 3
 
 
 def test_pictures_at_any_depth_in_natural_order(tmp_path: Path) -> None:
