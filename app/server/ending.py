@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import faulthandler
 import os
 import sys
@@ -15,7 +16,7 @@ from app.server.upload_folder import forget_own_folder
 
 END_S = 2.0
 """Seconds after Ctrl-C in which the process ends, one way or the other."""
-_LOOK_S, _GRACE_S = 0.2, 0.9
+_LOOK_S, _GRACE_S, _GOOD_ORDER_S = 0.2, 0.9, 10
 _STOPPED = 130  # as shells expect it after Ctrl-C
 
 
@@ -34,12 +35,19 @@ def stay(demo: CheckedBlocks) -> None:
         last.daemon = True
         last.start()
         # A thread that decodes may hold Python's lock, so that not even this timer is heard; a watchdog without it is.
-        faulthandler.dump_traceback_later(END_S + _GRACE_S, exit=True, file=open(os.devnull, "w"))  # noqa: SIM115
+        _end_unheard(END_S + _GRACE_S)
+        # Once Python has heard everybody out it ends in good order, and a slow machine may take its time over that.
+        atexit.register(_end_unheard, _GOOD_ORDER_S)
         demo.callers.end_all()
         for tunnel in CURRENT_TUNNELS:
             tunnel.kill()  # type: ignore[no-untyped-call]
         demo.close(verbose=False)
         raise
+
+
+def _end_unheard(after_s: float) -> None:
+    """End the process after a while without Python, with an exit code of 1: there is no other."""
+    faulthandler.dump_traceback_later(after_s, exit=True, file=open(os.devnull, "w"))  # noqa: SIM115
 
 
 def _end_hard() -> None:

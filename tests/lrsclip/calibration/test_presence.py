@@ -59,9 +59,9 @@ def test_calibration_goes_into_the_manifest(tmp_path: Path) -> None:
     data = tmp_path / "data/RSICD"
     names = list(class_words("rsicd30"))
     images = []
-    for split in ("val", "test"):
+    for first, split in ((0, "val"), (100, "test")):
         for number, name in enumerate(names):
-            file = f"{name}_{number}{split}.jpg"
+            file = f"{name}_{first + number}.jpg"
             write_picture(data / "RSICD_images" / file, (7 * number, 255 - 9 * number, 90), number)
             images.append({"filename": file, "split": split, "sentences": [{"raw": f"this is {name} ."}] * 2})
     (data / "dataset_rsicd.json").write_text(json.dumps({"images": images}))
