@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -39,6 +39,7 @@ class Callers:
         self._streams: Counter[str] = Counter()
         self._pages: Counter[str] = Counter()
         self._alone_since: dict[str, float] = {}
+        self._asked_by: dict[str, str] = {}
         self._lock = threading.Lock()
         self.last_end_s = time.monotonic()
 
@@ -47,6 +48,8 @@ class Callers:
         """Count a call as long as it runs; its work on the model stops when its caller has gone."""
         with self._lock:
             self._calls.add(call)
+            if call.event_id is not None:
+                self._asked_by[call.event_id] = call.client
         tokens = CURRENT.set(call), STOP.set(call.gone)
         try:
             yield call
@@ -64,6 +67,18 @@ class Callers:
         """List the calls at work."""
         with self._lock:
             return list(self._calls)
+
+    def unread_by(self, client: str, open_events: Collection[str]) -> int:
+        """Count the answers that are ready for a client and not read.
+
+        Args:
+            client: its name.
+            open_events: events of all clients whose answers are not read; others are forgotten here.
+        """
+        with self._lock:
+            self._asked_by = {event: own for event, own in self._asked_by.items() if event in open_events}
+            running = {call.event_id for call in self._calls}
+            return sum(own == client and event not in running for event, own in self._asked_by.items())
 
     def left(self, session: str | None = None, event_id: str | None = None) -> None:
         """Tell the work of a session, or one call, that nobody waits for it."""

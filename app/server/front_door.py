@@ -45,7 +45,7 @@ _MIB = 2**20
 _JSON_BYTES = 2 * _MIB  # of a call: texts, settings, and values that a page hands back to the server
 _MCP_BYTES = 8 * _MIB  # of a call by a language model, which holds its pictures as text
 _BODIES_BYTES = 64 * _MIB  # of all calls that are on their way
-_MAX_CALLS = 64  # of one client that wait or run: half of the queue, so that others find a place
+_MAX_CALLS = 64  # of one client that wait, run or are answered and not read: half of the queue, others want a place
 _LONGEST_PATH, _LONGEST_QUERY = 4_300, 16_384
 _RANGE = re.compile(r"bytes=(\d{1,15}-\d{0,15}|-\d{1,15})", re.ASCII)
 _BOUNDARY = re.compile(r"boundary=\"?([^\";]*)", re.ASCII | re.IGNORECASE)
@@ -97,6 +97,7 @@ class Known:
         callers: the calls that run, and the streams of their callers.
         session_of: returns an event's session; "" for an event that is not known.
         waiting: returns the scopes of the requests whose events wait or run.
+        unread: returns the number of answers that a client has not read.
     """
 
     functions: Collection[int]
@@ -105,6 +106,7 @@ class Known:
     callers: Callers
     session_of: Callable[[str], str] = field(default=lambda _event: "")
     waiting: Callable[[], list[Scope]] = field(default=list)
+    unread: Callable[[str], int] = field(default=lambda _client: 0)
 
     @classmethod
     def of(cls, demo: CheckedBlocks) -> Known:
@@ -122,9 +124,13 @@ class Known:
             running = [event for job in queue.active_jobs if job for event in job]
             return [event.request.scope for event in (*lines, *running)]
 
+        def unread(client: str) -> int:
+            open_events = {event for events in list(queue.pending_event_ids_session.values()) for event in list(events)}
+            return demo.callers.unread_by(client, open_events)
+
         public = (function for function in demo.fns.values() if function.api_visibility == "public")
         names = frozenset(str(function.api_name) for function in public if isinstance(function.api_name, str))
-        return cls(frozenset(demo.fns), names, demo.folder, demo.callers, session_of, waiting)
+        return cls(frozenset(demo.fns), names, demo.folder, demo.callers, session_of, waiting, unread)
 
 
 class FrontDoor:
@@ -194,6 +200,9 @@ class FrontDoor:
         own = sum(other.get(CLIENT) == scope[CLIENT] for other in self._known.waiting())
         if own >= _MAX_CALLS:
             raise Refused(429, f"{own} calls of yours wait or run already; wait for one of them", 5.0)
+        unread = self._known.unread(str(scope[CLIENT]))
+        if own + unread >= _MAX_CALLS:
+            raise Refused(429, f"{unread} answers are ready and not read; read them first", 5.0)
 
     def _door(self, scope: Scope) -> Door:
         """Return the door that a request may go through, or refuse the request."""

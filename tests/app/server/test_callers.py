@@ -21,6 +21,7 @@ from app.server import health, settings
 from app.server.callers import Callers
 from app.server.checked_blocks import CheckedBlocks
 from app.server.encoder_queue import EncoderQueue, Work
+from app.server.front_door import Known
 from app.server.health import encoder_of, stuck
 from app.server.janitor import sweep
 from app.server.settings import Settings
@@ -127,6 +128,19 @@ def test_what_nobody_fetches_is_dropped(server: tuple[CheckedBlocks, str], held:
     asyncio.run(sweep(demo, 0.0))
     assert event not in queue.pending_event_ids_session and event not in queue.pending_messages_per_session
     assert httpx.get(f"{url}gradio_api/call/search/{event}").status_code == 404
+
+
+def test_answers_that_nobody_reads_count_as_calls(server: tuple[CheckedBlocks, str]) -> None:
+    demo, url = server
+    known = Known.of(demo)
+    values = ["a road", 3, "", 0.5, "", None, 0.5, None, None, False]
+    search = next(number for number, f in demo.fns.items() if f.api_name == "search")
+    for _ in range(5):
+        post(url, "queue/join", data=values, fn_index=search, session_hash="slowreader")
+    until(lambda: known.unread("127.0.0.1") == 5)
+    with httpx.stream("GET", f"{url}gradio_api/queue/data?session_hash=slowreader", timeout=60) as reader:
+        assert sum("process_completed" in line for line in reader.iter_lines()) == 5
+    until(lambda: known.unread("127.0.0.1") == 0)
 
 
 def test_patience_is_for_those_who_do_not_listen() -> None:

@@ -74,8 +74,11 @@ async def passed_on(_scope: Any, receive: Any, _send: Any) -> None:
     await receive()
 
 
-def door_with(waiting: list[Any], **limits: Any) -> FrontDoor:
-    known = Known(frozenset({0}), frozenset({"search"}), own_folder(), Callers(), waiting=lambda: waiting)
+def door_with(waiting: list[Any], unread: int = 0, **limits: Any) -> FrontDoor:
+    known = Known(
+        frozenset({0}), frozenset({"search"}), own_folder(), Callers(),
+        waiting=lambda: waiting, unread=lambda client: unread if client == MINE[0] else 0,
+    )  # fmt: skip
     return FrontDoor(passed_on, limits=Limits(1000, 2**20, **limits), known=known)
 
 
@@ -84,6 +87,12 @@ def test_one_client_has_half_of_the_queue_at_most() -> None:
     assert asked(door, "/gradio_api/call/search", MINE) == 429
     assert asked(door, "/gradio_api/call/search", OTHER) == 0
     assert asked(door_with([{CLIENT: MINE[0]}] * 63), "/gradio_api/call/search", MINE) == 0
+
+
+def test_answers_that_are_not_read_count_as_calls() -> None:
+    assert asked(door_with([{CLIENT: MINE[0]}] * 4, 60), "/gradio_api/call/search", MINE) == 429
+    assert asked(door_with([{CLIENT: MINE[0]}] * 4, 59), "/gradio_api/call/search", MINE) == 0
+    assert asked(door_with([], 64), "/gradio_api/call/search", OTHER) == 0
 
 
 def test_what_is_half_sent_keeps_its_room_and_no_more() -> None:
