@@ -32,7 +32,7 @@ from train.provenance import provenance
 ROOT = Path(__file__).resolve().parents[1]
 _WORK = (("search", 0.6), ("classify", 0.2), ("localize, dense", 0.1), ("localize, windows", 0.1))
 _KINDS = ("airport", "harbour", "farm", "forest", "stadium", "tank farm", "railway station", "village", "quarry")
-_COLOURS = ("white", "grey", "green", "red", "dark")
+_COLORS = ("white", "grey", "green", "red", "dark")
 
 
 @dataclass
@@ -71,7 +71,7 @@ class User:
             time.sleep(rng.uniform(0.5, 1.5) * think_s)
 
     def _do(self, kind: str, rng: random.Random) -> None:
-        text = f"{rng.choice(_COLOURS)} {rng.choice(_KINDS)}. " + rng.choice(self.texts)
+        text = f"{rng.choice(_COLORS)} {rng.choice(_KINDS)}. " + rng.choice(self.texts)
         text = text[: rng.choice((40, 120, len(text)))]
         if kind == "search":
             assert len(self._call("search", {"text": text, "k": 12})["hits"]) == 12

@@ -35,7 +35,7 @@ _LIMITS = """
 - Figures on the sets named above are in-domain: other pictures of those sets were trained on. RSSCN7 was never seen.
 - "Long" texts are composed of a picture's captions; no long descriptions by people were at hand.
 - It does not understand negation ("there are no houses" brings houses), does not count, hardly knows left from right.
-- Pictures from 0.2 to 10 m per pixel in natural colours; nothing is known of other bands, night or oblique views.
+- Pictures from 0.2 to 10 m per pixel in natural colors; nothing is known of other bands, night or oblique views.
 - It was trained on scene types of the sets above, most of them from China, the USA and Europe; it will name other
   places by what it knows. It is no basis for decisions about people.
 

@@ -49,9 +49,9 @@ class Light:
     exposure: float = 0.41
 
 
-def rgb(colour: str) -> Field:
+def rgb(color: str) -> Field:
     """Convert a CSS color to RGB, (3,) float32 in 0..1."""
-    return np.asarray(ImageColor.getrgb(colour)[:3], np.float32) / np.float32(255)
+    return np.asarray(ImageColor.getrgb(color)[:3], np.float32) / np.float32(255)
 
 
 class Canvas:
@@ -66,7 +66,7 @@ class Canvas:
     Attributes:
         rows, columns: size in painted pixels.
         m_px: ground size of a painted pixel.
-        colour: (rows, columns, 3) float32 in 0..1 before light.
+        color: (rows, columns, 3) float32 in 0..1 before light.
         height: (rows, columns) float32 meters of things on the ground; it casts shadows.
         relief: (rows, columns) float32 meters of the ground itself; it is only shaded, because the shadow of a mountain
             would come from beyond the window.
@@ -76,7 +76,7 @@ class Canvas:
         self.west, self.north, self.light = west, north, light
         self.m_px = px_m / SUPERSAMPLE
         self.columns, self.rows = round(width_m / self.m_px), round(height_m / self.m_px)
-        self.colour: Field = np.zeros((self.rows, self.columns, 3), np.float32)
+        self.color: Field = np.zeros((self.rows, self.columns, 3), np.float32)
         self.height: Field = np.zeros((self.rows, self.columns), np.float32)
         self.relief: Field = np.zeros((self.rows, self.columns), np.float32)
         # Taken from the world's grid, so that neighboring windows show one ground.
@@ -133,45 +133,45 @@ class Canvas:
             ImageDraw.Draw(sheet).polygon(local, fill=1)
         return window, np.asarray(sheet)
 
-    def lay(self, window: Window, mask: Mask, colour: Field | str, height: Field | float | None = None) -> None:
+    def lay(self, window: Window, mask: Mask, color: Field | str, height: Field | float | None = None) -> None:
         """Paint the pixels of a mask: one color with a fine speckle, or an (h, w, 3) picture as it is."""
         if not mask.size:
             return
-        shown = rgb(colour) if isinstance(colour, str) else colour
+        shown = rgb(color) if isinstance(color, str) else color
         shown = shown * (1 + 0.03 * self.noise(1.5, window)[mask][:, None]) if shown.ndim == 1 else shown[mask]
-        self.colour[window][mask] = shown
+        self.color[window][mask] = shown
         if height is not None:
             self.height[window][mask] = height[mask] if isinstance(height, np.ndarray) else height
 
-    def shape(self, points: Sequence[Point], colour: Field | str, height: float | None = None) -> None:
+    def shape(self, points: Sequence[Point], color: Field | str, height: float | None = None) -> None:
         """Fill an outline; a height of None leaves the relief as it is."""
         window, mask = self.stencil(points)
-        self.lay(window, mask, colour, height)
+        self.lay(window, mask, color, height)
 
-    def line(self, points: Sequence[Point], width_m: float, colour: Field | str, height: float | None = None) -> None:
+    def line(self, points: Sequence[Point], width_m: float, color: Field | str, height: float | None = None) -> None:
         """Draw a line with round joints; one thinner than a pixel is drawn faint instead."""
         window, mask = self.stencil(points, max(width_m, self.m_px))
         if width_m < self.m_px * 0.9 and mask.size:
             share = width_m / self.m_px
-            colour = rgb(colour) if isinstance(colour, str) else colour
-            self.colour[window][mask] = self.colour[window][mask] * (1 - share) + colour * share
+            color = rgb(color) if isinstance(color, str) else color
+            self.color[window][mask] = self.color[window][mask] * (1 - share) + color * share
         else:
-            self.lay(window, mask, colour, height)
+            self.lay(window, mask, color, height)
 
-    def dashes(self, path: Sequence[Point], width_m: float, colour: str, dash: float, gap: float) -> None:
+    def dashes(self, path: Sequence[Point], width_m: float, color: str, dash: float, gap: float) -> None:
         """Draw a broken line along a path of straight pieces."""
         for (ax, ay), (bx, by) in itertools.pairwise(path):
             length = math.hypot(bx - ax, by - ay)
             for at in np.arange(0, length, dash + gap).tolist():
                 s, e = at / length, min(1.0, (at + dash) / length)
                 ends = [(ax + (bx - ax) * t, ay + (by - ay) * t) for t in (s, e)]
-                self.line(ends, width_m, colour)
+                self.line(ends, width_m, color)
 
-    def disc(self, x: float, y: float, radius: float, colour: Field | str, height: float | None = None) -> None:
+    def disc(self, x: float, y: float, radius: float, color: Field | str, height: float | None = None) -> None:
         """Fill a disc."""
         window = self.window([(x, y)], radius)
         ax, ay = self.axes(window)
-        self.lay(window, np.hypot(ax - x, ay - y) <= radius, colour, height)
+        self.lay(window, np.hypot(ax - x, ay - y) <= radius, color, height)
 
     def tint(self, window: Window, mask: Mask, stops: Sequence[str], values: Field, width: float = 1.6) -> None:
         """Paint a mask with colors between `stops`, chosen by `values` between -width and width."""
@@ -179,7 +179,7 @@ class Canvas:
         table = np.stack([rgb(stop) for stop in stops])
         picked = values[mask]
         speckle = 1 + 0.04 * self.noise(1.2, window, name="b")[mask]
-        target = self.colour[window]
+        target = self.color[window]
         for band in range(3):
             target[..., band][mask] = np.interp(picked, knots, table[:, band]) * speckle
 
@@ -192,7 +192,7 @@ class Canvas:
         shade = ((self._horizon(sun) - self.height) / 0.6).clip(0, 1)
         edge = round(margin_m / self.m_px)
         inner = slice(edge, self.rows - edge), slice(edge, self.columns - edge)
-        lit = self.colour[inner] * (1 + shading[inner]).clip(0.45, 1.45)[..., None]
+        lit = self.color[inner] * (1 + shading[inner]).clip(0.45, 1.45)[..., None]
         lit *= 1 - shade[inner][..., None] * (1 - np.array([0.36, 0.41, 0.50], np.float32))
         tone = np.array([1 + 0.04 * light.warmth, 1.0, 1 - 0.06 * light.warmth], np.float32)
         lit = lit * tone * (1 - 0.18 * light.haze) + np.array([0.10, 0.12, 0.15], np.float32) * light.haze

@@ -49,11 +49,11 @@ def draws(*kinds: str) -> Callable[[Draw], Draw]:
     return register
 
 
-def varied(colour: str, feature: Feature, spread: float = 0.10) -> Field:
+def varied(color: str, feature: Feature, spread: float = 0.10) -> Field:
     """Vary a color in brightness by the place of its feature; return RGB, (3,) in 0..1."""
     x, y = feature.outline[0]
     luck = math.sin(x * 12.9898 + y * 78.233) * 43758.5453
-    varied: Field = (rgb(colour) * (1 + spread * (2 * (luck - math.floor(luck)) - 1))).clip(0, 1)
+    varied: Field = (rgb(color) * (1 + spread * (2 * (luck - math.floor(luck)) - 1))).clip(0, 1)
     return varied
 
 
@@ -85,7 +85,7 @@ def _pitched(canvas: Canvas, f: Feature) -> None:
     else:
         slope = np.minimum(depth / 2 - crosswise, width / 2 - lengthwise)
     canvas.lay(
-        window, mask, varied(_ROOF[f.colour or "grey"], f), (f.height_m + rise * slope.clip(0)).astype(np.float32)
+        window, mask, varied(_ROOF[f.color or "grey"], f), (f.height_m + rise * slope.clip(0)).astype(np.float32)
     )
 
 
@@ -94,17 +94,17 @@ def _church(canvas: Canvas, f: Feature) -> None:
     at, width, depth = frame_of(f)
     a, b = f.outline[:2]
     turn = math.atan2(b[1] - a[1], b[0] - a[0])
-    colour = varied(_ROOF[f.colour or "grey"], f)
+    color = varied(_ROOF[f.color or "grey"], f)
     for long, wide, shift, angle in (
         (width, depth * 0.62, 0.0, turn),
         (depth * 1.75, depth * 0.55, -width * 0.14, turn + math.pi / 2),
     ):
         spot = at[0] + shift * math.cos(turn), at[1] + shift * math.sin(turn)
-        part = Feature("church", box(*spot, long, wide, angle), f.colour, angle=angle)
+        part = Feature("church", box(*spot, long, wide, angle), f.color, angle=angle)
         window, mask = canvas.stencil(part.outline)
         if mask.any():
             _, crosswise = axes_of(canvas, part, window, spot)
-            canvas.lay(window, mask, colour, (9 + 0.9 * (wide / 2 - crosswise)).clip(0).astype(np.float32))
+            canvas.lay(window, mask, color, (9 + 0.9 * (wide / 2 - crosswise)).clip(0).astype(np.float32))
     tower = at[0] + (width / 2 - 5) * math.cos(turn), at[1] + (width / 2 - 5) * math.sin(turn)
     canvas.shape(box(*tower, 8, 8, turn), "#8d857a", 27)
     canvas.shape(box(*tower, 5, 5, turn), "#59616a", 33)
@@ -124,7 +124,7 @@ def _church(canvas: Canvas, f: Feature) -> None:
     "factory hall",
 )
 def _flat(canvas: Canvas, f: Feature) -> None:
-    colour = varied(_ROOF[f.colour or "grey"], f)
+    color = varied(_ROOF[f.color or "grey"], f)
     window, mask = canvas.stencil(f.outline)
     if not mask.any():
         return
@@ -134,22 +134,22 @@ def _flat(canvas: Canvas, f: Feature) -> None:
         radius = max(math.dist(at, p) for p in f.outline)
         away = np.hypot(x - at[0], y - at[1]) / radius
         canvas.lay(
-            window, mask, colour, (f.height_m * (0.55 + 0.45 * np.sqrt((1 - away**2).clip(0)))).astype(np.float32)
+            window, mask, color, (f.height_m * (0.55 + 0.45 * np.sqrt((1 - away**2).clip(0)))).astype(np.float32)
         )
         for p in f.outline[::3]:
-            canvas.line([at, p], 0.8, colour * 0.8)
-        canvas.disc(*at, radius * 0.22, colour * 0.75, f.height_m)
+            canvas.line([at, p], 0.8, color * 0.8)
+        canvas.disc(*at, radius * 0.22, color * 0.75, f.height_m)
         return
     at, width, depth = frame_of(f)
     lengthwise, crosswise = axes_of(canvas, f, window, at)
     if f.form in ("sawtooth", "ribbed"):
         step, rise = (9.0, 1.6) if f.form == "sawtooth" else (4.0, 0.35)
         wave = np.mod(lengthwise, step) / step
-        canvas.lay(window, mask, colour, (f.height_m + rise * wave).astype(np.float32))
+        canvas.lay(window, mask, color, (f.height_m + rise * wave).astype(np.float32))
         return
-    canvas.lay(window, mask, colour * 0.82, f.height_m + 0.9)  # parapet
+    canvas.lay(window, mask, color * 0.82, f.height_m + 0.9)  # parapet
     inner = mask & (lengthwise < width / 2 - 0.8) & (crosswise < depth / 2 - 0.8)
-    canvas.lay(window, inner, colour, f.height_m)
+    canvas.lay(window, inner, color, f.height_m)
     _roof_clutter(canvas, f, at, width, depth)
 
 
@@ -170,21 +170,21 @@ def _roof_clutter(canvas: Canvas, f: Feature, at: Point, width: float, depth: fl
 def _tank(canvas: Canvas, f: Feature) -> None:
     at = middle(f.outline)
     radius = max(math.dist(at, p) for p in f.outline)
-    colour = varied({"white": "#e9e8e3", "grey": "#a3a5a6", "brown": "#8c6a52"}.get(f.colour, "#e9e8e3"), f, 0.05)
-    canvas.disc(*at, radius, colour * 0.86, f.height_m + 0.8)
-    canvas.disc(*at, radius * 0.95, colour, f.height_m)
+    color = varied({"white": "#e9e8e3", "grey": "#a3a5a6", "brown": "#8c6a52"}.get(f.color, "#e9e8e3"), f, 0.05)
+    canvas.disc(*at, radius, color * 0.86, f.height_m + 0.8)
+    canvas.disc(*at, radius * 0.95, color, f.height_m)
     end = at[0] + radius * 0.9 * math.cos(at[0]), at[1] + radius * 0.9 * math.sin(at[0])
-    canvas.line([at, end], 0.9, colour * 0.72)
+    canvas.line([at, end], 0.9, color * 0.72)
 
 
 @draws("stadium")
 def _stadium(canvas: Canvas, f: Feature) -> None:
-    colour, at = rgb(_ROOF[f.colour or "grey"]), middle(f.outline)
+    color, at = rgb(_ROOF[f.color or "grey"]), middle(f.outline)
     for number, share in enumerate(np.linspace(1, 0.62, 9).tolist()):
         ring = place([(x - at[0], y - at[1]) for x, y in f.outline], *at, share, share, 0)
         canvas.shape(
             ring,
-            colour * (1 - 0.04 * (number % 2)) if number < 3 else varied("#9c9a95", f) * (1 - 0.08 * (number % 2)),
+            color * (1 - 0.04 * (number % 2)) if number < 3 else varied("#9c9a95", f) * (1 - 0.08 * (number % 2)),
             f.height_m * (1 - number / 9) + 1,
         )
     canvas.shape(place([(x - at[0], y - at[1]) for x, y in f.outline], *at, 0.60, 0.60, 0), "#6d7f4a", 0)
@@ -208,7 +208,7 @@ def _tree(canvas: Canvas, f: Feature) -> None:
     here = canvas.height[window]
     above = mask[r0:r1, c0:c1] & (part > here)
     here[above] = part[above]
-    canvas.colour[window][above] = (
+    canvas.color[window][above] = (
         varied(_TREES[canvas.light.season][variant % 3], f, 0.16) * shade[r0:r1, c0:c1][above][:, None]
     )
 
@@ -237,7 +237,7 @@ def _crown(half_metres: int, variant: int, m_px: float) -> tuple[Field, np.ndarr
 
 @draws("car", "truck")
 def _car(canvas: Canvas, f: Feature) -> None:
-    paint = PAINT[f.colour or "grey"]
+    paint = PAINT[f.color or "grey"]
     canvas.shape(f.outline, varied(paint, f), 1.2 if f.kind == "car" else 3.2)
     at, width, depth = frame_of(f)
     a, b = f.outline[:2]
@@ -249,8 +249,8 @@ def _car(canvas: Canvas, f: Feature) -> None:
 
 @draws("container", "pier", "platform", "crane")
 def _box(canvas: Canvas, f: Feature) -> None:
-    colour = {"pier": "#b9b0a0", "platform": "#aaa8a2"}.get(f.kind) or PAINT[f.colour or "grey"]
-    canvas.shape(f.outline, varied(colour, f), f.height_m)
+    color = {"pier": "#b9b0a0", "platform": "#aaa8a2"}.get(f.kind) or PAINT[f.color or "grey"]
+    canvas.shape(f.outline, varied(color, f), f.height_m)
 
 
 @draws("train")
@@ -262,7 +262,7 @@ def _train(canvas: Canvas, f: Feature) -> None:
     for number in range(wagons):
         u = (number + 0.5) * width / wagons - width / 2
         canvas.shape(
-            box(*place([(u, 0)], *at, 1, 1, turn)[0], width / wagons - 1.4, depth, turn), PAINT[f.colour or "red"], 4
+            box(*place([(u, 0)], *at, 1, 1, turn)[0], width / wagons - 1.4, depth, turn), PAINT[f.color or "red"], 4
         )
         canvas.shape(box(*place([(u, 0)], *at, 1, 1, turn)[0], width / wagons - 4, depth * 0.4, turn), "#c9cbcc", 4.3)
 
@@ -286,7 +286,7 @@ def _boat(canvas: Canvas, f: Feature) -> None:
     ship = f.kind == "ship"
     canvas.shape(
         place(hull, *at, width, depth, turn),
-        varied(PAINT[f.colour], f) if ship else rgb("#f3f3f0"),
+        varied(PAINT[f.color], f) if ship else rgb("#f3f3f0"),
         5 if ship else 1.6,
     )
     if not ship:

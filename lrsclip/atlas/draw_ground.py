@@ -18,8 +18,8 @@ _COURT = {"green": "#4a7a55", "blue": "#3d6aa0", "red": "#a2563f"}
 @draws("running track")
 def _track(canvas: Canvas, f: Feature) -> None:
     _, deep = _extent(f)
-    colour = "#a8543f" if f.colour == "red" else "#4a6c9c"
-    canvas.shape(f.outline, colour, 0)
+    color = "#a8543f" if f.color == "red" else "#4a6c9c"
+    canvas.shape(f.outline, color, 0)
     for lane in range(1, 6):
         canvas.line([*_shrunk(f, lane * 1.25), _shrunk(f, lane * 1.25)[0]], 0.25, "#e2c4b8")
     canvas.shape(_shrunk(f, min(8.0, deep * 0.13)), "#64853f", 0)
@@ -48,7 +48,7 @@ def _pitch(canvas: Canvas, f: Feature) -> None:
     lengthwise, _ = axes_of(canvas, f, window, at)
     canvas.lay(window, mask, "#5b8a3d", 0.0)
     stripes = 1 + 0.06 * np.sign(np.sin(lengthwise * (2 * math.pi / 12)))
-    canvas.colour[window][mask] *= stripes.astype(np.float32)[mask][:, None]
+    canvas.color[window][mask] *= stripes.astype(np.float32)[mask][:, None]
     _lines(canvas, f, [(0, 0, 0.94, 0.92), (0, 0, 0, 0.92), (-0.4, 0, 0.14, 0.5), (0.4, 0, 0.14, 0.5)], 0.4)
 
 
@@ -65,11 +65,11 @@ def _lines(canvas: Canvas, f: Feature, boxes: list[tuple[float, float, float, fl
 
 @draws("tennis court", "basketball court")
 def _court(canvas: Canvas, f: Feature) -> None:
-    canvas.shape(f.outline, varied(_COURT[f.colour or "green"], f) * 0.86, 0)
+    canvas.shape(f.outline, varied(_COURT[f.color or "green"], f) * 0.86, 0)
     at, width, depth = frame_of(f)
     a, b = f.outline[:2]
     inner = box(*at, width * 0.62, depth * 0.72, math.atan2(b[1] - a[1], b[0] - a[0]))
-    canvas.shape(inner, varied(_COURT[f.colour or "green"], f) * 1.1)
+    canvas.shape(inner, varied(_COURT[f.color or "green"], f) * 1.1)
     _lines(canvas, f, [(0, 0, 0.62, 0.72), (0, 0, 0.62, 0), (0, 0, 0.46, 0.72)], 0.35)
 
 
@@ -98,7 +98,7 @@ def _round(canvas: Canvas, f: Feature) -> None:
     at = middle(f.outline)
     radius = max(math.dist(at, p) for p in f.outline)
     if f.kind == "parasol":
-        canvas.disc(*at, radius, PAINT[f.colour or "white"], 2.2)
+        canvas.disc(*at, radius, PAINT[f.color or "white"], 2.2)
         return
     canvas.disc(*at, radius, "#c9c5bb", 0.8)
     canvas.disc(*at, radius * 0.84, "#5f9fae", 0.3)

@@ -31,7 +31,7 @@ _OPPOSITE = {
     "down": "across",
     "across": "down",
 }
-_COLOURS = {
+_COLORS = {
     "roof": ("red", "brown", "grey", "orange", "white", "blue"),
     "crop": ("green", "dark green", "light green", "yellow", "brown"),
     "paint": ("red", "blue", "white", "green"),
@@ -66,10 +66,10 @@ def _changed(s: Statement, truth: TileTruth, kind: ClaimKind) -> Iterator[Statem
             yield replace(s, number=s.number + step)
             if s.number > step:
                 yield replace(s, number=s.number - step)
-    elif kind == "colour" and s.colour:
-        for colour in _palette(s.subject):
-            if colour != s.colour:
-                yield replace(s, colour=colour)
+    elif kind == "colour" and s.color:
+        for color in _palette(s.subject):
+            if color != s.color:
+                yield replace(s, color=color)
     elif kind == "object" and s.form in ("group", "part", "none"):
         for other in ABSENT if s.form == "none" else _alike(s.subject):
             yield replace(s, subject=other)
@@ -94,10 +94,10 @@ def _changed(s: Statement, truth: TileTruth, kind: ClaimKind) -> Iterator[Statem
 
 def _palette(kind: str) -> tuple[str, ...]:
     if kind in ROOFED or kind == "stadium":
-        return _COLOURS["roof"]
+        return _COLORS["roof"]
     if kind in ("tennis court", "basketball court", "running track"):
-        return _COLOURS["court"]
-    return _COLOURS.get({"crop": "crop", "storage tank": "tank"}.get(kind, "paint"), ())
+        return _COLORS["court"]
+    return _COLORS.get({"crop": "crop", "storage tank": "tank"}.get(kind, "paint"), ())
 
 
 _FAMILIES = (

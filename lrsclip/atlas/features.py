@@ -31,7 +31,7 @@ class Feature:
     Attributes:
         kind: a key of KINDS.
         outline: corners in meters (east, south) from the region's origin; for kinds drawn as lines, the path.
-        colour: a color word, as texts use it; empty where color says nothing.
+        color: a color word, as texts use it; empty where color says nothing.
         height_m: its height above the ground.
         angle: heading of its long side in radians from east towards south.
         form: shape or material in a word: "flat", "hipped", "wheat".
@@ -40,7 +40,7 @@ class Feature:
 
     kind: str
     outline: Outline
-    colour: str = ""
+    color: str = ""
     height_m: float = 0.0
     angle: float = 0.0
     form: str = ""

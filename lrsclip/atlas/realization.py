@@ -87,10 +87,10 @@ def _things(s: Statement) -> str:
     one = s.number == 1 and not s.more
     name = kind.one if one else kind.many
     number = f"more than {_number(s.number)}" if s.more else "" if not s.number else _number(s.number)
-    if s.colour and s.subject in ROOFED:
-        words = f"{number} {name} with {_article(s.colour) + ' ' if one else ''}{s.colour} roof{'' if one else 's'}"
+    if s.color and s.subject in ROOFED:
+        words = f"{number} {name} with {_article(s.color) + ' ' if one else ''}{s.color} roof{'' if one else 's'}"
     else:
-        words = f"{number} {s.colour} {name}".replace("  ", " ")
+        words = f"{number} {s.color} {name}".replace("  ", " ")
     if one and words.startswith("one "):
         words = f"{_article(words[4:])} {words[4:]}"
     return words.strip()
@@ -217,7 +217,7 @@ _EDGES = {"N": ("northern", "upper"), "S": ("southern", "lower"), "W": ("western
 
 
 def _part(s: Statement, compass: bool, luck: list[float]) -> str:
-    thing = _things(Statement("group", s.subject, 1, colour=s.colour))
+    thing = _things(Statement("group", s.subject, 1, color=s.color))
     edge = _EDGES[s.place][0 if compass else 1]
     forms = (
         "{0} is cut off by the {1} edge",

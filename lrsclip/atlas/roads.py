@@ -130,5 +130,5 @@ def _train(start: Point, end: Point, rng: np.random.Generator) -> list[Feature]:
         start[0] + math.cos(heading) * at[0] - math.sin(heading) * at[1],
         start[1] + math.sin(heading) * at[0] + math.cos(heading) * at[1],
     )
-    colour = str(rng.choice(["red", "blue", "white", "green", "brown"]))
-    return [Feature("train", box(*place, wagons * 24, 3.0, heading), colour, 4.0, heading)]
+    color = str(rng.choice(["red", "blue", "white", "green", "brown"]))
+    return [Feature("train", box(*place, wagons * 24, 3.0, heading), color, 4.0, heading)]

@@ -26,7 +26,7 @@ from lrsclip.atlas.layout import Country
 from lrsclip.atlas.noise import rng_at
 from lrsclip.atlas.realization import named, sentences
 from lrsclip.atlas.rendering import render
-from lrsclip.atlas.statement import COLOURED, Statement
+from lrsclip.atlas.statement import COLORED, Statement
 from lrsclip.atlas.truth import SEEN_SHARE, Thing, TileTruth, truth_of
 from lrsclip.errors import TileSourceError
 from lrsclip.io.atomic import write_atomically
@@ -98,10 +98,10 @@ def _groups(truth: TileTruth) -> Iterator[Query]:
     for thing in truth.things:
         if KINDS[thing.kind].counted and thing.kind not in _PLAIN:
             groups.setdefault(_kind(thing), []).append(thing.outline)
-    for (kind, colour), outlines in groups.items():
-        if not (kind == "house" and colour):
+    for (kind, color), outlines in groups.items():
+        if not (kind == "house" and color):
             article = 1 if len(outlines) == 1 else 0
-            yield Query(named(Statement("group", kind, article, colour=colour)), _places(outlines))
+            yield Query(named(Statement("group", kind, article, color=color)), _places(outlines))
 
 
 def _descriptions(truth: TileTruth, seed: int, number: int) -> Iterator[Query]:
@@ -112,7 +112,7 @@ def _descriptions(truth: TileTruth, seed: int, number: int) -> Iterator[Query]:
             largest = sorted(piece.counts.items(), key=lambda item: -item[1] * _size_m2(truth, item[0][0]))
             details = [(key, count) for key, count in largest if count <= _MAX_COUNTED][:_DETAILS]
             if details:
-                told = [Statement("group", kind, count, colour=colour) for (kind, colour), count in details]
+                told = [Statement("group", kind, count, color=color) for (kind, color), count in details]
                 rng = rng_at(seed, f"scene words {use}", number, turn)
                 caption = " ".join(sentences([Statement("scene", use), *told], rng))
                 alike = [p.outline for p in pieces if all(p.counts.get(key) == count for key, count in details)]
@@ -120,7 +120,7 @@ def _descriptions(truth: TileTruth, seed: int, number: int) -> Iterator[Query]:
 
 
 def _kind(thing: Thing) -> tuple[str, str]:
-    return thing.kind, thing.colour if thing.kind in COLOURED else ""
+    return thing.kind, thing.color if thing.kind in COLORED else ""
 
 
 def _counts(truth: TileTruth, outline: Polygon) -> dict[tuple[str, str], int]:

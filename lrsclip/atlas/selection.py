@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from lrsclip.atlas.features import KINDS
-from lrsclip.atlas.statement import ABSENT, AREA, CELLS, COLOURED, COVERS, HALVES, TREES, WAYS, Statement
+from lrsclip.atlas.statement import ABSENT, AREA, CELLS, COLORED, COVERS, HALVES, TREES, WAYS, Statement
 from lrsclip.atlas.statement_check import crossings, holds, spot
 from lrsclip.atlas.truth import SEEN_SHARE, SLIVER_SHARE, TileTruth, rectangle_around
 
@@ -69,23 +69,23 @@ def _land(truth: TileTruth) -> Iterator[Statement]:
 
 def _of_kind(truth: TileTruth, kind: str, rng: np.random.Generator) -> Iterator[Statement]:
     things = truth.seen[kind]
-    if kind in COLOURED and all(thing.colour for thing in things):
-        by_colour: dict[str, int] = {}
+    if kind in COLORED and all(thing.color for thing in things):
+        by_color: dict[str, int] = {}
         for thing in things:
-            by_colour[thing.colour] = by_colour.get(thing.colour, 0) + 1
-        for colour, number in sorted(by_colour.items(), key=lambda item: -item[1])[:3]:
-            same = [thing.outline for thing in things if thing.colour == colour]
-            yield _counted(kind, number, colour, place_of(same, truth.size_m))
+            by_color[thing.color] = by_color.get(thing.color, 0) + 1
+        for color, number in sorted(by_color.items(), key=lambda item: -item[1])[:3]:
+            same = [thing.outline for thing in things if thing.color == color]
+            yield _counted(kind, number, color, place_of(same, truth.size_m))
         return
     at = "" if kind in _SMALL and len(things) > 3 else place_of([thing.outline for thing in things], truth.size_m)
     yield _counted(kind, len(things), "", at)
 
 
-def _counted(kind: str, number: int, colour: str, at: str) -> Statement:
+def _counted(kind: str, number: int, color: str, at: str) -> Statement:
     if number <= 10:
-        return Statement("group", kind, number, False, colour, at)
+        return Statement("group", kind, number, False, color, at)
     floor = max(step for step in (10, 15, 20, 30, 40, 50, 75, 100, 150, 200) if step <= number - 1)
-    return Statement("group", kind, floor, True, colour, at)
+    return Statement("group", kind, floor, True, color, at)
 
 
 def _ways(truth: TileTruth, kind: str) -> Iterator[Statement]:
@@ -120,8 +120,8 @@ def _parts(truth: TileTruth) -> Iterator[Statement]:
     for thing in sorted(cut, key=lambda t: -t.outline.area)[:3]:
         x, y = thing.outline.centroid.x, thing.outline.centroid.y
         edges = {"W": x, "E": truth.size_m - x, "N": y, "S": truth.size_m - y}
-        colour = thing.colour if thing.kind in COLOURED else ""
-        yield Statement("part", thing.kind, colour=colour, place=min(edges, key=lambda edge: edges[edge]))
+        color = thing.color if thing.kind in COLORED else ""
+        yield Statement("part", thing.kind, color=color, place=min(edges, key=lambda edge: edges[edge]))
 
 
 def _relations(truth: TileTruth, told: list[str], rng: np.random.Generator) -> Iterator[Statement]:

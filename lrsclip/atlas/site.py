@@ -79,15 +79,15 @@ class Plot:
         """Draw whether an event of probability `share` happens."""
         return bool(self.rng.random() < share)
 
-    def cover(self, kind: str, colour: str = "", form: str = "") -> None:
+    def cover(self, kind: str, color: str = "", form: str = "") -> None:
         """Cover the whole plot with land of a kind."""
-        self.features.append(Feature(kind, self.outline, colour, form=form))
+        self.features.append(Feature(kind, self.outline, color, form=form))
 
     def put(
         self,
         kind: str,
         points: Iterable[Point],
-        colour: str = "",
+        color: str = "",
         *,
         height: float = 0.0,
         turn: float = 0.0,
@@ -103,7 +103,7 @@ class Plot:
         outline = self.world(points)
         if not wet and not all(self.dry(x, y) for x, y in (*outline, middle(outline))):
             return False
-        self.features.append(Feature(kind, outline, colour, height, self.angle + turn, form, width))
+        self.features.append(Feature(kind, outline, color, height, self.angle + turn, form, width))
         return True
 
     def block(
@@ -113,7 +113,7 @@ class Plot:
         v: float,
         width: float,
         depth: float,
-        colour: str = "",
+        color: str = "",
         *,
         height: float = 0.0,
         turn: float = 0.0,
@@ -121,16 +121,16 @@ class Plot:
         wet: bool = False,
     ) -> bool:
         """Put down a rectangle, and remember its place so that no tree is planted on it."""
-        done = self.put(kind, box(u, v, width, depth, turn), colour, height=height, turn=turn, form=form, wet=wet)
+        done = self.put(kind, box(u, v, width, depth, turn), color, height=height, turn=turn, form=form, wet=wet)
         if done:
             self.keep_clear(u, v, width, depth, turn)
         return done
 
     def disc(
-        self, kind: str, u: float, v: float, radius: float, colour: str = "", *, height: float = 0.0, wet: bool = False
+        self, kind: str, u: float, v: float, radius: float, color: str = "", *, height: float = 0.0, wet: bool = False
     ) -> bool:
         """Put down something round."""
-        done = self.put(kind, arc(u, v, radius)[:-1], colour, height=height, wet=wet)
+        done = self.put(kind, arc(u, v, radius)[:-1], color, height=height, wet=wet)
         if done:
             self._taken.append((u, v, radius))
         return done
@@ -145,17 +145,17 @@ class Plot:
             off = (number + 0.5) / count * long - long / 2
             self._taken.append((u + off * math.cos(way), v + off * math.sin(way), short * 0.62))
 
-    def way(self, kind: str, path: Sequence[Point], width: float, colour: str = "", *, wet: bool = False) -> bool:
+    def way(self, kind: str, path: Sequence[Point], width: float, color: str = "", *, wet: bool = False) -> bool:
         """Lay a way along a path given in the frame."""
         line = self.world(path)
         if not wet and not all(self.dry(x, y) for x, y in line):
             return False
-        self.features.append(Feature(kind, line, colour, width_m=width))
+        self.features.append(Feature(kind, line, color, width_m=width))
         return True
 
-    def strip(self, kind: str, path: Sequence[Point], width: float, colour: str = "", **more: float) -> bool:
+    def strip(self, kind: str, path: Sequence[Point], width: float, color: str = "", **more: float) -> bool:
         """Put down a path as an area, so that it has an outline."""
-        return self.put(kind, ribbon(path, width), colour, **more)  # type: ignore[arg-type]
+        return self.put(kind, ribbon(path, width), color, **more)  # type: ignore[arg-type]
 
     def is_free(self, u: float, v: float, radius: float) -> bool:
         """Tell whether nothing stands within `radius` meters."""
@@ -210,8 +210,8 @@ class Plot:
 
     def car(self, u: float, v: float, turn: float) -> None:
         """Park a car in a usual color."""
-        colour = self.any("white", "white", "white", "grey", "grey", "black", "black", "red", "blue")
-        self.put("car", box(u, v, self.between(4.2, 4.9), 1.9, turn), colour, turn=turn)
+        color = self.any("white", "white", "white", "grey", "grey", "black", "black", "red", "blue")
+        self.put("car", box(u, v, self.between(4.2, 4.9), 1.9, turn), color, turn=turn)
 
     def parking(
         self, u: float, v: float, width: float, depth: float, share: float = 0.7, kind: str = "parking lot"
@@ -290,14 +290,14 @@ class Plot:
         v: float,
         length: float,
         breadth: float,
-        colour: str,
+        color: str,
         turn: float = 0.0,
         *,
         wet: bool = False,
     ) -> None:
         """Put down something that moves, unless something stands there."""
         if self.is_free(u, v, breadth / 2):
-            self.block(kind, u, v, length, breadth, colour, height=2.5, turn=turn, wet=wet)
+            self.block(kind, u, v, length, breadth, color, height=2.5, turn=turn, wet=wet)
 
     def plane(self, u: float, v: float, length: float, turn: float) -> None:
         """Park an airliner, its nose towards `turn`; its outline is the cross of fuselage and wings."""
@@ -325,10 +325,10 @@ class Plot:
                 self.car(*place([(at, lane)], *start, 1, 1, heading)[0], heading)
                 at += 9 + float(self.rng.exponential(gap))
 
-    def crop(self, u: float, v: float, width: float, depth: float, colour: str, heading: float) -> None:
+    def crop(self, u: float, v: float, width: float, depth: float, color: str, heading: float) -> None:
         """Sow a field; water that crosses it cuts it later, as the ground is painted."""
         self.features.append(
-            Feature("crop", self.world(box(u, v, width, depth)), colour, angle=self.angle + heading, form="rows")
+            Feature("crop", self.world(box(u, v, width, depth)), color, angle=self.angle + heading, form="rows")
         )
 
     def inland(self, u: float, v: float) -> float:
@@ -336,13 +336,13 @@ class Plot:
         return self.shore(*self.at(u, v))
 
     def shore_rows(
-        self, kind: str, band: tuple[float, float], step: float, colours: Sequence[str], share: float
+        self, kind: str, band: tuple[float, float], step: float, colors: Sequence[str], share: float
     ) -> None:
         """Set things out on the band of sand along the shore."""
         for v in np.arange(-self.depth / 2, self.depth / 2, step).tolist():
             for u in np.arange(-self.width / 2, self.width / 2, step).tolist():
                 if self.chance(share) and band[0] < self.inland(u, v) < band[1]:
-                    self.disc(kind, u, v, 1.7, self.any(*colours), height=2)
+                    self.disc(kind, u, v, 1.7, self.any(*colors), height=2)
 
 
 def _catmull(a: float, b: float, c: float, d: float, t: float) -> float:

@@ -48,12 +48,12 @@ def dense_residential(p: Plot) -> None:
 
 def _apartments(p: Plot) -> None:
     rows = 3
-    colour = p.any("white", "grey", "brown", "red")
+    color = p.any("white", "grey", "brown", "red")
     pitch = p.depth / rows
     for row in range(rows):
         v = -p.depth / 2 + (row + 0.5) * pitch
         for u in (-p.width / 3, 0, p.width / 3):
-            p.block("apartment block", u, v - 8, p.between(46, 58), 14, colour, height=p.between(14, 22), form="flat")
+            p.block("apartment block", u, v - 8, p.between(46, 58), 14, color, height=p.between(14, 22), form="flat")
         p.parking(0, v + pitch / 2 - 13, p.width * 0.8, 17, 0.6)
     p.trees(10, (2, 4), 0.5)
 
@@ -114,19 +114,19 @@ def commercial(p: Plot) -> None:
             if luck < 0.14:
                 p.parking(u, v, wide - 8, deep - 8, 0.75)
             elif luck < 0.42:
-                colour = p.any("white", "grey", "blue", "brown", "black")
+                color = p.any("white", "grey", "blue", "brown", "black")
                 side = p.between(22, 34)
-                p.block("tower", u, v, side, side * p.between(0.7, 1), colour, height=p.between(35, 75), form="flat")
+                p.block("tower", u, v, side, side * p.between(0.7, 1), color, height=p.between(35, 75), form="flat")
                 p.trees_around(u, v, wide / 2 - 5, deep / 2 - 5, 9, 2.6)
             else:
-                colour = p.any("white", "grey", "grey", "brown", "red", "blue")
+                color = p.any("white", "grey", "grey", "brown", "red", "blue")
                 p.block(
                     "shop",
                     u,
                     v,
                     wide * p.between(0.66, 0.84),
                     deep * p.between(0.6, 0.8),
-                    colour,
+                    color,
                     height=p.between(8, 18),
                     form="flat",
                 )
@@ -168,7 +168,7 @@ def square(p: Plot) -> None:
             p.put("lawn", p.rect(a * half * 0.53, b * half * 0.53, half * 0.7, half * 0.7))
             p.tree_row((a * half * 0.9, b * half * 0.2), (a * half * 0.9, b * half * 0.9), 9, 2.8, force=True)
     p.disc("fountain", 0, 0, p.between(7, 11), height=0.8)
-    colour = _roofs_of_quarter(p)
+    color = _roofs_of_quarter(p)
     for side in (-1, 1):
         for number in range(4):
             t = (number + 0.5) / 4 - 0.5
@@ -178,7 +178,7 @@ def square(p: Plot) -> None:
                 side * (p.depth / 2 - 17),
                 p.width / 4 - 6,
                 26,
-                p.any(*colour),
+                p.any(*color),
                 height=p.between(9, 15),
             )
             if abs(t) < 0.3:
@@ -188,7 +188,7 @@ def square(p: Plot) -> None:
                     t * p.depth,
                     26,
                     p.depth / 4 - 6,
-                    p.any(*colour),
+                    p.any(*color),
                     height=p.between(9, 15),
                 )
 
@@ -217,12 +217,12 @@ def church(p: Plot) -> None:
 def school(p: Plot) -> None:
     """Paint long school buildings in an L or U, a running track around a football pitch, courts, a car park."""
     p.cover("grass")
-    colour = p.any("red", "white", "grey", "brown", "blue")
+    color = p.any("red", "white", "grey", "brown", "blue")
     v = -p.depth / 2 + 22
-    p.block("school building", -20, v, p.width * 0.6, 18, colour, height=11, form="flat")
-    p.block("school building", -p.width * 0.32 - 10, v + 44, 18, 56, colour, height=11, form="flat")
+    p.block("school building", -20, v, p.width * 0.6, 18, color, height=11, form="flat")
+    p.block("school building", -p.width * 0.32 - 10, v + 44, 18, 56, color, height=11, form="flat")
     if p.chance(0.6):
-        p.block("school building", p.width * 0.18, v + 44, 18, 56, colour, height=11, form="flat")
+        p.block("school building", p.width * 0.18, v + 44, 18, 56, color, height=11, form="flat")
     p.put("square", p.rect(-14, v + 36, p.width * 0.38, 40))
     track(p, p.width * 0.02 - 14, p.depth / 2 - 46, 84, 36)
     for number in range(int(p.between(1, 3.9))):
@@ -248,10 +248,10 @@ def playground(p: Plot) -> None:
     track(p, 0, p.between(-20, 0), 88 if long else 70, 40)
     count = int(p.between(2, 5.9))
     kind = p.any("tennis court", "basketball court")
-    colour = p.any("green", "blue", "red")
+    color = p.any("green", "blue", "red")
     for number in range(count):
         wide = 18 if kind == "tennis court" else 20
-        p.block(kind, (number - (count - 1) / 2) * (wide + 6), p.depth / 2 - 26, wide, 34, colour)
+        p.block(kind, (number - (count - 1) / 2) * (wide + 6), p.depth / 2 - 26, wide, 34, color)
     if p.chance(0.6):
         p.parking(0, -p.depth / 2 + 18, p.width * 0.5, 18, 0.5)
     p.trees(9, (2.4, 4.6), 0.7)
@@ -290,9 +290,9 @@ def parking(p: Plot) -> None:
 def stadium(p: Plot) -> None:
     """Paint an oval of stands around a pitch, car parks at its sides."""
     p.cover("town ground", form="paved")
-    colour = p.any("white", "grey", "blue", "red")
+    color = p.any("white", "grey", "blue", "red")
     turn = math.pi / 2 if p.chance(0.5) else 0.0
-    p.put("stadium", p.oval(0, 0, 70, 66, turn), colour, height=18, turn=turn)
+    p.put("stadium", p.oval(0, 0, 70, 66, turn), color, height=18, turn=turn)
     p.keep_clear(0, 0, 150, 150)
     p.put("running track", p.oval(0, 0, 72, 40, turn), "red", turn=turn)
     p.put("football pitch", p.rect(0, 0, 84, 52, turn), "green", turn=turn)

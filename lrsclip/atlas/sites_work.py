@@ -13,7 +13,7 @@ def industrial(p: Plot) -> None:
     p.cover("yard")
     columns = max(2, round(p.width / 95))
     wide, deep = p.width / columns, p.depth / 2
-    colours = (p.any("white", "grey", "blue", "red"), p.any("white", "grey", "blue"))
+    colors = (p.any("white", "grey", "blue", "red"), p.any("white", "grey", "blue"))
     for column in range(columns):
         for row in range(2):
             u, v = -p.width / 2 + (column + 0.5) * wide, -p.depth / 2 + (row + 0.5) * deep
@@ -27,7 +27,7 @@ def industrial(p: Plot) -> None:
                     v - 6 + row * 12,
                     wide * p.between(0.62, 0.8),
                     deep * p.between(0.5, 0.68),
-                    p.any(*colours),
+                    p.any(*colors),
                     height=p.between(8, 13),
                     form="sawtooth" if kind == "factory hall" and high else "ribbed",
                 )
@@ -50,7 +50,7 @@ def storage_tanks(p: Plot) -> None:
     p.cover("yard", form="earth")
     columns, rows = int(p.rng.choice([2, 3, 4])), int(p.rng.choice([2, 3]))
     wide, deep = p.width / columns, p.depth / rows
-    colour = p.any("white", "white", "white", "grey", "brown")
+    color = p.any("white", "white", "white", "grey", "brown")
     for row in range(1, rows):
         p.way(
             "street", [(-p.width / 2 - 6, -p.depth / 2 + row * deep), (p.width / 2 + 6, -p.depth / 2 + row * deep)], 6
@@ -62,12 +62,12 @@ def storage_tanks(p: Plot) -> None:
             room = min(wide, deep) / 2 - 9
             if luck < 0.62:
                 p.put("pavement", p.rect(u, v, wide - 10, deep - 12), form="bund")
-                p.disc("storage tank", u, v, room * p.between(0.75, 1), colour, height=14)
+                p.disc("storage tank", u, v, room * p.between(0.75, 1), color, height=14)
             elif luck < 0.88:
                 p.put("pavement", p.rect(u, v, wide - 10, deep - 12), form="bund")
                 for a in (-1, 1):
                     for b in (-1, 1):
-                        p.disc("storage tank", u + a * room * 0.48, v + b * room * 0.48, room * 0.4, colour, height=10)
+                        p.disc("storage tank", u + a * room * 0.48, v + b * room * 0.48, room * 0.4, color, height=10)
             elif p.chance(0.5):
                 p.block("warehouse", u, v, wide * 0.6, deep * 0.4, p.any("grey", "blue"), height=7, form="ribbed")
 
@@ -126,11 +126,11 @@ def port(p: Plot) -> None:
         for row in range(3):
             for lane in range(4):
                 if p.chance(0.8):
-                    colour = p.any("red", "blue", "green", "orange", "white", "brown")
+                    color = p.any("red", "blue", "green", "orange", "white", "brown")
                     p.put(
                         "container",
                         p.rect(u, quay - 22 - row * 24 - lane * 3.2, 26, 2.7),
-                        colour,
+                        color,
                         height=p.between(2.5, 8),
                     )
     p.block("warehouse", 0, -d + 22, w * 1.3, 26, p.any("white", "grey", "blue"), height=9, form="ribbed")

@@ -35,7 +35,7 @@ ROOFED = frozenset(
         "barn",
     }
 )
-COLOURED = ROOFED | {
+COLORED = ROOFED | {
     "crop",
     "storage tank",
     "tennis court",
@@ -74,7 +74,7 @@ class Statement:
         subject: land use or kind; of "none", a key of ABSENT; of a relation, also AREA and a land use.
         number: the count, 0 where none is claimed; of a size, meters in tens; of a cover, percent.
         more: whether there are more than `number`.
-        colour: color of all counted things.
+        color: color of all counted things.
         place: one of CELLS or HALVES where all of it lies; of a part, the edge that cuts it; of a way, the third that
             it keeps to, or "".
         heading: of a way, "down" (north to south) or "across".
@@ -86,7 +86,7 @@ class Statement:
     subject: str
     number: int = 0
     more: bool = False
-    colour: str = ""
+    color: str = ""
     place: str = ""
     heading: str = ""
     relation: str = ""

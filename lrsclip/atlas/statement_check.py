@@ -65,7 +65,7 @@ def _group(s: Statement, truth: TileTruth) -> bool | None:
     kept = [
         t
         for t in truth.things
-        if t.kind == s.subject and (not s.colour or t.colour == s.colour) and t.share >= SLIVER_SHARE
+        if t.kind == s.subject and (not s.color or t.color == s.color) and t.share >= SLIVER_SHARE
     ]
     sure = [t for t in kept if t.share >= SEEN_SHARE]
     lowest, highest = len(sure), len(kept)
@@ -182,7 +182,7 @@ def _size(s: Statement, truth: TileTruth) -> bool | None:
 def _part(s: Statement, truth: TileTruth) -> bool | None:
     """Judge whether a thing of that kind and color is cut by that edge."""
     size = truth.size_m
-    alike = [t for t in truth.things if t.kind == s.subject and (not s.colour or t.colour == s.colour)]
+    alike = [t for t in truth.things if t.kind == s.subject and (not s.color or t.color == s.color)]
     at_edge = [
         t
         for t in alike

@@ -116,7 +116,7 @@ def _cover(canvas: Canvas, feature: Feature, window: Window, mask: Mask) -> None
 
 def _crop(canvas: Canvas, feature: Feature, window: Window, mask: Mask) -> None:
     lumps = 0.8 * canvas.noise(60, window, name="crop") + 0.4 * canvas.noise(5, window)
-    canvas.tint(window, mask, _CROPS.get(feature.colour, _CROPS["green"]), lumps)
+    canvas.tint(window, mask, _CROPS.get(feature.color, _CROPS["green"]), lumps)
     x, y = canvas.axes(window)
     if feature.form == "circular":
         middle = np.mean(feature.outline, axis=0)
@@ -126,7 +126,7 @@ def _crop(canvas: Canvas, feature: Feature, window: Window, mask: Mask) -> None:
     # Breadth and strength of the rows vary from field to field.
     luck = abs(math.sin(feature.outline[0][0] * 12.9898 + feature.outline[0][1] * 78.233))
     rows = 1 + (0.03 + 0.07 * luck) * np.sin(across * (2 * math.pi / (2.4 + 3.2 * luck)))
-    canvas.colour[window][mask] *= rows.astype(np.float32)[mask][:, None]
+    canvas.color[window][mask] *= rows.astype(np.float32)[mask][:, None]
 
 
 def _dunes(canvas: Canvas, window: Window, mask: Mask) -> None:
@@ -191,10 +191,10 @@ def _canopy(canvas: Canvas, window: Window, mask: Mask, stops: tuple[str, ...]) 
 
 def _ramp(canvas: Canvas, values: Field, mask: Mask, stops: Sequence[tuple[float, str]]) -> None:
     knots = [at for at, _ in stops]
-    table = np.stack([rgb(colour) for _, colour in stops])
+    table = np.stack([rgb(color) for _, color in stops])
     picked = values[mask]
     for band in range(3):
-        canvas.colour[..., band][mask] = np.interp(picked, knots, table[:, band])
+        canvas.color[..., band][mask] = np.interp(picked, knots, table[:, band])
 
 
 def _water(canvas: Canvas, ground: Ground) -> None:
@@ -217,13 +217,13 @@ def _water(canvas: Canvas, ground: Ground) -> None:
         ]
         _ramp(canvas, sea, wet, deep)
         foam = (sea > -34) & (sea < -1) & (canvas.noise(10, name="foam") + 0.9 * np.cos(sea * 0.42) > 1.75)
-        canvas.colour[foam] = 0.4 * canvas.colour[foam] + 0.56
+        canvas.color[foam] = 0.4 * canvas.color[foam] + 0.56
         canvas.height[wet] = 0
         canvas.relief[wet] = 0
     if float(ground.river.min()) < 12:
         river = spread_out(canvas, ground.river) + 0.8 * canvas.noise(9)
         bank = river < 5
         _ramp(canvas, river, bank, [(-26, "#33514e"), (-8, "#456459"), (-1, "#66745b"), (0, "#9a8f74"), (5, "#7a7650")])
-        canvas.colour[bank] *= (1 + 0.03 * canvas.noise(4, name="f"))[bank][:, None]
+        canvas.color[bank] *= (1 + 0.03 * canvas.noise(4, name="f"))[bank][:, None]
         canvas.height[bank] = 0
         canvas.relief[bank] = 0

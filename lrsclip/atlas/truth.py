@@ -32,7 +32,7 @@ class Thing:
 
     Attributes:
         kind: a key of KINDS.
-        colour: color word or "".
+        color: color word or "".
         form: shape or material in a word, or "".
         height_m: its height above the ground.
         outline: its part in the tile, in meters from the tile's upper left corner, y downwards.
@@ -40,7 +40,7 @@ class Thing:
     """
 
     kind: str
-    colour: str
+    color: str
     form: str
     height_m: float
     outline: BaseGeometry
@@ -85,7 +85,7 @@ class TileTruth:
                 "geometry": mapping(thing.outline),
                 "properties": {
                     "class": thing.kind,
-                    "colour": thing.colour,
+                    "colour": thing.color,
                     "material": thing.form,
                     "count": len(self.seen.get(thing.kind, ())),
                     **rectangle_around(thing.outline).as_dict(),
@@ -190,7 +190,7 @@ def _thing(feature: Feature, west: float, north: float, size_m: float, frame: Ba
         share = seen.area / whole.area if whole.area else 0.0
     if seen.is_empty or seen.area < 0.5:
         return None
-    return Thing(feature.kind, feature.colour, feature.form, feature.height_m, seen, share)
+    return Thing(feature.kind, feature.color, feature.form, feature.height_m, seen, share)
 
 
 def _water(country: Country, west: float, north: float, size_m: float) -> dict[str, BaseGeometry]:

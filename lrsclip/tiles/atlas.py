@@ -90,7 +90,7 @@ class AtlasTiles:
         if not 1 <= tiles <= 4_000_000:
             raise TileSourceError(f"atlas: tiles is {tiles}; choose 1 to 4,000,000")
         if not 0.25 <= px_m <= 2:
-            raise TileSourceError(f"atlas: px_m is {px_m}; choose a ground size of a pixel from 0.25 to 2 metres")
+            raise TileSourceError(f"atlas: px_m is {px_m}; choose a ground size of a pixel from 0.25 to 2 m")
         self.seed, self.count, self.px_m = seed, tiles, px_m
         self.side = math.ceil(math.sqrt(tiles))
         self.tile_m = TILE_PX * px_m

@@ -261,9 +261,9 @@ def use_localize(page: Page, tmp_path: Path) -> None:
     page.get_by_label("Compare with").fill(f"a pond {INLINE}")
     page.get_by_label("Leave out").last.fill(f"cars {INLINE}")
     page.get_by_label("Each clause apart").check()
-    for method, colours, told in (("Windows", "Cividis", "each looked at"), ("Dense", "Viridis", "from one look")):
+    for method, colors, told in (("Windows", "Cividis", "each looked at"), ("Dense", "Viridis", "from one look")):
         page.locator("#method").get_by_label(method).check()
-        page.get_by_label(colours).check()
+        page.get_by_label(colors).check()
         page.locator("#localize-button").click()
         expect(page.locator("#map .facts").first).to_contain_text(told)
         expect(page.locator("#map .named h3")).to_contain_text([INLINE, f"a pond {INLINE}"])

@@ -108,8 +108,8 @@ def _square(x: float, y: float, side: float = 10) -> dict[str, object]:
 
 def test_the_checker_judges_a_tile_made_by_hand() -> None:
     things = tuple(
-        Thing(kind, colour, "", 5.0, shape(_square(x, y)), share)
-        for kind, colour, x, y, share in (
+        Thing(kind, color, "", 5.0, shape(_square(x, y)), share)
+        for kind, color, x, y, share in (
             ("house", "red", 10, 10, 1.0),
             ("house", "red", 30, 12, 1.0),
             ("house", "grey", 170, 170, 1.0),
@@ -125,16 +125,16 @@ def test_the_checker_judges_a_tile_made_by_hand() -> None:
         Statement("scene", "forest"): False,
         Statement("group", "house", 3): True,
         Statement("group", "house", 2): False,
-        Statement("group", "house", 2, colour="red", place="nw"): True,
-        Statement("group", "house", 2, colour="red", place="se"): False,
-        Statement("group", "house", 2, colour="grey"): False,
+        Statement("group", "house", 2, color="red", place="nw"): True,
+        Statement("group", "house", 2, color="red", place="se"): False,
+        Statement("group", "house", 2, color="grey"): False,
         Statement("group", "plane", 1): False,
         Statement("group", "barn", 1): None,  # cut by the edge: neither there nor not there
         Statement("relation", "church", relation="south", other="pond"): True,
         Statement("relation", "church", relation="north", other="pond"): False,
         Statement("relation", "church", relation="north", other="house"): None,
-        Statement("part", "warehouse", colour="grey", place="E"): True,
-        Statement("part", "warehouse", colour="red", place="E"): False,
+        Statement("part", "warehouse", color="grey", place="E"): True,
+        Statement("part", "warehouse", color="red", place="E"): False,
         Statement("part", "warehouse", place="W"): False,
         Statement("most", "house", place="N"): None,  # three are too few to speak of most
         Statement("cover", "farmland", number=95): True,

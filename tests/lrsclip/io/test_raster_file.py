@@ -88,7 +88,7 @@ def raster(path: Path) -> Path:
     return write_raster(path, np.full((512, 512, 1), OWN, np.uint8))
 
 
-def colours(path: Path) -> list[set[int]]:
+def colors(path: Path) -> list[set[int]]:
     """What each door shows of a raster, whole and small; refusals are left out, silence is not."""
     shown = []
     for untrusted in (False, True):
@@ -152,7 +152,7 @@ def test_overviews_of_another_file_are_not_followed(
             open_scene(path, untrusted=untrusted)
     with pytest.raises(TileSourceError, match="overviews from another file"):
         GeoTiffTiles(str(path))
-    assert all(seen == {OWN} for seen in colours(path))
+    assert all(seen == {OWN} for seen in colors(path))
     assert not loopback.heard
 
 
@@ -178,7 +178,7 @@ def test_what_lies_beside_a_raster_leads_nowhere(
         open_scene(path)
     with pytest.raises(TileSourceError, match="leave it out"):
         GeoTiffTiles(str(path))
-    assert colours(path) == [{OWN}], "a stranger's is read without it"
+    assert colors(path) == [{OWN}], "a stranger's is read without it"
     assert not loopback.heard
 
 
@@ -190,7 +190,7 @@ def test_files_of_erdas_beside_a_raster_are_refused(tmp_path: Path) -> None:
     with pytest.raises(PictureError, match=r"a\.aux beside a\.tif"):
         open_scene(path)
     (tmp_path / "a.aux").write_text(r"\relax")  # of TeX
-    assert colours(path) == [{OWN}] * 3
+    assert colors(path) == [{OWN}] * 3
 
 
 def test_harmless_files_beside_a_raster_still_count(tmp_path: Path) -> None:
@@ -202,11 +202,11 @@ def test_harmless_files_beside_a_raster_still_count(tmp_path: Path) -> None:
     assert open_scene(path, untrusted=True).georeference is None
     write_raster(Path(f"{path}.ovr"), np.full((SIDE_PX, SIDE_PX, 1), OWN + 1, np.uint8))
     assert np.unique(open_scene(path).read((0, 0, 512, 512), (64, 64))).tolist() == [OWN + 1], "its overviews are used"
-    assert colours(path)[1] == {OWN}
+    assert colors(path)[1] == {OWN}
     (tmp_path / "linked").mkdir()
     (tmp_path / "linked" / "a.tif").symlink_to(path)
     (tmp_path / "linked" / "a.tif.ovr").symlink_to(f"{path}.ovr")
-    assert OWN + 1 in colours(tmp_path / "linked" / "a.tif")[0], "linked together with their raster"
+    assert OWN + 1 in colors(tmp_path / "linked" / "a.tif")[0], "linked together with their raster"
     with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=False), rasterio.open(path, "r+") as data:
         data.write_mask(np.zeros((512, 512), np.uint8))
     assert Path(f"{path}.msk").exists()

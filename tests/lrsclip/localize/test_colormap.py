@@ -69,7 +69,7 @@ def test_palettes_grow_lighter_all_the_way(palette: Palette) -> None:
     assert (np.diff(luminance) > -0.5).all()
     assert luminance[-1] > luminance[0] + 150
     stops = legend_gradient(palette).split(", ")
-    assert [stops[0], stops[-1]] == [f"#{bytes(colour).hex()}" for colour in palette_rgb(palette)[[0, -1]]]
+    assert [stops[0], stops[-1]] == [f"#{bytes(color).hex()}" for color in palette_rgb(palette)[[0, -1]]]
 
 
 @settings(deadline=None, max_examples=40)

@@ -110,7 +110,7 @@ def test_an_overview_serves_small_thumbnails(tmp_path: Path) -> None:
 # Modes of pictures
 
 
-def test_every_mode_of_picture_keeps_its_colours() -> None:
+def test_every_mode_of_picture_keeps_its_colors() -> None:
     pixels = smooth(64, 80)
     rgb = Image.fromarray(pixels)
     for mode in ("RGBA", "RGBX", "CMYK", "YCbCr", "HSV", "P"):
@@ -251,8 +251,8 @@ def test_few_bits_palettes_and_paper_come_out_in_their_range(tmp_path: Path) -> 
     with rasterio.open(path, "w", driver="GTiff", width=80, height=64, count=1, dtype="uint16") as data:
         data.write(ramp[:, :, 0].astype(np.uint16) * 1000, 1)
         data.write_colormap(1, {number * 1000: (number * 10, 5, 255 - number, 255) for number in range(16)})
-    colours = whole(open_scene(path))
-    assert colours[0, 7].tolist() == [70, 5, 248]
+    colors = whole(open_scene(path))
+    assert colors[0, 7].tolist() == [70, 5, 248]
     shrunk = open_scene(path).read((0, 0, 80, 64), (40, 32))
     assert shrunk[0, 3].tolist() != [0, 0, 0], "colours are smoothed, not their numbers"
     assert abs(int(shrunk[0, 3, 0]) - 65) <= 8

@@ -90,7 +90,7 @@ def test_the_bounds_hold_the_whole_scene_and_no_more() -> None:
     assert all(there.any(axis=axis).mean() > 0.99 for axis in (0, 1))
 
 
-def test_transparency_takes_no_colour_and_no_data_does_not_spread() -> None:
+def test_transparency_takes_no_color_and_no_data_does_not_spread() -> None:
     picture = np.zeros((HEIGHT, WIDTH, 4), np.uint8)
     picture[:, :150] = (200, 100, 50, 255)
     image = warped(picture, WIDTH, HEIGHT, place("EPSG:26914 turned"))

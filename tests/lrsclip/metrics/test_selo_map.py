@@ -147,7 +147,7 @@ def test_a_window_is_resized_without_smoothing() -> None:
     np.testing.assert_array_equal(np.asarray(shown), np.full((16, 16, 3), 255))
 
 
-def test_a_window_keeps_its_colours_and_its_place() -> None:
+def test_a_window_keeps_its_colors_and_its_place() -> None:
     scene = Image.new("RGB", (64, 32), (200, 30, 60))
     scene.paste((20, 60, 220), (32, 0, 64, 32))
     watching = Watching()

@@ -183,11 +183,11 @@ def _modes() -> dict[str, tuple[Image.Image, tuple[int, int, int]]]:
 
 @pytest.mark.parametrize("name", _modes())
 def test_every_mode_becomes_rgb(tmp_path: Path, name: str) -> None:
-    picture, colour = _modes()[name]
+    picture, color = _modes()[name]
     _save(tmp_path / name, picture)
     shown = FolderTiles(tmp_path).picture(name)
     assert shown.mode == "RGB"
-    assert shown.getpixel((3, 2)) == colour
+    assert shown.getpixel((3, 2)) == color
 
 
 @pytest.mark.parametrize("name", ["deep.png", "deep.tif", "float.tif"])

@@ -154,7 +154,7 @@ def test_few_rasters_are_held_open(tmp_path: Path) -> None:
     assert 0 < sum(link.is_relative_to(tmp_path) for link in links) <= 8
 
 
-def test_a_palette_shows_its_colours(tmp_path: Path) -> None:
+def test_a_palette_shows_its_colors(tmp_path: Path) -> None:
     path = tmp_path / "p.tif"
     with rasterio.open(
         path, "w", driver="GTiff", width=64, height=64, count=1, dtype="uint8", photometric="palette"

@@ -21,9 +21,9 @@ from lrsclip.tiles import open_tiles
 from tests.helpers.dataset_server import DatasetHub, serve_datasets
 
 
-def png(colour: tuple[int, int, int], side: int = 24) -> bytes:
+def png(color: tuple[int, int, int], side: int = 24) -> bytes:
     out = io.BytesIO()
-    Image.new("RGB", (side, side), colour).save(out, "PNG")
+    Image.new("RGB", (side, side), color).save(out, "PNG")
     return out.getvalue()
 
 
