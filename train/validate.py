@@ -7,6 +7,7 @@ import torch
 
 from lrsclip.metrics import RetrievalScores, retrieval_scores
 from lrsclip.models.dual_encoder import DualEncoder
+from lrsclip.models.precision import mixed_precision
 from lrsclip.models.tokenizer import Tokenizer
 from train.data.feature_cache import Prepared, to_pixels
 from train.data.records import Record
@@ -21,7 +22,7 @@ def picture_vectors(model: DualEncoder, prepared: Prepared, rows: list[int], dev
     parts = []
     for start in range(0, len(rows), PICTURES):
         batch = torch.from_numpy(prepared.rows[rows[start : start + PICTURES]]).to(device)
-        with torch.autocast(device.type, torch.bfloat16):
+        with mixed_precision(device):
             vectors = encode_rows(model, batch, prepared)
         parts.append(vectors.float().cpu())
     return torch.cat(parts).numpy()
@@ -40,7 +41,7 @@ def text_vectors(model: DualEncoder, texts: list[str], tokenizer: Tokenizer, dev
     row = {text: number for number, text in enumerate(dict.fromkeys(texts))}
     distinct, parts = list(row), []
     for start in range(0, len(distinct), TEXTS):
-        with torch.autocast(device.type, torch.bfloat16):
+        with mixed_precision(device):
             vectors = model.encode_text(tokenizer(distinct[start : start + TEXTS]).to(device))
         parts.append(vectors.float().cpu())
     return torch.cat(parts).numpy()[[row[text] for text in texts]]

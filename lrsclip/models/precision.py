@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -49,6 +50,21 @@ def fast_bf16(device: torch.device) -> bool:
         return torch.cuda.get_device_capability(device) >= (8, 0)
     if device.type != "cpu":
         return False
+    return _cpu_has_bf16()
+
+
+def mixed_precision(device: torch.device, *, enabled: bool = True) -> torch.autocast:
+    """Return a context in which products run in bfloat16 if the hardware is fast at it, in float32 elsewhere.
+
+    Args:
+        device: of the model.
+        enabled: False for float32 everywhere.
+    """
+    return torch.autocast(device.type, torch.bfloat16, enabled=enabled and fast_bf16(device))
+
+
+@cache
+def _cpu_has_bf16() -> bool:
     info = Path("/proc/cpuinfo")  # torch keeps its own check private
     flags = info.read_text() if info.is_file() else ""
     return "avx512_bf16" in flags or "amx_bf16" in flags

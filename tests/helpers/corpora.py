@@ -27,8 +27,14 @@ def write_picture(path: Path, colour: tuple[int, int, int], seed: int, px: int =
     Image.fromarray(np.clip(np.array(colour) + noise, 0, 255).astype(np.uint8)).save(path)
 
 
-def make_rsicd(data: Path, per_class: int = 10) -> None:
-    """A folder of the RSICD layout: pictures of four kinds, two sentences each, with the three splits."""
+def make_rsicd(data: Path, per_class: int = 10, more: str = "") -> None:
+    """A folder of the RSICD layout: pictures of four kinds, two sentences each, with the three splits.
+
+    Args:
+        data: folder that it is put into.
+        per_class: pictures of a kind.
+        more: end of the second sentence.
+    """
     rows = []
     for kind, colour in COLOURS.items():
         for number in range(per_class):
@@ -37,7 +43,7 @@ def make_rsicd(data: Path, per_class: int = 10) -> None:
             split = "val" if number == 0 else "test" if number == 1 else "train"
             raws = [
                 f"A piece of {kind} number {number} .",
-                f"There is a {kind} in the picture",
+                f"There is a {kind} in the picture{more}",
                 f"a piece of {kind} number {number}",
             ]
             rows.append({"filename": name, "split": split, "sentences": [{"raw": raw} for raw in raws]})

@@ -24,6 +24,7 @@ from lrsclip.models.config import ModelConfig
 from lrsclip.models.dual_encoder import seeded_model
 from tests.helpers.corpora import make_class_folders, make_rsicd, write_trunk
 from train import curves, fit
+from train.data.feature_cache import prepare_features
 from train.runlog import read_log
 from train.settings import Settings
 from train.state import read_state
@@ -168,10 +169,12 @@ def test_runs_read_the_sources_they_name(place: Path, capsys: pytest.CaptureFixt
 
 
 def test_frozen_trunk_is_the_one_it_was_given(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("train.data.feature_cache.fast_bf16", lambda device: True)
     settings = Settings.read(str(place / "settings.json"))
     model = fit.initial_model(settings, place / "init/trunk.safetensors")
-    fit.build_corpus(place / "data", settings, model, place / "cache-bf16")
+    one = fit.build_corpus(place / "data", settings, model, place / "cache").train[:1]
+    monkeypatch.setattr("train.data.feature_cache.fast_bf16", lambda device: True)  # seconds a picture where it is not
+    prepare_features(one, model, place / "cache-bf16")
+    assert list((place / "cache-bf16").glob("*-bfloat16-*.npy"))
     begun = load_file(place / "init/trunk.safetensors")
     for name, tensor in model.convolutional.trunk.state_dict().items():
         assert name.endswith("num_batches_tracked") or torch.equal(tensor, begun[name])
@@ -192,15 +195,23 @@ def test_other_settings_do_not_resume(place: Path, unbroken: Path, capsys: pytes
     assert "--resume" in capsys.readouterr().err
 
 
-def test_trained_trunk_learns_from_pixels(place: Path) -> None:
+@pytest.fixture(scope="module")
+def few(place: Path) -> list[str]:
+    """Arguments for a corpus of one batch: on a CPU a trunk that learns takes half a second a picture."""
+    make_rsicd(place / "few", per_class=3, more=" beside a road that leads to a small town in the lower left corner")
+    return ["--data", str(place / "few")]
+
+
+def test_trained_trunk_learns_from_pixels(place: Path, few: list[str]) -> None:
     """The GPU recipe, rehearsed: no kept features, the trunk moves, its batch statistics do not."""
     settings = place / "pixels.json"
     stages = [
         {"context_length": 77, "epochs": 1, "long_weight": 0.5},
         {"context_length": 248, "epochs": 1, "long_weight": 0.5},
     ]
-    settings.write_text(json.dumps(SETTINGS | {"trunk": "trained", "stages": stages, "class_folder_share": 0.0}))
-    assert fit.main([*arguments(place, "pixels"), "--config", str(settings)]) == 0
+    pixels = {"trunk": "trained", "stages": stages, "class_folder_share": 0.0, "batch_size": 4}
+    settings.write_text(json.dumps(SETTINGS | pixels))
+    assert fit.main([*arguments(place, "pixels"), *few, "--config", str(settings)]) == 0
     trained = load_file(place / "pixels/checkpoint/model.safetensors")
     begun = load_file(place / "init/trunk.safetensors")
     assert not torch.equal(trained["visual.trunk.stem_conv.weight"].float(), begun["stem_conv.weight"].half().float())
@@ -208,15 +219,15 @@ def test_trained_trunk_learns_from_pixels(place: Path) -> None:
 
 
 def test_a_finished_run_is_trained_further_from_its_third_stage_on(
-    place: Path, unbroken: Path, capsys: pytest.CaptureFixture[str]
+    place: Path, unbroken: Path, few: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The last step of a CPU's recipe: everything moves but the stem, stages 1 and 2 and the kept positions."""
     settings = place / "further.json"
-    stages = [{"context_length": 248, "epochs": 1, "long_weight": 0.5}]
+    stages = [{"context_length": 248, "epochs": 2, "long_weight": 0.5}]
     more = {"trunk": "trained", "trunk_frozen_stages": 2, "stages": stages, "crop_scale_min": 0.5, "colour_jitter": 0.2}
-    settings.write_text(json.dumps(SETTINGS | more))
+    settings.write_text(json.dumps(SETTINGS | more | {"class_folder_share": 0.0, "batch_size": 4}))
     plain = [a for a in arguments(place, "further") if a not in ("--init", str(place / "init/trunk.safetensors"))]
-    assert fit.main([*plain, "--config", str(settings), "--from", str(unbroken)]) == 0
+    assert fit.main([*plain, *few, "--config", str(settings), "--from", str(unbroken)]) == 0
     before, after = (load_state(place / out) for out in ("unbroken", "further"))
     moved = {name for name in after if not torch.equal(before[name], after[name])}
     still = ("visual.trunk.stem_conv", "visual.trunk.stage1", "visual.trunk.stage2", "text.positions.kept")

@@ -25,6 +25,7 @@ from lrsclip.errors import DataError, TrainingError
 from lrsclip.io.atomic import write_atomically
 from lrsclip.models.config import ModelConfig
 from lrsclip.models.dual_encoder import seeded_model
+from lrsclip.models.precision import mixed_precision
 from lrsclip.models.sentence_tower import SentenceTower
 from lrsclip.models.text_tower import encode_by_length
 from lrsclip.models.tokenizer import Tokenizer
@@ -87,7 +88,7 @@ def token_counts(texts: list[str], vocab_size: int) -> Tensor:
 def agreement(tower: SentenceTower, teacher: Teacher, texts: list[str]) -> float:
     """Compute the mean cosine between the tower's and its teacher's vectors of texts."""
     tower.eval()
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+    with torch.inference_mode(), mixed_precision(torch.device("cpu")):
         mine = encode_by_length(tower.sentence, Tokenizer(tower.context_length)(texts), CHUNK)
     tower.train()
     return float((F.normalize(mine.float(), dim=1) * teacher.encode(texts)).sum(dim=1).mean())
@@ -111,7 +112,7 @@ def distil(tower: SentenceTower, teacher: Teacher, texts: list[str], steps: int,
     with tqdm(total=steps, desc="distil") as bar:
         for _ in range(steps):
             some = [texts[i] for i in random.integers(len(texts), size=BATCH)]
-            with torch.autocast("cpu", torch.bfloat16):
+            with mixed_precision(torch.device("cpu")):
                 mine = encode_by_length(tower.sentence, tokenizer(some), CHUNK)
             loss = 1 - (F.normalize(mine.float(), dim=1) * teacher.encode(some)).sum(dim=1).mean()
             if not torch.isfinite(loss):

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from lrsclip.errors import TrainingError
 from lrsclip.models.embedding import FactorizedEmbedding
+from lrsclip.models.precision import mixed_precision
 from lrsclip.models.sentence_tower import SentenceTower
 
 CHUNK = 64
@@ -35,7 +36,7 @@ class Teacher:
         for start in range(0, len(order), CHUNK):
             rows = order[start : start + CHUNK]
             batch = self.tokenizer([texts[i] for i in rows], padding=True, truncation=True, return_tensors="pt")
-            with torch.autocast("cpu", torch.bfloat16):
+            with mixed_precision(torch.device("cpu")):
                 states = self.model(**batch).last_hidden_state
             mask = batch["attention_mask"][:, :, None].float()
             out[rows] = F.normalize((states.float() * mask).sum(1) / mask.sum(1), dim=1)
