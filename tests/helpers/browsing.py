@@ -11,16 +11,19 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+# First the one without a window's own pages: it opens ours in half the time.
+_NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next(filter(None, map(shutil.which, _NAMES)), None)
+NO_CHROMIUM = "no chromium on PATH; on Debian: apt-get install chromium-headless-shell"
 expect.set_options(timeout=20_000)  # Playwright's five seconds are short where two browsers share two cores
-needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH; on Debian: apt-get install chromium")
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason=NO_CHROMIUM)
 
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """The system's Chromium, without a window; the test is skipped where there is none."""
     if CHROMIUM is None:
-        pytest.skip("no chromium on PATH; on Debian: apt-get install chromium")
+        pytest.skip(NO_CHROMIUM)
     # No sandbox of its own: inside a container Chromium may not make one. No name is resolved, so that a request to
     # elsewhere fails even where there is a network.
     arguments = ["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
