@@ -100,7 +100,7 @@ def class_folders(root: Path, name: str | None = None) -> PictureSet:
     return _all_pictures(name, read_records([source]))
 
 
-_MEND = "pass --data with the folder that holds it, or leave it out with --sets"
+_FIX = "pass --data with the folder that holds it, or leave it out with --sets"
 CAPTION_SETS: dict[str, Callable[[Path, str], PictureSet]] = {
     "rsicd": rsicd_captions,
     "rsitmd": rsitmd_captions,
@@ -123,7 +123,7 @@ def _read(name: str, data: Path) -> list[Record]:
     """
     chosen = PUBLIC_SETS[name]
     if missing := chosen.missing_in(data):
-        raise NotHere(f"{missing} is not there; {_MEND}")
+        raise NotHere(f"{missing} is not there; {_FIX}")
     return read_records([chosen.source(data, alone=True)])
 
 

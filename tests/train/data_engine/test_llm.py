@@ -8,7 +8,6 @@ import logging
 import socket
 import time
 from email.utils import formatdate
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -57,10 +56,11 @@ def test_never_more_requests_at_once_than_allowed(tmp_path: Path) -> None:
 
 def test_requests_per_minute_hold_for_retries_too(tmp_path: Path) -> None:
     with serve_llm(script(Reply(status=500))) as server:
+        begun = time.monotonic()
         write(writer_of(settings(server.url, requests_per_minute=1200)), tmp_path, [record(n) for n in range(6)])
     times = [ask.at for ask in server.asks]
-    assert len(times) == 7 and times[-1] - times[0] >= 6 * 0.05 - 0.02
-    assert min(b - a for a, b in pairwise(times)) > 0.005  # a busy machine hears late of some
+    assert len(times) == 7  # a busy machine hears late of some, and early of none
+    assert all(at >= begun + number * 60 / 1200 for number, at in enumerate(times))
 
 
 @pytest.mark.parametrize(
@@ -288,18 +288,19 @@ def test_stopping_keeps_what_was_answered(tmp_path: Path) -> None:
 
     async def stopped(writer: LlmWriter, ledger: Ledger) -> None:
         task = asyncio.create_task(writer.write(records, ledger))
-        await asyncio.sleep(0.35)
+        while len(list(read_answers(ledger.path))) < 6 or len(server.asks) < 9:
+            await asyncio.sleep(0.01)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
 
-    with serve_llm(lambda _: Reply(wait_s=0.1)) as server:
+    with serve_llm(lambda ask: Reply(hang=6 <= ask.number < 9)) as server:
         writer = writer_of(settings(server.url, in_flight=3))
         with Ledger(tmp_path / "ledger.jsonl") as ledger:
             asyncio.run(stopped(writer, ledger))
         kept = {answer.request for answer in read_answers(tmp_path / "ledger.jsonl")}
         asked = len(server.asks)
-        assert 0 < len(kept) < 18
+        assert len(kept) == 6
         written = write(writer, tmp_path, records)  # in another event loop
     assert {w.writer for w in written} == {"llm"} and writer.stats.from_ledger == len(kept)
     assert not kept & set(server.keys[asked:]) and set(server.paid.values()) == {1}
