@@ -10,6 +10,7 @@ from pathlib import Path
 import lrsclip
 from app.collections import AppState
 from app.learn.lessons import LESSONS
+from app.shipped_collection import unpack
 from lrsclip import LRSCLIP
 from lrsclip.index import build_index
 from lrsclip.tiles.atlas import AtlasTiles
@@ -38,4 +39,5 @@ def landscape(folder: Path, bundle: LRSCLIP | None = None) -> AppState:
     """The app's state over those tiles, with random weights unless a model is given."""
     model = bundle or dataclasses.replace(lrsclip.random_model(), vocabulary=dict.fromkeys(SEEN_WORDS, 1))
     source = FewTiles()
+    unpack(source, model)  # or they are drawn, for half a minute
     return AppState(model, build_index(source, model, folder / "index"), source)
