@@ -23,6 +23,7 @@ from tqdm import tqdm
 from lrsclip.errors import DataError
 from lrsclip.io.atomic import write_atomically
 from lrsclip.io.decode import open_image
+from lrsclip.io.encode import encoded
 from train.command import run_command
 from train.data.records import Record
 from train.data.text_pairs import paragraph
@@ -124,7 +125,7 @@ def write_mosaics(
         (folder / ANNOTATIONS).parent.mkdir(parents=True, exist_ok=True)
         for number in range(count):
             mosaic, name = plan_mosaic(by_class, rng), f"mosaic_{number:03d}.jpg"
-            compose(mosaic.cells).save(folder / SCENES / name, quality=92)
+            (folder / SCENES / name).write_bytes(encoded(compose(mosaic.cells), "JPEG", quality=92))
             rows += [
                 {"jpg_name": name, "caption": text, "points": [outline(cell) for cell in places]}
                 for text, places in mosaic.queries.items()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 import math
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,6 +19,7 @@ from app.server.settings import in_force
 from app.server.upload_folder import Upload, UploadFolder, own_folder
 from lrsclip.errors import PictureError, TileSourceError
 from lrsclip.io.decode import DECODE_FAULTS, FORMATS
+from lrsclip.io.encode import encoded
 from lrsclip.io.tiff_tags import compressions, hides_its_size, samples_per_pixel, scans_of_a_piece
 from lrsclip.tiles import open_image, preview_of
 
@@ -144,7 +144,7 @@ def keep(picture: Image.Image, folder: UploadFolder, name: str = "picture.png") 
     Gradio's own names come from a picture's content: an owner of the same picture could tell if somebody looked at it.
     """
     place = folder.new_place(name)
-    picture.save(place, "PNG")
+    place.write_bytes(encoded(picture, "PNG"))
     folder.trim_made()
     return place
 
@@ -266,9 +266,6 @@ def shrunk(picture: Image.Image, longest_px: int) -> Image.Image:
 
 def data_url(picture: Image.Image, file_format: str) -> str:
     """Encode a picture as a data URL; `file_format` is JPEG, PNG or WEBP."""
-    buffer = io.BytesIO()
-    if file_format == "JPEG":
-        picture.save(buffer, "JPEG", quality=87)
-    else:
-        picture.save(buffer, file_format, optimize=True)
-    return f"data:image/{file_format.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    options = {"quality": 87} if file_format == "JPEG" else {"optimize": True}
+    content = encoded(picture, file_format, **options)
+    return f"data:image/{file_format.lower()};base64,{base64.b64encode(content).decode()}"

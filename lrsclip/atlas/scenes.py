@@ -30,6 +30,7 @@ from lrsclip.atlas.statement import COLORED, Statement
 from lrsclip.atlas.truth import SEEN_SHARE, Thing, TileTruth, truth_of
 from lrsclip.errors import TileSourceError
 from lrsclip.io.atomic import write_atomically
+from lrsclip.io.encode import encoded
 
 SCENE_PX, PX_M = 2560, 0.5
 _SPACING_M = 2000.0  # scenes do not touch
@@ -173,7 +174,8 @@ def write_scenes(
         for number in range(count):
             west, north = number % 6 * _SPACING_M, number // 6 * _SPACING_M
             name = f"atlas_{number:03d}.jpg"
-            render(country, west, north, size_m, size_m, PX_M).save(folder / "imgs" / name, quality=92)
+            drawn = render(country, west, north, size_m, size_m, PX_M)
+            (folder / "imgs" / name).write_bytes(encoded(drawn, "JPEG", quality=92))
             truth = truth_of(country, west, north, size_m)
             rows += [_row(name, query) for query in queries_of(truth, seed, number)]
             if progress is not None:

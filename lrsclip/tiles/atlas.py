@@ -33,6 +33,7 @@ from lrsclip.atlas.selection import statements
 from lrsclip.atlas.statement import CLAIM_KINDS, Statement
 from lrsclip.atlas.truth import TileTruth, truth_of
 from lrsclip.errors import Cancelled, PictureError, TileSourceError
+from lrsclip.io.encode import encoded
 from lrsclip.io.user_cache import FIX, user_cache
 from lrsclip.numbers import clipped
 from lrsclip.tiles.base import Tile, check_count, decimal_option, whole_option
@@ -304,7 +305,7 @@ class AtlasTiles:
                 left, top = tile_column % _BLOCK * TILE_PX, tile_row % _BLOCK * TILE_PX
                 tile = block.crop((left, top, left + TILE_PX, top + TILE_PX))
                 with _draft(folder / f"{name}.jpg", name) as part:
-                    tile.save(part, "JPEG", quality=90)
+                    part.write_bytes(encoded(tile, "JPEG", quality=90))
                 texts[name] = asdict(self._written(tile_row, tile_column))
         with _draft(self._block_file(row, column), f"block-{row}-{column}") as part:
             part.write_text(json.dumps(texts), encoding="utf-8")

@@ -19,7 +19,7 @@ from app.shipped_collection import unpack
 from lrsclip.errors import TileSourceError
 from lrsclip.localize.embedding_cache import EmbeddedScene, SceneKey, WindowMemory
 from lrsclip.tiles import open_tiles
-from lrsclip.tiles.atlas import AtlasTiles
+from lrsclip.tiles.atlas import TILE_PX, AtlasTiles
 from tests.helpers.tile_server import serve_tiles
 
 pytestmark = pytest.mark.slow
@@ -68,14 +68,14 @@ def test_the_collection_does_not_fit(full: Path) -> None:
 
 
 def test_tiles_that_are_drawn_do_not_fit(full: Path) -> None:
-    ended(["-m", "lrsclip.index", "build", "atlas:?seed=77&tiles=64"], full)
+    ended(["-m", "lrsclip.index", "build", "atlas:?seed=77&tiles=64&px_m=0.5"], full)
 
 
 def test_an_index_does_not_fit(full: Path, tmp_path: Path) -> None:
-    for number in range(80):
+    for number in range(40):
         (tmp_path / "tiles").mkdir(exist_ok=True)
         Image.new("RGB", (8, 8), (number, 0, 0)).save(tmp_path / "tiles" / f"{number}.png")
-    (full / "ballast").write_bytes(b"x" * (256 - 12) * 1024)
+    (full / "ballast").write_bytes(b"x" * (256 - 6) * 1024)
     ended(["-m", "lrsclip.index", "build", str(tmp_path / "tiles")], full)
 
 
@@ -122,17 +122,34 @@ def test_what_the_system_says_is_told_wherever_it_is_said(
         AtlasTiles(2, 4).prepare()
 
 
+def test_no_tile_loses_its_end(full: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At some sizes the disk fills up within the last piece of a picture."""
+    monkeypatch.setenv("LRSCLIP_CACHE", str(full))
+    source = AtlasTiles(2, 16)
+    noise = Image.effect_noise((4 * TILE_PX, 4 * TILE_PX), 80).convert("RGB")
+    monkeypatch.setattr(source, "_render_block", lambda *_: noise)
+    source.folder.mkdir(parents=True)
+    for ballast_kib in range(0, 64, 4):
+        (full / "ballast").write_bytes(b"x" * ballast_kib * 1024)
+        with pytest.raises(OSError, match="No space"):
+            source.keep_block(0, 0)
+        for path in source.folder.iterdir():
+            with Image.open(path) as picture:
+                picture.load()
+            path.unlink()
+
+
 def test_a_block_that_cannot_be_written_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LRSCLIP_CACHE", str(tmp_path))
     source = AtlasTiles(2, 1)
     source.kept_file("r000c000").parent.mkdir(parents=True)
-    real = Image.Image.save
+    real = Path.write_bytes
 
-    def half(picture: Image.Image, file: Path, *_: object, **__: object) -> None:
-        real(picture, file, "JPEG")
+    def half(file: Path, content: bytes) -> None:
+        real(file, content[: len(content) // 2])
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(Image.Image, "save", half)
+    monkeypatch.setattr(Path, "write_bytes", half)
     with pytest.raises(OSError, match="No space"):
         source.keep_block(0, 0)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]

@@ -80,7 +80,7 @@ def make_state(folder: Path) -> AppState:
 
 def landscape_state(folder: Path, tiles: int, seed: int = 4) -> AppState:
     """The app's state over tiles of the rendered landscape, whose place is known, with random weights."""
-    source, bundle = open_tiles(f"atlas:?seed={seed}&tiles={tiles}"), lrsclip.random_model()
+    source, bundle = open_tiles(f"atlas:?seed={seed}&tiles={tiles}&px_m=0.5"), lrsclip.random_model()
     return AppState(bundle, build_index(source, bundle, folder / "index"), source)
 
 

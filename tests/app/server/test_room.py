@@ -73,7 +73,7 @@ def test_collections_of_visitors_have_a_bound_on_disk(cache: Path) -> None:
     old = of_size(cache / "atlas-1-2-3" / "a.jpg", 4000, 9000)
     index = of_size(cache / "visitors" / "key" / "vectors", 4000, 5000)
     tile = of_size(cache / "places" / "key" / "17" / "1" / "2.tile", 1000, 4000)
-    fresh, bundle = open_tiles("atlas:?seed=4&tiles=4"), lrsclip.random_model()
+    fresh, bundle = open_tiles("atlas:?seed=4&tiles=4&px_m=0.5"), lrsclip.random_model()
     new = of_size(cast(Any, fresh).folder / "a.jpg", 3000, 5)
     make_room(12_000, [])
     assert old.is_file(), "all of it fits"
@@ -91,7 +91,7 @@ def test_collections_of_visitors_have_a_bound_on_disk(cache: Path) -> None:
 
 
 def test_what_is_open_stays(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    source, bundle = open_tiles("atlas:?seed=4&tiles=4"), lrsclip.random_model()
+    source, bundle = open_tiles("atlas:?seed=4&tiles=4&px_m=0.5"), lrsclip.random_model()
     state = AppState(bundle, cast(Any, None), source)
     held = [
         of_size(index_dir(source, bundle) / "vectors", 900, 9000),
@@ -104,13 +104,13 @@ def test_what_is_open_stays(cache: Path, tmp_path_factory: pytest.TempPathFactor
 def test_a_visitor_opens_a_collection_that_is_kept_apart(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     state = make_state(tmp_path_factory.mktemp("room"))
     collections = Collections(state, untrusted=True)
-    opened = open_collection(collections, "atlas:?seed=3&tiles=4", lambda *_: None, threading.Event())
+    opened = open_collection(collections, "atlas:?seed=3&tiles=4&px_m=0.5", lambda *_: None, threading.Event())
     assert (index_dir(opened.source, opened.bundle) / "manifest.json").is_file()
     assert not list(cache.glob("index/*"))
     assert collections.opened() == [state, opened]
     settings.use(Settings(max_cache_mb=64))
     try:
-        open_collection(collections, "atlas:?seed=5&tiles=4", lambda *_: None, threading.Event())
+        open_collection(collections, "atlas:?seed=5&tiles=4&px_m=0.5", lambda *_: None, threading.Event())
     finally:
         settings.use(Settings())
 
