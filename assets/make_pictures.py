@@ -21,6 +21,7 @@ from lrsclip.atlas.rendering import render
 from lrsclip.atlas.scenes import PX_M, SCENE_PX
 from lrsclip.tiles.atlas import TILE_PX, AtlasTiles
 
+expect.set_options(timeout=60_000)  # a heat-map takes a while where other work is going on
 FOLDER = Path(__file__).parent / "readme"
 QUERY = (
     "A school seen from above. Long school buildings stand around a paved square in the north. In the south lies a "
