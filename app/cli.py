@@ -30,6 +30,7 @@ from lrsclip.index import TileIndex, build_index, default_cache_dir
 from lrsclip.io.safe_fetch import ALLOW_PRIVATE
 from lrsclip.io.user_cache import FIX, user_cache
 from lrsclip.numbers import whole_argument
+from lrsclip.program import program
 from lrsclip.tiles import Preparable, TileSource, open_tiles
 from lrsclip.workers import interrupted_by_term
 
@@ -156,7 +157,7 @@ def _index(source: TileSource, bundle: lrsclip.LRSCLIP, directory: Path) -> Tile
 
 def _parser(settings: Settings) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="app.py",
+        prog=program("app.py"),
         description="Search, classify and localize in a folder of satellite or aerial pictures, in the browser.",
         epilog="Environment variables stand in for options (LRSCLIP_TILES, LRSCLIP_PORT, ...) and set the limits: see "
         "docs/deploy.md.",

@@ -22,6 +22,7 @@ from lrsclip.checkpoints.factory import locate
 from lrsclip.checkpoints.native import MANIFEST, read_manifest
 from lrsclip.errors import DataError
 from lrsclip.io.atomic import write_atomically, write_json
+from lrsclip.program import program
 from train.command import run_command
 from train.evaluation.plan import SELO_PROTOCOL, SETS, TASKS, Plan, Wishes, plan
 from train.evaluation.result import Result
@@ -32,7 +33,7 @@ from train.provenance import provenance
 
 def parser() -> argparse.ArgumentParser:
     """Build the parser of the command line."""
-    p = argparse.ArgumentParser(prog="python -m train.evaluate", description="Measure a checkpoint.")
+    p = argparse.ArgumentParser(prog=program("python -m train.evaluate"), description="Measure a checkpoint.")
     p.add_argument("--checkpoint", default="tiny", help="anything lrsclip.load takes, published .pt files too")
     p.add_argument("--data", type=Path, required=True, help="folder with RSICD/, UCMerced_LandUse/, ...")
     p.add_argument("--tasks", default="all", help=f"all, or of {', '.join(TASKS)} (comma separated)")

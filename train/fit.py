@@ -22,6 +22,7 @@ from lrsclip.io.atomic import file_sha256
 from lrsclip.models.config import ModelConfig
 from lrsclip.models.dual_encoder import DualEncoder, seeded_model
 from lrsclip.models.precision import pick_device
+from lrsclip.program import program
 from train.command import run_command
 from train.data.atlas import read_atlas
 from train.data.corpus import read_corpus, read_rsicd
@@ -168,7 +169,9 @@ def build_corpus(
 
 def parser() -> argparse.ArgumentParser:
     """Build the parser of the command line."""
-    p = argparse.ArgumentParser(prog="python -m train.fit", description="Train an LRSCLIP; stops and resumes at will.")
+    p = argparse.ArgumentParser(
+        prog=program("python -m train.fit"), description="Train an LRSCLIP; stops and resumes at will."
+    )
     p.add_argument("--config", default="tiny", help="settings: a name in train/configs/ or a JSON file")
     p.add_argument("--recipe", help="a name in train/configs/recipes/ (default: that of the settings)")
     p.add_argument(

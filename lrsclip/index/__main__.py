@@ -23,6 +23,7 @@ from lrsclip.index.build import build_index, default_cache_dir
 from lrsclip.index.index import TileIndex
 from lrsclip.index.storage import read_manifest
 from lrsclip.numbers import whole_argument
+from lrsclip.program import program
 from lrsclip.retrieval import search
 from lrsclip.tiles import Preparable, TileSource, open_tiles
 from lrsclip.workers import interrupted_by_term, stop_on_signals
@@ -71,7 +72,9 @@ def _run(asked: argparse.Namespace) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m lrsclip.index", description="Index tiles and search them.")
+    parser = argparse.ArgumentParser(
+        prog=program("python -m lrsclip.index"), description="Index tiles and search them."
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     build = commands.add_parser("build", help="index tiles, go on with it, or bring it up to date")
     build.add_argument("spec", metavar="SPEC", help=_SPEC_HELP)

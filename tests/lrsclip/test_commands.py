@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 import rasterio
 
+from lrsclip.cli import COMMANDS, main
 from lrsclip.commands import checkpoint, classify, localize
 from tests.helpers.app_parts import draw_tile, write_geotiff
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_names_a_command_that_can_be_typed(
+    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["lrsclip"])
+    with pytest.raises(SystemExit) as ended:
+        main([name, "--help"])
+    usage = capsys.readouterr().out.splitlines()[0]
+    assert ended.value.code == 0
+    assert usage.startswith(f"usage: lrsclip {'index search' if name == 'search' else name} ")
 
 
 @pytest.fixture

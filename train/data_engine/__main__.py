@@ -17,6 +17,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from lrsclip.errors import DataError
+from lrsclip.program import program
 from train.command import run_command
 from train.data.public_sets import known_sources
 from train.data.sources.base import Source
@@ -28,7 +29,7 @@ from train.data_engine.writer.llm_settings import LlmSettings
 
 def parser() -> argparse.ArgumentParser:
     """Build the parser of the command line."""
-    p = argparse.ArgumentParser(prog="python -m train.data_engine", description=__doc__.splitlines()[0])
+    p = argparse.ArgumentParser(prog=program("python -m train.data_engine"), description=__doc__.splitlines()[0])
     commands = p.add_subparsers(dest="command", required=True)
     make = commands.add_parser("build", help="make a data set, or go on with one")
     listing = commands.add_parser("sources", help="say which sources would be read")
