@@ -23,6 +23,8 @@ from lrsclip.vectors import unit
 
 CLIP_TOKENS = 77
 """Tokens that CLIP reads of a text unless its positions are stretched."""
+MAX_CHARACTERS = 3_000
+"""Characters of a description: twice of what the model reads."""
 MAX_STEPS = 16
 SHUFFLES = 8
 Part = Literal["sentences", "clauses"]
@@ -368,4 +370,8 @@ def _shuffled(sentences: Sequence[str], seed: int) -> tuple[str, ...]:
 def _check_text(state: AppState, text: str) -> None:
     if not text.strip():
         raise TextError("the description is empty; take a tile that has one, or write what the tile shows")
+    if len(text) > MAX_CHARACTERS:  # each step shows all of it, and a session keeps the steps
+        raise TextError(
+            f"the description has {len(text):,} characters; {MAX_CHARACTERS:,} are the limit here: shorten it"
+        )
     state.bundle.describe_tokens(text)  # refuses what is too long to be taken apart

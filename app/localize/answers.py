@@ -14,6 +14,7 @@ from app.server.request_log import current_client
 
 MAX_BYTES = 256 * 2**20
 """Bytes of all answers together."""
+_ANSWER_BYTES, _CHARACTER_BYTES, _COPIES = 20_000, 4, 4  # of an answer without maps; a text stands in several places
 _POINT_BYTES = 200  # of a corner of a region, with its share of objects
 
 
@@ -56,4 +57,6 @@ def _size_bytes(answer: Answer) -> int:
         for region in finding.regions.regions
         for ring in (region.outline.exterior, *region.outline.interiors)
     )
-    return cells + corners * _POINT_BYTES
+    asked = answer.question
+    told = sum(map(len, (asked.text, asked.compare, asked.exclude))) * _CHARACTER_BYTES * _COPIES
+    return _ANSWER_BYTES + told + cells + corners * _POINT_BYTES

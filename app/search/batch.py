@@ -18,6 +18,11 @@ MAX_BYTES = 2_000_000
 _COLUMN = "query"
 
 
+MAX_BATCH_CHARACTERS = 200_000
+"""Characters of all descriptions of a file together: 200 of 1,000, more than the model reads."""
+_TOLD_CHARACTERS = 1_000  # of a description in each of the rows of its hits
+
+
 @dataclass(frozen=True)
 class Row:
     """One description and its answer.
@@ -69,6 +74,11 @@ def read_queries(upload: Upload) -> list[str]:
         raise TextError(f"the CSV file has no descriptions; put them into a column named {_COLUMN}, or into the first")
     if len(queries) > MAX_ROWS:
         raise TextError(f"the CSV file has {len(queries):,} descriptions; {MAX_ROWS} at a time can be searched")
+    if (characters := sum(map(len, queries))) > MAX_BATCH_CHARACTERS:
+        raise TextError(
+            f"the descriptions have {characters:,} characters together; {MAX_BATCH_CHARACTERS:,} at a time can be "
+            "searched: split the file"
+        )
     return queries
 
 
@@ -112,9 +122,10 @@ def as_csv(rows: list[Row]) -> str:
         match = row.found.match if row.found else None
         judged = (round(match.probability, 4), match.good) if match else ("", "")
         hits = row.found.hits if row.found else ()
+        clipped = row.text if len(row.text) <= _TOLD_CHARACTERS else f"{row.text[:_TOLD_CHARACTERS]} ..."
         for hit in hits:
-            out.append((row.number, row.text, hit.rank, hit.tile_id, round(hit.score_cos, 6), *judged, ""))
+            out.append((row.number, clipped, hit.rank, hit.tile_id, round(hit.score_cos, 6), *judged, ""))
         if not hits:
-            out.append((row.number, row.text, "", "", "", *judged, row.fault or "no tile passes"))
+            out.append((row.number, clipped, "", "", "", *judged, row.fault or "no tile passes"))
     names = ("number", "query", "rank", "tile_id", "score_cos", "match_probability", "good_match", "note")
     return csv_text(names, out)

@@ -79,6 +79,6 @@ def wire(collections: Collections, demo: gr.Blocks, part: BatchPart, opened: gr.
     part.stop.click(stop, None, None, **QUICK)
     part.button.click(
         for_page(answer), {opened, part.file, part.count, *controls.inputs}, [part.table, part.download, part.text],
-        show_progress_on=part.table, concurrency_id="batch", concurrency_limit=1, **UPLOAD, **INTERNAL,
+        show_progress_on=part.table, concurrency_id="batch", concurrency_limit=2, **UPLOAD, **INTERNAL,
     )  # fmt: skip
     part.download.click(None, part.text, None, js=download_js("lrsclip-batch.csv", "text/csv"), **INTERNAL)

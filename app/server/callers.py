@@ -80,6 +80,11 @@ class Callers:
             running = {call.event_id for call in self._calls}
             return sum(own == client and event not in running for event, own in self._asked_by.items())
 
+    def asked_by(self, client: str) -> set[str]:
+        """Return the events that a client has asked for and whose answers it has not read, as far as is known."""
+        with self._lock:
+            return {event for event, own in self._asked_by.items() if own == client}
+
     def left(self, session: str | None = None, event_id: str | None = None) -> None:
         """Tell the work of a session, or one call, that nobody waits for it."""
         for call in self.running():

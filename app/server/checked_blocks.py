@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ import gradio as gr
 from gradio.block_function import BlockFunction
 from gradio.events import EventData
 from gradio.state_holder import SessionState
+from pydantic import BaseModel
 from starlette.types import ASGIApp
 
 from app.collections import AppState
@@ -22,6 +24,7 @@ from app.server.values import check_function, checked_click, checked_values
 from lrsclip.errors import Busy, LRSCLIPError
 from lrsclip.io.user_cache import is_full
 
+_MAX_UNREAD_BYTES = 32 * 2**20  # of one client
 _NO_ROOM = "The disk of this server is full; its operator has to make room."
 
 
@@ -95,16 +98,26 @@ class CheckedBlocks(gr.Blocks):
         return dict(answer)
 
     def _check_share(self, call: Call) -> None:
-        """Leave room for others in the lane of calls that take minutes.
+        """Leave memory to others, and room in the lane of calls that take minutes.
 
         Raises:
             Busy: the client has its share already.
         """
-        if not self.untrusted or not call.client or call.lane != PLACES["concurrency_id"]:
+        if not self.untrusted or not call.client:
+            return
+        if (unread := self._unread_bytes(call.client)) > _MAX_UNREAD_BYTES:
+            raise Busy(f"answers of {unread / 2**20:.0f} MB wait for you already; read them first")
+        if call.lane != PLACES["concurrency_id"]:
             return
         own = sum(one.client == call.client and one.lane == call.lane for one in self.callers.running())
         if own > PLACES["concurrency_limit"] // 2:
             raise Busy(f"{own - 1} collections are being opened for you already; wait for one of them, or stop it")
+
+    def _unread_bytes(self, client: str) -> int:
+        events = self.callers.asked_by(client)
+        lines = list(self._queue.pending_messages_per_session.values()) if events else []
+        messages = (message for line in lines for message in list(line._queue))
+        return sum(_text_bytes(getattr(message, "output", None)) for message in messages if message.event_id in events)
 
     async def preprocess_data(
         self, block_fn: BlockFunction, inputs: list[Any], state: SessionState | None, explicit_call: bool = False
@@ -119,6 +132,16 @@ class CheckedBlocks(gr.Blocks):
 def _is_of_full_disk(error: BaseException | None) -> bool:
     """Return whether a full disk is behind an error, which Gradio puts into one of its own."""
     return error is not None and ((isinstance(error, OSError) and is_full(error)) or _is_of_full_disk(error.__cause__))
+
+
+def _text_bytes(value: Any) -> int:
+    """Estimate the memory of an answer: that of its texts."""
+    if isinstance(value, str):
+        return sys.getsizeof(value)
+    if isinstance(value, BaseModel):  # Gradio's values of JSON boxes, galleries and files
+        value = dict(value)
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    return sum(map(_text_bytes, parts))
 
 
 def _holds_files(value: Any) -> bool:

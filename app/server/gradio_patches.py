@@ -35,7 +35,7 @@ from app.server.settings import in_force
 
 MAX_FILES = 32
 """Files of one upload."""
-MAX_MCP_CALLS, MAX_MCP_CALLS_EACH = 24, 8
+MAX_MCP_CALLS, MAX_MCP_CALLS_EACH, MAX_MCP_PICTURES = 24, 8, 64
 """Calls of tools by language models that run at once: in all, and of one client."""
 _MAX_PROGRESS = 1000  # uploads whose progress is noted; far more than can be on their way
 _LOOK_S = 0.05
@@ -202,6 +202,14 @@ def _keep_drafts_of_models(drafts: Path) -> None:
     mcp.GradioMCPServer._execute_tool_without_progress = wait_without_a_thread  # type: ignore[method-assign, assignment]
 
 
+def _pictures_in(value: Any) -> int:
+    """Count the pictures in a call's arguments: Gradio uploads each to itself before it looks at their number."""
+    if isinstance(value, str):
+        return value.startswith("data:")
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return sum(map(_pictures_in, parts))
+
+
 def _bound_calls(server: Any) -> None:
     """Let few calls of tools run, fewer of one client: each runs to its end, in one of forty threads of Gradio."""
     from mcp import types
@@ -212,6 +220,9 @@ def _bound_calls(server: Any) -> None:
     async def call_in_turn(request: Any) -> Any:
         scope = getattr(server.request_context.request, "scope", {})
         client = str(scope.get(CLIENT, ""))
+        if _pictures_in(request.params.arguments) > MAX_MCP_PICTURES:
+            text = types.TextContent(type="text", text=f"too many pictures; give up to {MAX_MCP_PICTURES} at a time")
+            return types.ServerResult(types.CallToolResult(content=[text], isError=True))
         if at_work[client] >= MAX_MCP_CALLS_EACH or at_work.total() >= MAX_MCP_CALLS:
             text = types.TextContent(type="text", text="too many calls of tools are at work; wait for one of them")
             return types.ServerResult(types.CallToolResult(content=[text], isError=True))

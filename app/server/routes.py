@@ -13,6 +13,7 @@ from typing import Literal
 API = "/gradio_api"
 Body = Literal["", "join", "call", "named_call", "cancel", "upload", "mcp"]
 _GET, _POST = frozenset({"GET", "HEAD"}), frozenset({"POST"})
+_LISTEN = frozenset({"GET"})  # HEAD listens to nothing, and would count as a listener
 _SESSION = r"[A-Za-z0-9_-]{1,64}"
 _NAME = r"[A-Za-z_][A-Za-z0-9_]{0,63}"
 _FILE = r"[A-Za-z0-9_@+-][A-Za-z0-9_@.+-]{0,127}"  # no name begins with a dot
@@ -52,10 +53,10 @@ DOORS: tuple[Door, ...] = (
     _door(rf"{API}/(info|startup-events|app_id)/?", _GET, 1),
     _door(rf"{API}/theme.css", _GET, _LITTLE),
     _door(rf"{API}/file=(?P<file>.{{1,4096}})", _GET, _LITTLE),
-    _door(rf"{API}/heartbeat/(?P<session>{_SESSION})", _GET, 0.1, stream=True),
-    _door(rf"{API}/queue/data", _GET, 0.1, stream=True),
-    _door(rf"{API}/call/(v2/)?{_NAME}/(?P<event>[0-9a-f-]{{1,64}})", _GET, 0.1, stream=True),
-    _door(rf"{API}/upload_progress", _GET, 0.1, stream=True),
+    _door(rf"{API}/heartbeat/(?P<session>{_SESSION})", _LISTEN, 0.1, stream=True),
+    _door(rf"{API}/queue/data", _LISTEN, 0.1, stream=True),
+    _door(rf"{API}/call/(v2/)?{_NAME}/(?P<event>[0-9a-f-]{{1,64}})", _LISTEN, 0.1, stream=True),
+    _door(rf"{API}/upload_progress", _LISTEN, 0.1, stream=True),
     _door(rf"{API}/queue/join", _POST, 1, "join"),
     _door(rf"{API}/run/(?P<name>{_NAME})/?", _POST, 0.1, "join"),
     _door(rf"{API}/api/(?P<name>{_NAME})/?", _POST, 1, "join"),
@@ -63,7 +64,7 @@ DOORS: tuple[Door, ...] = (
     _door(rf"{API}/call/(?P<name>{_NAME})/?", _POST, 1, "call"),
     _door(rf"{API}/cancel", _POST, 0.1, "cancel"),
     _door(rf"{API}/upload", _POST, 1, "upload"),
-    _door(rf"{API}/mcp(/(sse|schema|messages)?)?/?", _GET, 0.1, stream=True),
+    _door(rf"{API}/mcp(/(sse|schema|messages)?)?/?", _LISTEN, 0.1, stream=True),
     _door(rf"{API}/mcp(/(messages)?)?/?", frozenset({"POST", "DELETE"}), 1, "mcp"),
 )
 

@@ -10,13 +10,14 @@ from typing import Literal
 
 from app.server.reply import Refused
 
-Kind = Literal["call", "upload", "stream", "request"]
+Kind = Literal["call", "upload", "stream", "request", "direct"]
 _WAIT_S = 5.0
 _TOLD = {
     "call": "too much is on its way to this server; try again in a moment",
     "upload": "too many files are on their way to this server; try again in a moment",
     "stream": "too many streams are open; close a page and try again",
     "request": "too many requests of yours are open; wait for one of them",
+    "direct": "too many requests of yours are at work; wait for one of them",
 }
 
 

@@ -18,12 +18,14 @@ import torch
 from torch import Tensor
 
 from lrsclip.errors import TextError
+from lrsclip.models.bpe import merged
 
 if TYPE_CHECKING:
     from open_clip.tokenizer import SimpleTokenizer
 
 MAX_CHARACTERS = 100_000  # of one text; far beyond 248 tokens, short enough to be read in no time
 _CACHED_TEXTS, _CACHED_WORDS = 4096, 50_000  # a server must not remember every text that was ever typed
+_KEPT_LETTERS = 64  # of a word
 WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
 
 
@@ -68,6 +70,16 @@ def _clip_tokenizer() -> SimpleTokenizer:
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
     made: SimpleTokenizer = getattr(module, "_tokenizer", None) or module.SimpleTokenizer()  # it makes one on import
+
+    def bpe(token: str) -> str:
+        """Merge as open_clip does; long words are not kept, as nobody asks for them twice."""
+        if (kept := made.cache.get(token)) is None:
+            kept = " ".join(merged(token, made.bpe_ranks))
+            if len(token) <= _KEPT_LETTERS:
+                made.cache[token] = kept
+        return str(kept)
+
+    made.bpe = bpe
     return made
 
 

@@ -21,6 +21,7 @@ from app.localize.answers import Answers
 from app.localize.examples import STARTS, best_tile
 from app.localize.heatmap_map import map_frame
 from app.localize.html import answer_facts, clause_summary
+from app.localize.service import Question
 from app.media.scene_input import SceneBox
 from lrsclip import LRSCLIP
 from lrsclip.calibration.presence import Presence
@@ -53,6 +54,15 @@ def test_each_clause_has_its_heading_and_what_was_found() -> None:
     ]
     assert "<script" not in facts and "<img" not in facts
     assert "clauses" not in answer_facts(answer_of(made_heatmap()))
+
+
+def test_texts_count_among_the_bytes_of_an_answer() -> None:
+    """A small picture has few cells; its three texts of 10,000 characters were kept for nothing."""
+    answers = Answers(max_bytes=2**20)
+    question = Question("a" * 10_000, compare="b" * 10_000)
+    names = [answers.put(f"s{n}", answer_of(made_heatmap(), question=question)) for n in range(6)]
+    kept = [name for n, name in enumerate(names) if answers.get(f"s{n}", name)]
+    assert kept == names[-len(kept) :] and 1 <= len(kept) <= 3
 
 
 def test_answers_are_bounded_and_each_client_pushes_out_its_own() -> None:

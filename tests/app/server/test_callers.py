@@ -143,6 +143,36 @@ def test_answers_that_nobody_reads_count_as_calls(server: tuple[CheckedBlocks, s
     until(lambda: known.unread("127.0.0.1") == 0)
 
 
+@pytest.mark.parametrize(
+    ("method", "query"), [("HEAD", "session_hash=evades"), ("GET", "session_hash=evades&session_hash=nobody")]
+)
+def test_a_request_that_hears_nothing_is_no_listener(
+    server: tuple[CheckedBlocks, str], method: str, query: str
+) -> None:
+    """It would keep answers that nobody reads for ever."""
+    demo, url = server
+    said = httpx.request(method, f"{url}gradio_api/queue/data?{query}", timeout=30)
+    assert said.status_code in (405, 422)
+    assert not demo.callers.is_there("evades")
+    assert "evades" in demo.callers.unheard(["evades"], 0.0)
+
+
+def test_a_client_with_megabytes_to_read_is_asked_to_read_them(
+    server: tuple[CheckedBlocks, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    demo, url = server
+    monkeypatch.setattr("app.server.checked_blocks._MAX_UNREAD_BYTES", 20)
+    search = next(number for number, f in demo.fns.items() if f.api_name == "search")
+    call = {"fn_index": search, "data": ["a road", 3, "", 0.5, "", None, 0.5, None, None, False]}
+    post(url, "queue/join", **call, session_hash="first")
+    until(lambda: Known.of(demo).unread("127.0.0.1") == 1)
+    post(url, "queue/join", **call, session_hash="second")
+    for session, says in (("second", "read them first"), ("first", "hits")):
+        with httpx.stream("GET", f"{url}gradio_api/queue/data?session_hash={session}", timeout=60) as reader:
+            told = [json.loads(line[5:]) for line in reader.iter_lines() if line.startswith("data:")]
+        assert says in json.dumps([one for one in told if one["msg"] == "process_completed"])
+
+
 def test_patience_is_for_those_who_do_not_listen() -> None:
     callers = Callers()
     assert callers.unheard(["a", "b"], 1000) == []

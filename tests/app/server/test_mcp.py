@@ -126,6 +126,15 @@ def test_a_picture_sent_as_data_leaves_its_metadata_behind(url: str) -> None:
     assert not [path for path in served if SECRET.encode() in path.read_bytes()]
 
 
+def test_too_many_pictures_are_refused_before_any_is_taken_in(url: str) -> None:
+    before = set(own_folder().root.rglob("*"))
+    _, (many,) = used(
+        url, ("classify_many", {"pictures": ["data:image/png;base64,AAAA"] * 65, "labels": "a", "templates": "{}"})
+    )
+    assert many.isError and "too many pictures" in said(many)
+    assert set(own_folder().root.rglob("*")) == before
+
+
 def test_several_pictures_are_taken_and_what_may_be_left_out_is_not_asked_for(url: str) -> None:
     picture = data_url(draw_tile("road", 1), "PNG")
     _, (many, tile) = used(

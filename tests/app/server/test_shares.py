@@ -95,6 +95,41 @@ def test_answers_that_are_not_read_count_as_calls() -> None:
     assert asked(door_with([], 64), "/gradio_api/call/search", OTHER) == 0
 
 
+def test_no_lane_has_one_place_alone(tmp_path: Path) -> None:
+    """Half of one is one: a client would hold the lane for as long as it has something to ask."""
+    demo = build(make_state(tmp_path), untrusted=True)
+    lanes = {str(f.concurrency_id): f.concurrency_limit for f in demo.fns.values() if f.queue}
+    assert "batch" in lanes
+    assert not [name for name, places in lanes.items() if isinstance(places, int) and places < 2]
+
+
+def test_one_client_has_few_of_the_threads_outside_the_queue() -> None:
+    """Forty threads serve all; one client took them with forty words of 10,000 letters."""
+
+    async def at_once(count: int) -> list[int]:
+        done, at_work = asyncio.Event(), 0
+
+        async def work(_scope: Any, receive: Any, _send: Any) -> None:
+            nonlocal at_work
+            await receive()
+            at_work += 1
+            await done.wait()
+
+        door = door_with([])
+        door._app = work
+        path = "/gradio_api/run/predict"
+        call = b'{"data": ["a road"], "fn_index": 0, "session_hash": "mine"}'
+        mine = [asyncio.create_task(sent_to(door, path, MINE, call)) for _ in range(count)]
+        await asyncio.sleep(0.1)
+        other = asyncio.create_task(sent_to(door, path, OTHER, call))
+        await asyncio.sleep(0.1)
+        busy = at_work
+        done.set()
+        return [busy, (await asyncio.gather(*mine)).count(429), await other]
+
+    assert asyncio.run(at_once(40)) == [13, 28, 0]
+
+
 def test_what_is_half_sent_keeps_its_room_and_no_more() -> None:
     async def both(path: str, size: int, bound: int) -> tuple[int, int, int]:
         door, wait = door_with([], uploads_bytes=bound), asyncio.Event()
