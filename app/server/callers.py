@@ -75,10 +75,15 @@ class Callers:
             client: its name.
             open_events: events of all clients whose answers are not read; others are forgotten here.
         """
+        self.forget_read(open_events)
         with self._lock:
-            self._asked_by = {event: own for event, own in self._asked_by.items() if event in open_events}
             running = {call.event_id for call in self._calls}
             return sum(own == client and event not in running for event, own in self._asked_by.items())
+
+    def forget_read(self, open_events: Collection[str]) -> None:
+        """Forget the events whose answers have been read or dropped: those that are not among `open_events`."""
+        with self._lock:
+            self._asked_by = {event: own for event, own in self._asked_by.items() if event in open_events}
 
     def asked_by(self, client: str) -> set[str]:
         """Return the events that a client has asked for and whose answers it has not read, as far as is known."""

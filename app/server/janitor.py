@@ -33,6 +33,7 @@ async def sweep(demo: CheckedBlocks, patience_s: float = PATIENCE_S) -> None:
         queue.pending_event_ids_session.pop(session, None)
         with suppress(KeyError):
             del queue.pending_messages_per_session[session]
+    demo.callers.forget_read({event for events in queue.pending_event_ids_session.values() for event in events})
 
 
 def keeping_tidy(demo: CheckedBlocks, max_total_bytes: int) -> Any:

@@ -128,6 +128,7 @@ def test_what_nobody_fetches_is_dropped(server: tuple[CheckedBlocks, str], held:
     asyncio.run(sweep(demo, 0.0))
     assert event not in queue.pending_event_ids_session and event not in queue.pending_messages_per_session
     assert httpx.get(f"{url}gradio_api/call/search/{event}").status_code == 404
+    assert not demo.callers.asked_by("127.0.0.1")
 
 
 def test_answers_that_nobody_reads_count_as_calls(server: tuple[CheckedBlocks, str]) -> None:
