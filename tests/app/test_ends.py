@@ -21,7 +21,10 @@ ROOT = Path(__file__).resolve().parents[2]
 SPEC = "atlas:?seed=77&tiles=4096&px_m=0.5"  # a third of the work of 1 m
 COMMANDS = {"app": ["app.py", "--port", "7993", "--tiles", SPEC], "index": ["-m", "lrsclip.index", "build", SPEC]}
 PATIENCE_S = 120  # to begin: imports and the first block, on a busy machine
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks at processes in /proc")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="looks at processes in /proc"),
+]
 
 
 def until(what: Callable[[], bool], max_s: float) -> bool:

@@ -237,6 +237,7 @@ def test_lessons_need_the_landscape(tmp_path: Path) -> None:
     assert prepared_pair(other, other.tile_ids()[0], "count") is None
 
 
+@pytest.mark.slow
 def test_lessons_hold_with_the_shipped_checkpoint(shipped: AppState) -> None:
     steps = grow(shipped, FIRST.tile_id, FIRST.text).steps
     assert steps[0].wide.standing.best > 20 and steps[-1].wide.standing.worst == 1

@@ -95,6 +95,7 @@ def test_the_corners_of_the_map_are_those_of_the_raster(name: str) -> None:
     assert metres((east, north), by_raster[1]) < px_m
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PLACES)
 def test_outlines_and_the_read_out_agree_with_the_raster(name: str) -> None:
     where, shown = place(name), made_heatmap(place(name))

@@ -317,6 +317,7 @@ def test_a_preview_has_a_name_that_nobody_can_work_out(tmp_path: Path) -> None:
         assert opened.size == (16, 16)
 
 
+@pytest.mark.slow
 def test_what_is_made_for_a_user_is_under_the_bound_at_once(tmp_path: Path) -> None:
     folder = UploadFolder(tmp_path.resolve())
     use(Settings(max_uploads_mb=16))

@@ -51,6 +51,7 @@ def placed(tmp_path_factory: pytest.TempPathFactory) -> AppState:
     return landscape_state(tmp_path_factory.mktemp("placed"), 9)
 
 
+@pytest.mark.slow
 def test_a_match_in_an_area_is_judged_by_the_tiles_there(placed: AppState) -> None:
     by_size = judged(placed, weights=[0.0, 0.0, 0.0, 1.0], bias=0.0)  # the odds are the number of tiles
     middles = [placed.index.tile(tile_id).middle_lonlat or (0.0, 0.0) for tile_id in placed.tile_ids()]

@@ -270,6 +270,7 @@ def test_large_calls_go_in_pieces_and_give_what_the_model_gives(plain: lrsclip.L
         np.testing.assert_allclose(ours.cells.values_cos, theirs.cells.values_cos, atol=5e-3)
 
 
+@pytest.mark.slow
 def test_a_map_is_made_square_by_square_and_pooled_as_the_model_does() -> None:
     plain = lrsclip.load("tiny")
     shared = SharedModel.of(plain)

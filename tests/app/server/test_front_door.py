@@ -224,6 +224,7 @@ def test_what_passes_is_written_anew() -> None:
     assert clean == {"data": ["? a"], "session_hash": "me", "fn_index": 1}
 
 
+@pytest.mark.slow
 @example_settings(max_examples=300, deadline=None)
 @given(
     st.recursive(

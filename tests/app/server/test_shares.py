@@ -563,6 +563,7 @@ def test_scenes_in_memory_share_a_bound(tmp_path: Path, monkeypatch: pytest.Monk
         pass
 
 
+@pytest.mark.slow
 def test_a_large_deep_raster_is_sampled_in_pieces_and_read_in_strips(tmp_path: Path) -> None:
     rng = np.random.default_rng(4)
     facts: dict[str, Any] = {"driver": "GTiff", "width": 6000, "height": 5000, "count": 3, "dtype": "uint16"}

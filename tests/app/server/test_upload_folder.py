@@ -207,6 +207,7 @@ def test_a_server_without_a_place_for_files_says_so_in_one_line(tmp_path: Path) 
     assert told.returncode == 1 and UploadFolderError.__name__ in told.stderr and GRADIO_FOLDER in told.stderr
 
 
+@pytest.mark.slow
 def test_what_a_killed_server_left_goes_with_the_next_start_and_a_living_one_stays(tmp_path: Path) -> None:
     code = (
         "import os, sys; from app.server.upload_folder import own_folder; folder = own_folder(); "

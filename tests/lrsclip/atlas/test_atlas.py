@@ -65,6 +65,7 @@ RSICD_SCENES = {
 }
 
 
+@pytest.mark.slow
 def test_every_scene_class_is_in_the_default_region() -> None:
     there = {site.use for site in WORLD.sites(0, 0, 6144, 6144)}
     assert there >= RSICD_SCENES  # bridge and river are no use of land; they come with the water
@@ -86,6 +87,7 @@ def test_another_seed_is_another_landscape() -> None:
     assert [s.use for s in WORLD.sites(0, 0, 2000, 2000)] != [s.use for s in other.sites(0, 0, 2000, 2000)]
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**31), st.integers(-40, 40), st.integers(-40, 40))
 def test_every_statement_holds_and_every_falsified_one_does_not(seed: int, row: int, column: int) -> None:
@@ -150,6 +152,7 @@ def test_the_checker_judges_a_tile_made_by_hand() -> None:
     assert {statement: holds(statement, truth) for statement in expected} == expected
 
 
+@pytest.mark.slow
 def test_descriptions_are_long_varied_and_within_what_the_model_reads() -> None:
     source = AtlasTiles(DEFAULT_SEED, 1024)
     texts = [source.described(source.told(name), name) for name in source.tile_ids()[::13]]
@@ -179,6 +182,7 @@ def test_a_thing_is_as_long_and_lies_as_it_was_put(length: float, share: float, 
     assert math.sin(math.radians(found.bearing_deg - bearing)) == pytest.approx(0, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_tiles_are_drawn_once_kept_and_the_same_without_being_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -228,12 +232,14 @@ def test_a_wrong_address_says_what_is_wrong(spec: str) -> None:
         AtlasTiles(DEFAULT_SEED, 4).picture("r900c000")
 
 
+@pytest.mark.slow
 def test_a_million_tiles_are_listed_without_being_drawn() -> None:
     source = AtlasTiles(5, 1_000_000)
     assert len(source) == 1_000_000
     assert source.picture(source.tile_ids()[-1]).size == (192, 192)
 
 
+@pytest.mark.slow
 def test_scenes_are_those_that_localization_is_measured_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lrsclip.atlas.scenes.SCENE_PX", 1400)
     count = write_scenes(tmp_path, count=1, seed=4)
@@ -250,6 +256,7 @@ def test_scenes_are_those_that_localization_is_measured_on(tmp_path: Path, monke
         write_scenes(tmp_path, count=1)
 
 
+@pytest.mark.slow
 def test_a_count_that_fills_no_square_is_drawn_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LRSCLIP_CACHE", str(tmp_path))
     some, whole = AtlasTiles(2, 3), AtlasTiles(2, 4)

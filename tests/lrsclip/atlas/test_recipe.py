@@ -88,6 +88,7 @@ def drawn(seed: int, row: int, column: int) -> NDArray[np.uint8]:
     return np.asarray(AtlasTiles(seed)._render_block(row, column))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seed", "row", "column", "pixels_sha256", "texts_sha256"), BLOCKS)
 def test_reference_tiles_are_those_of_the_recipe(
     seed: int, row: int, column: int, pixels_sha256: str, texts_sha256: str

@@ -32,6 +32,7 @@ def test_a_regression_finds_what_decides() -> None:
         assert chance[some].mean() == pytest.approx((low + high) / 2, abs=0.06)
 
 
+@pytest.mark.slow
 def test_only_a_calibrated_checkpoint_says_it() -> None:
     scene = Image.effect_mandelbrot((128, 128), (-2, -1, 1, 1), 50).convert("RGB")
     assert localize(lrsclip.random_model(), scene, "a port", memory=WindowMemory()).presence is None

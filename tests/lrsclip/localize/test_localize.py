@@ -280,6 +280,7 @@ def test_the_disk_holds_no_more_than_it_may(model: lrsclip.LRSCLIP, tmp_path: Pa
     assert len(on_disk(tmp_path / "some", int(2.9 * sizes[0]))) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(480, 400), (500, 140), (130, 300)])
 def test_the_dense_map_agrees_with_windows_encoded_one_by_one(
     land: Image.Image, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch

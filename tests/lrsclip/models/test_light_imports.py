@@ -22,6 +22,7 @@ from lrsclip.models.preprocess import build_preprocess
 from lrsclip.models.tokenizer import Tokenizer
 
 
+@pytest.mark.slow
 def test_the_small_model_loads_without_the_zoo() -> None:
     seen = "import sys, lrsclip; lrsclip.load('tiny'); print({'torchvision', 'timm', 'open_clip'} & set(sys.modules))"
     ended = subprocess.run([sys.executable, "-c", seen], capture_output=True, text=True, check=True)

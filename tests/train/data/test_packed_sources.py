@@ -138,6 +138,7 @@ def test_parquet_that_lacks_things(tmp_path: Path) -> None:
     assert faults == {"file unreadable": 1, "picture missing": 1, "class not in the map": 1}
 
 
+@pytest.mark.slow
 def test_atlas_knows_everything(tmp_path: Path) -> None:
     records, _ = read(lay.make_atlas(tmp_path))
     assert len(records) == 16 and {record.license for record in records} == {"Apache-2.0"}

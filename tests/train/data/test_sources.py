@@ -36,6 +36,7 @@ def test_every_layout_has_a_maker() -> None:
     assert all(layout in README.read_text() for layout in lay.MAKERS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", lay.MAKERS)
 def test_records_are_whole(layout: str, tmp_path: Path) -> None:
     source = lay.MAKERS[layout](tmp_path)
@@ -183,6 +184,7 @@ def test_a_captioned_picture_of_resisc45_comes_once(tmp_path: Path) -> None:
     assert len(read(resisc)[0]) == 11
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the real data sets (../shared/data) are not here")
 def test_real_sources_are_the_training_corpus() -> None:
     learnt: list[SourceRecord] = []

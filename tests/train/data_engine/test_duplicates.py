@@ -95,6 +95,7 @@ def two(pairs: Pairs) -> set[tuple[int, int]]:
 # fingerprints
 
 
+@pytest.mark.slow
 def test_changed_copies_are_found_and_others_not(encoder: Encoder) -> None:
     originals = [textured(seed) for seed in range(6)]
     copies = [copy for picture in originals for copy in changed(picture)]
@@ -125,6 +126,7 @@ def test_hashes_alone_find_reencodings() -> None:
     assert np.isnan(pairs.cosine).all()
 
 
+@pytest.mark.slow
 def test_fingerprints_are_the_same_again_and_in_parts(encoder: Encoder) -> None:
     pictures = [textured(seed, 60 + seed) for seed in range(20)]
     whole = fingerprint(iter(pictures), encoder)
@@ -334,6 +336,7 @@ def holds(asked: list[Entry], prints: Prints, verdict: Verdict) -> None:
 # real pictures
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the real data sets (../shared/data) are not here")
 def test_rsitmd_is_found_to_be_rsicd(encoder: Encoder) -> None:
     folder = SHARED / "RSICD" / "RSICD_images"

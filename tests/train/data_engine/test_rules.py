@@ -69,6 +69,7 @@ FACTS = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(FACTS, st.integers(0, 3))
 def test_whatever_the_facts_the_texts_pass_the_gate(facts: Facts, variant: int) -> None:

@@ -141,6 +141,7 @@ def test_selo_with_a_real_model_equals_its_parts(scenes: Path) -> None:
     assert result.detail["2"] == pytest.approx(selo_scores(probability, polygons).rmi)
 
 
+@pytest.mark.slow
 def test_both_methods_find_what_is_there_in_mosaics_and_on_the_atlas(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

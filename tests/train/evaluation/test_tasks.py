@@ -295,6 +295,7 @@ def test_tables_are_by_task_and_only_shares_have_four_digits() -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the real data sets (../shared/data) are not here")
 def test_real_sets_have_the_published_sizes() -> None:
     rsicd, ucm = sets.rsicd_captions(SHARED, "test"), sets.ucm_captions(SHARED, "test")
