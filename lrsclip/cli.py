@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib import import_module
 
 import lrsclip
-from lrsclip.program import COMMAND
+from lrsclip.program import called_as
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: lrsclip {name} needs {error.name}: pip install '{wanted}'", file=sys.stderr)
         return _EXIT_ERROR
     shown = next(own for own, other in COMMANDS.items() if other.module == command.module)
-    sys.argv[0] = f"{COMMAND}{shown}"
-    status: int | None = module.main([*command.before, *given[1:]])
+    with called_as(f"lrsclip {shown}"):
+        status: int | None = module.main([*command.before, *given[1:]])
     return status or 0
 
 

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
-COMMAND = "lrsclip "
+_CALLED: ContextVar[str] = ContextVar("called", default="")
+
+
+@contextmanager
+def called_as(name: str) -> Iterator[None]:
+    """Let the modules that run within the context call themselves by a name, such as `lrsclip index`."""
+    token = _CALLED.set(name)
+    try:
+        yield
+    finally:
+        _CALLED.reset(token)
 
 
 def program(own: str) -> str:
-    """Return `lrsclip NAME` for a subcommand of the command `lrsclip`, or else a module's own name."""
-    return sys.argv[0] if sys.argv[0].startswith(COMMAND) else own
+    """Return the name by which a command was called, or else a module's own."""
+    return _CALLED.get() or own

@@ -24,7 +24,7 @@ from lrsclip.vectors import unit
 CLIP_TOKENS = 77
 """Tokens that CLIP reads of a text unless its positions are stretched."""
 MAX_CHARACTERS = 3_000
-"""Characters of a description: twice of what the model reads."""
+"""Characters of a description: twice what the model reads."""
 MAX_STEPS = 16
 SHUFFLES = 8
 Part = Literal["sentences", "clauses"]

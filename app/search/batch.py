@@ -18,9 +18,8 @@ MAX_BYTES = 2_000_000
 _COLUMN = "query"
 
 
-MAX_BATCH_CHARACTERS = 200_000
-"""Characters of all descriptions of a file together: 200 of 1,000, more than the model reads."""
-_TOLD_CHARACTERS = 1_000  # of a description in each of the rows of its hits
+MAX_BATCH_CHARACTERS = 300_000
+"""Characters of all descriptions of a file together: 200 of what the model reads; each hit repeats its own."""
 
 
 @dataclass(frozen=True)
@@ -122,10 +121,9 @@ def as_csv(rows: list[Row]) -> str:
         match = row.found.match if row.found else None
         judged = (round(match.probability, 4), match.good) if match else ("", "")
         hits = row.found.hits if row.found else ()
-        clipped = row.text if len(row.text) <= _TOLD_CHARACTERS else f"{row.text[:_TOLD_CHARACTERS]} ..."
         for hit in hits:
-            out.append((row.number, clipped, hit.rank, hit.tile_id, round(hit.score_cos, 6), *judged, ""))
+            out.append((row.number, row.text, hit.rank, hit.tile_id, round(hit.score_cos, 6), *judged, ""))
         if not hits:
-            out.append((row.number, clipped, "", "", "", *judged, row.fault or "no tile passes"))
+            out.append((row.number, row.text, "", "", "", *judged, row.fault or "no tile passes"))
     names = ("number", "query", "rank", "tile_id", "score_cos", "match_probability", "good_match", "note")
     return csv_text(names, out)

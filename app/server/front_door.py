@@ -56,8 +56,7 @@ _FILES = 8  # of one upload
 _BYTES_A_REQUEST = 4 * _MIB  # an upload counts as so many requests as it has of these, since it is kept for hours
 _BODY_S, _IDLE_S = 30.0, 60.0  # in which a call's body must be there; for which an upload may pause
 _MAX_OPEN = 256  # streams, and other requests, of one client: a class behind one address has two or three each
-_DIRECT = "/gradio_api/run/"  # events outside the queue, as at each key that is pressed
-_MAX_DIRECT = 12  # of one client at once: each has one of forty threads, whether its caller waits or not
+_MAX_DIRECT = 12  # events outside the queue, of one client at once: each has one of forty threads to its end
 _SHARE_OF_ROOM = 4  # a client has a quarter of the room for bodies on their way
 _MCP_METHODS = frozenset("initialize ping logging/setLevel tools/list tools/call".split())
 _MCP_METHODS |= {"prompts/list", "resources/list", "resources/templates/list"}  # asked for at the start; all are empty
@@ -333,8 +332,7 @@ class FrontDoor:
         callers = self._known.callers
         here = callers.open_page(heartbeat) if heartbeat else callers.listening(session) if session else nullcontext()
         try:
-            kind: Kind = "direct" if scope["path"].startswith(_DIRECT) else "stream" if door.stream else "request"
-            with self._shares.of(scope[CLIENT], kind, 1, _MAX_DIRECT if kind == "direct" else _MAX_OPEN), here:
+            with self._shares.of(scope[CLIENT], door.share, 1, _MAX_DIRECT if door.direct else _MAX_OPEN), here:
                 await self._app(scope, receive, reply)
         finally:
             OUTCOME.reset(token)

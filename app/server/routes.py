@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from app.server.shares import Kind
+
 API = "/gradio_api"
 Body = Literal["", "join", "call", "named_call", "cancel", "upload", "mcp"]
 _GET, _POST = frozenset({"GET", "HEAD"}), frozenset({"POST"})
@@ -29,6 +31,7 @@ class Door:
         cost: requests that one counts as.
         body: the kind of body it takes.
         stream: whether the answer lasts as long as its caller listens.
+        direct: whether it may run a function outside the queue, in a thread that others wait for.
     """
 
     pattern: re.Pattern[str]
@@ -36,10 +39,16 @@ class Door:
     cost: float
     body: Body = ""
     stream: bool = False
+    direct: bool = False
+
+    @property
+    def share(self) -> Kind:
+        """Kind of the share that an open request takes."""
+        return "direct" if self.direct else "stream" if self.stream else "request"
 
 
-def _door(path: str, methods: frozenset[str], cost: float, body: Body = "", *, stream: bool = False) -> Door:
-    return Door(re.compile(path, re.ASCII), methods, cost, body, stream)
+def _door(path: str, methods: frozenset[str], cost: float, body: Body = "", **more: bool) -> Door:
+    return Door(re.compile(path, re.ASCII), methods, cost, body, **more)
 
 
 # Requests at each key that is pressed, and the hundred small files of a page, count little.
@@ -58,8 +67,8 @@ DOORS: tuple[Door, ...] = (
     _door(rf"{API}/call/(v2/)?{_NAME}/(?P<event>[0-9a-f-]{{1,64}})", _LISTEN, 0.1, stream=True),
     _door(rf"{API}/upload_progress", _LISTEN, 0.1, stream=True),
     _door(rf"{API}/queue/join", _POST, 1, "join"),
-    _door(rf"{API}/run/(?P<name>{_NAME})/?", _POST, 0.1, "join"),
-    _door(rf"{API}/api/(?P<name>{_NAME})/?", _POST, 1, "join"),
+    _door(rf"{API}/run/(?P<name>{_NAME})/?", _POST, 0.1, "join", direct=True),
+    _door(rf"{API}/api/(?P<name>{_NAME})/?", _POST, 1, "join", direct=True),
     _door(rf"{API}/call/v2/(?P<name>{_NAME})/?", _POST, 1, "named_call"),
     _door(rf"{API}/call/(?P<name>{_NAME})/?", _POST, 1, "call"),
     _door(rf"{API}/cancel", _POST, 0.1, "cancel"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,10 +14,7 @@ from tests.helpers.app_parts import draw_tile, write_geotiff
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_help_names_a_command_that_can_be_typed(
-    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["lrsclip"])
+def test_help_names_a_command_that_can_be_typed(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main([name, "--help"])
     usage = capsys.readouterr().out.splitlines()[0]

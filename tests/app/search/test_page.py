@@ -223,7 +223,7 @@ def test_descriptions_are_read_from_a_csv(tmp_path: Path, content: str, expected
         (b"query\n", "no descriptions"),
         (b"PK\x03\x00", "no CSV"),
         (b"x\n" * 201, "200 at a time"),
-        ((b"x" * 5_000 + b"\n") * 41, "205,000 characters together; 200,000 at a time .* split the file"),
+        ((b"x" * 5_000 + b"\n") * 61, "305,000 characters together; 300,000 at a time .* split the file"),
         (b"a road\nwhite boats, many of them\n", "row 2 .* 2 columns instead of 1; .*quotes"),
         (b"dark water; white boats\n", "row 1 .* 2 columns instead of 1"),
         (b"id,query\n1,white boats, many of them\n", "row 2 .* 3 columns instead of 2"),
@@ -233,13 +233,6 @@ def test_a_csv_that_is_none_is_refused_in_words(tmp_path: Path, content: bytes, 
     (tmp_path / "q.csv").write_bytes(content)
     with pytest.raises((TextError, PictureError), match=says):
         read_queries(as_sent(tmp_path / "q.csv"))
-
-
-def test_a_file_of_hits_does_not_repeat_long_descriptions(state: AppState) -> None:
-    """200 descriptions of 10,000 characters with 20 hits each were 160 MB."""
-    rows = run(state, ["\N{GRINNING FACE} a " * 2_000], Query(k=16), lambda *_: None)
-    content = as_csv(rows)
-    assert content.count("\n") >= 4 and len(content) < content.count("\n") * 1_200
 
 
 def test_a_description_that_cannot_be_read_does_not_stop_the_others(state: AppState) -> None:

@@ -103,7 +103,8 @@ def test_no_lane_has_one_place_alone(tmp_path: Path) -> None:
     assert not [name for name, places in lanes.items() if isinstance(places, int) and places < 2]
 
 
-def test_one_client_has_few_of_the_threads_outside_the_queue() -> None:
+@pytest.mark.parametrize("path", ["/gradio_api/run/predict", "/gradio_api/api/predict"])
+def test_one_client_has_few_of_the_threads_outside_the_queue(path: str) -> None:
     """Forty threads serve all; one client took them with forty words of 10,000 letters."""
 
     async def at_once(count: int) -> list[int]:
@@ -117,7 +118,6 @@ def test_one_client_has_few_of_the_threads_outside_the_queue() -> None:
 
         door = door_with([])
         door._app = work
-        path = "/gradio_api/run/predict"
         call = b'{"data": ["a road"], "fn_index": 0, "session_hash": "mine"}'
         mine = [asyncio.create_task(sent_to(door, path, MINE, call)) for _ in range(count)]
         await asyncio.sleep(0.1)
