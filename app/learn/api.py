@@ -92,7 +92,7 @@ def _add_swap(state: AppState) -> None:
             tile_id: A tile as /search names it.
             true_text: The true sentence; leave both empty to have a pair made for a tile of the rendered landscape.
             false_text: The false one.
-            kind: What is wrong in it: count, colour, object, place or relation.
+            kind: What is wrong in it: count, color, object, place or relation.
 
         Returns:
             An object with tile_id, kind, alone and whole (the pair within the whole description; null where the true

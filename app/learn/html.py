@@ -11,7 +11,7 @@ from PIL import Image
 from app.learn.chart import heated, plain, rank_chart
 from app.learn.lessons import Lesson, LessonStep
 from app.learn.service import Grown, Order, Orders, Standing
-from app.learn.swap import Pair, Swapped, shown_kind
+from app.learn.swap import Pair, Swapped
 from app.ui.render import render
 
 BIG_PX, SMALL_PX = 420, 96
@@ -140,10 +140,8 @@ def pairs_of(swapped: Swapped) -> list[tuple[str, Pair, str, str]]:
 
 def rate_bars(swapped: Swapped) -> Markup:
     """Draw how often the truth was preferred in tests, by kind; the line in the middle of a bar is chance."""
-    rates = sorted(
-        ((shown_kind(kind), rate) for kind, rate in swapped.rates.items()), key=lambda item: -item[1].percent
-    )
-    return render("learn/rate_bars.html", rates=rates, chosen=shown_kind(swapped.kind))
+    rates = sorted(swapped.rates.items(), key=lambda item: -item[1].percent)
+    return render("learn/rate_bars.html", rates=rates, chosen=swapped.kind)
 
 
 def questions_of(lesson: Lesson | None) -> Sequence[str]:

@@ -18,7 +18,7 @@ from app.learn.html import grown_stage, grown_table, lesson_plan, orders_stage, 
 from app.learn.lessons import LESSONS, spec_of_landscape, text_of
 from app.learn.service import Grown, Orders, Progress, grow, reorder, tile_text
 from app.learn.sheet import Result, sheet
-from app.learn.swap import prepared_pair, shown_kind, swap
+from app.learn.swap import prepared_pair, swap
 from app.media.images import THUMB_PX, shrunk, thumbnail, tile_picture
 from app.server.concurrency import StopFlags
 from app.server.events import ENCODING, FILLED_JS, INTERNAL, QUICK, for_page, show_js
@@ -159,12 +159,7 @@ def _task(state: AppState) -> Task:
         [("sentences", "sentences"), ("clauses", "clauses")], value="sentences", label="Add", elem_id="learn-by"
     )
     with gr.Column(visible=False, elem_id="learn-swaps") as swaps:
-        kind = gr.Radio(
-            [(shown_kind(kind), kind) for kind in CLAIM_KINDS],
-            value="count",
-            label="What is swapped",
-            elem_id="learn-kind",
-        )
+        kind = gr.Radio(list(CLAIM_KINDS), value="count", label="What is swapped", elem_id="learn-kind")
         true_text = gr.Textbox(label="True sentence", lines=2, elem_id="learn-true")
         false_text = gr.Textbox(label="False sentence", lines=2, elem_id="learn-false")
     with gr.Row(elem_classes="run-row"):

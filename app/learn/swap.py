@@ -92,11 +92,6 @@ def prepared_pair(state: AppState, tile_id: str, kind: str) -> tuple[str, str] |
     return true_text, false_text
 
 
-def shown_kind(kind: str) -> str:
-    """Return a kind of claim in the page's spelling; files and endpoints keep the name that measured results have."""
-    return kind.replace("colour", "color")
-
-
 def kind_of(name: str) -> ClaimKind:
     """Return the kind of claim of a name.
 

@@ -77,7 +77,7 @@ def _told(properties: Mapping[str, Any]) -> tuple[str, list[str]]:
     """Format title and lines of a thing of the ground truth."""
     if "land_use" in properties:
         return str(properties["land_use"]), ["land use"]
-    look = " ".join(str(properties[name]) for name in ("colour", "material") if properties.get(name))
+    look = " ".join(str(properties[name]) for name in ("color", "material") if properties.get(name))
     size = f"{properties['length_m']} by {properties['breadth_m']} m" if "length_m" in properties else ""
     return str(properties.get("class", "")), [line for line in (look, size) if line]
 

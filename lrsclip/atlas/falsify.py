@@ -66,7 +66,7 @@ def _changed(s: Statement, truth: TileTruth, kind: ClaimKind) -> Iterator[Statem
             yield replace(s, number=s.number + step)
             if s.number > step:
                 yield replace(s, number=s.number - step)
-    elif kind == "colour" and s.color:
+    elif kind == "color" and s.color:
         for color in _palette(s.subject):
             if color != s.color:
                 yield replace(s, color=color)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-ClaimKind = Literal["count", "colour", "object", "place", "relation"]
+ClaimKind = Literal["count", "color", "object", "place", "relation"]
 CLAIM_KINDS: tuple[ClaimKind, ...] = get_args(ClaimKind)
 Form = Literal[
     "scene", "area", "group", "way", "crossing", "trees", "relation", "size", "part", "most", "cover", "high", "none"

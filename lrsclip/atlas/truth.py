@@ -85,7 +85,7 @@ class TileTruth:
                 "geometry": mapping(thing.outline),
                 "properties": {
                     "class": thing.kind,
-                    "colour": thing.color,
+                    "color": thing.color,
                     "material": thing.form,
                     "count": len(self.seen.get(thing.kind, ())),
                     **rectangle_around(thing.outline).as_dict(),

@@ -373,7 +373,7 @@ def test_braces_are_no_template_on_the_server(state: AppState, braces: str) -> N
 @pytest.mark.parametrize("payload", [ALL, *PAYLOADS[:4]])
 def test_no_script_runs_from_properties_on_a_map(browser: Browser, watch: Watch, payload: str) -> None:
     thing, land = cast(list[dict[str, object]], TRUTH["features"])
-    looks = dict.fromkeys(("class", "colour", "material"), payload)
+    looks = dict.fromkeys(("class", "color", "material"), payload)
     features = [{**thing, "properties": looks}, {**land, "properties": {"land_use": payload}}]
     answer = answer_of(made_heatmap(text=payload), made_heatmap(text=payload), question=Question(payload, payload))
     page = watch.over(browser.new_page())

@@ -111,7 +111,7 @@ TRUTH = {
         {
             "type": "Feature",
             "geometry": {"type": "Polygon", "coordinates": [[[10, 20], [60, 20], [60, 80], [10, 80], [10, 20]]]},
-            "properties": {"class": NASTY, "colour": NASTY, "material": "", "length_m": 60.0, "breadth_m": 50.0},
+            "properties": {"class": NASTY, "color": NASTY, "material": "", "length_m": 60.0, "breadth_m": 50.0},
         },
         {
             "type": "Feature",

@@ -243,7 +243,7 @@ def test_lessons_hold_with_the_shipped_checkpoint(shipped: AppState) -> None:
     assert steps[0].wide.standing.best > 20 and steps[-1].wide.standing.worst == 1
     last = grow(shipped, SECOND.tile_id, tile_text(shipped, SECOND.tile_id)).steps[-1]
     assert last.wide.standing.worst == 1 and last.narrow.standing.best > 5
-    for kind, verdicts in {"object": "noticed", "colour": "noticed", "count": "noticed", "place": "close"}.items():
+    for kind, verdicts in {"object": "noticed", "color": "noticed", "count": "noticed", "place": "close"}.items():
         pair = prepared_pair(shipped, THIRD.tile_id, kind)
         assert pair is not None
         swapped = swap(shipped, THIRD.tile_id, *pair, kind)

@@ -169,7 +169,7 @@ def test_ground_truth_is_geojson() -> None:
     assert written["type"] == "FeatureCollection"
     assert {f["properties"].get("class", "area") for f in written["features"]} >= {"area"}
     assert all(shape(f["geometry"]).is_valid for f in written["features"])
-    facts = {"class", "colour", "material", "count", "length_m", "breadth_m", "bearing_deg", "height_m", "share"}
+    facts = {"class", "color", "material", "count", "length_m", "breadth_m", "bearing_deg", "height_m", "share"}
     assert all(set(f["properties"]) in (facts, {"land_use"}) for f in written["features"])
 
 
