@@ -34,7 +34,8 @@ _LIMITS = """
 
 - Figures on the sets named above are in-domain: other pictures of those sets were trained on. RSSCN7 was never seen.
 - "Long" texts are composed of a picture's captions; no long descriptions by people were at hand.
-- It does not understand negation ("there are no houses" brings houses), does not count, hardly knows left from right.
+- It does not understand negation ("there are no houses" brings houses), and knows neither places in a picture nor how
+  two things lie to each other (rows "place" and "relation": 50 % is chance); it counts on rendered pictures alone.
 - Pictures from 0.2 to 10 m per pixel in natural colors; nothing is known of other bands, night or oblique views.
 - It was trained on scene types of the sets above, most of them from China, the USA and Europe; it will name other
   places by what it knows. It is no basis for decisions about people.
@@ -44,6 +45,7 @@ _LIMITS = """
 Weights: Apache-2.0. {begun} The training pictures are under their own terms, partly for research only, and are not
 distributed with the checkpoint.
 """
+_CHIEF = ("mR", "top1", "Rmi", "pointing", "accuracy", "worst", "mean", "hit1", "hit5", "verdict")
 _BEGUN = {
     "resnetv2": "Its trunk began as ImageNet's ResNet-50 v2 (Apache-2.0).",
     "sentence": "Its text tower began as all-MiniLM-L6-v2 (Apache-2.0).",
@@ -66,7 +68,8 @@ def card(manifest: dict[str, Any]) -> str:
     lines += [f"| {count:,} | {_about(name)} |" for name, count in training.get("pictures", {}).items()]
     lines.append(
         f"\nIts captions hold {len(manifest.get('vocabulary', {})):,} different words. Recipe: `training.settings` of "
-        f"the manifest; kept after epoch {training.get('epoch', '?')}, chosen by RSICD's validation split."
+        f"the manifest; kept after epoch {training.get('epoch', '?')}, chosen on validation pictures: RSICD's "
+        "captions, and classes of other sets in wordings that training never drew."
     )
     for report in manifest.get("metrics", {}).values():
         if isinstance(report, dict) and "results" in report:
@@ -85,7 +88,8 @@ def _figures(report: dict[str, Any]) -> str:
     lines = ["\n## Figures\n", f"`python -m train.evaluate` ({where}; GPU: {report.get('gpu', '?')})\n"]
     lines += ["| task | data | protocol | figure |", "|---|---|---|---|"]
     for row in report["results"]:
-        named = {k: v for k, v in row["metrics"].items() if k in ("mR", "top1", "Rmi", "pointing", "accuracy")}
+        chief = {name: value for name, value in row["metrics"].items() if name in _CHIEF}
+        named = chief or row["metrics"]  # a row without a chief figure shows all that it has, the weak ones too
         text = ", ".join(f"{k} {v:.2f}" for k, v in named.items())
         lines.append(f"| {row['task']} | {row['data_set']} | {row['protocol']} | {text} |")
     return "\n".join(lines)

@@ -42,10 +42,10 @@ def curves(runs: list[Path]) -> Figure:
         for name, values in scores.items():
             values += [row[name] for row in epochs]
         borders.append((len(losses["loss_long"]), len(scores["long_mR"])))
-    for (name, values), colour in zip(losses.items(), ("tab:blue", "tab:orange"), strict=True):
-        left.plot(_smoothed(values), label=name.removeprefix("loss_"), color=colour, linewidth=1.2)
-    for (name, values), colour in zip(reversed(scores.items()), ("tab:blue", "tab:orange"), strict=True):
-        right.plot(np.arange(1, len(values) + 1), values, ".-", label=name.removesuffix("_mR"), color=colour)
+    for (name, values), color in zip(losses.items(), ("tab:blue", "tab:orange"), strict=True):
+        left.plot(_smoothed(values), label=name.removeprefix("loss_"), color=color, linewidth=1.2)
+    for (name, values), color in zip(reversed(scores.items()), ("tab:blue", "tab:orange"), strict=True):
+        right.plot(np.arange(1, len(values) + 1), values, ".-", label=name.removesuffix("_mR"), color=color)
     for step, epoch in borders[:-1]:
         left.axvline(step, color="grey", linewidth=0.8, linestyle=":")
         right.axvline(epoch + 0.5, color="grey", linewidth=0.8, linestyle=":")

@@ -34,6 +34,7 @@ from train.runlog import read_log
 from train.settings import Settings
 from train.state import STATE, RunState, read_state
 from train.step import memory_named
+from train.teaching import Teaching
 from train.trainer import CHECKPOINT, VALIDATION_SOURCE, Corpus, Trainer
 
 CLIP_CONTEXT = 77  # a longer table has been stretched, and KPS keeps its first rows
@@ -59,20 +60,23 @@ def model_of_run(settings: Settings, run: Path) -> DualEncoder:
 
     Args:
         settings: the new settings.
-        run: the `--out` of the run, or a checkpoint's folder.
+        run: the `--out` of the run, or a checkpoint's folder. Where it ended before its positions were stretched, so
+            does the model: the first stage stretches them.
 
     Raises:
         CheckpointError: its model is not the one that the settings ask for.
         TrainingError: it is neither a run nor a checkpoint.
     """
     if (run / MANIFEST).is_file():
-        tensors = read_checkpoint(run)[0].state_dict()
+        begun = read_checkpoint(run)[0]
+        tensors, length = begun.state_dict(), begun.text.context_length
     elif (state := read_state(run)) is not None:
-        prefix = "module."
+        prefix, length = "module.", state.context_length
         tensors = {k.removeprefix(prefix): v for k, v in state.average.items() if k.startswith(prefix)} or state.model
     else:
         raise TrainingError(f"{run} holds no run; pass --from with the --out of an earlier one, or a checkpoint")
-    return _filled(fresh_model(settings), tensors, origin=str(run))
+    wanted = settings.stages[0].context_length
+    return _filled(fresh_model(settings, min(length, wanted)), tensors, origin=str(run))
 
 
 def resumed_model(settings: Settings, state: RunState) -> DualEncoder:
@@ -143,8 +147,9 @@ def build_corpus(
     Raises:
         DataError: the settings name a source that is not there.
     """
-    measured = ("val", VALIDATION_SOURCE)
-    records = [r for r in read_corpus(data) if r.split == "train" or (r.split, r.source) == measured]
+    measured, everything = ("val", VALIDATION_SOURCE), read_corpus(data)
+    records = [r for r in everything if r.split == "train" or (r.split, r.source) == measured]
+    classes = [r for r in everything if r.split == "val" and r.label and r.source != VALIDATION_SOURCE]
     if PUBLIC_SETS[VALIDATION_SOURCE].missing_in(val_data or data) is None:
         # with RSICD's own captions only, so that validation follows the protocol that the test split is measured by
         val = [r for r in read_rsicd(val_data or data) if r.split == "val" and r.captions]
@@ -158,12 +163,20 @@ def build_corpus(
         known = ", ".join(sorted(there))
         raise DataError(f"{data} has no training pictures of source {missing[0]!r}; there are: {known}")
     train = [r for r in records if r.split == "train" and (wanted is None or r.source in wanted)]
+    # Kept in files of their own, so that other worlds or views leave the pictures' one as it is.
+    parts = [prepare(part, model, cache, settings) for part in (records, atlas, classes) if part]
+    shown = [r for r in train if not r.exact]  # what is exact counts things that coarser pixels hide
+    parts += [prepare(shown, model, cache, settings, view + 1) for view in range(settings.views)]
+    first = len(records) + len(atlas) + len(classes)
     return Corpus(
         train=[r for r in train if r.texts or sentences_of(r)] + atlas,
         val=val,
-        # The worlds are kept in a file of their own, so that other worlds leave the pictures' one as it is.
-        prepared=joined([prepare(part, model, cache, settings) for part in (records, atlas) if part]),
-        row_of={r.key: i for i, r in enumerate([*records, *atlas])},
+        prepared=joined(parts),
+        row_of={r.key: i for i, r in enumerate([*records, *atlas, *classes])},
+        val_classes=classes,
+        more_rows={
+            r.key: tuple(first + view * len(shown) + i for view in range(settings.views)) for i, r in enumerate(shown)
+        },
     )
 
 
@@ -187,6 +200,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--from", type=Path, dest="start", metavar="RUN", help="begin where that --out, or checkpoint, ended"
     )
+    p.add_argument("--teach", type=Path, help="the text tower's teacher, made by python -m train.init.teacher_vectors")
     p.add_argument("--cache", type=Path, help="where prepared pictures are kept (default: OUT/../cache)")
     p.add_argument("--device", default=None, help="cpu or cuda (default: cuda if there)")
     p.add_argument("--save-every", type=float, default=120.0, help="seconds between two states on disk (default: 120)")
@@ -235,7 +249,8 @@ def fit(args: argparse.Namespace, world: World) -> None:
         corpus = build_corpus(args.data, settings, model, args.cache or args.out.parent / "cache", args.val_data)
     trainer = Trainer(settings, corpus, model, args.out, world)
     trainer.save_every_s = args.save_every
-    origins = (trunk, args.text, *([args.start / STATE, args.start / WEIGHTS] if args.start else []))
+    trainer.teaching = teaching(settings, args.teach)
+    origins = (trunk, args.text, args.teach, *([args.start / STATE, args.start / WEIGHTS] if args.start else []))
     trainer.begun_with = {path.name: file_sha256(path) for path in origins if path and path.is_file()}
     for folder in (args.start, args.start / CHECKPOINT) if args.start else ():
         if (folder / MANIFEST).is_file():
@@ -243,6 +258,20 @@ def fit(args: argparse.Namespace, world: World) -> None:
     if state is not None:
         trainer.resume(state, read_log(args.out / "log.csv"))
     trainer.run()
+
+
+def teaching(settings: Settings, path: Path | None) -> Teaching | None:
+    """Open the teacher's vectors, where the settings ask for them.
+
+    Raises:
+        DataError: the settings and the command disagree, or the file holds none.
+    """
+    if bool(settings.teach_weight) != (path is not None):
+        raise DataError(
+            "teach_weight and --teach FILE go together: the settings give the one, the command the other; "
+            "python -m train.init.teacher_vectors makes the file"
+        )
+    return Teaching(path, settings.teach_texts, settings.teach_weight, settings.seed) if path is not None else None
 
 
 def trunk_weights(data: Path, settings: Settings, init: Path | None) -> Path | None:

@@ -64,9 +64,11 @@ class Recipe(BaseModel):
             first one, in random order (DeBias-CLIP, arXiv 2602.22419).
         front_padding: share of the short text's padding that may stand before it instead of behind: a random part of
             up to this share (DeBias-CLIP). 0 leaves it behind.
-        pca_components: the short loss sees the pictures rebuilt from so many principal components (Long-CLIP: 32);
-            None: it sees the same vectors as the long loss (LRSCLIP).
+        pca_components: the short loss sees the pictures rebuilt from so many principal components (Long-CLIP: 32), or
+            from those that have this share of the batch's variance (below 1); None: it sees the same vectors as the
+            long loss (LRSCLIP).
         long_weight: a in L = a * L_long + (1 - a) * L_short; None: each stage's own. A branch of weight 0 is not run.
+        label_smoothing: of all cross-entropies (Long-CLIP: 0.1).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -75,8 +77,9 @@ class Recipe(BaseModel):
     stretch: bool = True
     short_text: ShortText = "sentence"
     front_padding: Share = 0.0
-    pca_components: PositiveInt | None = None
+    pca_components: PositiveInt | Annotated[float, Field(gt=0, lt=1)] | None = None
     long_weight: Weight | None = None
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
     def weight_at(self, progress: float, of_stage: float) -> float:
         """Return the long loss' weight a, 0 to 1.

@@ -10,7 +10,7 @@ from lrsclip.errors import TrainingError
 from lrsclip.io.atomic import write_atomically
 
 LOG_FIELDS = ("epoch", "step", "loss", "loss_long", "loss_short", "scale", "learning_rate", "pictures_per_s")
-SCORE_FIELDS = ("epoch", "short_mR", "long_mR")
+SCORE_FIELDS = ("epoch", "short_mR", "long_mR", "classes_top1")
 
 
 def write_log(path: Path, fields: tuple[str, ...], rows: list[dict[str, float]]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -19,8 +19,10 @@ from pydantic import (
 
 from lrsclip.errors import TrainingError
 from lrsclip.models.kps import stretched_length
+from train.data.text_pairs import Wording
 from train.recipes import Recipe
 
+Config = TypeVar("Config", bound=BaseModel)
 CONFIG_DIR = Path(__file__).parent / "configs"
 # changes with which a run may go on: the cure for a loss that is not finite, and for too little memory
 MAY_CHANGE = ("learning_rate", "trunk_learning_rate", "text_learning_rate", "micro_batch", "hold_on_device")
@@ -61,6 +63,10 @@ class Settings(BaseModel):
     feature_dropout: float = Field(default=0.0, ge=0, lt=1)
     word_drop: float = Field(default=0.0, ge=0, lt=1)  # chance for each word of a text to be left out
     class_sentence: float = Field(default=0.0, ge=0, le=1)  # chance that a captioned picture's class is named as well
+    class_text: float = Field(default=0.0, ge=0, le=1)  # chance that its short text is a wording of its class
+    paraphrase: float = Field(default=0.0, ge=0, le=1)  # chance for each word with synonyms to be replaced by one
+    teach_weight: float = Field(default=0.0, ge=0, le=10)  # of the teacher's loss; needs --teach
+    teach_texts: PositiveInt = 64  # that a step asks the teacher of
     average_decay: float = Field(default=0.0, ge=0, lt=1)  # measured and kept is a running average of the weights
     seed: int = Field(default=0, ge=0, lt=2**63)
     recipe: Recipe = Recipe(name="lrsclip")  # in JSON: a name in configs/recipes/, or the recipe itself
@@ -70,7 +76,9 @@ class Settings(BaseModel):
     sources: tuple[str, ...] | None = None  # train on these data sets alone
     micro_batch: PositiveInt | None = None  # pictures that a process encodes at once (gradient caching); None: all
     hold_on_device: bool | None = None  # prepared pictures in the device's memory; None: on a GPU where they fit
-    colour_jitter: float = Field(default=0.0, ge=0, lt=1)  # brightness, contrast, saturation change by up to this
+    views: int = Field(default=0, ge=0, le=16)  # of each picture as other sensors would have taken it, kept beside it
+    color_jitter: float = Field(default=0.0, ge=0, lt=1)  # brightness, contrast, saturation change by up to this
+    false_twins: bool = True  # an exact text's twin with one false claim is a counterexample of its picture
 
     @field_validator("recipe", mode="before")
     @classmethod
@@ -84,8 +92,8 @@ class Settings(BaseModel):
             raise ValueError(f"{components} pca_components keep all of a batch of {self.batch_size}; take fewer")
         if not self.recipe.stretch and len(lengths) > 1:
             raise ValueError(f"recipe {self.recipe.name} does not stretch; give every stage the same context_length")
-        if self.trunk == "frozen" and self.colour_jitter:
-            raise ValueError('colour_jitter changes pixels; it needs "trunk": "trained"')
+        if self.trunk == "frozen" and self.color_jitter:
+            raise ValueError('color_jitter changes pixels; it needs "trunk": "trained"')
         return self
 
     @model_validator(mode="after")
@@ -94,6 +102,11 @@ class Settings(BaseModel):
             if other not in (one, stretched_length(one)):
                 raise ValueError(f"KPS makes {stretched_length(one)} positions of {one}, not {other}")
         return self
+
+    @property
+    def wording(self) -> Wording:
+        """How the texts of a showing vary."""
+        return Wording(self.word_drop, self.class_sentence, self.class_text, self.paraphrase, self.recipe.short_text)
 
     @property
     def epochs(self) -> int:
@@ -142,17 +155,36 @@ class Settings(BaseModel):
         Raises:
             TrainingError: no such file, or a field is wrong; the message names it.
         """
-        path = CONFIG_DIR / f"{name_or_path}.json"
-        if not path.is_file():
-            path = Path(name_or_path)
-        try:
-            return cls.model_validate(json.loads(path.read_text()))
-        except OSError as error:
-            known = ", ".join(sorted(p.stem for p in CONFIG_DIR.glob("*.json")))
-            raise TrainingError(f"no training settings {name_or_path!r}: say one of {known}, or a JSON file") from error
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = "".join(f" {part}:" for part in first["loc"])
-            raise TrainingError(f"{path}:{where} {first['msg']}; change it there") from error
-        except (ValueError, RecursionError) as error:  # ValueError: neither UTF-8 nor JSON
-            raise TrainingError(f"{path} is not JSON: {error}") from error
+        return read_named(cls, CONFIG_DIR, name_or_path, "training settings")
+
+
+def read_named(kind: type[Config], folder: Path, name_or_path: str, what: str) -> Config:
+    """Read `folder/NAME.json` or any JSON file as a configuration.
+
+    Args:
+        kind: of the configuration.
+        folder: of those that have a name.
+        name_or_path: the name or the file.
+        what: the configuration in words, for messages.
+
+    Raises:
+        TrainingError: no such file, or a field is wrong; the message names it.
+    """
+    path = folder / f"{name_or_path}.json"
+    if not path.is_file():
+        path = Path(name_or_path)
+    try:
+        return kind.model_validate(json.loads(path.read_text()))
+    except OSError as error:
+        known = ", ".join(sorted(p.stem for p in folder.glob("*.json")))
+        raise TrainingError(f"no {what} {name_or_path!r}: say one of {known}, or a JSON file") from error
+    except ValidationError as error:
+        raise TrainingError(f"{path}:{first_fault(error)}; change it there") from error
+    except (ValueError, RecursionError) as error:  # ValueError: neither UTF-8 nor JSON
+        raise TrainingError(f"{path} is not JSON: {error}") from error
+
+
+def first_fault(error: ValidationError) -> str:
+    """Say where the first fault of a configuration is, and which."""
+    first = error.errors()[0]
+    return "".join(f" {part}:" for part in first["loc"]) + f" {first['msg']}"

@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-import re
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -28,11 +27,13 @@ from train.data.records import Record
 from train.data.text_pairs import vocabulary
 from train.distributed import World
 from train.losses import DualTextLoss
+from train.parameter_groups import parameter_groups
 from train.runlog import LOG_FIELDS, SCORE_FIELDS, read_log, write_log
 from train.settings import Settings
 from train.state import RunState, give_moments, moments_of, write_state
 from train.step import Objective, add_gradients, memory_named
-from train.validate import validate
+from train.teaching import Lesson, Teaching
+from train.validate import class_accuracy, validate
 
 VALIDATION_SOURCE = "rsicd"
 CHECKPOINT = "checkpoint"  # folder of the best state by validation, inside a run
@@ -40,12 +41,23 @@ CHECKPOINT = "checkpoint"  # folder of the best state by validation, inside a ru
 
 @dataclass(frozen=True)
 class Corpus:
-    """Training and validation records and their prepared pictures."""
+    """Training and validation records and their prepared pictures.
+
+    Attributes:
+        train: to learn from.
+        val: with captions.
+        prepared: all pictures.
+        row_of: key of a record -> its row.
+        val_classes: with labels, of several data sets.
+        more_rows: key of a record -> rows of further views of it.
+    """
 
     train: list[Record]
     val: list[Record]
     prepared: Prepared
     row_of: dict[str, int]
+    val_classes: list[Record] = field(default_factory=list)
+    more_rows: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     @property
     def fingerprint(self) -> str:
@@ -58,6 +70,10 @@ class Corpus:
     def rows(self, records: list[Record]) -> list[int]:
         """Return the rows of `prepared` that belong to records."""
         return [self.row_of[r.key] for r in records]
+
+    def views(self, records: list[Record]) -> list[tuple[int, ...]]:
+        """Return for each record its rows of `prepared`, as it is and as other sensors would have taken it."""
+        return [(self.row_of[r.key], *self.more_rows.get(r.key, ())) for r in records]
 
 
 class Trainer:
@@ -73,12 +89,13 @@ class Trainer:
         # for the manifest: files of initial weights with their sha256, and the training entry of the run before
         self.begun_with: dict[str, str] = {}
         self.before: dict[str, Any] | None = None
+        self.teaching: Teaching | None = None
         self.model = model.to(self.device)
         self._average: AveragedModel | None = None
         if settings.average_decay:
             self._average = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(settings.average_decay))
         with memory_named(settings, world):
-            self.maker = BatchMaker(corpus.train, corpus.rows(corpus.train), corpus.prepared, settings, world)
+            self.maker = BatchMaker(corpus.train, corpus.views(corpus.train), corpus.prepared, settings, world)
         if self.maker.steps == 0:
             raise TrainingError(
                 f"{len(corpus.train)} training pictures do not fill one batch of {settings.batch_size}, with "
@@ -204,39 +221,11 @@ class Trainer:
         give_moments(self.model, self.optimizer, moments)
 
     def _optimizer(self) -> AdamW:
-        """Build AdamW without decay on vectors (norms, biases, positions, the scale), with a peak rate by tensor."""
-        groups: dict[tuple[float, bool], list[torch.nn.Parameter]] = {}
-        for name, parameter in self.model.named_parameters():
-            peak = self._peak(name)
-            if peak is None:
-                parameter.requires_grad_(False)
-            elif parameter.requires_grad:
-                decays = parameter.ndim >= 2 and "positions" not in name
-                groups.setdefault((peak, decays), []).append(parameter)
         return AdamW(
-            [
-                {
-                    "params": parameters,
-                    "weight_decay": self.settings.weight_decay if decays else 0.0,
-                    "peak": peak,
-                }
-                for (peak, decays), parameters in groups.items()
-            ],
+            parameter_groups(self.model.named_parameters(), self.settings),
             betas=(0.9, 0.98),
             eps=1e-6,
         )
-
-    def _peak(self, name: str) -> float | None:
-        """Return the highest learning rate of a tensor, or None where it stays as it is."""
-        settings = self.settings
-        if name.startswith("visual.trunk."):
-            frozen = settings.trunk == "frozen" or trunk_stage(name) <= settings.trunk_frozen_stages
-            return None if frozen else settings.trunk_learning_rate
-        if settings.text_learning_rate and name.startswith("text.") and not name.startswith("text.proj"):
-            # most words stand in no caption: were the others to move, these would be left where they no longer belong
-            frozen = name.startswith("text.token_embedding.table") or _text_layer(name) < settings.text_frozen_layers
-            return None if frozen else settings.text_learning_rate
-        return settings.learning_rate
 
     def _epoch(self, writer: SummaryWriter | None) -> None:
         saved = started = time.monotonic()
@@ -279,7 +268,7 @@ class Trainer:
         if isinstance(trunk := getattr(self.model.visual, "trunk", None), torch.nn.Module):
             trunk.eval()  # batch norm keeps ImageNet's statistics: a fine-tuning set is too small to learn its own
         self.optimizer.zero_grad(set_to_none=True)
-        loss = add_gradients(self.model, batch, self.corpus.prepared, self._objective(), self.world)
+        loss = add_gradients(self.model, batch, self.corpus.prepared, self._objective(), self.world, self._lesson())
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         if not (torch.isfinite(loss.total) and torch.isfinite(norm)):
             raise TrainingError(
@@ -296,6 +285,9 @@ class Trainer:
         self._whole = True
         return loss
 
+    def _lesson(self) -> Lesson | None:
+        return None if self.teaching is None else self.teaching.lesson(self.epoch, self.step)
+
     def _objective(self) -> Objective:
         recipe, total = self.settings.recipe, self.settings.epochs * self.maker.steps
         return Objective(
@@ -304,6 +296,7 @@ class Trainer:
             micro_batch=self.settings.micro_batch,
             # dropout draws from torch's global state: seeded by the step, a resumed run draws the same
             seed=hash((self.settings.seed, self.epoch, self.step)),
+            label_smoothing=recipe.label_smoothing,
         )
 
     @property
@@ -348,9 +341,24 @@ class Trainer:
         writer.add_scalar("val_short_mR", short.mean_recall, self._global_step)
         writer.add_scalar("val_long_mR", long.mean_recall, self._global_step)
         tqdm.write(f"epoch {self.epoch + 1}: validation mR short {short.mean_recall:.2f}, long {long.mean_recall:.2f}")
-        values = (self.epoch + 1, short.mean_recall, long.mean_recall)
+        by_set = class_accuracy(
+            self.kept,
+            self.corpus.val_classes,
+            self.corpus.prepared,
+            self.corpus.rows(self.corpus.val_classes),
+            tokenizer,
+            self.device,
+        )
+        classes = sum(by_set.values()) / len(by_set) if by_set else float("nan")
+        for name, top1 in by_set.items():
+            writer.add_scalar(f"val_{name}_top1", top1, self._global_step)
+        if by_set:
+            told = ", ".join(f"{name} {top1:.1f}" for name, top1 in by_set.items())
+            tqdm.write(f"epoch {self.epoch + 1}: classes in unseen wordings, top-1: {told}")
+        values = (self.epoch + 1, short.mean_recall, long.mean_recall, classes)
         self.scores.append(dict(zip(SCORE_FIELDS, values, strict=True)))
-        score = (short.mean_recall + long.mean_recall) / 2
+        measured = [short.mean_recall, long.mean_recall, *([classes] if by_set else [])]
+        score = sum(measured) / len(measured)
         if score > self.best_mr and self.model.text.context_length == self.settings.stages[-1].context_length:
             self.best_mr = score
             prefix = f"{VALIDATION_SOURCE} validation"
@@ -378,15 +386,3 @@ class Trainer:
             },
             metrics=metrics,
         )
-
-
-def _text_layer(name: str) -> int:
-    """Return a tensor's layer in the text tower; the embedding counts to the first, a last norm to none."""
-    found = re.search(r"\.(?:layers|resblocks)\.(\d+)\.", name)
-    return int(found[1]) if found else 10**6 if name.startswith("text.ln_final") else 0
-
-
-def trunk_stage(name: str) -> int:
-    """Return the stage (1 to 3) of a trunk's tensor; the stem counts to the first, the last norm to the third."""
-    part = name.removeprefix("visual.trunk.").split(".")[0]
-    return {"stage2": 2, "stage3": 3, "final_bn": 3}.get(part, 1)

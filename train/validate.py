@@ -1,4 +1,7 @@
-"""Short- and long-text retrieval on one split, for choosing a checkpoint in training (no test split is used)."""
+"""What a checkpoint is chosen by in training, on validation pictures alone: unlike measures, so that none decides.
+
+Short- and long-text retrieval, and classes in wordings that training never draws.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from lrsclip.models.tokenizer import Tokenizer
 from train.data.feature_cache import Prepared, to_pixels
 from train.data.records import Record
 from train.data.text_pairs import paragraph
+from train.data.wording.bank import UNSEEN, concept_of
 
 PICTURES, TEXTS = 128, 512
 
@@ -45,6 +49,39 @@ def text_vectors(model: DualEncoder, texts: list[str], tokenizer: Tokenizer, dev
             vectors = model.encode_text(tokenizer(distinct[start : start + TEXTS]).to(device))
         parts.append(vectors.float().cpu())
     return torch.cat(parts).numpy()[[row[text] for text in texts]]
+
+
+@torch.inference_mode()
+def class_accuracy(
+    model: DualEncoder,
+    records: list[Record],
+    prepared: Prepared,
+    rows: list[int],
+    tokenizer: Tokenizer,
+    device: torch.device,
+) -> dict[str, float]:
+    """Classify labeled pictures by wordings of their classes that training never draws.
+
+    Returns:
+        Data set -> top-1 accuracy in per cent, mean over the wordings; empty without pictures.
+    """
+    if not records:
+        return {}
+    was_training = model.training
+    model.eval()
+    image, found = picture_vectors(model, prepared, rows, device), dict[str, float]()
+    for source in dict.fromkeys(r.source for r in records):
+        own = [number for number, r in enumerate(records) if r.source == source]
+        labels = [str(records[number].label) for number in own]
+        names = sorted(set(labels))
+        right = np.array([names.index(label) for label in labels])
+        hits = []
+        for number in range(UNSEEN):
+            texts = text_vectors(model, [concept_of(name).unseen[number] for name in names], tokenizer, device)
+            hits.append(np.mean((image[own] @ texts.T).argmax(axis=1) == right))
+        found[source] = 100 * float(np.mean(hits))
+    model.train(was_training)
+    return found
 
 
 def validate(

@@ -12,6 +12,8 @@ from itertools import pairwise
 
 END = "</w>"
 
+MAX_CHARACTERS = 100_000  # of one text; far beyond 248 tokens, short enough to be read in no time
+
 
 def merged(word: str, ranks: Mapping[tuple[str, str], int]) -> list[str]:
     """Merge a word's letters by the rules.

@@ -88,14 +88,14 @@ def patch_vectors(tower: VisionTransformer, pixels: Tensor) -> Tensor:
     projected = F.linear(last.ln_1(x[:, 1:]), last.attn.in_proj_weight[width:], last.attn.in_proj_bias[width:])
     keys, values = (part.unflatten(-1, (heads, -1)).transpose(1, 2) for part in projected.chunk(2, dim=-1))
     side = round(keys.shape[2] ** 0.5)
-    near = _neighbourhood(side, keys.dtype, keys.device)
+    near = _neighborhood(side, keys.dtype, keys.device)
     weights = (keys @ keys.mT / (width // heads) ** 0.5 + near).softmax(dim=-1)
     mixed = last.attn.out_proj((weights @ values).transpose(1, 2).flatten(2))
     vectors = F.normalize((tower.ln_post(mixed) @ tower.proj).float(), dim=-1)
     return vectors.unflatten(1, (side, side))
 
 
-def _neighbourhood(side: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+def _neighborhood(side: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Build the (G * G, G * G) bias on attention between patches: one at itself, less with the distance."""
     at = torch.arange(side, device=device, dtype=torch.float32)
     places = torch.cartesian_prod(at, at)

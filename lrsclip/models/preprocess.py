@@ -22,16 +22,20 @@ def build_preprocess(config: ModelConfig) -> Preprocess:
 
     The shorter side is resized. The same as open_clip's transform for evaluation, to the last bit.
     """
-    side_px, facts = config.image.image_px, config.preprocess
+    facts, square = config.preprocess, build_square(config)
     mean, std = (torch.tensor(values)[:, None, None] for values in (facts.mean, facts.std))
-    filter_ = Image.Resampling[facts.interpolation.upper()]
 
     def transform(picture: Image.Image) -> Tensor:
-        square = _shorter_side(picture.convert("RGB"), side_px, filter_)
-        values = torch.from_numpy(np.array(square)).permute(2, 0, 1).contiguous()
+        values = torch.from_numpy(np.array(square(picture))).permute(2, 0, 1).contiguous()
         return (values.to(torch.float32) / 255 - mean) / std
 
     return transform
+
+
+def build_square(config: ModelConfig) -> Callable[[Image.Image], Image.Image]:
+    """Build the part of the transform that training on pixels shares: an RGB square of image_px, not normalized."""
+    side_px, filter_ = config.image.image_px, Image.Resampling[config.preprocess.interpolation.upper()]
+    return lambda picture: _shorter_side(picture.convert("RGB"), side_px, filter_)
 
 
 def _shorter_side(picture: Image.Image, side_px: int, filter_: Image.Resampling) -> Image.Image:

@@ -18,12 +18,12 @@ import torch
 from torch import Tensor
 
 from lrsclip.errors import TextError
-from lrsclip.models.bpe import merged
+from lrsclip.models.bpe import MAX_CHARACTERS, merged
+from lrsclip.models.tame_text import tame
 
 if TYPE_CHECKING:
     from open_clip.tokenizer import SimpleTokenizer
 
-MAX_CHARACTERS = 100_000  # of one text; far beyond 248 tokens, short enough to be read in no time
 _CACHED_TEXTS, _CACHED_WORDS = 4096, 50_000  # a server must not remember every text that was ever typed
 _KEPT_LETTERS = 64  # of a word
 WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
@@ -89,7 +89,7 @@ class Tokenizer:
     def __init__(self, context_length: int) -> None:
         self.context_length = context_length
         self._clip = _clip_tokenizer()
-        self._encode = lru_cache(maxsize=_CACHED_TEXTS)(self._clip.encode)
+        self._encode = lru_cache(maxsize=_CACHED_TEXTS)(self._encoded)
 
     def __call__(self, texts: list[str]) -> Tensor:
         """Tokenize texts to (N, L) ids, zero-padded; L is the longest text's length, at most `context_length`.
@@ -129,6 +129,9 @@ class Tokenizer:
         """Tell whether a part of the text is not read."""
         return self.count(text) > self.context_length
 
+    def _encoded(self, text: str) -> list[int]:
+        return list(self._clip.encode(tame(text)))
+
     def _ids(self, text: str, number: int) -> list[int]:
         if not isinstance(text, str):
             raise TextError(f"text {number} is {type(text).__name__}, not a string; pass a list of strings")
@@ -149,10 +152,24 @@ class Tokenizer:
         )
 
     def _fitting(self, text: str, ends: list[int]) -> int:
-        low, high = 0, len(ends)  # bisection: a longer prefix never has fewer tokens
+        """Return the last of some ends at which the text before it fits; 0 for none.
+
+        A longer prefix never has fewer tokens. From the start in doubling steps, and bisection in the last of them: so
+        what is looked at is not much longer than what fits, however long the text is.
+        """
+
+        def fits(number: int) -> bool:
+            part = text[: ends[number - 1]]
+            ids = self._encode(text) if len(part) == len(text) else self._encoded(part)  # all of it is known
+            return len(ids) + 2 <= self.context_length
+
+        low, step = 0, 1
+        while low + step <= len(ends) and fits(low + step):
+            low, step = low + step, 2 * step
+        high = min(low + step, len(ends) + 1) - 1
         while low < high:
             middle = (low + high + 1) // 2
-            if len(self._clip.encode(text[: ends[middle - 1]])) + 2 <= self.context_length:
+            if fits(middle):
                 low = middle
             else:
                 high = middle - 1

@@ -16,6 +16,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from lrsclip.errors import TextError
+from lrsclip.models.bpe import MAX_CHARACTERS
+from lrsclip.numbers import clipped
 from lrsclip.zero_shot.templates import PLACEHOLDER, TemplateSet
 
 Floats = npt.NDArray[np.float32]
@@ -71,7 +73,8 @@ def class_prototypes(
         templates: phrasings with a {} where the name goes; or a set, which brings its own way to average them.
 
     Raises:
-        TextError: no label or template, an empty or repeated label, a template without {}, or a str for a list.
+        TextError: no label or template, an empty or repeated label, a template without {}, a text of them that is too
+            long to be read, or a str for a list.
     """
     for what, given in (("labels", labels), ("templates", templates)):
         if isinstance(given, str):  # whose letters would be labels
@@ -80,6 +83,7 @@ def class_prototypes(
     _check_labels(names)
     phrasings = templates.templates if isinstance(templates, TemplateSet) else templates
     _check_templates(phrasings)
+    _check_lengths(names, phrasings)
     before = isinstance(templates, TemplateSet) and templates.averaged == "before normalizing"
     texts = [phrasing.replace(PLACEHOLDER, name) for name in names for phrasing in phrasings]
     vectors = bundle.encode_text(texts, normalize=not before)
@@ -103,7 +107,26 @@ def _check_labels(names: Sequence[str]) -> None:
         raise TextError(f"class name {names.index('') + 1} of {len(names)} is empty; write a name or leave it out")
     repeated = next((name for name in names if names.count(name) > 1), None)
     if repeated is not None:
-        raise TextError(f"class name {repeated!r} is given twice; give each once, or the two share one probability")
+        raise TextError(
+            f"class name {clipped(repeated)} is given twice; give each once, or the two share one probability"
+        )
+
+
+def filled_characters(phrasing: str, names: Sequence[str]) -> int:
+    """Count the characters of a template filled with each of some names in all of its places; none is built for it."""
+    places = phrasing.count(PLACEHOLDER)
+    return len(names) * (len(phrasing) - places * len(PLACEHOLDER)) + places * sum(map(len, names))
+
+
+def _check_lengths(names: Sequence[str], templates: Sequence[str]) -> None:
+    """Refuse a text before it is made: a long name in many places is gigabytes."""
+    longest = max(names, key=len)
+    for template in templates:
+        if (length := filled_characters(template, [longest])) > MAX_CHARACTERS:
+            raise TextError(
+                f"class name {clipped(longest)} in template {clipped(template)} makes a text of {length:,} "
+                f"characters; {MAX_CHARACTERS:,} are the limit: shorten one of the two"
+            )
 
 
 def _check_templates(templates: Sequence[str]) -> None:
@@ -111,4 +134,4 @@ def _check_templates(templates: Sequence[str]) -> None:
         raise TextError("no templates; give at least one, such as 'a satellite photo of {}.'")
     bare = next((template for template in templates if PLACEHOLDER not in template), None)
     if bare is not None:
-        raise TextError(f"template {bare!r} has no {PLACEHOLDER}; put {PLACEHOLDER} where the class name goes")
+        raise TextError(f"template {clipped(bare)} has no {PLACEHOLDER}; put {PLACEHOLDER} where the class name goes")

@@ -191,7 +191,7 @@ def test_pixels_are_changed_held_and_learned_in_pieces(tmp_path: Path, monkeypat
         "trunk": "trained",
         "stages": [{"context_length": 77, "epochs": 2, "long_weight": 0.5}],
         "crop_scale_min": 0.6,
-        "colour_jitter": 0.2,
+        "color_jitter": 0.2,
         "hold_on_device": True,
         "micro_batch": 3,
     }

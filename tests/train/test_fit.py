@@ -80,7 +80,7 @@ def test_run_leaves_a_checkpoint_that_loads(unbroken: Path) -> None:
     assert rows[-1]["loss"] < rows[0]["loss"]
     bundle = lrsclip.load(unbroken / "checkpoint", precision="fp32")
     assert bundle.context_length == 248
-    assert bundle.describe_tokens("a forest with gazebos").unseen_words == ("with", "gazebos")
+    assert bundle.describe_tokens("a forest with gazebos").unseen_words == ("gazebos",)
     manifest = read_manifest(unbroken / "checkpoint")
     assert manifest["training"]["pictures"]["rsicd"] == 32
     assert manifest["vocabulary"]["desert"] > 0
@@ -224,7 +224,7 @@ def test_a_finished_run_is_trained_further_from_its_third_stage_on(
     """The last step of a CPU's recipe: everything moves but the stem, stages 1 and 2 and the kept positions."""
     settings = place / "further.json"
     stages = [{"context_length": 248, "epochs": 2, "long_weight": 0.5}]
-    more = {"trunk": "trained", "trunk_frozen_stages": 2, "stages": stages, "crop_scale_min": 0.5, "colour_jitter": 0.2}
+    more = {"trunk": "trained", "trunk_frozen_stages": 2, "stages": stages, "crop_scale_min": 0.5, "color_jitter": 0.2}
     settings.write_text(json.dumps(SETTINGS | more | {"class_folder_share": 0.0, "batch_size": 4}))
     plain = [a for a in arguments(place, "further") if a not in ("--init", str(place / "init/trunk.safetensors"))]
     assert fit.main([*plain, *few, "--config", str(settings), "--from", str(unbroken)]) == 0
@@ -336,3 +336,17 @@ def test_curves_of_runs_are_drawn(unbroken: Path, tmp_path: Path, capsys: pytest
     assert "holds no log.csv" in capsys.readouterr().err and not (tmp_path / "d.png").exists()
     assert curves.main([str(unbroken), "--out", str(tmp_path / "c.png/e.png")]) == 2  # a file where a folder should be
     assert "e.png" in (said := capsys.readouterr().err) and "check that path" in said
+
+
+def test_views_are_kept_beside_the_pictures_and_classes_choose_too(place: Path) -> None:
+    settings = Settings.read(str(place / "settings.json")).model_copy(update={"views": 2})
+    model = fit.initial_model(settings, place / "init/trunk.safetensors")
+    corpus = fit.build_corpus(place / "data", settings, model, place / "cache")
+    views = corpus.views(corpus.train)
+    assert all(len(rows) == 3 for rows in views)
+    flat = [row for rows in views for row in rows]
+    assert len(set(flat)) == len(flat) and max(flat) < len(corpus.prepared.rows)
+    plain, degraded, other = (corpus.prepared.rows[row] for row in views[0])
+    assert not np.array_equal(plain, degraded) and not np.array_equal(degraded, other)
+    assert all(record.split == "val" and record.label for record in corpus.val_classes)
+    assert len(list((place / "cache").glob("*-view[12]-*.npy"))) == 2

@@ -19,7 +19,7 @@ from lrsclip.models.tokenizer import Tokenizer
 from tests.helpers.corpora import small_model
 from train.data.batches import pad_in_front
 from train.data.records import Record
-from train.data.text_pairs import compose, sentences_of
+from train.data.text_pairs import Wording, compose, sentences_of
 from train.evaluation.pca import rebuilt_from_components
 from train.losses import dual_text_loss, info_nce
 from train.recipes import Curriculum, Recipe, recipe_names
@@ -77,7 +77,7 @@ def test_curriculum_by_hand() -> None:
         ({"recipe": "longclip", "batch_size": 32}, "keep all of a batch of 32"),
         ({"recipe": {"name": "x", "long_weight": {"hold_until": 0.9}}}, "must come before"),
         ({"recipe": {"name": "../x"}}, "recipe: name:"),
-        ({"colour_jitter": 0.2}, "needs .trunk.: .trained."),
+        ({"color_jitter": 0.2}, "needs .trunk.: .trained."),
         ({"micro_batch": 0}, "micro_batch"),
     ],
 )
@@ -112,7 +112,7 @@ def record(count: int) -> Record:
 @settings(deadline=None)
 @given(count=st.integers(1, 6), seed=st.integers(0, 2**32 - 1))
 def test_subset_leaves_out_the_first_sentence(count: int, seed: int) -> None:
-    pair = compose(record(count), np.random.default_rng(seed), short_text="subset")
+    pair = compose(record(count), np.random.default_rng(seed), Wording(short_text="subset"))
     long, short = (text.removesuffix(".").split(". ") for text in (pair.long, pair.short))
     assert sorted(long) == sorted(s.removesuffix(".") for s in sentences_of(record(count)))
     assert len(set(short)) == len(short) >= 1
@@ -120,7 +120,7 @@ def test_subset_leaves_out_the_first_sentence(count: int, seed: int) -> None:
 
 
 def test_subset_varies_in_size_and_order() -> None:
-    drawn = {compose(record(3), np.random.default_rng(s), short_text="subset").short for s in range(200)}
+    drawn = {compose(record(3), np.random.default_rng(s), Wording(short_text="subset")).short for s in range(200)}
     assert len(drawn) == 3 + 6  # each sentence alone, each ordered pair
 
 

@@ -112,15 +112,15 @@ def test_whole_gradient_is_that_of_the_plain_loss() -> None:
         model.encode_text(batch.short),
         model.scale,
         objective.long_weight,
-        batch.same_long,
-        batch.same_short,
+        batch.true_long,
+        batch.true_short,
         objective.pca_components,
     )
     loss.total.backward()
     found, by_step = gradients(objective)
     assert torch.allclose(found.total, loss.total, atol=1e-6)
     assert_same({n: p.grad for n, p in model.named_parameters() if p.grad is not None}, by_step)
-    assert batch.same_long.sum() > PICTURES  # the twins are masked
+    assert batch.true_long.true.sum() > PICTURES  # the twins share their texts
 
 
 def test_second_encoding_drops_what_the_first_one_did(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,6 +176,6 @@ def test_processes_share_a_batch_without_overlap() -> None:
     assert torch.equal(torch.cat([p.rows for p in parts]), whole.rows)
     assert torch.equal(torch.cat([p.short for p in parts]), whole.short)
     for part in parts:
-        assert torch.equal(part.same_short, whole.same_short)
+        assert torch.equal(part.true_short.true, whole.true_short.true)
         assert len(part.rows) == len(part.long) == PICTURES // 3
-    assert np.array_equal(whole.same_long.diagonal(), np.ones(PICTURES, dtype=bool))
+    assert np.array_equal(whole.true_long.true.diagonal(), np.ones(PICTURES, dtype=bool))

@@ -44,18 +44,23 @@ def parser() -> argparse.ArgumentParser:
     """Build the parser of the command line."""
     p = argparse.ArgumentParser(prog="python -m train.ablation.run", description="Compare recipes over seeds.")
     p.add_argument("--config", default="ablate", help="settings that all runs share: a name or a JSON file")
-    p.add_argument("--data", type=Path, required=True, help="folder with RSICD/, ...")
-    p.add_argument("--out", type=Path, required=True, help="folder of the runs and the tables")
     p.add_argument("--recipes", default="all", help="names in train/configs/recipes/, comma separated (default: all)")
     p.add_argument("--seeds", default="0,1,2", help="comma separated (default: 0,1,2)")
     p.add_argument("--epochs", help="epochs of each stage in place of the settings', such as 2,4")
     p.add_argument("--splits", default="val,test", help="RSICD splits to measure on (default: val,test)")
-    p.add_argument("--init", type=Path, help="trunk weights (default: DATA/../init/*.safetensors if there)")
     p.add_argument("--text", type=Path, help="text tower to begin with, made by python -m train.init.distill_text")
+    add_places(p)
+    return p
+
+
+def add_places(p: argparse.ArgumentParser) -> None:
+    """Add what every comparison is told: where its data, runs and kept pictures lie, and whether to go on."""
+    p.add_argument("--data", type=Path, required=True, help="folder with RSICD/, ...")
+    p.add_argument("--out", type=Path, required=True, help="folder of the runs and the tables")
+    p.add_argument("--init", type=Path, help="trunk weights (default: DATA/../init/*.safetensors if there)")
     p.add_argument("--cache", type=Path, help="where prepared pictures are kept (default: OUT/../cache)")
     p.add_argument("--device", default=None, help="cpu or cuda (default: cuda if there)")
     p.add_argument("--resume", action="store_true", help="keep finished runs in OUT and go on with the others")
-    return p
 
 
 def parts_of(text: str, known: list[str] | None, what: str) -> list[str]:

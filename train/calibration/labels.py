@@ -1,9 +1,11 @@
 """Calibrate labels: `python -m train.calibration.labels --checkpoint lrsclip/checkpoints/tiny --data ../shared/data`.
 
 Fitted on validation pictures of RSICD-30, UCM, RESISC45 and EuroSAT (all of them data that the model was trained on a
-part of); measured on their test pictures, and on all of RSSCN7, of which nothing took part in anything. Two numbers
-of a temperature and four of a hint cannot change the best label, so accuracy figures of these sets stay the same. All
-goes into the checkpoint's manifest.
+part of), with their classes' own names and in two other wordings that training never drew; measured on their test
+pictures, and on all of RSSCN7, of which nothing took part in anything, with names and in six wordings of strangers
+(`train.evaluation.wording`). The rates that users are told are those of the strangers' wordings. Two numbers of a
+temperature and four of a hint cannot change the best label, so accuracy figures of these sets stay the same. All goes
+into the checkpoint's manifest.
 """
 
 from __future__ import annotations
@@ -26,11 +28,14 @@ from lrsclip.errors import DataError
 from lrsclip.zero_shot.classifier import class_prototypes
 from train.calibration.presence import RIDGE, fitted, into_manifest, minimized
 from train.command import run_command
+from train.data.wording.bank import UNSEEN, concept_of
 from train.evaluation.sets import CLASS_SETS, NotHere
 from train.evaluation.vectors import PictureVectors
+from train.evaluation.wording import wordings_of
 from train.provenance import provenance
 
 FALSE_ALARMS = 0.02  # how often the hint may be given without need, mean over the sets fitted on; elsewhere it is more
+OTHER_WORDS = ", other words"  # behind a set's name
 _UNSEEN = "rsscn7"  # the set that has no split, since nothing was trained on it
 _BINS = 15
 
@@ -55,6 +60,10 @@ Samples = dict[str, Sample]
 def samples(bundle: LRSCLIP, data: Path, *, fitting: bool) -> Samples:
     """Read and encode the pictures to fit on, or those to measure on, of every set that is there.
 
+    Returns:
+        Set -> its pictures against the names of its classes; with `OTHER_WORDS` behind it, against other wordings of
+        them, each picture once for each wording.
+
     Raises:
         DataError: none is there.
     """
@@ -68,12 +77,25 @@ def samples(bundle: LRSCLIP, data: Path, *, fitting: bool) -> Samples:
         records = [] if fitting and name == _UNSEEN else pictures.records
         if records:
             vectors = PictureVectors(bundle).of(records, f"{name}, {'to fit' if fitting else 'to measure'}")
-            cosines = vectors @ class_prototypes(bundle, pictures.classes).vectors.T
             truth = np.array([pictures.classes.index(str(r.label)) for r in records])
-            found[name] = Sample(cosines.astype(np.float64), truth)
+            found[name] = Sample(_cosines(bundle, vectors, pictures.classes), truth)
+            if wordings := other_wordings(name, pictures.classes, fitting=fitting):
+                worded = np.concatenate([_cosines(bundle, vectors, texts) for texts in wordings])
+                found[name + OTHER_WORDS] = Sample(worded, np.tile(truth, len(wordings)))
     if not found:
         raise DataError(f"{data} holds none of {', '.join(CLASS_SETS)}; pass --data with the folder that does")
     return found
+
+
+def _cosines(bundle: LRSCLIP, vectors: npt.NDArray[np.float32], texts: Sequence[str]) -> Doubles:
+    return (vectors @ class_prototypes(bundle, texts).vectors.T).astype(np.float64)
+
+
+def other_wordings(name: str, classes: Sequence[str], *, fitting: bool) -> list[list[str]]:
+    """Return other texts for the classes, in their order: to fit on, or to measure; none where one of them lacks."""
+    if fitting:
+        return [[concept_of(label).unseen[number] for label in classes] for number in range(UNSEEN)]
+    return [[texts[label] for label in classes] for texts in wordings_of(name).values() if set(classes) <= set(texts)]
 
 
 def fitted_scale(given: Samples, start: float) -> tuple[float, float]:
@@ -138,8 +160,9 @@ def calibrated(bundle: LRSCLIP, data: Path) -> dict[str, Any]:
             "false_alarm_rate": round(float((given < threshold).mean()), 4),
             "miss_rate": round(float((left_out >= threshold).mean()), 4),
         }
+    strange = [row for name, row in sets.items() if name.endswith(OTHER_WORDS)] or list(sets.values())
     means = {
-        key: round(float(np.mean([row[key] for row in sets.values()])), 4)
+        key: round(float(np.mean([row[key] for row in strange])), 4)
         for key in ("error_rate_uncalibrated", "error_rate", "false_alarm_rate", "miss_rate")
     }
     return {

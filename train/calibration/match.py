@@ -2,9 +2,12 @@
 
 Descriptions are asked of collections of several sizes that hold their tile, and of the same without it and all others
 of its kind: the atlas' tiles (a kind is a land use) and RSICD's pictures (a kind is a scene class). Each has a short
-text, a long one and the name of its kind. A logistic regression weighs the evidence (`calibration.match`); false alarms
-and misses are counted on kinds of the atlas that were not asked for in it, and on RSICD's test pictures. All goes into
-the checkpoint's manifest.
+text, a long one, the name of its kind, and its kind in other people's words: RSICD's in sentences that were written for
+it by nobody who knew the captions, one part of them to fit on and another to measure (`train.evaluation.own_words`).
+A logistic regression weighs the evidence (`calibration.match`), in which a text in own words counts as much as all
+others together. By those texts alone the bounds between yes, unsure and no are chosen, and the rates that users are
+told are theirs, counted on kinds of the atlas that were not asked for in the fit and on RSICD's test pictures. All goes
+into the checkpoint's manifest.
 """
 
 from __future__ import annotations
@@ -22,12 +25,16 @@ from tqdm import tqdm
 
 from lrsclip import LRSCLIP
 from lrsclip.calibration.land_use import LAND_USES, land_use_references
+from lrsclip.calibration.logistic import logistic
 from lrsclip.calibration.match import BEST, MANIFEST_KEY, centroid, evidence
 from lrsclip.index import build_index, default_cache_dir
 from lrsclip.tiles.atlas import AtlasTiles
+from train.calibration.bounds import bounds_of
 from train.calibration.presence import fitted, into_manifest
 from train.command import run_command
 from train.data.text_pairs import paragraph
+from train.data.wording.bank import concept_of, draw_phrase
+from train.evaluation.own_words import own_sentences
 from train.evaluation.sets import rsicd_classes
 from train.evaluation.vectors import PictureVectors
 from train.mosaics import CLASS_SENTENCE
@@ -35,7 +42,8 @@ from train.provenance import provenance
 
 SEED = 5
 SIZES = (128, 512, 1024)
-TEXTS = ("short", "long", "name")
+TEXTS = ("short", "long", "name", "own words")
+_OWN = TEXTS.index("own words")
 _MIN_SHARE = 0.02  # of a tile that a land use covers; with less the tile counts as without it
 
 Floats = npt.NDArray[np.float32]
@@ -75,8 +83,11 @@ def of_atlas(bundle: LRSCLIP, source: AtlasTiles) -> Gallery:
             shows[row, kind[row]] = True
     texts = [source.texts(tile_id) for tile_id in ids]
     names = [CLASS_SENTENCE.format(LAND_USES[kinds[number]][0].split(" ", 1)[-1]) for number in kind]
+    random = np.random.default_rng(SEED)
+    own = [draw_phrase(concept_of(kinds[number]), random) for number in kind]
     vectors = np.stack([index.vector(tile_id) for tile_id in ids])
-    return Gallery(vectors, kind, shows, _encoded(bundle, [t.short for t in texts], [t.long for t in texts], names))
+    said = _encoded(bundle, [t.short for t in texts], [t.long for t in texts], names, own)
+    return Gallery(vectors, kind, shows, said)
 
 
 def of_rsicd(bundle: LRSCLIP, data: Path, split: str) -> Gallery:
@@ -90,12 +101,22 @@ def of_rsicd(bundle: LRSCLIP, data: Path, split: str) -> Gallery:
     kind = np.array([kinds.index(str(record.label)) for record in records])
     vectors = PictureVectors(bundle).of(records, f"RSICD {split}")
     names = [CLASS_SENTENCE.format(record.label) for record in records]
-    texts = _encoded(bundle, [record.captions[0] for record in records], [paragraph(r) for r in records], names)
+    own = _own_words([str(record.label) for record in records], for_choice=split != "test")
+    texts = _encoded(bundle, [record.captions[0] for record in records], [paragraph(r) for r in records], names, own)
     return Gallery(vectors, kind, np.eye(len(kinds), dtype=np.bool_)[kind], texts)
 
 
-def _encoded(bundle: LRSCLIP, short: list[str], long: list[str], names: list[str]) -> dict[str, Floats]:
-    return {name: bundle.encode_text(texts) for name, texts in zip(TEXTS, (short, long, names), strict=True)}
+def _own_words(labels: list[str], *, for_choice: bool) -> list[str]:
+    """Choose for each of some pictures a sentence of its class in a stranger's words."""
+    random, sentences = np.random.default_rng(SEED), dict[str, list[str]]()
+    for one in own_sentences():
+        if one.for_choice is for_choice:
+            sentences.setdefault(one.label, []).append(one.text)
+    return [str(random.choice(sentences[label])) for label in labels]
+
+
+def _encoded(bundle: LRSCLIP, *texts: list[str]) -> dict[str, Floats]:
+    return {name: bundle.encode_text(said) for name, said in zip(TEXTS, texts, strict=True)}
 
 
 def measured(
@@ -146,35 +167,34 @@ def weighed(landscape: Gallery, fitting: Gallery, testing: Gallery, references: 
             strict=True,
         )
     )
-    weights, bias = fitted(rows, there)
+    strange = _of_text(_OWN, len(rows))
+    weights, bias = fitted(rows, there, np.where(strange, 1 / strange.sum(), 1 / (~strange).sum()) / 2)
+    bounds = bounds_of(logistic(rows[strange], weights, bias), there[strange])
     entry: dict[str, Any] = {"weights": [float(f"{w:.6g}") for w in weights], "bias": float(f"{bias:.6g}")}
     tested = {
         "atlas": measured(landscape, references, held_out, SEED + 2),
         "rsicd": measured(testing, references, range(testing.shows.shape[1]), SEED + 3),
     }
-    rates = {name: _rates(rows @ weights + bias >= 0, there) for name, (rows, there) in tested.items()}
-    for name in ("false_alarm_rate", "miss_rate"):  # each collection counts alike
+    chances = {name: logistic(rows, weights, bias) for name, (rows, _) in tested.items()}
+    rates = {}
+    for name, (_, there) in tested.items():
+        own = _of_text(_OWN, len(there))
+        rates[name] = bounds.rates(chances[name][own], there[own])
+    for name in ("false_alarm_rate", "miss_rate", "unsure_rate"):  # each collection counts alike
         entry[name] = round(float(np.mean([one[name] for one in rates.values()])), 4)
     of_text = {}
     for number, text in enumerate(TEXTS):
-        says = [(rows @ weights + bias >= 0)[_of_text(number, len(rows))] for rows, _ in tested.values()]
-        true = [there[_of_text(number, len(there))] for _, there in tested.values()]
-        of_text[text] = _rates(np.concatenate(says), np.concatenate(true))
-    return entry | {"held_out": rates, "held_out_texts": of_text, "measured": provenance()}
+        some = {name: _of_text(number, len(there)) for name, (_, there) in tested.items()}
+        says = np.concatenate([chances[name][some[name]] for name in tested])
+        true = np.concatenate([there[some[name]] for name, (_, there) in tested.items()])
+        of_text[text] = bounds.rates(says, true)
+    return entry | bounds.entry() | {"held_out": rates, "held_out_texts": of_text, "measured": provenance()}
 
 
 def _of_text(number: int, count: int) -> npt.NDArray[np.bool_]:
     """Return a (count,) mask of the cases of a text; `measured` gives them in pairs, text by text."""
     chosen: npt.NDArray[np.bool_] = np.arange(count) // 2 % len(TEXTS) == number
     return chosen
-
-
-def _rates(says: npt.NDArray[np.bool_], there: npt.NDArray[np.bool_]) -> dict[str, float]:
-    return {
-        "false_alarm_rate": round(float(says[~there].mean()), 4),
-        "miss_rate": round(float(1 - says[there].mean()), 4),
-        "cases": len(there),
-    }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -190,7 +210,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             args.checkpoint, MANIFEST_KEY, lambda bundle: calibrated(bundle, args.data, AtlasTiles(tiles=args.tiles))
         )
         for name, row in (entry["held_out"] | entry["held_out_texts"]).items():
-            print(f"{name}: false alarms {row['false_alarm_rate']:.1%}, misses {row['miss_rate']:.1%}")
+            print(
+                f"{name}: false alarms {row['false_alarm_rate']:.1%}, misses {row['miss_rate']:.1%}, "
+                f"unsure {row['unsure_rate']:.1%}"
+            )
 
     return run_command("train.calibration.match", run, "the manifest is as it was")
 

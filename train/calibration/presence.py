@@ -1,9 +1,9 @@
 """Calibrate "probably present": `python -m train.calibration.presence --checkpoint CHECKPOINT --data ../shared/data`.
 
 Scenes are composed of RSICD's validation pictures, two to four a side and of three sizes; of each it is asked for
-classes, captions and composed paragraphs that are there and that are not. A logistic regression weighs the evidence
-(`lrsclip.calibration.presence`); false alarms and misses are counted on scenes of test pictures. All goes into the
-checkpoint's manifest.
+classes, captions, composed paragraphs and sentences in own words (`train.evaluation.own_words`) that are true of it and
+that are not. A logistic regression weighs the evidence (`lrsclip.calibration.presence`); the errors are counted on
+scenes of test pictures with other sentences. All goes into the checkpoint's manifest.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 import lrsclip
 from lrsclip import LRSCLIP
-from lrsclip.calibration.logistic import Doubles
+from lrsclip.calibration.logistic import Doubles, logistic
 from lrsclip.calibration.presence import MANIFEST_KEY, evidence
 from lrsclip.checkpoints.factory import locate
 from lrsclip.checkpoints.native import MANIFEST, read_manifest
@@ -33,9 +33,11 @@ from lrsclip.io.decode import open_image
 from lrsclip.localize import WindowMemory, embed_scene, open_scene
 from lrsclip.localize.window_encoding import scales_of
 from lrsclip.protocols import METHODS, Method
+from train.calibration.bounds import bounds_of
 from train.command import run_command
 from train.data.records import Record
 from train.data.text_pairs import paragraph
+from train.evaluation.own_words import own_sentences
 from train.evaluation.sets import rsicd_classes
 from train.mosaics import CLASS_SENTENCE
 from train.provenance import provenance
@@ -77,15 +79,19 @@ def cases(data: Path, split: str, count: int, seed: int) -> Iterator[Case]:
         for at, record in enumerate(here):
             cell = open_image(record.path).resize((cell_px, cell_px), Image.Resampling.BICUBIC)
             scene.paste(cell, (at % side * cell_px, at // side * cell_px))
-        texts = [*_asked(here, rng), *_asked(elsewhere, rng)]
+        texts = [text for some in (here, elsewhere) for text in _asked(some, rng, for_choice=split != "test")]
         yield Case(scene, texts, np.arange(len(texts)) < len(texts) // 2)
 
 
-def _asked(records: Sequence[Record], rng: np.random.Generator) -> list[str]:
+def _asked(records: Sequence[Record], rng: np.random.Generator, *, for_choice: bool) -> list[str]:
     order = rng.permutation(len(records)).tolist()
     pictures = [records[at] for at in order[:_PICTURES]]
     labels = [CLASS_SENTENCE.format(records[at].label) for at in order[-_CLASSES:]]
-    return [*labels, *(picture.captions[0] for picture in pictures), *map(paragraph, pictures)]
+    own = [
+        str(rng.choice([one.text for one in own_sentences() if one.label == label and one.for_choice is for_choice]))
+        for label in (records[at].label for at in order[-_CLASSES:])
+    ]
+    return [*labels, *own, *(picture.captions[0] for picture in pictures), *map(paragraph, pictures)]
 
 
 def measured(bundle: LRSCLIP, given: Sequence[Case], method: Method) -> tuple[Doubles, npt.NDArray[np.bool_]]:
@@ -141,16 +147,16 @@ def calibrated(bundle: LRSCLIP, data: Path, count: int = SCENES) -> dict[str, An
     fitting, testing = list(cases(data, "val", count, SEED)), list(cases(data, "test", count, SEED + 1))
     entry: dict[str, Any] = {}
     for method in METHODS:
-        weights, bias = fitted(*measured(bundle, fitting, method))
+        rows, there = measured(bundle, fitting, method)
+        weights, bias = fitted(rows, there)
+        bounds = bounds_of(logistic(rows, weights, bias), there)
         rows, there = measured(bundle, testing, method)
-        says = rows @ weights + bias >= 0
         entry[method] = {
             "weights": [float(f"{w:.6g}") for w in weights],
             "bias": float(f"{bias:.6g}"),
-            "false_alarm_rate": round(float(says[~there].mean()), 4),
-            "miss_rate": round(float(1 - says[there].mean()), 4),
-            "sentences": len(there),
             "scenes": count,
+            **bounds.entry(),
+            **bounds.rates(logistic(rows, weights, bias), there),
         }
     return entry | {"measured": provenance()}
 
@@ -188,7 +194,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         entry = into_manifest(args.checkpoint, MANIFEST_KEY, lambda bundle: calibrated(bundle, args.data, args.scenes))
         for method in METHODS:
             row = entry[method]
-            print(f"{method}: false alarms {row['false_alarm_rate']:.1%}, misses {row['miss_rate']:.1%}")
+            print(
+                f"{method}: false alarms {row['false_alarm_rate']:.1%}, misses {row['miss_rate']:.1%}, "
+                f"unsure {row['unsure_rate']:.1%}"
+            )
 
     return run_command("train.calibration.presence", run, "the manifest is as it was")
 

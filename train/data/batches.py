@@ -6,7 +6,7 @@ batches as one that was not.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -20,13 +20,13 @@ from train.data.feature_cache import Prepared
 from train.data.records import Record
 from train.data.rows import Rows
 from train.data.text_pairs import TextPair, compose, compose_exact
+from train.data.truth import Truth, truth_of
 from train.distributed import World
-from train.losses import same_texts
 from train.settings import Settings
 
 # An exact batch's longest texts: most steps cost less, and one false claim among few is where much is to be learned.
 _SENTENCES = (2, 3, 5, 8, 16)
-_ORDER, _DRAW, _CHANGE = 0, 1, 2  # keeps the uses of (seed, epoch) apart
+_ORDER, _DRAW, _CHANGE, _VIEW = 0, 1, 2, 3  # keeps the uses of (seed, epoch) apart
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,11 @@ class Batch:
 
     Attributes:
         rows: (n, G * G, 1024) float16 features or (n, 3, P, P) uint8 pixels, already turned.
-        long: (n, L) token ids; `same_long` (N, N) says which of the whole batch are the same text.
-        short: (n, S) token ids; `same_short` likewise.
-        changes: crops and colours of the n rows, still to be made; None for none.
+        long: (n, L) token ids.
+        short: (n, S) token ids.
+        true_long: which long texts of the whole batch are true of which of its pictures.
+        true_short: the same of the short texts.
+        changes: crops and colors of the n rows, still to be made; None for none.
         false: (n, L) token ids of the long texts with one false claim; None where the batch knows none.
         has_false: (N,) bool, which of the whole batch have one.
         false_rows: as `rows`, turned so that the long texts are false of them; None where the batch knows none.
@@ -47,8 +49,8 @@ class Batch:
     rows: Tensor
     long: Tensor
     short: Tensor
-    same_long: Tensor
-    same_short: Tensor
+    true_long: Truth
+    true_short: Truth
     changes: Changes | None = None
     false: Tensor | None = None
     has_false: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.bool))
@@ -62,15 +64,19 @@ class BatchMaker:
     def __init__(
         self,
         records: list[Record],
-        row_of: list[int],
+        row_of: Sequence[int] | Sequence[tuple[int, ...]],
         prepared: Prepared,
         settings: Settings,
         world: World | None = None,
     ) -> None:
-        """Take the records; `row_of[i]` is the row of `prepared` for `records[i]`; each process has its part."""
+        """Take the records; `row_of[i]` is the row of `prepared` for `records[i]`, or the rows of its views.
+
+        Each process has its part.
+        """
         self.records, self.prepared, self.settings = records, prepared, settings
         self.world = world or World()
-        self.rows = Rows(prepared, row_of, self.world.device, settings.hold_on_device)
+        views = [rows if isinstance(rows, tuple) else (rows,) for rows in row_of]
+        self.rows = Rows(prepared, views, self.world.device, settings.hold_on_device)
         self._captioned = np.array([i for i, r in enumerate(records) if r.described], dtype=np.int64)
         self._exact = np.array([r.exact for r in records], dtype=np.bool_)
         self._plain = np.array([i for i, r in enumerate(records) if not r.described], dtype=np.int64)
@@ -119,38 +125,39 @@ class BatchMaker:
     def _make(self, chosen: np.ndarray, epoch: int, step: int, tokenizer: Tokenizer) -> Batch:
         random = np.random.default_rng([self.settings.seed, _DRAW, epoch, step])
         recipe, own = self.settings.recipe, self.world.own(len(chosen))
-        drop, named = self.settings.word_drop, self.settings.class_sentence
+        wording = self.settings.wording
         most = int(random.choice(_SENTENCES)) if self._exact[chosen].any() else 0
         pairs = [
-            compose_exact(self.records[i], random, most, drop)
+            compose_exact(self.records[i], random, most, wording.word_drop, twins=self.settings.false_twins)
             if self.records[i].exact
-            else compose(self.records[i], random, drop, named, recipe.short_text)
+            else compose(self.records[i], random, wording)
             for i in chosen
         ]
-        rows = self.rows.take(chosen[own])
+        seen = np.random.default_rng([self.settings.seed, _VIEW, epoch, step, self.world.rank])
+        rows = self.rows.take(chosen[own], seen)
         false_turns = np.array([0 if p.false_turn is None else p.false_turn for p in pairs])
         has_false_rows = torch.tensor([p.false_turn is not None for p in pairs])
         false_rows = self._turned(rows, false_turns[own]) if has_false_rows.any() else None
         turns = _turns(pairs, random, self.settings.flips)
         if turns.any():
             rows = self._turned(rows, turns[own])
-        long, short = [p.long for p in pairs], [p.short for p in pairs]
+        long, short, known = [p.long for p in pairs], [p.short for p in pairs], [p.known for p in pairs]
         short_ids = tokenizer(short)
         if recipe.front_padding:
             short_ids = pad_in_front(short_ids, tokenizer.context_length, recipe.front_padding, random)
         change = np.random.default_rng([self.settings.seed, _CHANGE, epoch, step])
-        changes = draw_changes(len(chosen), change, self.settings.crop_scale_min, self.settings.colour_jitter)
+        changes = draw_changes(len(chosen), change, self.settings.crop_scale_min, self.settings.color_jitter)
         if changes is not None and self._exact[chosen].any():
             changes.crops[torch.from_numpy(self._exact[chosen])] = torch.tensor([1.0, 0.0, 0.0])
             if self._exact[chosen].all() and self.prepared.is_features:
-                changes = None  # a feature map has no colours, and these are not cropped
+                changes = None  # a feature map has no colors, and these are not cropped
         has_false = torch.tensor([bool(p.false) for p in pairs])
         return Batch(
             rows,
             tokenizer(long)[own],
             short_ids[own],
-            same_texts(long),
-            same_texts(short),
+            truth_of([p.long_says for p in pairs], known),
+            truth_of([p.short_says for p in pairs], known),
             None if changes is None else changes[own],
             tokenizer([p.false or p.long for p in pairs])[own] if has_false.any() else None,
             has_false,

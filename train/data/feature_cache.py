@@ -31,7 +31,8 @@ from lrsclip.io.decode import open_image
 from lrsclip.models.dual_encoder import DualEncoder
 from lrsclip.models.image_tower import TRUNK_CHANNELS
 from lrsclip.models.precision import fast_bf16
-from lrsclip.models.preprocess import MAX_ASPECT, build_preprocess, to_batch
+from lrsclip.models.preprocess import MAX_ASPECT, build_preprocess, build_square, to_batch
+from train.data.degrade import degraded, seed_of
 from train.data.records import Record
 from train.settings import Settings
 
@@ -112,15 +113,27 @@ def _opened(record: Record) -> Image.Image:
     return picture
 
 
-def prepare(records: list[Record], model: DualEncoder, cache: Path, settings: Settings) -> Prepared:
-    """Prepare what the settings' image tower reads: kept features for a frozen trunk, pixels for one that learns."""
+def _seen(picture: Image.Image, record: Record, view: int) -> Image.Image:
+    return degraded(picture, np.random.default_rng(seed_of(record.key, view))) if view else picture
+
+
+def prepare(records: list[Record], model: DualEncoder, cache: Path, settings: Settings, view: int = 0) -> Prepared:
+    """Prepare what the settings' image tower reads: kept features for a frozen trunk, pixels for one that learns.
+
+    Args:
+        records: the pictures.
+        model: prepares them.
+        cache: the folder of prepared pictures.
+        settings: say which of the two.
+        view: 0 for the pictures as they are, any other number for them as another sensor would have taken them.
+    """
     if settings.trunk == "frozen":
-        return prepare_features(records, model, cache)
-    return prepare_pixels(records, model, cache)
+        return prepare_features(records, model, cache, view)
+    return prepare_pixels(records, model, cache, view)
 
 
-def prepare_features(records: list[Record], model: DualEncoder, cache: Path) -> Prepared:
-    """Run the frozen trunk once over every record, (N, G * G, 1024) float16."""
+def prepare_features(records: list[Record], model: DualEncoder, cache: Path, view: int = 0) -> Prepared:
+    """Run the frozen trunk once over every record, (N, G * G, 1024) float16; see `prepare` for views."""
     config = model.config
     preprocess = build_preprocess(config)
     dtype = torch.bfloat16 if fast_bf16(torch.device("cpu")) else torch.float32
@@ -136,30 +149,43 @@ def prepare_features(records: list[Record], model: DualEncoder, cache: Path) -> 
     digest = hashlib.sha256()
     digest.update(config.preprocess.model_dump_json().encode())
     for name, tensor in sorted(model.convolutional.trunk.state_dict().items()):
-        digest.update(name.encode() + tensor.detach().float().numpy().tobytes())
+        # + 0.0: an average of zeros may turn -0.0 into 0.0, and the features are the same
+        digest.update(name.encode() + (tensor.detach().float() + 0.0).numpy().tobytes())
     side = config.image.grid
     number = str(dtype).removeprefix("torch.")
-    kind = f"features-{config.image.image_px}-{side}x{side}-{digest.hexdigest()[:12]}-{number}"
-    return Prepared(_filled(records, cache, kind, (side**2, TRUNK_CHANNELS), np.float16, run), is_features=True)
+    kind = f"features-{config.image.image_px}-{side}x{side}-{digest.hexdigest()[:12]}-{number}{_named(view)}"
+    rows = _filled(records, cache, kind, (side**2, TRUNK_CHANNELS), np.float16, run, view)
+    return Prepared(rows, is_features=True)
 
 
-def prepare_pixels(records: list[Record], model: DualEncoder, cache: Path) -> Prepared:
-    """Decode and resize every record once, (N, 3, P, P) uint8."""
-    px = model.config.image.image_px
+def prepare_pixels(records: list[Record], model: DualEncoder, cache: Path, view: int = 0) -> Prepared:
+    """Decode every record once and bring it to the square that the model sees in use, (N, 3, P, P) uint8.
+
+    See `prepare` for views.
+    """
+    px, square = model.config.image.image_px, build_square(model.config)
 
     def run(batch: list[Image.Image]) -> Array:
-        squares = [np.asarray(p.resize((px, px), Image.Resampling.BICUBIC)).transpose(2, 0, 1) for p in batch]
-        return np.stack(squares)
+        return np.stack([np.asarray(square(picture)).transpose(2, 0, 1) for picture in batch])
 
-    return Prepared(_filled(records, cache, f"pixels-{px}", (3, px, px), np.uint8, run), is_features=False)
+    kind = f"pixels-{px}-cropped{_named(view)}"
+    return Prepared(_filled(records, cache, kind, (3, px, px), np.uint8, run, view), is_features=False)
+
+
+def _named(view: int) -> str:
+    return f"-view{view}" if view else ""
 
 
 def to_pixels(rows: Tensor, model: DualEncoder) -> Tensor:
-    """Normalize (N, 3, P, P) uint8 to floats, on the rows' own device."""
+    """Normalize (N, 3, P, P) uint8 to floats, on the rows' own device.
+
+    Channels lie last in memory: a trunk's step on a CPU with bfloat16 is a quarter faster so (21.3 pictures/s against
+    17.0; AMD EPYC, 2 cores, 2026-12-01).
+    """
     p = model.config.preprocess
     mean = torch.tensor(p.mean, device=rows.device)[:, None, None]
     std = torch.tensor(p.std, device=rows.device)[:, None, None]
-    return (rows.float() / 255 - mean) / std
+    return ((rows.float() / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
 
 
 def _filled(
@@ -169,6 +195,7 @@ def _filled(
     shape: tuple[int, ...],
     dtype: type,
     run: Callable[[list[Image.Image]], Array],
+    view: int,
 ) -> Array:
     """Return the memory map of one kind, built as far as it is not there yet."""
     sizes = "\n".join(f"{r.key} {r.size_bytes}" for r in records)
@@ -177,7 +204,7 @@ def _filled(
     final = cache / f"{kind}-{files[:12]}.npy"
     with FileLock(final.with_suffix(".lock")):  # two runs that share a cache must not write one file
         if not final.is_file():
-            _fill(records, final, shape, dtype, run)
+            _fill(records, final, shape, dtype, run, view)
     try:
         out: Array = np.load(final, mmap_mode="r")
     except (ValueError, EOFError) as error:
@@ -186,7 +213,12 @@ def _filled(
 
 
 def _fill(
-    records: list[Record], final: Path, shape: tuple[int, ...], dtype: type, run: Callable[[list[Image.Image]], Array]
+    records: list[Record],
+    final: Path,
+    shape: tuple[int, ...],
+    dtype: type,
+    run: Callable[[list[Image.Image]], Array],
+    view: int,
 ) -> None:
     """Build one file, going on where an earlier build was killed."""
     part, marker = final.with_suffix(".part"), final.with_suffix(".json")
@@ -197,7 +229,7 @@ def _fill(
         with part.open("r+b") as file:
             os.posix_fallocate(file.fileno(), 0, part.stat().st_size)
     with tqdm(total=len(records), initial=done, desc=f"preparing {final.name.split('-')[0]}", unit="picture") as bar:
-        for start, batch in _decoded(records, done):
+        for start, batch in _decoded(records, done, view):
             rows[start : start + len(batch)] = run(batch)
             bar.update(len(batch))
             if (start // BATCH) % FLUSH_EVERY == FLUSH_EVERY - 1:
@@ -217,12 +249,12 @@ def _done(marker: Path, most: int) -> int:
     return done if 0 <= done <= most else 0
 
 
-def _decoded(records: list[Record], done: int) -> Iterator[tuple[int, list[Image.Image]]]:
+def _decoded(records: list[Record], done: int, view: int) -> Iterator[tuple[int, list[Image.Image]]]:
     """Yield batches of decoded pictures, one batch read ahead so that the trunk does not wait."""
     starts = range(done, len(records), BATCH)
 
     def read(start: int) -> list[Image.Image]:
-        return [_opened(r) for r in records[start : start + BATCH]]
+        return [_seen(_opened(r), r, view) for r in records[start : start + BATCH]]
 
     with ThreadPoolExecutor(1) as pool:
         ahead = pool.submit(read, done) if starts else None

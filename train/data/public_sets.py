@@ -48,7 +48,7 @@ class PublicSet:
         all_classes: `words` has them all, and any other is a fault.
         train_on_val: the validation pictures are trained on, since nothing is measured on them.
         without: caption JSON whose pictures another set gives, so that they are left out here.
-        gsd_m: ground size of a pixel in metres, where one number holds for all.
+        gsd_m: ground size of a pixel in meters, where one number holds for all.
     """
 
     name: str

@@ -39,14 +39,14 @@ class Thing:
         kind: what it is, in plain words, singular ("storage tank").
         box: left, top, right, bottom as fractions of the picture, 0 to 1, y downwards, left < right, top < bottom.
         bearing_deg: of its long side, from up (north) clockwise, 0 to 180; None where not known.
-        colour: a colour word, or "".
+        color: a color word, or "".
         cut: whether the picture's edge cuts it.
     """
 
     kind: str
     box: tuple[float, float, float, float]
     bearing_deg: float | None = None
-    colour: str = ""
+    color: str = ""
     cut: bool = False
 
 
@@ -102,7 +102,7 @@ class SourceRecord:
         split: as the source says, or a hash of the name where it has none.
         picture: where it lies; None for a record of text alone (a generated one).
         width_px, height_px: 0 where they are not known before decoding.
-        gsd_m: ground size of a pixel in metres, or None.
+        gsd_m: ground size of a pixel in meters, or None.
         lon_deg, lat_deg: of its middle, WGS 84, or None.
         facts: what is known of it.
         texts: (short, long) pairs that the data engine wrote for it.

@@ -1,33 +1,28 @@
 """The two texts of a picture: a short one (one sentence) and a long one (a paragraph).
 
 Human captions come one sentence at a time; a long text is composed of a picture's distinct sentences in random order,
-which keeps the model from leaning on the first sentence alone. Pictures that have only a class get sentences from
-templates.
+which keeps the model from leaning on the first sentence alone. A class is put into words from the bank
+(`train.data.wording`), anew in each showing.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 
 from lrsclip.models.tokenizer import words
+from train.data.directions import MIRRORS, may_be_mirrored, mirrored, names_direction
 from train.data.records import Record
+from train.data.truth import Known, Said
+from train.data.wording.bank import Concept, concept_of, concepts, draw_phrase, mentioned_in, vocabulary_of
+from train.data.wording.paraphrase import paraphrased
 from train.recipes import ShortText
 
-_DIRECTION = re.compile(
-    r"\b(left|right|top|bottom|upper|lower|above|below|north\w*|south\w*|east\w*|west\w*|horizontal\w*|vertical\w*)\b"
-)
-_AXES = (
-    (("north", "south"), ("top", "bottom"), ("upper", "lower"), ("above", "below")),
-    (("east", "west"), ("left", "right")),
-)
-_STAYS = r"from (?:north to south|east to west|top to bottom|left to right|above)"  # true both ways, or no direction
-MIRRORS = {0: (False, False), 4: (False, True), 6: (True, False), 2: (True, True)}
-"""Symmetries of the square that need other words of direction only, by number (see `augment.turn`): whether north and
-south change places, and whether east and west do."""
 _TEMPLATES = (
     "An aerial photograph of {}",
     "A satellite image of {}",
@@ -39,6 +34,8 @@ _TEMPLATES = (
     "A remote sensing image that shows {}",
 )
 _LONG_TEMPLATE_SENTENCES = 3
+_WIDER_SHARE, _AS_SENTENCE_SHARE = 0.15, 0.4
+_Part = TypeVar("_Part")
 _SENTENCE_ENDS = re.compile(r"(?<=[.!?])\s+")
 
 
@@ -53,6 +50,9 @@ class TextPair:
         turn: the symmetry of the square by which the picture is to be turned for the texts to be true; None: any that
             they allow.
         false_turn: one that makes the long text false; None where none is known.
+        short_says: what the short text says, before any of its words is changed.
+        long_says: what the long text says.
+        known: what is known of the picture, as it is turned.
     """
 
     short: str
@@ -60,11 +60,14 @@ class TextPair:
     false: str = ""
     turn: int | None = None
     false_turn: int | None = None
+    short_says: Said = field(default_factory=Said)
+    long_says: Said = field(default_factory=Said)
+    known: Known = field(default_factory=Known)
 
     @property
     def names_direction(self) -> bool:
         """Whether turning the picture could make a text false."""
-        return bool(_DIRECTION.search(self.short.lower()) or _DIRECTION.search(self.long.lower()))
+        return names_direction(self.short) or names_direction(self.long)
 
 
 def sentence(caption: str) -> str:
@@ -88,51 +91,125 @@ def class_sentences(label: str) -> tuple[str, ...]:
     return tuple(sentence(template.format(label)) for template in _TEMPLATES)
 
 
-def compose(
-    record: Record,
-    random: np.random.Generator,
-    word_drop: float = 0.0,
-    class_sentence: float = 0.0,
-    short_text: ShortText = "sentence",
-) -> TextPair:
+@dataclass(frozen=True)
+class Wording:
+    """How the texts of a showing vary.
+
+    Attributes:
+        word_drop: chance for each word to be left out.
+        class_sentence: chance that the long text of a picture with captions and a class names the class as well.
+        class_text: chance that the short text of such a picture is a wording of its class.
+        paraphrase: chance for each word of a caption that has synonyms to be replaced by one.
+        short_text: see `Recipe`.
+    """
+
+    word_drop: float = 0.0
+    class_sentence: float = 0.0
+    class_text: float = 0.0
+    paraphrase: float = 0.0
+    short_text: ShortText = "sentence"
+
+
+def compose(record: Record, random: np.random.Generator, wording: Wording = Wording()) -> TextPair:
     """Draw the two texts of a picture for one showing.
 
     Args:
-        record: must have captions or a label.
+        record: must have captions, texts or a label.
         random: decides which sentence is the short text and the order of the long one.
-        word_drop: chance for each word to be left out.
-        class_sentence: chance that a picture with captions and a label gets a sentence that names its class as well.
-        short_text: see `Recipe`.
+        wording: how the texts vary.
     """
     if record.texts:
-        return _compose_written(record, random, word_drop, short_text)
-    sentences = sentences_of(record)
-    if record.captions and record.label and random.random() < class_sentence:
-        sentences.append(class_sentences(record.label)[int(random.integers(len(_TEMPLATES)))])
-    order = random.permutation(len(sentences))
+        return _compose_written(record, random, wording)
+    concept = concept_of(record.label) if record.label else None
     if not record.captions:
-        order = order[: int(random.integers(2, _LONG_TEMPLATE_SENTENCES + 1))]
-    if short_text == "subset":
-        short = _subset_behind_first([sentences[i] for i in order], random)
+        assert concept is not None
+        return _compose_class(concept, random, wording)
+    sentences = sentences_of(record)
+    known = _known(sentences, concept)
+    told = [(text, _said(text)) for text in sentences]
+    if concept is not None and random.random() < wording.class_sentence:
+        told.append((sentence(draw_phrase(concept, random)), _says_class(concept)))
+    order = random.permutation(len(told))
+    if wording.short_text == "subset":
+        chosen = _subset_behind_first([told[i] for i in order], random)
     else:
-        short = sentences[int(random.integers(len(sentences)))]
-    long = " ".join(sentences[i] for i in order)
-    return TextPair(_thin(short, random, word_drop), _thin(long, random, word_drop))
+        chosen = [told[int(random.integers(len(told)))]]
+    if concept is not None and random.random() < wording.class_text:
+        chosen = [(_class_text(concept, random), _says_class(concept))]
+    return _pair(chosen, [told[i] for i in order], known, random, wording)
 
 
-def _compose_written(record: Record, random: np.random.Generator, word_drop: float, short_text: ShortText) -> TextPair:
+def _compose_class(concept: Concept, random: np.random.Generator, wording: Wording) -> TextPair:
+    """Draw the texts of a picture of which nothing but its class is known: short and long, each in other words."""
+    wider = [concepts()[name] for name in sorted(concept.wider)]
+    about = wider[int(random.integers(len(wider)))] if wider and random.random() < _WIDER_SHARE else concept
+    short = [(_class_text(about, random), _says_class(about))]
+    many = int(random.integers(2, _LONG_TEMPLATE_SENTENCES + 1))
+    long = [(sentence(draw_phrase(concept, random)), _says_class(concept)) for _ in range(many)]
+    return _pair(short, long, _known((), concept), random, wording)
+
+
+def _class_text(concept: Concept, random: np.random.Generator) -> str:
+    """Draw a wording of a class as somebody types it: as a sentence, or without capital and full stop."""
+    phrase = draw_phrase(concept, random)
+    return sentence(phrase) if random.random() < _AS_SENTENCE_SHARE else phrase
+
+
+_Told = tuple[str, Said]  # a sentence, and what it says
+
+
+def _pair(
+    short: list[_Told], long: list[_Told], known: Known, random: np.random.Generator, wording: Wording
+) -> TextPair:
+    def put(told: list[_Told]) -> str:
+        text = " ".join(said for said, _ in told)
+        return _thin(paraphrased(text, random, wording.paraphrase), random, wording.word_drop)
+
+    return TextPair(put(short), put(long), short_says=_all_of(short), long_says=_all_of(long), known=known)
+
+
+def _said(text: str) -> Said:
+    return Said(frozenset({text.lower()}))
+
+
+def _says_class(concept: Concept) -> Said:
+    return Said(frozenset({concept.identity}), (concept,))
+
+
+def _all_of(told: list[_Told]) -> Said:
+    each = {concept.name: concept for _, said in told for concept in said.concepts}
+    return Said(frozenset().union(*(said.statements for _, said in told)), tuple(each.values()))
+
+
+def _known(sentences: Iterable[str], concept: Concept | None) -> Known:
+    texts = frozenset(text.lower() for text in sentences)
+    wide = () if concept is None else (concept, *(concepts()[name] for name in concept.wider))
+    return Known(texts | {one.identity for one in wide}, concept, mentioned_in(texts))
+
+
+def _compose_written(record: Record, random: np.random.Generator, wording: Wording) -> TextPair:
     """Draw one of the pairs that were written for a picture; where it names directions, for the picture as turned."""
     short, long = record.texts[int(random.integers(len(record.texts)))]
-    if short_text == "subset":
-        short = _subset_behind_first(_SENTENCE_ENDS.split(long), random)
+    if wording.short_text == "subset":
+        short = " ".join(_subset_behind_first(_SENTENCE_ENDS.split(long), random))
     pair, turn = TextPair(short, long), None
     if pair.names_direction:
-        turn = int(random.choice(list(MIRRORS)))
+        turn = int(random.choice(list(MIRRORS))) if may_be_mirrored(short) and may_be_mirrored(long) else 0
         short, long = (mirrored(text, *MIRRORS[turn]) for text in (short, long))
-    return TextPair(_thin(short, random, word_drop), _thin(long, random, word_drop), turn=turn)
+    concept = concept_of(record.label) if record.label else None
+    return TextPair(
+        _thin(short, random, wording.word_drop),
+        _thin(long, random, wording.word_drop),
+        turn=turn,
+        short_says=_said(short),
+        long_says=_said(long),
+        known=_known((short, long), concept),
+    )
 
 
-def compose_exact(record: Record, random: np.random.Generator, most: int, word_drop: float = 0.0) -> TextPair:
+def compose_exact(
+    record: Record, random: np.random.Generator, most: int, word_drop: float = 0.0, *, twins: bool = True
+) -> TextPair:
     """Draw the texts of a picture whose description is exact: parts of it, and one of them with a false claim.
 
     Args:
@@ -140,6 +217,7 @@ def compose_exact(record: Record, random: np.random.Generator, most: int, word_d
         random: decides what is said, in which order, and what is made false.
         most: sentences of the long text at most.
         word_drop: chance for each word of the short text to be left out; the long one and its false twin stay whole.
+        twins: whether there is a text with a false claim, or a turn that makes the long text false, at all.
 
     Returns:
         Texts that are true of the picture as turned by `turn`, which is drawn as well: were it always 0, a picture
@@ -149,44 +227,41 @@ def compose_exact(record: Record, random: np.random.Generator, most: int, word_d
     order = random.permutation(len(sentences))[: int(random.integers(min(2, most), most + 1))].tolist()
     told = {at: sentences[at] for at in order}
     false = ""
-    if record.false:
+    if twins and record.false:
         number, wrong = record.false[int(random.integers(len(record.false)))]
         if number - 1 not in told:  # say the true sentence in place of the last one
             told.pop(order[-1])
             told = {number - 1: sentences[number - 1]} | told
         false = " ".join((told | {number - 1: wrong}).values())
     few = random.permutation(len(sentences))[: int(random.integers(1, 3))]
-    short = caption if random.random() < 0.4 else " ".join(sentences[at] for at in few)
+    is_caption = bool(random.random() < 0.4)
+    short = caption if is_caption else " ".join(sentences[at] for at in few)
     long = " ".join(told.values())
     turn = int(random.choice(list(MIRRORS)))
     changing = [by for by, axes in MIRRORS.items() if mirrored(long, *axes) != long]
-    false_turn = turn ^ int(random.choice(changing)) if changing else None  # the four form a group under xor
+    false_turn = turn ^ int(random.choice(changing)) if twins and changing else None  # the four form a group under xor
     short, long, false = (mirrored(text, *MIRRORS[turn]) for text in (short, long, false))
-    return TextPair(_thin(short, random, word_drop), long, false, turn, false_turn)
+
+    def says(texts: Iterable[str]) -> frozenset[str]:
+        return frozenset(mirrored(text, *MIRRORS[turn]).lower() for text in texts)
+
+    return TextPair(
+        _thin(short, random, word_drop),
+        long,
+        false,
+        turn,
+        false_turn,
+        Said(says([caption] if is_caption else [sentences[at] for at in few])),
+        Said(says(told.values())),
+        Known(says(record.captions)),
+    )
 
 
-def mirrored(text: str, north_south: bool, east_west: bool) -> str:
-    """Return what is true of the mirrored picture where a text is true of it: its directions change places."""
-    swaps = [pair for axis, wanted in zip(_AXES, (north_south, east_west), strict=True) if wanted for pair in axis]
-    other = {a: b for pair in swaps for a, b in (pair, pair[::-1])}
-    if not other:
-        return text
-
-    def swap(found: re.Match[str]) -> str:
-        word = found[0]
-        new = other.get(word.lower(), word)
-        return new.capitalize() if word[0].isupper() and new != word else new
-
-    # "north-east" and "northeastern" hold two directions
-    begin = r"(?:\b|(?<=north)|(?<=south))"
-    return re.sub(rf"\b{_STAYS}|{begin}(?:{'|'.join(other)})", swap, text, flags=re.IGNORECASE)
-
-
-def _subset_behind_first(sentences: list[str], random: np.random.Generator) -> str:
+def _subset_behind_first(sentences: list[_Part], random: np.random.Generator) -> list[_Part]:
     """Draw some of a long text's sentences, not its first, in random order (DeBias-CLIP); a lone sentence stays."""
     rest = sentences[1:] or sentences
     chosen = random.permutation(len(rest))[: int(random.integers(1, len(rest) + 1))]
-    return " ".join(rest[i] for i in chosen)
+    return [rest[i] for i in chosen]
 
 
 def paragraph(record: Record) -> str:
@@ -202,9 +277,10 @@ def vocabulary(records: list[Record]) -> Counter[str]:
             *sentences_of(record),
             *(text for _, text in record.false),
             *(text for pair in record.texts for text in pair),
-            record.label if record.captions and record.label else "",
         ):
             counts.update(words(text))
+    for label in {record.label for record in records if record.label}:
+        counts.update(vocabulary_of(concept_of(label)))
     return counts
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 FindingKind = Literal[
-    "unknown object", "wrong count", "wrong place", "wrong colour", "too long", "too short", "repetition", "refusal",
+    "unknown object", "wrong count", "wrong place", "wrong color", "too long", "too short", "repetition", "refusal",
     "boilerplate",
 ]  # fmt: skip
 FINDING_KINDS: tuple[FindingKind, ...] = get_args(FindingKind)

@@ -17,12 +17,13 @@ from torch import Tensor
 _GAP = 1e-6  # eigenvalues nearer than this part of the largest one count as equal
 
 
-def rebuilt_from_components(features: Tensor, components: int) -> Tensor:
+def rebuilt_from_components(features: Tensor, components: float) -> Tensor:
     """Rebuild vectors from the first principal components of the batch.
 
     Args:
         features: (N, D).
-        components: number of components to keep; N - 1 or more keep everything.
+        components: number of components to keep (N - 1 or more keep everything); below 1, the share of the variance
+            that the components kept have together at least, as in scikit-learn.
 
     Returns:
         (N, D), differentiable, in the type given. Computed in float64: the gradient of a projection is large where the
@@ -30,14 +31,22 @@ def rebuilt_from_components(features: Tensor, components: int) -> Tensor:
     """
     exact = features.double()
     mean = exact.mean(dim=0)
-    centred = exact - mean
-    rebuilt = centred @ _projector(centred.T @ centred, components) + mean
+    centered = exact - mean
+    rebuilt = centered @ _projector(centered.T @ centered, components) + mean
     return rebuilt.to(features.dtype)
 
 
-def _projector(matrix: Tensor, components: int) -> Tensor:
+def _projector(matrix: Tensor, components: float) -> Tensor:
     out: Tensor = _TopProjector.apply(matrix, components)
     return out
+
+
+def _count(values: Tensor, components: float) -> int:
+    """Return how many of the largest eigenvalues (given ascending) are kept."""
+    if components >= 1:
+        return int(components)
+    share = values.flip(0).clamp(min=0).cumsum(0) / values.clamp(min=0).sum()
+    return int((share < components).sum()) + 1
 
 
 class _TopProjector(torch.autograd.Function):
@@ -49,10 +58,10 @@ class _TopProjector(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, matrix: Tensor, components: int) -> Tensor:
+    def forward(ctx: Any, matrix: Tensor, components: float) -> Tensor:
         values, vectors = torch.linalg.eigh(matrix)  # ascending
         ctx.save_for_backward(values, vectors)
-        ctx.kept = min(components, len(values))
+        ctx.kept = min(_count(values, components), len(values))
         kept = vectors[:, len(values) - ctx.kept :]
         return kept @ kept.T
 

@@ -25,20 +25,30 @@ from train.evaluation.localization import (
     run_mosaics,
     run_selo,
 )
+from train.evaluation.own_words import OWN_WORDS, run_own_words
 from train.evaluation.result import Result
 from train.evaluation.retrieval import LONG, SHORT, long_retrieval, short_retrieval
 from train.evaluation.sets import CAPTION_SETS, CLASS_SETS, NotHere, PictureSet, class_folders, rsicd_classes
 from train.evaluation.synonyms import SYNONYMS, run_synonyms
 from train.evaluation.vectors import PictureVectors
+from train.evaluation.wording import WORDING, run_wording, worded
 from train.mosaics import usable
 
 Measure = Callable[[LRSCLIP, PictureVectors], list[Result]]
 
 LOCALIZATION = "localization"
-TASKS = (SHORT, LONG, CLASSIFICATION, LOCALIZATION, SYNONYMS, GROUNDING)
+TASKS = (WORDING, OWN_WORDS, SHORT, LONG, CLASSIFICATION, LOCALIZATION, SYNONYMS, GROUNDING)
+OWN_WORDS_SET = "rsicd30"
 LOCALIZATION_SETS = ("choice", "air-slt", "mosaics", "atlas-scenes")
 SETS = tuple(dict.fromkeys([*CAPTION_SETS, *CLASS_SETS, *LOCALIZATION_SETS]))
 SELO_PROTOCOL = "standard"
+_READERS: dict[str, dict[str, Callable[[Path, str], PictureSet]]] = {
+    WORDING: CLASS_SETS,
+    OWN_WORDS: {OWN_WORDS_SET: rsicd_classes},
+    SHORT: CAPTION_SETS,
+    LONG: CAPTION_SETS,
+    CLASSIFICATION: CLASS_SETS,
+}
 
 
 @dataclass(frozen=True)
@@ -110,22 +120,38 @@ def plan(wishes: Wishes) -> Plan:
 
 
 def _picture_jobs(wishes: Wishes, task: str) -> tuple[list[Job], list[str]]:
-    """Build the jobs of retrieval or classification, and list the skipped sets."""
-    readers = CLASS_SETS if task == CLASSIFICATION else CAPTION_SETS
-    measure = {SHORT: short_retrieval, LONG: long_retrieval, CLASSIFICATION: classification}[task]
-    chosen: list[PictureSet] = []
+    """Build the jobs of a task on pictures with captions or classes, and list the skipped sets."""
+    readers = _READERS[task]
+    jobs: list[Job] = []
     skipped: list[str] = []
     for name in readers:
         if wishes.sets is None or name in wishes.sets:
             try:
-                chosen.append(readers[name](wishes.data, wishes.split))
+                jobs.append(_picture_job(task, name, readers[name](wishes.data, wishes.split)))
             except NotHere as error:
                 if wishes.sets is not None:
                     raise
                 skipped.append(f"{name}: {error}")
     if task == CLASSIFICATION:
-        chosen += [class_folders(folder) for folder in wishes.class_folders]
-    return [Job(task, partial(_on_pictures, measure, given)) for given in chosen], skipped
+        jobs += [_picture_job(task, folder.name, class_folders(folder)) for folder in wishes.class_folders]
+    return jobs, skipped
+
+
+def _picture_job(task: str, name: str, given: PictureSet) -> Job:
+    if task == WORDING:
+        return Job(task, partial(_wording, name, worded(name, given)))
+    if task == OWN_WORDS:
+        return Job(task, partial(_own_words, given))
+    measure = {SHORT: short_retrieval, LONG: long_retrieval, CLASSIFICATION: classification}[task]
+    return Job(task, partial(_on_pictures, measure, given))
+
+
+def _wording(name: str, given: PictureSet, bundle: LRSCLIP, vectors: PictureVectors) -> list[Result]:
+    return run_wording(name, bundle, vectors, given)
+
+
+def _own_words(given: PictureSet, bundle: LRSCLIP, vectors: PictureVectors) -> list[Result]:
+    return run_own_words(bundle, vectors, given)
 
 
 def _on_pictures(

@@ -22,6 +22,13 @@ _HEADINGS = {
     "top1": "**top-1**",
     "top5": "top-5",
     "class_mean": "mean of classes",
+    "worst": "**worst**",
+    "mean": "**mean**",
+    "hit1": "**hit at 1**",
+    "hit5": "in 5",
+    "denied": "denied though there",
+    "claimed": "claimed though absent",
+    "verdict": "mean error of the verdict",
 }
 FACTS = ("checkpoint", "sha256", "dtype", "device", "cpu", "gpu", "torch", "date")
 _COUNTS = ("changed", "candidates")  # the details that a reader of the table needs

@@ -17,7 +17,15 @@ from lrsclip.zero_shot.classifier import class_prototypes, ranked
 from tests.helpers.app_parts import draw_tile
 from tests.helpers.corpora import make_class_folders
 from train.calibration import labels as calibrate_labels
-from train.calibration.labels import Sample, calibration_error, fitted_hint, fitted_scale
+from train.calibration.labels import (
+    OTHER_WORDS,
+    Sample,
+    calibration_error,
+    fitted_hint,
+    fitted_scale,
+    other_wordings,
+)
+from train.evaluation.wording import wordings_of
 
 PICTURES = [draw_tile("tanks", 1), draw_tile("harbour", 2)]
 
@@ -100,6 +108,23 @@ def test_the_shipped_checkpoint_says_of_noise_that_nothing_fits() -> None:
     (said,) = judge(bundle, [noise], prototypes)
     assert said.calibration is not None and said.fits is False
     assert 0 < said.calibration.error_rate < 0.15
+
+
+def test_what_is_told_is_how_strangers_meet_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    easy, hard = made_up(900, 6, (2.5, 2.0)), made_up(900, 6, (0.5, 0.0), seed=1)
+    monkeypatch.setattr(calibrate_labels, "samples", lambda *_, **__: {"a": easy, "a" + OTHER_WORDS: hard})
+    entry = calibrate_labels.calibrated(lrsclip.random_model(), Path())
+    assert entry["error_rate"] == entry["sets"]["a" + OTHER_WORDS]["error_rate"]
+    assert entry["sets"]["a"]["error_rate"] != entry["error_rate"]
+
+
+def test_strangers_words_are_not_those_that_are_fitted_on() -> None:
+    for name in ("eurosat", "ucm", "rsicd30", "resisc45"):
+        classes = sorted(next(iter(wordings_of(name).values())))
+        fitted_on, measured = (other_wordings(name, classes, fitting=fitting) for fitting in (True, False))
+        assert len(fitted_on) == 2 and len(measured) == 6
+        seen = {text.lower() for texts in fitted_on for text in texts}
+        assert not seen & {text.lower() for texts in measured for text in texts}
 
 
 def test_calibration_goes_into_the_manifest(tmp_path: Path) -> None:

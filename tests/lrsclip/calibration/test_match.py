@@ -10,7 +10,7 @@ import pytest
 import lrsclip
 from lrsclip.calibration.match import BEST, MANIFEST_KEY, MOST_LOOKED_AT, centroid, evidence, match_of
 from lrsclip.errors import CheckpointError
-from train.calibration.match import Gallery, measured
+from train.calibration.match import TEXTS, Gallery, measured
 from train.calibration.presence import fitted
 
 ENTRY = {"weights": [10.0, 0.0, 0.0, 0.0], "bias": -5.0, "false_alarm_rate": 0.1, "miss_rate": 0.2}
@@ -79,7 +79,7 @@ def made_gallery(seed: int) -> Gallery:
 
     kind = np.repeat(np.arange(KINDS), EACH)
     vectors = unit(unit(rng.normal(size=(KINDS, WIDE)))[kind] * 2 + rng.normal(size=(len(kind), WIDE)) / 5)
-    texts = {name: unit(vectors + rng.normal(size=vectors.shape) / 8) for name in ("short", "long", "name")}
+    texts = {name: unit(vectors + rng.normal(size=vectors.shape) / 8) for name in TEXTS}
     return Gallery(vectors, kind, np.eye(KINDS, dtype=np.bool_)[kind], texts)
 
 

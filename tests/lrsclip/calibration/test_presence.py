@@ -40,8 +40,8 @@ def test_only_a_calibrated_checkpoint_says_it() -> None:
     for method in METHODS:
         presence = localize(shipped, scene, "a port", method=method, memory=WindowMemory()).presence
         assert presence is not None
-        assert presence.present == (presence.probability >= 0.5)
-        assert 0 < presence.false_alarm_rate < 0.5 and 0 < presence.miss_rate < 0.5
+        assert presence.present == (presence.verdict == "yes")
+        assert 0 < presence.false_alarm_rate < 0.5 and 0 < presence.miss_rate < 0.5 and presence.unsure_rate < 0.5
     bare = replace(shipped, manifest={})
     assert localize(bare, scene, "a port", memory=WindowMemory()).presence is None
 

@@ -103,3 +103,18 @@ def test_vectors_have_length_one() -> None:
     assert vectors.shape == (2, bundle.embed_dim)
     assert abs((vectors**2).sum(1) - 1).max() < 1e-5
     assert bundle.encode_text([]).shape == (0, bundle.embed_dim)
+
+
+def test_what_is_kept_of_a_long_text_is_found_without_reading_all_of_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    read, encode = list[int](), TOKENIZER._clip.encode
+
+    def counted(text: str) -> list[int]:
+        read.append(len(text))
+        return list(encode(text))
+
+    monkeypatch.setattr(TOKENIZER._clip, "encode", counted)
+    for text in ("\ufb03" * 9000, "a river " * 1200, "zyzzyva" * 1300):
+        read.clear()
+        report = TOKENIZER.describe(text)
+        assert report.is_cut and report.kept + report.cut == text
+        assert sum(read) < 2.5 * len(text), "before, a text was read fourteen times"

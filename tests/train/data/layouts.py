@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from tests.helpers.corpora import COLOURS, write_picture
+from tests.helpers.corpora import COLORS, write_picture
 from train.data.faults import Faults
 from train.data.records import SourceRecord
 from train.data.sources.base import Source
@@ -76,9 +76,9 @@ def text_file(path: Path, text: str) -> Path:
 def make_captions(root: Path, rows: Sequence[Mapping[str, Any]] = ()) -> CaptionSource:
     """Karpathy JSON; three pictures with the three splits and, if given, more rows as they are."""
     images: list[Mapping[str, Any]] = []
-    for number, (kind, split) in enumerate(zip(COLOURS, ("train", "val", "test"), strict=False)):
+    for number, (kind, split) in enumerate(zip(COLORS, ("train", "val", "test"), strict=False)):
         name = f"{kind}_{number}.jpg"
-        write_picture(root / "pictures" / name, COLOURS[kind], number)
+        write_picture(root / "pictures" / name, COLORS[kind], number)
         raws = [f"a {kind} seen from above .", "", f"here lies a {kind}"]
         images.append({"filename": name, "split": split, "sentences": [{"raw": raw} for raw in raws]})
     annotations = text_file(root / "dataset.json", json.dumps({"images": [*images, *rows]}))
@@ -91,9 +91,9 @@ def make_captions(root: Path, rows: Sequence[Mapping[str, Any]] = ()) -> Caption
 def make_folders(root: Path, splits: Sequence[str] = ()) -> FolderSource:
     """Class folders, below split folders if some are named."""
     for split in splits or (".",):
-        for kind in COLOURS:
+        for kind in COLORS:
             for number in range(3):
-                write_picture(root / split / f"{kind.title()}Land" / f"{number}.jpg", COLOURS[kind], number)
+                write_picture(root / split / f"{kind.title()}Land" / f"{number}.jpg", COLORS[kind], number)
     return FolderSource(name="folders", root=root)
 
 
@@ -146,22 +146,22 @@ def make_coco(root: Path, annotations: Sequence[Any] | None = None) -> CocoSourc
 
 
 def write_mask(path: Path, values: np.ndarray[Any, Any]) -> None:
-    """A mask of (H, W) values or (H, W, 3) colours."""
+    """A mask of (H, W) values or (H, W, 3) colors."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(values.astype(np.uint8)).save(path)
 
 
 def make_masks(root: Path, colored: bool = False) -> MaskSource:
     """LoveDA's folders: the left third is 1 (building), the rest 2 (water), the last row of pixels 0 (background)."""
-    colours = np.array([(0, 0, 0), (0, 0, 255), (255, 255, 255)], np.uint8)
+    colors = np.array([(0, 0, 0), (0, 0, 255), (255, 255, 255)], np.uint8)
     for number, split in enumerate(("Train", "Val")):
         folder = root / split / "Urban"
         picture_file(folder / "images_png" / f"{number}.png", number)
         values = np.full((HEIGHT, WIDTH), 2, np.uint8)
         values[:, : WIDTH // 3] = 1
         values[-1] = 0
-        write_mask(folder / "masks_png" / f"{number}.png", colours[values] if colored else values)
-    keys = [",".join(map(str, colour)) for colour in colours.tolist()] if colored else ["0", "1", "2"]
+        write_mask(folder / "masks_png" / f"{number}.png", colors[values] if colored else values)
+    keys = [",".join(map(str, color)) for color in colors.tolist()] if colored else ["0", "1", "2"]
     palette = dict(zip(keys, ("background", "building", "water"), strict=True))
     return MaskSource(name="masks", root=root, palette=palette, ignore=("background",))
 

@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from lrsclip.errors import DataError
-from tests.helpers.corpora import COLOURS
+from tests.helpers.corpora import COLORS
 from tests.train.data import layouts as lay
 from tests.train.data.layouts import messages, read
 from train.data.records import Share
@@ -63,7 +63,7 @@ def test_captions_of_another_layout_are_refused(content: str, tmp_path: Path) ->
 def test_class_folders(tmp_path: Path) -> None:
     records, _ = read(lay.make_folders(tmp_path))
     assert len(records) == 12 and records[0].key == "folders/AirportLand/0.jpg"
-    assert {record.facts.scene for record in records} == {f"{kind} land" for kind in COLOURS}
+    assert {record.facts.scene for record in records} == {f"{kind} land" for kind in COLORS}
     (tmp_path / "Empty").mkdir()
     assert read(FolderSource(name="folders", root=tmp_path))[1] == {"empty class folder": 1}
 

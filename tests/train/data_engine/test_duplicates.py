@@ -107,7 +107,7 @@ def test_changed_copies_are_found_and_others_not(encoder: Encoder) -> None:
     assert {(family[b], b) for b in range(6, len(family))} <= pairs
 
 
-def test_seas_of_other_colours_are_no_duplicates_though_hashes_may_meet(encoder: Encoder) -> None:
+def test_seas_of_other_colors_are_no_duplicates_though_hashes_may_meet(encoder: Encoder) -> None:
     pictures = [sea(seed) for seed in range(0, 30, 6)]
     vectors = fingerprint(pictures, encoder).vectors
     same_hash = Prints(np.zeros(len(vectors), np.uint64), vectors)

@@ -65,8 +65,8 @@ def test_planted_errors_are_caught(name: str, least_planted: int, precision: flo
 
 TANKS = Facts(
     things=(
-        Thing("storage tank", (0.1, 0.1, 0.2, 0.2), colour="white"),
-        Thing("storage tank", (0.1, 0.3, 0.2, 0.4), colour="white"),
+        Thing("storage tank", (0.1, 0.1, 0.2, 0.2), color="white"),
+        Thing("storage tank", (0.1, 0.3, 0.2, 0.4), color="white"),
         Thing("ship", (0.7, 0.7, 0.9, 0.9)),
     ),
     things_complete=True,
@@ -93,7 +93,7 @@ SAID = Facts(
         (TANKS, "Three white storage tanks stand in the upper left and a ship lies in the lower right.", "wrong count"),
         (TANKS, "Two storage tanks stand in the lower right and a ship lies there as well, nearby.", "wrong place"),
         (TANKS, "Two tanks stand to the east of the only ship that this whole picture shows.", "wrong place"),
-        (TANKS, "Two red storage tanks stand in the upper left and a ship lies in the lower right.", "wrong colour"),
+        (TANKS, "Two red storage tanks stand in the upper left and a ship lies in the lower right.", "wrong color"),
         (TANKS, "Two storage tanks stand in the upper left beside one long runway, in bright light.", "unknown object"),
         (TANKS, "There are no ships in this picture, only a pair of storage tanks on the left.", "wrong count"),
         (TANKS, "Several ships lie in the lower right, far from the two tanks in the upper left.", "wrong count"),
@@ -104,7 +104,7 @@ SAID = Facts(
         (SAID, "Four white airplanes stand near the terminal of an airport, with cars to the left.", None),
         (SAID, "Five airplanes stand near the terminal of an airport, with some cars close by.", "wrong count"),
         (SAID, "Some cars are on the right of the airport, where four planes are parked.", "wrong place"),
-        (SAID, "Four blue planes are parked near the terminal of an airport with some cars.", "wrong colour"),
+        (SAID, "Four blue planes are parked near the terminal of an airport with some cars.", "wrong color"),
     ],
 )
 def test_claims(facts: Facts, long: str, kind: str | None) -> None:

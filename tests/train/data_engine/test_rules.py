@@ -32,7 +32,7 @@ def things() -> st.SearchStrategy[Thing]:
         kind=st.sampled_from(KINDS),
         box=boxes(),
         bearing_deg=st.none() | st.floats(0, 180),
-        colour=st.sampled_from(("", "white", "red", "dark green")),
+        color=st.sampled_from(("", "white", "red", "dark green")),
         cut=st.booleans(),
     )
 
@@ -93,7 +93,7 @@ HARBOUR = Facts(
     scene="harbor",
     things=(
         *(Thing("ship", (0.1 + 0.1 * n, 0.1, 0.16 + 0.1 * n, 0.16)) for n in range(5)),
-        Thing("crane", (0.7, 0.7, 0.8, 0.9), bearing_deg=3, colour="red"),
+        Thing("crane", (0.7, 0.7, 0.8, 0.9), bearing_deg=3, color="red"),
     ),
     things_complete=True,
 )

@@ -20,12 +20,12 @@ from lrsclip.clip import Embeddings
 from lrsclip.models.config import ImageConfig, ModelConfig, PreprocessConfig, TextConfig
 from lrsclip.models.dual_encoder import seeded_model
 from lrsclip.models.tokenizer import words
-from tests.helpers.corpora import COLOURS, make_class_folders, make_rsicd, make_rsitmd, make_ucm, write_picture
+from tests.helpers.corpora import COLORS, make_class_folders, make_rsicd, make_rsitmd, make_ucm, write_picture
 from tests.helpers.published_forward import random_state
 from train import card, evaluate
 from train.evaluation.atlas import run_grounding
 from train.evaluation.localization import run_atlas_scenes
-from train.evaluation.synonyms import PAIRS, run_synonyms
+from train.evaluation.synonyms import PAIRS, run_synonyms, taught
 
 pytestmark = pytest.mark.slow
 
@@ -85,10 +85,13 @@ def test_a_published_file_is_measured_in_one_run(place: Path, capsys: pytest.Cap
     measured = {(row["task"], row["data_set"]) for row in report["results"]}
     captions, classes = {"rsicd test", "ucm test", "rsitmd test"}, {"rsicd30 test", "ucm test"}
     assert measured == {
+        ("wording", "rsicd30 test"),
+        ("own-words", "rsicd30 test"),
         *(("short-retrieval", name) for name in captions),
         *(("long-retrieval", name) for name in captions),
         *(("classification", name) for name in classes | {"rsscn7, all pictures", "scenes, all pictures"}),
         ("synonyms", "words of no caption"),
+        ("synonyms", "words of no caption and not in the bank"),
         ("semantic-localization", f"atlas scenes {DEFAULT_SEED}"),
         ("grounding", f"atlas {DEFAULT_SEED}"),
         ("grounding", f"atlas {GROUNDING_SEED}"),
@@ -98,6 +101,8 @@ def test_a_published_file_is_measured_in_one_run(place: Path, capsys: pytest.Cap
     assert all(0 <= value <= 100 for row in report["results"] for value in row["metrics"].values())
     out, err = capsys.readouterr()
     assert [line for line in out.splitlines() if line.startswith("#")] == [
+        "## wording",
+        "## own-words",
         "## short-retrieval",
         "## long-retrieval",
         "## classification",
@@ -133,7 +138,7 @@ def test_record_goes_into_the_manifest_and_the_card(place: Path, capsys: pytest.
 
 def test_scenes_are_localized_under_a_named_protocol(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     scenes = place / "scenes"
-    write_picture(scenes / "imgs/0.jpg", COLOURS["desert"], 1, px=800)
+    write_picture(scenes / "imgs/0.jpg", COLORS["desert"], 1, px=800)
     query = {"caption": "a desert", "jpg_name": "0.jpg", "points": [[[50, 50], [300, 50], [300, 300], [50, 300]]]}
     (scenes / "annotations").mkdir()
     (scenes / "annotations/anno.json").write_text(json.dumps([query]))
@@ -147,9 +152,11 @@ def test_scenes_are_localized_under_a_named_protocol(place: Path, capsys: pytest
 
 def test_synonyms_are_asked_for_by_task(place: Path) -> None:
     assert run(place, "--tasks", "synonyms") == 0
-    (row,) = json.loads((place / "out.json").read_text())["results"]
-    assert row["texts"] == len(row["detail"]) >= 60
-    assert 0 <= row["metrics"]["top1"] <= row["metrics"]["top5"] <= 100
+    rows = json.loads((place / "out.json").read_text())["results"]
+    assert [row["texts"] for row in rows] == [len(row["detail"]) for row in rows]
+    assert rows[0]["texts"] == len(PAIRS) > rows[1]["texts"] > 10
+    assert rows[1]["detail"].items() <= rows[0]["detail"].items()
+    assert all(0 <= row["metrics"]["top1"] <= row["metrics"]["top5"] <= 100 for row in rows)
 
 
 class Letters:
@@ -164,15 +171,15 @@ class Letters:
 def test_a_synonym_is_right_where_its_everyday_word_is_nearest() -> None:
     """By hand: a rare word at a's place is right, one at b's is not, one between the two is half right."""
     pairs = (("ra", "a"), ("rb", "a"), ("rx", "b"), ("rc", "c"))
-    (row,) = run_synonyms(Letters(), pairs)  # type: ignore[arg-type]
+    row, _ = run_synonyms(Letters(), pairs)  # type: ignore[arg-type]
     assert row.detail == {"ra -> a": 100, "rb -> a": 0, "rx -> b": 50, "rc -> c": 100}
     assert row.metrics == pytest.approx({"top1": 62.5, "top5": 100, "chance": 100 / 3})
 
 
 def test_no_rare_word_of_the_pairs_stands_in_a_training_caption() -> None:
     trained = read_manifest(EMBEDDED / "tiny")["vocabulary"]
-    for rare, known in PAIRS:
-        assert not [word for word in words(rare) if word in trained], rare
+    for rare, known in PAIRS:  # the bank has many of the rare words by now; the others are in no text at all
+        assert taught(rare) or not [word for word in words(rare) if word in trained], rare
         assert all(word in trained for word in words(known)), known
 
 
@@ -194,7 +201,7 @@ def test_a_late_failure_leaves_what_was_finished(place: Path, capsys: pytest.Cap
         (["--data", "nowhere"], "nowhere is not a folder; pass --data"),
         (["--sets", "eurosat"], "EuroSAT_RGB is not there"),
         (["--sets", "moon"], "data set 'moon' is not known; there are: rsicd"),
-        (["--tasks", "dreaming"], "task 'dreaming' is not known; there are: short-retrieval"),
+        (["--tasks", "dreaming"], "task 'dreaming' is not known; there are: wording"),
         (["--tasks", ","], "no task is named"),
         (["--split", "val", "--sets", "ucm"], "ucm has no val pictures"),
         (["--class-folder", "nowhere"], "nowhere is not a folder"),

@@ -17,7 +17,7 @@ import lrsclip
 from lrsclip.errors import DataError, PictureError
 from lrsclip.metrics.selo import selo_scores
 from lrsclip.metrics.selo_map import encode_scene, selo_map, selo_protocol
-from tests.helpers.corpora import COLOURS
+from tests.helpers.corpora import COLORS
 from train.data.records import Record
 from train.evaluation.annotations import read_boxes, read_caption_choices, read_masks, read_scene_queries
 from train.evaluation.localization import read_scenes, run_atlas_scenes, run_choice, run_mosaics, run_selo
@@ -29,8 +29,8 @@ Floats = npt.NDArray[np.float32]
 PROTOCOL = dataclasses.replace(selo_protocol("standard"), window_px=(64, 96, 128), crop_px=64, median_px=31)
 
 
-class Colours:
-    """A model that knows the colours of `COLOURS` by name: a vector is the colour, less grey."""
+class Colors:
+    """A model that knows the colors of `COLORS` by name: a vector is the color, less gray."""
 
     sha256 = "colours"
 
@@ -38,7 +38,7 @@ class Colours:
         self.encoded = 0
 
     def encode_text(self, texts: list[str]) -> Floats:
-        known = [next((c for name, c in COLOURS.items() if name in text), (0, 0, 0)) for text in texts]
+        known = [next((c for name, c in COLORS.items() if name in text), (0, 0, 0)) for text in texts]
         return _unit(np.array(known, np.float32))
 
     def encode_image(self, pictures: list[Image.Image]) -> Floats:
@@ -46,16 +46,16 @@ class Colours:
         return _unit(np.array([np.asarray(picture, np.float32).mean(axis=(0, 1)) for picture in pictures]))
 
 
-def _unit(colours: Floats) -> Floats:
-    off_grey = colours - 110
-    return (off_grey / np.linalg.norm(off_grey, axis=1, keepdims=True)).astype(np.float32)
+def _unit(colors: Floats) -> Floats:
+    off_gray = colors - 110
+    return (off_gray / np.linalg.norm(off_gray, axis=1, keepdims=True)).astype(np.float32)
 
 
 def paint(path: Path, size: tuple[int, int], *patches: tuple[str, tuple[int, int, int, int]]) -> None:
     """A picture of desert with patches of other kinds."""
-    picture = Image.new("RGB", size, COLOURS["desert"])
+    picture = Image.new("RGB", size, COLORS["desert"])
     for kind, box in patches:
-        picture.paste(COLOURS[kind], box)
+        picture.paste(COLORS[kind], box)
     path.parent.mkdir(parents=True, exist_ok=True)
     picture.save(path)
 
@@ -69,11 +69,11 @@ def write(path: Path, content: Any) -> None:
     path.write_text(json.dumps(content), encoding="utf-8")
 
 
-PAINTS = COLOURS | {"snow": (250, 250, 250), "lava": (210, 60, 30), "ash": (40, 40, 40), "algae": (90, 200, 120)}
+PAINTS = COLORS | {"snow": (250, 250, 250), "lava": (210, 60, 30), "ash": (40, 40, 40), "algae": (90, 200, 120)}
 
 
 def painted(folder: Path) -> dict[str, list[Record]]:
-    """Three pictures, not yet painted, of each colour."""
+    """Three pictures, not yet painted, of each color."""
     numbers = range(3)
     return {
         name: [Record("c", folder / f"{name}{n}.png", "val", (f"a {name}.",), name) for n in numbers] for name in PAINTS
@@ -97,8 +97,8 @@ def scenes(tmp_path: Path) -> Path:
 
 
 def test_selo_finds_what_is_there(scenes: Path) -> None:
-    colours = Colours()
-    (result,) = run_selo(colours, scenes, PROTOCOL, ["windows"])
+    colors = Colors()
+    (result,) = run_selo(colors, scenes, PROTOCOL, ["windows"])
     assert (result.task, result.data_set, result.protocol) == ("semantic-localization", "tiny-slt", "windows, standard")
     assert (result.pictures, result.texts) == (2, 3)
     assert list(result.metrics)[:4] == ["Rsu", "Ras", "Rda", "Rmi"]
@@ -117,15 +117,15 @@ def test_selo_finds_what_is_there(scenes: Path) -> None:
     assert result.metrics["Rmi"] == pytest.approx(weighted)
     # each scene once, however many sentences it has
     expected = sum(
-        len(encode_scene(Colours(), Image.new("RGB", size), PROTOCOL).boxes_px) for size in ((720, 500), (500, 400))
+        len(encode_scene(Colors(), Image.new("RGB", size), PROTOCOL).boxes_px) for size in ((720, 500), (500, 400))
     )
-    assert colours.encoded == expected
+    assert colors.encoded == expected
 
 
 def test_selo_scores_what_is_not_there_low(scenes: Path) -> None:
     swapped = [QUERIES[0] | {"caption": "a harbour"}, QUERIES[1] | {"caption": "a forest"}]
     write(scenes / "annotations/anno.json", swapped)
-    (result,) = run_selo(Colours(), scenes, PROTOCOL, ["windows"])
+    (result,) = run_selo(Colors(), scenes, PROTOCOL, ["windows"])
     assert result.metrics["Ras"] == 1
     assert result.metrics["Rda"] == 0
     assert result.metrics["Rmi"] == pytest.approx(0.4 * result.metrics["Rsu"])
@@ -149,10 +149,10 @@ def test_both_methods_find_what_is_there_in_mosaics_and_on_the_atlas(
     monkeypatch.setattr("lrsclip.atlas.scenes.SCENE_PX", 1024)
     monkeypatch.setattr("train.mosaics.CELL_PX", 192)
     shipped = lrsclip.load("tiny")
-    colours = [record for records in painted(tmp_path).values() for record in records]
-    for record in colours:
+    colors = [record for records in painted(tmp_path).values() for record in records]
+    for record in colors:
         Image.new("RGB", (32, 32), PAINTS[str(record.label)]).save(record.path)
-    pictures = PictureSet("colours", tuple(colours), tuple(PAINTS))
+    pictures = PictureSet("colours", tuple(colors), tuple(PAINTS))
     rows = run_mosaics(shipped, pictures, selo_protocol("no-median"), count=1)
     rows += run_atlas_scenes(shipped, selo_protocol("no-median"), count=1)
     assert [row.protocol for row in rows] == ["windows, no-median", "dense, no-median"] * 2
@@ -179,10 +179,10 @@ def test_missing_scenes_are_named_before_any_work(scenes: Path, caplog: pytest.L
     lost = sum(query.scene.name == "1.jpg" for query in every)
     assert 0 < lost < len(every) and f"(picture missing {lost})" in caplog.text
     (scenes / "imgs/0.jpg").unlink()
-    colours = Colours()
+    colors = Colors()
     with pytest.raises(DataError, match=r"needs .*0\.jpg, which is not there, and neither is any other"):
-        run_selo(colours, scenes, PROTOCOL, ["windows"])
-    assert colours.encoded == 0
+        run_selo(colors, scenes, PROTOCOL, ["windows"])
+    assert colors.encoded == 0
 
 
 def test_a_broken_query_is_counted_and_the_rest_is_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -197,19 +197,19 @@ def test_a_broken_query_is_counted_and_the_rest_is_read(tmp_path: Path, caplog: 
 
 def test_a_scene_smaller_than_the_windows(scenes: Path) -> None:
     with pytest.raises(DataError, match=r"0\.jpg is 720 x 500 px, smaller than the protocol's windows of 768 px"):
-        run_selo(Colours(), scenes, selo_protocol("standard"), ["windows"])
+        run_selo(Colors(), scenes, selo_protocol("standard"), ["windows"])
 
 
 def test_a_scene_that_is_no_picture(scenes: Path) -> None:
     (scenes / "imgs/0.jpg").write_bytes(b"not a picture")
     with pytest.raises(PictureError, match=r"0\.jpg"):
-        run_selo(Colours(), scenes, PROTOCOL, ["windows"])
+        run_selo(Colors(), scenes, PROTOCOL, ["windows"])
 
 
 def test_a_target_outside_its_scene(scenes: Path) -> None:
     write(scenes / "annotations/anno.json", [QUERIES[0] | {"points": [square(5000, 5000, 90)]}])
     with pytest.raises(DataError, match=r"query 0 on 0\.jpg: no polygon touches the picture of 720 x 500 px"):
-        run_selo(Colours(), scenes, PROTOCOL, ["windows"])
+        run_selo(Colors(), scenes, PROTOCOL, ["windows"])
 
 
 @pytest.mark.parametrize(
@@ -285,7 +285,7 @@ def choice(tmp_path: Path) -> Path:
 
 
 def test_choice_end_to_end(choice: Path) -> None:
-    results = {(r.task, r.protocol): r for r in run_choice(Colours(), choice, ["windows"])}
+    results = {(r.task, r.protocol): r for r in run_choice(Colors(), choice, ["windows"])}
     grid, engine = "grid 4 x 4", "windows"
     assert set(results) == {
         ("box-grounding", engine),
@@ -340,7 +340,7 @@ def test_choice_of_another_layout(choice: Path, task: str, change: dict[str, Any
     rows = json.loads(path.read_text())
     write(path, [rows[0] | change])
     with pytest.raises(DataError, match=match):
-        run_choice(Colours(), choice, ["windows"])
+        run_choice(Colors(), choice, ["windows"])
 
 
 def test_masks_that_do_not_fit(choice: Path) -> None:
@@ -348,15 +348,15 @@ def test_masks_that_do_not_fit(choice: Path) -> None:
     for image in (Image.new("L", (160, 160)), Image.new("L", (80, 80), 255)):
         image.save(path)
         with pytest.raises(DataError, match=r"9\.png is empty or not of 9\.jpg's 160 x 160 px"):
-            run_choice(Colours(), choice, ["windows"])
+            run_choice(Colors(), choice, ["windows"])
     path.write_bytes(b"no")
     with pytest.raises(DataError, match=r"9\.png cannot be read"):
-        run_choice(Colours(), choice, ["windows"])
+        run_choice(Colors(), choice, ["windows"])
 
 
 def test_a_folder_without_choice(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"visual_grounding\.json is not there"):
-        run_choice(Colours(), tmp_path, ["windows"])
+        run_choice(Colors(), tmp_path, ["windows"])
 
 
 def test_annotations_are_read_before_anything_is_encoded(choice: Path, scenes: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The measured tasks on small sets, by encoders that see colours and words: figures can be worked out by hand."""
+"""The measured tasks on small sets, by encoders that see colors and words: figures can be worked out by hand."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from lrsclip.errors import DataError, PictureError
-from tests.helpers.corpora import COLOURS, make_class_folders, make_rsicd, make_rsitmd, make_ucm, write_picture
+from tests.helpers.corpora import COLORS, make_class_folders, make_rsicd, make_rsitmd, make_ucm, write_picture
 from train.data.corpus import read_corpus
 from train.data.records import Record
 from train.evaluation import sets
@@ -26,11 +26,11 @@ from train.evaluation.tables import tables
 from train.evaluation.vectors import PictureVectors
 
 SHARED = Path(__file__).resolve().parents[4] / "shared" / "data"
-KINDS = tuple(COLOURS)  # forest, desert, harbour, airport
+KINDS = tuple(COLORS)  # forest, desert, harbour, airport
 
 
-class ColoursAndWords:
-    """Encoders with one axis a kind: a picture is its colour's kind, a text the kinds that it names."""
+class ColorsAndWords:
+    """Encoders with one axis a kind: a picture is its color's kind, a text the kinds that it names."""
 
     logit_scale = 1.0
 
@@ -41,7 +41,7 @@ class ColoursAndWords:
     def encode_image(self, pictures: list[Image.Image]) -> np.ndarray:
         self.pictures += len(pictures)
         means = np.array([np.asarray(p, dtype=np.float64).mean(axis=(0, 1)) for p in pictures])
-        far = np.linalg.norm(means[:, None] - np.array(list(COLOURS.values()))[None], axis=2)
+        far = np.linalg.norm(means[:, None] - np.array(list(COLORS.values()))[None], axis=2)
         if far.min(axis=1).max() > 40:
             raise PictureError("picture 0 has an odd colour")
         return np.eye(4, dtype=np.float32)[far.argmin(axis=1)]
@@ -56,14 +56,14 @@ def pictures_of(folder: Path, *described: tuple[str, tuple[str, ...]]) -> Pictur
     records = []
     for number, (kind, captions) in enumerate(described):
         path = folder / f"{kind}_{number}.png"
-        write_picture(path, COLOURS[kind], number)
+        write_picture(path, COLORS[kind], number)
         records.append(Record("x", path, "test", captions, kind))
     return PictureSet("x test", tuple(records))
 
 
 def measure(task: Callable[..., list[Result]], given: PictureSet) -> dict[str, Result]:
     """Results by protocol."""
-    bundle = ColoursAndWords()
+    bundle = ColorsAndWords()
     return {r.protocol: r for r in task(bundle, PictureVectors(bundle), given)}
 
 
@@ -86,7 +86,7 @@ def test_shared_captions_are_wrong_apart_and_right_merged(tmp_path: Path) -> Non
 
 
 def test_only_merged_captions_are_prefixed_and_each_text_is_encoded_once(tmp_path: Path) -> None:
-    bundle = ColoursAndWords()
+    bundle = ColorsAndWords()
     given = pictures_of(tmp_path, ("forest", ("a forest", "trees")), ("desert", ("trees",)))
     short_retrieval(bundle, PictureVectors(bundle), given)
     assert bundle.texts == ["a forest", "trees", "a satellite image. a forest", "a satellite image. trees"]
@@ -152,7 +152,7 @@ def test_a_length_that_no_paragraph_has_gets_no_row(tmp_path: Path) -> None:
 
 def test_accuracy_by_class(tmp_path: Path) -> None:
     make_class_folders(tmp_path / "scenes")
-    write_picture(tmp_path / "scenes/Forest/wrong.png", COLOURS["desert"], 0)
+    write_picture(tmp_path / "scenes/Forest/wrong.png", COLORS["desert"], 0)
     given = class_folders(tmp_path / "scenes")
     assert given.name == "scenes, all pictures"
     rows = measure(classification, given)
@@ -166,7 +166,7 @@ def test_accuracy_by_class(tmp_path: Path) -> None:
 def test_top_5_comes_with_more_than_five_classes(tmp_path: Path) -> None:
     make_class_folders(tmp_path, per_class=1)
     for name, kind in {"ForestEdge": "forest", "harbourBasin": "harbour"}.items():  # each ties with the bare kind
-        write_picture(tmp_path / name / "one.png", COLOURS[kind], 1)
+        write_picture(tmp_path / name / "one.png", COLORS[kind], 1)
     row = measure(classification, class_folders(tmp_path))["skyscript templates, 6 classes"]
     assert row.metrics["top5"] == 100
     assert row.metrics["top1"] == pytest.approx(100 * (4 * 0.5 + 2) / 6)
@@ -175,7 +175,7 @@ def test_top_5_comes_with_more_than_five_classes(tmp_path: Path) -> None:
 
 def test_each_picture_is_encoded_once_in_a_run(tmp_path: Path) -> None:
     make_rsicd(tmp_path)
-    bundle = ColoursAndWords()
+    bundle = ColorsAndWords()
     vectors = PictureVectors(bundle)
     for task in (short_retrieval, long_retrieval):
         task(bundle, vectors, sets.rsicd_captions(tmp_path, "test"))
@@ -232,7 +232,7 @@ def test_a_picture_that_no_caption_describes_is_left_out(tmp_path: Path) -> None
 
 def test_classes_and_their_splits(tmp_path: Path) -> None:
     make_ucm(tmp_path)
-    write_picture(tmp_path / "UCMerced_LandUse/Images/forest/forest99.jpg", COLOURS["forest"], 1)  # in no split
+    write_picture(tmp_path / "UCMerced_LandUse/Images/forest/forest99.jpg", COLORS["forest"], 1)  # in no split
     given = sets.ucm_classes(tmp_path, "test")
     assert given.classes == tuple(sorted(KINDS))
     assert len(given.records) == 8
@@ -252,10 +252,10 @@ def test_classes_and_their_splits(tmp_path: Path) -> None:
 
 
 def test_class_folders_that_make_no_sense(tmp_path: Path) -> None:
-    write_picture(tmp_path / "scenes/SeaLake/one.png", COLOURS["forest"], 0)
+    write_picture(tmp_path / "scenes/SeaLake/one.png", COLORS["forest"], 0)
     with pytest.raises(DataError, match="holds one class, 'sea lake'"):
         class_folders(tmp_path / "scenes")
-    write_picture(tmp_path / "scenes/sea_lake/one.png", COLOURS["forest"], 0)
+    write_picture(tmp_path / "scenes/sea_lake/one.png", COLORS["forest"], 0)
     with pytest.raises(DataError, match="SeaLake and sea_lake both read 'sea lake'"):
         class_folders(tmp_path / "scenes")
     (tmp_path / "bare/Forest").mkdir(parents=True)
@@ -268,7 +268,7 @@ def test_class_folders_that_make_no_sense(tmp_path: Path) -> None:
 def test_the_plan_takes_what_is_there_and_says_what_is_not(tmp_path: Path) -> None:
     make_rsicd(tmp_path)
     made = plan(Wishes(tmp_path))
-    assert [job.task for job in made.jobs] == [*TASKS[:3], LOCALIZATION, SYNONYMS, GROUNDING]
+    assert [job.task for job in made.jobs] == [*TASKS[:5], LOCALIZATION, SYNONYMS, GROUNDING]
     assert {line.split(":")[0] for line in made.skipped} == {*SETS} - {"rsicd", "rsicd30", "atlas-scenes"}
     assert len(made.skipped) == len(set(made.skipped)) == len(SETS) - 3
     with pytest.raises(DataError, match="UCMerced_LandUse is not there"):

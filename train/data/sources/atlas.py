@@ -103,7 +103,7 @@ def _thing(thing: AtlasThing, size_m: float) -> Thing | None:
         kind=KINDS[thing.kind].one,
         box=(left, top, right, bottom),
         bearing_deg=round(around.bearing_deg, 1) % 180 if long else None,
-        colour=thing.color,
+        color=thing.color,
         cut=min(bounds) <= _EDGE_M or max(bounds) >= size_m - _EDGE_M,
     )
 

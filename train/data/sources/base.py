@@ -23,7 +23,7 @@ class Source(BaseModel):
     Attributes:
         name: what its records are called after; lower case, digits, hyphens.
         license: of its pictures.
-        gsd_m: ground size of a pixel in metres, where one number holds for all.
+        gsd_m: ground size of a pixel in meters, where one number holds for all.
         split: puts every record into this split, whatever the source says; None: as it says, else a hash of the name.
         held_out: a set to be measured on: nothing of it is written, and what looks like it leaves the training split.
         classes: annotation class to plain words, singular; a class that is not here reads as its own name in words.

@@ -166,7 +166,7 @@ def lonlat_in(lon: Any, lat: Any, where: str, faults: Faults) -> tuple[float, fl
 
 
 def gsd_in(cell: Any, where: str, faults: Faults) -> float | None:
-    """Return a ground size of a pixel in metres; None where it is empty, and a fault where it is none."""
+    """Return a ground size of a pixel in meters; None where it is empty, and a fault where it is none."""
     try:
         size = number_in(cell)
         if size is not None and not 0 < size < 10_000:

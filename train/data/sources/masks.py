@@ -25,7 +25,7 @@ from train.data.sources.files import (
 )
 
 _UNKNOWN = 255  # number of "not in the palette" among the class numbers
-_INDEX_VALUES, _COLOURS = 1 << 16, 1 << 24
+_INDEX_VALUES, _COLORS = 1 << 16, 1 << 24
 _DIGITS = 4
 
 Codes = npt.NDArray[np.uint32]
@@ -39,7 +39,7 @@ class MaskSource(Source):
         root: the folder.
         pictures, masks: names that the two folders may have.
         picture_suffix, mask_suffix: what the names have after the stem that a picture and its mask share.
-        palette: a mask's value ("3") or its colour ("255,255,255") to the class.
+        palette: a mask's value ("3") or its color ("255,255,255") to the class.
         ignore: classes that are nothing to speak of ("background").
     """
 
@@ -57,7 +57,7 @@ class MaskSource(Source):
     def _of_one_kind(cls, palette: Mapping[str, str]) -> Mapping[str, str]:
         colored = {"," in key for key in palette}
         if len(colored) > 1:
-            raise ValueError("palette mixes values and colours; write all keys as '3' or all as '255,255,255'")
+            raise ValueError("palette mixes values and colors; write all keys as '3' or all as '255,255,255'")
         for key in palette:
             _code(key)
         return palette
@@ -119,7 +119,7 @@ class _Table:
         words = {name: source.classes.get(name) or folder_words(name) for name in source.palette.values()}
         # Two classes may read alike, and then they are one kind.
         self.kinds: list[str | None] = [None, *dict.fromkeys(words[n] for n in words if n not in source.ignore)]
-        self._table: Numbers = np.full(_COLOURS if self.colored else _INDEX_VALUES, _UNKNOWN, np.uint8)
+        self._table: Numbers = np.full(_COLORS if self.colored else _INDEX_VALUES, _UNKNOWN, np.uint8)
         for key, name in source.palette.items():
             self._table[_code(key)] = 0 if name in source.ignore else self.kinds.index(words[name])
 
@@ -132,18 +132,18 @@ def _code(key: str) -> int:
     """Return a palette key as a number.
 
     Raises:
-        ValueError: it is neither a value nor a colour.
+        ValueError: it is neither a value nor a color.
     """
     parts = [int(part) if part.strip().isdecimal() else -1 for part in key.split(",")]
     if len(parts) == 1 and 0 <= parts[0] < _INDEX_VALUES:
         return parts[0]
     if len(parts) == 3 and all(0 <= part < 256 for part in parts):
         return parts[0] << 16 | parts[1] << 8 | parts[2]
-    raise ValueError(f"palette key {key!r} is neither a value such as '3' nor a colour such as '255,255,255'")
+    raise ValueError(f"palette key {key!r} is neither a value such as '3' nor a color such as '255,255,255'")
 
 
 def _codes(mask: Path, colored: bool) -> Codes:
-    """Read what a mask holds, one number for each pixel: its value, or its colour as red, green, blue in 24 bits."""
+    """Read what a mask holds, one number for each pixel: its value, or its color as red, green, blue in 24 bits."""
     with opened(mask) as stored:
         stored.load()
         turned = upright(stored)
@@ -152,7 +152,7 @@ def _codes(mask: Path, colored: bool) -> Codes:
             return (rgb[..., 0] << 16 | rgb[..., 1] << 8 | rgb[..., 2]).astype(np.uint32)
         values: npt.NDArray[Any] = np.asarray(turned)
     if values.ndim != 2:
-        raise ValueError("it is coloured, but palette has values instead of colours")
+        raise ValueError("it is colored, but palette has values instead of colors")
     if values.dtype.kind == "f":
         raise ValueError("it holds fractions; save it with whole numbers")
     # What no palette can hold becomes the largest value.

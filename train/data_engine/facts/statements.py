@@ -33,7 +33,7 @@ class Statement:
             where); "tag".
         kind: its subject, in plain words.
         count: of a group; 0 where not every one is marked.
-        colour: of all of a group.
+        color: of all of a group.
         place: a cell ("nw", "c") or half ("N"), or "".
         detail: "row", "cluster", "scattered"; "down", "across"; "north", ...; "largest", "smallest".
         other: the second kind of a side.
@@ -44,7 +44,7 @@ class Statement:
     form: Form
     kind: str
     count: int = 0
-    colour: str = ""
+    color: str = ""
     place: str = ""
     detail: str = ""
     other: str = ""
@@ -82,10 +82,10 @@ def area_of(thing: Thing) -> float:
 
 
 def _of_kind(kind: str, things: list[Thing], complete: bool) -> Iterator[Statement]:
-    colours = {t.colour for t in things}
-    colour = colours.pop() if len(colours) == 1 else ""
+    colors = {t.color for t in things}
+    color = colors.pop() if len(colors) == 1 else ""
     place = place_of(things)
-    yield Statement("group", kind, len(things) if complete else 0, colour, place)
+    yield Statement("group", kind, len(things) if complete else 0, color, place)
     if not complete:
         return
     cells = Counter(cell_of(*center_of(t)) for t in things)

@@ -9,9 +9,9 @@ from train.data_engine.gate.claims import Mention, Reading
 from train.data_engine.gate.cue_words import (
     ABOUT,
     BEGINS,
-    BEHIND_COLOUR,
+    BEHIND_COLOR,
     BEHIND_ELLIPSIS,
-    COLOURS,
+    COLORS,
     EMPTY,
     ENDS,
     FAINT,
@@ -63,7 +63,7 @@ class _Reader(PlaceReader):
 
     def _close(self) -> None:
         """End a sentence, or a half that stands for itself."""
-        self._leave_colours()
+        self._leave_colors()
         self._settle_places()
         self.last_end = -1
         self._clear()
@@ -71,7 +71,7 @@ class _Reader(PlaceReader):
     def _clear(self) -> None:
         self.amount: Amount = "open"
         self.count = 0
-        self.colours: set[str] = set()
+        self.colors: set[str] = set()
         self.since = 0  # words since the number
         self.none = False
         self.definite = False
@@ -87,7 +87,7 @@ class _Reader(PlaceReader):
             return 1
         if word == ",":
             self.breaks.append(at)
-            self._leave_colours()
+            self._leave_colors()
             none = self.none and self._word(at + 1) in self.phrases  # "no buildings, roads or water"
             self._clear()
             self.none = none
@@ -97,9 +97,9 @@ class _Reader(PlaceReader):
         if word in EMPTY or word == "none":
             for place in self.places:
                 place.empty |= place.at > max(self.breaks, default=-1)
-        if word in COLOURS:
+        if word in COLORS:
             if self._word(at + 1) != "of":
-                self._colour(at)
+                self._color(at)
         elif word in ("absent", "missing") and self.spots and {"is", "are"} & {self._word(at - 1), self._word(at - 2)}:
             self.spots[-1][1].amount = "none"
         elif word in NONE:
@@ -135,28 +135,28 @@ class _Reader(PlaceReader):
         self.mentions.append(mention)
         self.spots.append((at, mention))
 
-    def _leave_colours(self) -> None:
+    def _leave_colors(self) -> None:
         """Give colors that nothing follows to the thing before them: "a pool with a blue tone"."""
-        if self.colours and self.spots and self.ends_here:
-            self.spots[-1][1].colours |= self.colours
-        self.colours = set()
+        if self.colors and self.spots and self.ends_here:
+            self.spots[-1][1].colors |= self.colors
+        self.colors = set()
 
     def _forget(self, at: int, word: str) -> None:
         """Forget an earlier number or color behind a word that ends its reach."""
-        if word in ("and", "or") and (self._word(at + 1) in COLOURS or self.none):
+        if word in ("and", "or") and (self._word(at + 1) in COLORS or self.none):
             return
-        if word == "and" and self.colours and self._word(at - 1) in COLOURS:
+        if word == "and" and self.colors and self._word(at - 1) in COLORS:
             return
         if word == "the" and self._word(at - 1) == "of" and self.amount in ("exact", "part"):
             self.amount = "part"
             return
-        self._leave_colours()
-        self.amount, self.count, self.colours = "open", 0, set()
+        self._leave_colors()
+        self.amount, self.count, self.colors = "open", 0, set()
         if word not in ("in", "on", "at", "the", "of"):
             self.none = False
 
-    def _colour(self, at: int) -> None:
-        family = COLOURS[self.words[at]]
+    def _color(self, at: int) -> None:
+        family = COLORS[self.words[at]]
         before = (
             self._word(at - 1)
             if self._word(at - 1) not in ("mostly", "mainly", "painted", "all")
@@ -167,11 +167,11 @@ class _Reader(PlaceReader):
             return
         there = self._word(at - 2) == "there"
         if before in ("is", "are", "appear", "appears", "coloured", "colored") and self.spots and not there:
-            self.spots[-1][1].colours |= {family}
+            self.spots[-1][1].colors |= {family}
         else:
-            self.colours.add(family)
+            self.colors.add(family)
             self.since = min(self.since, 3)
-            self.ends_here = not after or after in BEHIND_COLOUR
+            self.ends_here = not after or after in BEHIND_COLOR
 
     def _odd(self, at: int) -> None:
         """Note a counted plural that is no part of a picture and no word of the table."""
@@ -208,7 +208,7 @@ class _Reader(PlaceReader):
             mention.definite = self.definite
         if after[:1] == ["per"] or after[:1] == ["each"]:
             mention.amount, mention.count = "plural", 0
-        mention.colours = frozenset(self.colours)
+        mention.colors = frozenset(self.colors)
         self.mentions.append(mention)
         self.spots.append((at, mention))
         self.last_end = at + size

@@ -17,7 +17,7 @@ class Mention:
         sentence: its number.
         amount, count: the number claimed: "exact" (two), "about", "least" (several, more than two), "part" (one of
             the), "one" (a), "plural" (planes), "none" (no planes), "open" (no number).
-        colours: its colors, as families ("silver" is "grey").
+        colors: its colors, as families ("silver" is "grey").
         places: regions of the picture that it is said to lie in, each as letters: N, S, W, E, C (middle), K (corner or
             edge).
         reaches: regions that it is said to begin or end in.
@@ -33,7 +33,7 @@ class Mention:
     sentence: int
     amount: Amount = "open"
     count: int = 0
-    colours: frozenset[str] = frozenset()
+    colors: frozenset[str] = frozenset()
     places: list[str] = field(default_factory=list)
     reaches: list[str] = field(default_factory=list)
     definite: bool = False

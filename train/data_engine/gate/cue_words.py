@@ -13,7 +13,7 @@ TURNS = frozenset({"while", "whereas", "but", "although", "whilst"})
 EMPTY = frozenset({"free", "empty", "open", "clear", "bare", "vacant", "devoid", "unoccupied"})
 # Behind "no" these say that there are no more than those named before.
 MORE = frozenset({"further", "other", "more", "second", "third", "additional", "others", "else"})
-COLOURS: dict[str, str] = {
+COLORS: dict[str, str] = {
     **dict.fromkeys(("white", "whitish"), "white"),
     **dict.fromkeys(("black", "blackish"), "black"),
     **dict.fromkeys(("grey", "gray", "silver", "silvery", "greyish", "grayish"), "grey"),
@@ -86,7 +86,7 @@ BEHIND_ELLIPSIS = frozenset(
     "in on at to near along below beneath beside lie lies stand stands sit sits rest rests form forms".split()
 )
 FEW = frozenset({"only", "just", "exactly", "merely"})
-BEHIND_COLOUR = frozenset(". , ; : ! ? and or in on with while but tone tones hue hues colour color appearance".split())
+BEHIND_COLOR = frozenset(". , ; : ! ? and or in on with while but tone tones hue hues colour color appearance".split())
 MOST_OF_ALL = frozenset("largest biggest smallest longest widest tallest shortest".split())
 FAINT = frozenset(
     "rare rarely scarce sparse hardly less fewer thinner thin thins thinly vanish vanishes fades disappears "
@@ -113,6 +113,6 @@ UNODD = frozenset(
 )
 
 
-def colour_family(colour: str) -> str:
+def color_family(color: str) -> str:
     """Return the family of a color word ("dark green" is "green"); "" for none."""
-    return next((COLOURS[word] for word in reversed(colour.lower().split()) if word in COLOURS), "")
+    return next((COLORS[word] for word in reversed(color.lower().split()) if word in COLORS), "")

@@ -9,7 +9,7 @@ from functools import cached_property
 from train.data.records import Facts, Share, Thing
 from train.data_engine.gate.claim_parser import read
 from train.data_engine.gate.claims import Mention, Reading
-from train.data_engine.gate.cue_words import colour_family
+from train.data_engine.gate.cue_words import color_family
 from train.data_engine.lexicon.lexicon import Lexicon
 from train.data_engine.lexicon.tags import tag_words
 
@@ -149,18 +149,18 @@ class Known:
         """List the captions' mentions of such things."""
         return [m for m in self.said if any(not self.lexicon.supported(k).isdisjoint(kinds) for k in m.kinds)]
 
-    def colours(self, kinds: frozenset[str]) -> set[str]:
+    def colors(self, kinds: frozenset[str]) -> set[str]:
         """Return every color that is known of such things, as families."""
         if any("rooftop" in self.lexicon.supported(kind) for kind in kinds):
             kinds = kinds | {"rooftop"}  # a house with a red roof is a red house from above
         elif "rooftop" in kinds:
             kinds = kinds | {"building"}
-        known = {family for t in self.things(kinds) if (family := colour_family(t.colour))}
+        known = {family for t in self.things(kinds) if (family := color_family(t.color))}
         for mention in self.mentions(kinds):
-            known |= mention.colours
+            known |= mention.colors
         return known
 
     def typical(self, kinds: frozenset[str]) -> set[str]:
         """Return the colors that go without saying."""
         wide = {wider for kind in kinds for wider in self.lexicon.wider(kind)}
-        return {colour for kind, colours in _TYPICAL.items() if kind in wide for colour in colours}
+        return {color for kind, colors in _TYPICAL.items() if kind in wide for color in colors}

@@ -18,7 +18,7 @@ from lrsclip.models.tokenizer import Tokenizer
 from train.data.records import Share, SourceRecord, Thing
 from train.data_engine.gate.claim_parser import read
 from train.data_engine.gate.claims import Mention
-from train.data_engine.gate.cue_words import colour_family
+from train.data_engine.gate.cue_words import color_family
 from train.data_engine.gate.evidence import Known, Region, center_of
 from train.data_engine.lexicon.lexicon import Lexicon, shared_lexicon
 from train.data_engine.lexicon.words import counted, number
@@ -153,8 +153,8 @@ def _checked(mention: Mention, where: Where, known: Known, others: tuple[Mention
             if why := _wrong_side(mention, side, other, known):
                 yield finding("wrong place", why)
                 break
-    if mention.colours and (why := _wrong_colour(mention, known)):
-        yield finding("wrong colour", why)
+    if mention.colors and (why := _wrong_color(mention, known)):
+        yield finding("wrong color", why)
 
 
 def _wrong_count(mention: Mention, known: Known, others: tuple[Mention, ...]) -> str:
@@ -207,8 +207,8 @@ def _parts(things: list[Thing], mention: Mention) -> set[int]:
         region = Region.of(ways)
         inside = [t for t in things if region.holds(*center_of(t))]
         parts.add(len(inside))
-    if mention.colours:
-        parts.add(sum(1 for t in things if colour_family(t.colour) in mention.colours))
+    if mention.colors:
+        parts.add(sum(1 for t in things if color_family(t.color) in mention.colors))
     return parts - {0}
 
 
@@ -321,12 +321,12 @@ def _wrong_side(mention: Mention, side: str, other: frozenset[str], known: Known
     return f"{mention.words!r} does not lie on that side."
 
 
-def _wrong_colour(mention: Mention, known: Known) -> str:
-    colours = known.colours(mention.kinds)
-    wrong = mention.colours - (colours or known.typical(mention.kinds))
+def _wrong_color(mention: Mention, known: Known) -> str:
+    colors = known.colors(mention.kinds)
+    wrong = mention.colors - (colors or known.typical(mention.kinds))
     if not wrong:
         return ""
-    told = f"they say {' and '.join(sorted(colours))}" if colours else "they say no colour"
+    told = f"they say {' and '.join(sorted(colors))}" if colors else "they say no color"
     return f"{mention.words!r} is not {' or '.join(sorted(wrong))} by the facts: {told}."
 
 

@@ -174,7 +174,7 @@ def _cover(kind: str) -> str:
 
 def _things(s: Statement) -> str:
     """Format number, color and name."""
-    name = f"{s.colour} {s.kind}" if s.colour else s.kind
+    name = f"{s.color} {s.kind}" if s.color else s.kind
     if s.count == 1:
         return a(name)
     return counted(s.count, name) if s.count else plural(name)
