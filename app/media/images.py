@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
+import os
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -14,36 +15,42 @@ from app.collections import AppState
 from app.media.picture_scrub import is_known, without_metadata
 from app.media.tiff_scrub import copy_stripped_tiff
 from app.server.concurrency import LruCache, WeightedSemaphore
+from app.server.encoder_queue import STOP
 from app.server.events import INTERNAL, UPLOAD, sentence
 from app.server.settings import in_force
 from app.server.upload_folder import Upload, UploadFolder, own_folder
 from lrsclip.errors import PictureError, TileSourceError
-from lrsclip.io.decode import DECODE_FAULTS, FORMATS
+from lrsclip.io.confined import Confined
+from lrsclip.io.decode import DECODE_FAULTS, FORMATS, opened
 from lrsclip.io.encode import encoded
-from lrsclip.io.tiff_tags import compressions, hides_its_size, samples_per_pixel, scans_of_a_piece
-from lrsclip.tiles import open_image, preview_of
+from lrsclip.io.reduced import KEPT_PX, decode_task, decoded_small
+from lrsclip.io.tiff_tags import TIFF_BEGINS, compressions, hides_its_size, samples_per_pixel, scans_of_a_piece
+from lrsclip.tiles import preview_of
 
 THUMB_PX = 360
+_GALLERY_PX, _GALLERY_QUALITY = 240, 62  # of a picture in the gallery: some 5 kB
 LARGE_PX = 1600
 _NO_RASTERS = ("JPEG", "PNG", "WEBP")
 _SCAN, _READ_AT_ONCE = b"\xff\xda", 2**20
 _MAX_SCANS, _MAX_SCANNED_PX = 100, 1_500_000_000  # a progressive JPEG has ten scans; each goes over all pixels
 _MAX_BANDS, _MAX_SCANS_OF_A_TILE = 512, 8
 _COMPRESSIONS = frozenset({1, 5, 7, 8, 32773, 32946, 34887, 50000, 50001})  # no fax: libtiff tells of each row
-_TIFF_BEGINS: tuple[bytes, ...] = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_TIFF_BEGINS += (b"II\0*", b"MM*\0", b"II\0+", b"MM+\0")  # these are no TIFFs, and Pillow reads them all the same
 _OLD_JPEG = 6
 _HEAD_BYTES = 12
 _TABLES, _UTF_16 = (".csv", ".tsv", ".txt"), (b"\xff\xfe", b"\xfe\xff")
-_KEPT_PX = 1024  # of the shorter side at least: far more than any model here looks at
-_MAX_KEPT_PX = 8 * _KEPT_PX**2  # in all, 24 MB: a strip eight times as long as high is kept as it is
-_SHOWN_PX = 4 * _KEPT_PX**2  # of a TIFF that is shown as PNG
-_DECODED_AT_ONCE_PX = 100_000_000  # some 750 MB of memory
+_SHOWN_PX = 4 * KEPT_PX**2  # of a TIFF that is shown as PNG
+_DECODED_AT_ONCE_PX = 50_000_000  # 15 bytes each at worst (WebP), 750 MB of memory; a larger one goes alone
 _LOST_GRAY = (203, 213, 225)
 
 DECODING = WeightedSemaphore(_DECODED_AT_ONCE_PX)
 """Pixels of uploads that are decoded whole at the same moment; what is larger waits."""
+DECODER = Confined(workers=2, memory_bytes=2 * 2**30, what="the upload")
+"""Decodes large uploads, which would keep all others waiting: Pillow holds Python's lock for some formats."""
+_AT_HAND_PX, _AT_HAND_BYTES = 4_000_000, 8 * 2**20  # of an upload that is decoded here: some 50 ms
+_MOST_SECONDS = 60.0  # for a picture of the largest size, on a busy machine
 _THUMBS: LruCache[Image.Image] = LruCache(128)
+_GALLERY: LruCache[Path] = LruCache(1024)
+_OF_THE_PAGE = "the page itself"  # whose share of the room the files of tiles are
 
 
 def upload_box(**settings: Any) -> gr.Image:
@@ -68,11 +75,13 @@ def uploaded(upload: Upload | None) -> Image.Image:
     Raises:
         PictureError: there is no picture, or the file is none.
     """
-    with given(upload).open() as file, DECODING.of(check_pixels(file, whole=True)):
-        picture = open_image(file, name="the upload")
-        # It waits for the model, and others with it: a long strip, whose middle alone is looked at, as well.
-        long_px = math.isqrt(picture.width * picture.height // _MAX_KEPT_PX)
-        return picture.reduce(max(1, min(picture.size) // _KEPT_PX, long_px))
+    with given(upload).open() as file:
+        pixels, size = check_pixels(file, whole=True), os.fstat(file.fileno()).st_size
+        with DECODING.of(pixels):
+            if 0 < pixels <= _AT_HAND_PX and size <= _AT_HAND_BYTES:
+                return decoded_small(file)
+            facts, content = DECODER.run(decode_task, {}, file.read(), seconds=_MOST_SECONDS, stop=STOP.get())
+    return Image.frombytes("RGB", (int(facts["width"]), int(facts["height"])), content)
 
 
 def given(upload: Upload | None) -> Upload:
@@ -105,7 +114,7 @@ def copy_without_metadata(path: Path, copy: Path) -> bool:
     """
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
-        if head.startswith(_TIFF_BEGINS):
+        if head.startswith(TIFF_BEGINS):
             return copy_stripped_tiff(path, copy)
         if not is_known(head):
             return False
@@ -129,7 +138,7 @@ def check_kind(path: Path) -> None:
     """
     with path.open("rb") as file:
         head = file.read(_READ_AT_ONCE)
-    if head.startswith(_TIFF_BEGINS) or is_known(head):
+    if head.startswith(TIFF_BEGINS) or is_known(head):
         return
     is_table = path.suffix.lower() in _TABLES
     if is_table and b"\0" in head and not head.startswith(_UTF_16):
@@ -157,7 +166,7 @@ def check_work(path: Path) -> None:
     """
     with path.open("rb") as file:
         begin = file.read(4)
-        if begin in _TIFF_BEGINS:
+        if begin in TIFF_BEGINS:
             check_tiff(path)
         elif begin[:2] == b"\xff\xd8":
             file.seek(0)
@@ -201,7 +210,7 @@ def check_pixels(file: Path | BinaryIO, *, whole: bool = False) -> int:
         PictureError: it would have more pixels than are allowed.
     """
     try:
-        with Image.open(file, formats=FORMATS if whole else _NO_RASTERS) as head:
+        with opened(file, FORMATS if whole else _NO_RASTERS) as head:
             width_px, height_px = head.size
     except DECODE_FAULTS:  # another format, or none: its reader says so
         return 0
@@ -239,6 +248,24 @@ def thumbnail(state: AppState, tile_id: str) -> Image.Image:
         )
     except PictureError:  # one lost file must not take the other results away; a click on it shows the error
         return Image.new("RGB", (THUMB_PX, THUMB_PX), _LOST_GRAY)
+
+
+def gallery_file(state: AppState, tile_id: str) -> str:
+    """Return the path of a small picture of a tile that Gradio serves; made once, and not again for each search."""
+    key = (state.source.spec, state.index.manifest.created, tile_id)
+
+    def write() -> Path:
+        small = shrunk(thumbnail(state, tile_id), _GALLERY_PX)
+        path = own_folder().new_place("tile.webp", sender=_OF_THE_PAGE)
+        path.write_bytes(encoded(small, "WEBP", quality=_GALLERY_QUALITY, method=4))
+        return path
+
+    kept = _GALLERY.get(key, write)
+    if not kept.exists():  # the folder is bounded, and the oldest go
+        _GALLERY.drop(key)
+        kept = _GALLERY.get(key, write)
+    os.utime(kept)
+    return str(kept)
 
 
 def tile_picture(state: AppState, tile_id: str, min_px: int | None = None) -> Image.Image:

@@ -10,19 +10,18 @@ import re
 import struct
 import zlib
 from collections.abc import Iterator
-from contextlib import suppress
-
-from PIL import Image
 
 from lrsclip.errors import PictureError
-from lrsclip.io.decode import DECODE_FAULTS
+from lrsclip.io.picture_parts import FRAMES_OF_JPEG, ONCE_IN_PNG, UPRIGHT, is_frame, orientation_in
 
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 # A mark that is neither data nor a restart. A run of 0xFF is looked at once, from its begin and never back: going back
 # takes a time that grows with the square of its length.
 _END_OF_SCAN = re.compile(rb"(?<!\xff)\xff++[^\x00\xd0-\xd7]")
 _FILLING = re.compile(rb"\xff*+")
-_EXIF_MARK, _EXIF_HEAD, _ORIENTATION_TAG, _MAX_EXIF_BYTES = 0xE1, b"Exif\0\0", 0x0112, 2**16
+_EXIF_MARK, _EXIF_HEAD = 0xE1, b"Exif\0\0"
+_TABLES_OF_JPEG, _PROFILE_OF_JPEG = 0xDB, 0xE2
+_MAX_TABLE_BYTES, _MAX_PROFILE_BYTES = 2**18, 2**22  # each table costs its reader a copy of the rest
 _MAX_PARTS_OF_JPEG = 5_000  # a hundred scans with their tables, and a color profile of 255
 _MAX_PARTS = 100_000  # of 64 MB in pieces of 8 kB there are 8,000
 _START_OF_SCAN, _END_OF_JPEG = 0xDA, 0xD9
@@ -32,8 +31,8 @@ _SHOWN_OF_JPEG = {0xE0: b"JFIF\0", 0xE2: b"ICC_PROFILE\0", 0xEE: b"Adobe"}
 _JFIF, _JFIF_BYTES = 0xE0, 14  # without its thumbnail
 _CHUNKS_OF_PNG = frozenset(b"IHDR PLTE IDAT IEND tRNS gAMA cHRM sRGB iCCP sBIT bKGD pHYs cICP".split())
 _CHUNKS_OF_WEBP = frozenset((b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ICCP", b"ANIM", b"ANMF"))
+_ONCE_IN_WEBP = frozenset((b"VP8X", b"ICCP", b"ANIM", b"EXIF"))
 _EXIF_OF_WEBP, _XMP_OF_WEBP = 0x08, 0x04
-_UPRIGHT = 1
 
 
 def is_known(head: bytes) -> bool:
@@ -57,29 +56,29 @@ def without_metadata(content: bytes) -> bytes:
     return _png(content) if content.startswith(_PNG) else _webp(content)
 
 
-def _turn_of(exif: bytes) -> int:
-    """Read the orientation of the pixels, 1 (upright) to 8, from the EXIF of a file."""
-    found = Image.Exif()
-    with suppress(*DECODE_FAULTS):  # garbled ones are common
-        found.load(exif[:_MAX_EXIF_BYTES])
-        asked = found.get(_ORIENTATION_TAG)
-        return asked if isinstance(asked, int) and asked in range(1, 9) else _UPRIGHT
-    return _UPRIGHT
-
-
 def _exif(orientation: int) -> bytes:
     """Build an EXIF block that holds nothing but an orientation."""
     return b"II*\0" + struct.pack("<IHHHIHHI", 8, 1, 0x0112, 3, 1, orientation, 0, 0)
 
 
 def _jpeg(content: bytes) -> bytes:
-    turn, parts = _UPRIGHT, list[bytes]()
+    turn, parts = None, list[bytes]()
+    table_bytes = profile_bytes = frames = 0
     for mark, part in _parts_of_jpeg(content):
-        if mark == _EXIF_MARK and part[4:].startswith(_EXIF_HEAD) and turn == _UPRIGHT:
-            turn = _turn_of(part[4:])
+        table_bytes += len(part) if mark == _TABLES_OF_JPEG else 0
+        profile_bytes += len(part) if mark == _PROFILE_OF_JPEG else 0
+        frames += mark in FRAMES_OF_JPEG
+        if mark in FRAMES_OF_JPEG and not is_frame(int.from_bytes(part[2:4], "big"), part[4:10]):
+            raise PictureError("the upload is a JPEG whose head is of an odd length; save it anew, and send that")
+        _check_count(table_bytes, _MAX_TABLE_BYTES)
+        _check_count(frames, 1)
+        if mark == _PROFILE_OF_JPEG and profile_bytes > _MAX_PROFILE_BYTES:
+            continue
+        if mark == _EXIF_MARK and part[4:].startswith(_EXIF_HEAD):
+            turn = orientation_in(part[4:]) if turn is None else turn  # the first one counts
         elif mark != _EXIF_MARK:
             parts.append(part)
-    body = b"" if turn == _UPRIGHT else _EXIF_HEAD + _exif(turn)
+    body = b"" if turn in (None, UPRIGHT) else _EXIF_HEAD + _exif(turn or UPRIGHT)
     said = struct.pack(">BBH", 0xFF, _EXIF_MARK, len(body) + 2) + body if body else b""
     begin = parts.pop(0) if parts and parts[0][1] == _JFIF else b""  # nothing may stand before it
     return b"\xff\xd8" + begin + said + b"".join(parts)
@@ -120,37 +119,41 @@ def _check_count(number: int, most: int) -> None:
 
 
 def _png(content: bytes) -> bytes:
-    turn, parts, at, number = _UPRIGHT, list[bytes](), len(_PNG), 0
+    turn, parts, at, number, had = UPRIGHT, list[bytes](), len(_PNG), 0, set[bytes]()
     while at + 8 <= len(content):
         _check_count(number := number + 1, _MAX_PARTS)
         size, kind = int.from_bytes(content[at : at + 4], "big"), content[at + 4 : at + 8]
         end = at + 12 + size
-        if kind in _CHUNKS_OF_PNG:
+        again = kind in had and kind in ONCE_IN_PNG  # readers differ in which one counts, and some read all
+        had.add(kind)
+        if kind in _CHUNKS_OF_PNG and not again and (kind != b"iCCP" or size <= _MAX_PROFILE_BYTES):
             parts.append(content[at:end])
-        elif kind == b"eXIf" and turn == _UPRIGHT:
-            turn = _turn_of(content[at + 8 : end - 4])
+        elif kind == b"eXIf" and not again:
+            turn = orientation_in(content[at + 8 : end - 4])
         if kind == b"IEND":
             break
         at = end
-    if turn != _UPRIGHT and parts:
+    if turn != UPRIGHT and parts:
         body = b"eXIf" + _exif(turn)
         parts.insert(1, struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body)))
     return _PNG + b"".join(parts)
 
 
 def _webp(content: bytes) -> bytes:
-    turn, parts, at, number = _UPRIGHT, list[bytes](), 12, 0
+    turn, parts, at, number, had = UPRIGHT, list[bytes](), 12, 0, set[bytes]()
     end_of_file = min(len(content), 8 + int.from_bytes(content[4:8], "little"))
     while at + 8 <= end_of_file:
         _check_count(number := number + 1, _MAX_PARTS)
         kind, size = content[at : at + 4], int.from_bytes(content[at + 4 : at + 8], "little")
         end = at + 8 + size + size % 2
-        if kind in _CHUNKS_OF_WEBP:
+        again = kind in had and kind in _ONCE_IN_WEBP
+        had.add(kind)
+        if kind in _CHUNKS_OF_WEBP and not again:
             parts.append(content[at : min(end, end_of_file)])
-        elif kind == b"EXIF" and turn == _UPRIGHT:
-            turn = _turn_of(content[at + 8 : at + 8 + size])
+        elif kind == b"EXIF" and not again:
+            turn = orientation_in(content[at + 8 : at + 8 + size])
         at = end
-    turned = turn != _UPRIGHT
+    turned = turn != UPRIGHT
     for place, part in enumerate(parts):
         if part.startswith(b"VP8X") and len(part) > 8:
             flags = part[8] & ~(_EXIF_OF_WEBP | _XMP_OF_WEBP) | (_EXIF_OF_WEBP if turned else 0)

@@ -59,10 +59,12 @@ class OpenScene:
     Attributes:
         scene: open for reading.
         truth: what is in it, as `TileTruth.geojson` has it; None where nobody knows.
+        px_m: side of a pixel on the ground in meters, where that is known without a place.
     """
 
     scene: Scene
     truth: Mapping[str, Any] | None = None
+    px_m: float | None = None
 
 
 @dataclass(frozen=True)
@@ -161,11 +163,12 @@ def of_tile(state: AppState, tile_id: str) -> OpenScene:
         TileSourceError: there is no such tile.
         PictureError: its file is gone or damaged.
     """
-    picture, source = tile_picture(state, tile_id), state.source
+    picture, source, ground_m = tile_picture(state, tile_id), state.source, state.index.tile(tile_id).ground_m
+    px_m = None if ground_m is None else ground_m / picture.width
     if isinstance(source, AtlasTiles):  # in mid-ocean, where nothing is: it is shown in pixels
-        return OpenScene(open_scene(picture), source.truth(tile_id).geojson())
+        return OpenScene(open_scene(picture), source.truth(tile_id).geojson(), px_m)
     corners = source.tile(tile_id).footprint_lonlat or ()
-    return OpenScene(open_scene(picture, georeference=georeference_of_corners(corners, *picture.size)))
+    return OpenScene(open_scene(picture, georeference=georeference_of_corners(corners, *picture.size)), px_m=px_m)
 
 
 def _checked(box: SceneBox, upload: Upload | None) -> dict[Block, Any]:

@@ -39,7 +39,7 @@ _ITEM = re.compile(
 _ROLE = re.compile(rb'role="([a-z]+)"')
 _NUMERIC_ROLES = (b"scale", b"offset", b"description", b"unittype", b"colorinterp")
 _PIXELS = ((273, 279), (324, 325))  # tags of the offsets and of the byte counts of strips and tiles
-_COPIED_AT_ONCE = 2**20
+_COPIED_AT_ONCE, _MAX_RANGES = 2**20, 2**16
 
 Ranges = NDArray[np.int64]
 """Bytes of a file, (N, 2): where each range begins and where it ends."""
@@ -83,7 +83,8 @@ def copy_stripped_tiff(path: Path, copy: Path) -> bool:
         Whether there is one: not of a file that has nothing to leave out.
 
     Raises:
-        PictureError: it holds more pictures than an image with its overviews, or more parts of them than anyone needs;
+        PictureError: it holds more pictures than an image with its overviews, more parts of them than anyone needs, or
+            a tag twice;
             or the place of its pixels is not known, so that all else in it would stay.
     """
     with path.open("rb") as old:
@@ -97,6 +98,8 @@ def copy_stripped_tiff(path: Path, copy: Path) -> bool:
             ) from error
         lists = [(0, tiff.head_bytes), *((one.offset, one.offset + len(one.tags)) for one in pictures)]
         ranges = _merged(np.concatenate([np.array(lists, np.int64), *(one.ranges for one in pictures)]))
+        if len(ranges) > _MAX_RANGES:
+            raise PictureError("the upload is a TIFF in far too many parts; save it in tiles of 256 px, and send that")
         if ranges[-1, 1] >= tiff.size and not any(one.tells for one in pictures):
             return False
         try:
@@ -114,8 +117,9 @@ def copy_stripped_tiff(path: Path, copy: Path) -> bool:
 
 def _kept(tiff: TiffTags) -> list[_Kept]:
     directories, pictures = tiff.directories(), list[_Kept]()
+    if (first := next(directories, None)) is None:
+        raise NotUnderstoodError
     try:
-        first = next(directories)
         pictures.append(_kept_of(tiff, first))
         pictures += [_kept_of(tiff, directory) for directory in directories]
     except NotUnderstoodError:
@@ -128,6 +132,7 @@ def _kept(tiff: TiffTags) -> list[_Kept]:
 def _kept_of(tiff: TiffTags, directory: Directory, *, alone: bool = False) -> _Kept:
     entries = directory.entries
     harmless = _HARMLESS_TAGS - {SUB_DIRECTORIES} if alone else _HARMLESS_TAGS
+    tiff.check_list(directory, harmless)  # what does not stay may be of any size
     stay, values, anew = list[int](), dict[int, Value](), list[tuple[int, bytes]]()
     for at in np.flatnonzero(np.isin(entries["code"], list(harmless))).tolist():
         code = int(entries["code"][at])

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import os
 import shutil
-from functools import cache
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -23,13 +23,12 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from app.media.images import check_kind, check_pixels, check_work, copy_without_metadata
+from app.server.fair_work import TAKING_IN
 from app.server.rate_limit import CHARGE, CLIENT
 from app.server.request_log import log_event
 from app.server.routes import API
 from app.server.upload_folder import OLDEST_S, UploadFolder
 from lrsclip.errors import PictureError
-
-_AT_ONCE = 4
 
 
 def upload_route(folder: UploadFolder, max_file_bytes: int, max_total_bytes: int) -> Route:
@@ -54,12 +53,6 @@ def upload_route(folder: UploadFolder, max_file_bytes: int, max_total_bytes: int
     return Route(f"{API}/upload", upload, methods=["POST"])
 
 
-@cache
-def _taking_in() -> anyio.CapacityLimiter:
-    """Return the limiter of threads that take files in: of their own, so slow ones leave events' threads alone."""
-    return anyio.CapacityLimiter(_AT_ONCE)
-
-
 async def _received(request: Request, folder: UploadFolder, max_file_bytes: int) -> list[Path]:
     sender = str(request.scope.get(CLIENT, ""))
     upload_id = request.query_params.get("upload_id", "")[:64] or None
@@ -75,11 +68,7 @@ async def _received(request: Request, folder: UploadFolder, max_file_bytes: int)
         if charge is not None and (wait_s := charge(len(files) - 1)):  # the first one was charged as it began
             wait = {"Retry-After": str(math.ceil(wait_s))}
             raise HTTPException(429, "too many files; wait a moment and send them again", wait)
-        return await anyio.to_thread.run_sync(
-            lambda: [take_in(Path(file), folder, sender) for file in files],
-            limiter=_taking_in(),
-            abandon_on_cancel=True,
-        )
+        return [await TAKING_IN.run(sender, partial(take_in, Path(file), folder, sender)) for file in files]
     except MultiPartException as error:
         large = any(said in error.message for said in ("maximum allowed size", "Too many"))
         raise HTTPException(413 if large else 400, error.message) from error

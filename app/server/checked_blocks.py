@@ -11,14 +11,18 @@ from gradio.block_function import BlockFunction
 from gradio.events import EventData
 from gradio.state_holder import SessionState
 from pydantic import BaseModel
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from app.collections import AppState
 from app.server import request_log
 from app.server.callers import Callers, mark_refused
+from app.server.endpoint import Endpoint, described
 from app.server.events import PLACES, UNEXPECTED, sentence
 from app.server.rate_limit import CLIENT
 from app.server.request_log import Call
+from app.server.session_share import SessionShares
+from app.server.settings import in_force
 from app.server.upload_folder import Upload, UploadFolder
 from app.server.values import check_function, checked_click, checked_values
 from lrsclip.errors import Busy, LRSCLIPError
@@ -35,6 +39,8 @@ class CheckedBlocks(gr.Blocks):
         callers: the calls that run, and the streams of their callers.
         front_door: builds the middleware before all of Gradio once it serves.
         connection: the server's connection class; None for uvicorn's own.
+        routes: answers beside Gradio's own.
+        endpoints: functions for programs, by name; see `app.server.endpoint.Endpoint`.
 
     Args:
         folder: the folder of visitors' files.
@@ -46,12 +52,19 @@ class CheckedBlocks(gr.Blocks):
     def __init__(self, folder: UploadFolder, first: AppState, untrusted: bool, **settings: Any) -> None:
         super().__init__(**settings)
         self.folder, self.first, self.untrusted, self.callers = folder, first, untrusted, Callers()
+        self.endpoints: dict[str, Endpoint] = {}
+        self._sessions = SessionShares(self.callers)
         self.front_door: Callable[[ASGIApp], ASGIApp] | None = None
         self.connection: type[Any] | None = None
+        self.routes: tuple[BaseRoute, ...] = ()
 
     def get_block_name(self) -> str:
         """Return the name of Blocks: the page has no part of another name."""
         return "blocks"
+
+    def get_api_info(self, *which: Any, **more: Any) -> Any:
+        """Tell of the endpoints, in our words."""
+        return described(super().get_api_info(*which, **more), self.endpoints)  # type: ignore[arg-type]
 
     def check_functions(self) -> None:
         """Check that the values of every function have a check; to be called once all functions are there.
@@ -78,6 +91,8 @@ class CheckedBlocks(gr.Blocks):
             try:
                 with request_log.told(call.event):
                     self._check_share(call)
+                    if state is not None and self.untrusted and call.client and in_force().requests_per_minute:
+                        self._sessions.bound(self.state_holder, state, call.client)
                     sent = options.pop("event_data", None)
                     click = EventData(None, checked_click(function, getattr(sent, "_data", None)))
                     answer = await super().process_api(function, inputs, state, event_data=click, **options)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
@@ -18,6 +18,7 @@ from lrsclip.errors import Cancelled
 Value = TypeVar("Value")
 _MAX_FLAGS = 1000
 _LOOK_S = 0.25
+_HALF_LIFE_S, _FORGOTTEN_S = 30.0, 600.0
 _PATIENCE_S = 5.0  # for which a large share lets small ones pass
 
 
@@ -53,6 +54,11 @@ class LruCache(Generic[Value]):
                 return found.result()
             # The one that made it failed, perhaps because its caller left: that is no answer for this caller.
 
+    def drop(self, key: Hashable) -> None:
+        """Forget the value kept under `key`, if there is one."""
+        with self._lock:
+            self._kept.pop(key, None)
+
     def _made(self, key: Hashable, place: Future[Value], make: Callable[[], Value]) -> Value:
         try:
             value = make()
@@ -85,13 +91,14 @@ class WeightedSemaphore:
     """A limited amount of something, shared between threads.
 
     A large share counts as four fifths of all at most, so that something small need not wait for its end. Whatever fits
-    goes first, until one has waited for long: then it has its turn, and a client that holds shares comes after others.
+    goes first, until one has waited for long: then it has its turn, and a client comes after those that had less of
+    late. Half of what one had is forgotten every half a minute.
     """
 
     def __init__(self, most: int) -> None:
         self._most, self._used = most, 0
         self._waiting: list[_Waiter] = []
-        self._holding = Counter[str]()  # shares at hand, by client
+        self._had: dict[str, tuple[float, float]] = {}  # shares of late and when they were counted, by client
         self._changed = Condition()
 
     @contextmanager
@@ -102,6 +109,8 @@ class WeightedSemaphore:
             Cancelled: nobody waits for the work any more.
         """
         share, stop = min(share, self._most * 4 // 5), STOP.get()
+        if stop is not None and stop.is_set():  # of a list of pieces, the rest is for nobody
+            raise Cancelled("the work was stopped before its turn came")
         own = _Waiter(current_client(), share, time.monotonic())
         with self._changed:
             self._waiting.append(own)
@@ -111,7 +120,9 @@ class WeightedSemaphore:
                         raise Cancelled("the work was stopped before its turn came")
                     self._changed.wait(_LOOK_S)
                 self._used += share
-                self._holding[own.client] += 1
+                now_s = time.monotonic()
+                self._had[own.client] = self._had_by(own.client, now_s) + share, now_s
+                self._had = {client: had for client, had in self._had.items() if now_s - had[1] < _FORGOTTEN_S}
             finally:
                 self._waiting.remove(own)
                 self._changed.notify_all()
@@ -120,19 +131,21 @@ class WeightedSemaphore:
         finally:
             with self._changed:
                 self._used -= share
-                self._holding[own.client] -= 1
-                if not self._holding[own.client]:
-                    del self._holding[own.client]
                 self._changed.notify_all()
+
+    def _had_by(self, client: str, now_s: float) -> float:
+        had, then_s = self._had.get(client, (0.0, now_s))
+        return had * 0.5 ** ((now_s - then_s) / _HALF_LIFE_S)
 
     def _may_go(self, own: _Waiter) -> bool:
         if self._used + own.share > self._most:
             return False
-        turns, places = self._holding.copy(), dict[_Waiter, tuple[int, int]]()
-        for number, one in enumerate(self._waiting):
-            places[one] = turns[one.client], number
-            turns[one.client] += 1
         now_s = time.monotonic()
+        had, places = dict[str, float](), dict[_Waiter, tuple[float, int]]()
+        for number, one in enumerate(self._waiting):
+            before = had.setdefault(one.client, self._had_by(one.client, now_s))
+            places[one] = before, number
+            had[one.client] = before + one.share
         return not any(place < places[own] and now_s - one.since_s > _PATIENCE_S for one, place in places.items())
 
 

@@ -2,15 +2,16 @@
 
 Short texts go first, so a search waits for one piece of a long heat-map at most; after a few of them one piece of other
 work has its turn. Among other work the event that had least of the model so far goes first, so that one picture does
-not wait for a scene of a thousand windows; waiting counts too, so that nothing waits for ever. A caller with much work
-hands it over piece by piece and waits for each (`app.server.queued_model`).
+not wait for a scene of a thousand windows; waiting counts too, so that nothing waits for ever. Where clients can be
+told apart, all events of one count together. A caller with much work hands it over piece by piece and waits for each
+(`app.server.queued_model`).
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -28,15 +29,38 @@ STOP: ContextVar[threading.Event | None] = ContextVar("stop", default=None)
 
 @dataclass
 class Spent:
-    """Seconds of the model that one visitor's event had so far."""
+    """Seconds of the model that one visitor's event, or all events of one client, had so far."""
 
     seconds: float = 0.0
+
+
+class SpentByClient:
+    """What each client had of the model of late: half of it is forgotten every half a minute."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._known: OrderedDict[str, tuple[Spent, float]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def of(self, client: str) -> Spent:
+        """Return a client's, which its events share; a fresh one for "", a client that is not known."""
+        if not client:
+            return Spent()
+        with self._lock:
+            now_s = self._clock()
+            spent, then_s = self._known.pop(client, (Spent(), now_s))
+            spent.seconds *= 0.5 ** ((now_s - then_s) / _HALF_LIFE_S)
+            self._known[client] = spent, now_s
+            while len(self._known) > _MAX_CLIENTS:
+                self._known.popitem(last=False)
+            return spent
 
 
 _SPENT: ContextVar[Spent | None] = ContextVar("spent", default=None)
 MAX_WAITING = 96  # a backstop: where events wait in Gradio's queue first, that queue is full before
 _WAITING_COUNTS = 0.25  # seconds of the model that a second of waiting is worth
 _URGENT_IN_A_ROW = 4
+_HALF_LIFE_S, _MAX_CLIENTS = 30.0, 10_000
 _LOOK_S = 0.05  # how often a waiting caller looks at its stop flag
 
 

@@ -10,7 +10,8 @@ import gradio as gr
 from markupsafe import Markup, escape
 
 from app.server import request_log
-from app.server.encoder_queue import one_event
+from app.server.encoder_queue import SpentByClient, one_event
+from app.server.settings import in_force
 from lrsclip import LRSCLIPError
 from lrsclip.errors import Cancelled
 
@@ -48,6 +49,7 @@ _SHOW = """
   if (fresh && (top < 0 || top > window.innerHeight * %(lowest)s)) part.scrollIntoView({behavior: "smooth"});
 }, 50)
 """
+_SPENT = SpentByClient()
 UNEXPECTED = "The server failed at this; that is a fault of ours, and it is in the log."
 
 
@@ -64,13 +66,18 @@ def show_js(element_id: str, lowest: float) -> str:
     return (_SHOW % {"id": element_id, "lowest": lowest}).strip()
 
 
+def click_js(element_id: str) -> str:
+    """Build a script that presses a button once the boxes that were filled just now are drawn."""
+    return f'() => setTimeout(() => document.getElementById("{element_id}")?.click(), 150)'
+
+
 def for_page(function: Callable[Params, Any]) -> Callable[Params, Any]:
     """Wrap a function: the project's own errors become a passing note, and the page stays as it is."""
 
     @functools.wraps(function)
     def wrapped(*args: Params.args, **kwargs: Params.kwargs) -> Any:
         try:
-            return _logged(function, "page", *args, **kwargs)
+            return logged(function, "page", *args, **kwargs)
         except Cancelled as error:  # asked for by the user, so no warning
             gr.Info(sentence(error))
             return gr.skip()
@@ -87,16 +94,29 @@ def for_programs(function: Callable[Params, Result]) -> Callable[Params, Result]
     @functools.wraps(function)
     def wrapped(*args: Params.args, **kwargs: Params.kwargs) -> Result:
         try:
-            return _logged(function, "api", *args, **kwargs)
+            return logged(function, "api", *args, **kwargs)
         except LRSCLIPError as error:
             raise gr.Error(str(error), print_exception=False) from error
 
     return wrapped
 
 
-def _logged(function: Callable[..., Result], who: str, *args: Any, **kwargs: Any) -> Result:
+def logged(function: Callable[..., Result], who: str, *args: Any, **kwargs: Any) -> Result:
+    """Call a function with one line in the log, all its work on the model counted as one event of its client.
+
+    Args:
+        function: what is called.
+        who: kind of caller, for the log.
+        args: of the function.
+        kwargs: of the function.
+
+    Raises:
+        LRSCLIPError: the function's own.
+        gr.Error: it failed at something else, of which the caller hears nothing.
+    """
     try:
-        with request_log.told(f"{who}.{request_log.name_of(function)}"), one_event():
+        client = request_log.current_client() if in_force().requests_per_minute else ""  # else all have one name
+        with request_log.told(f"{who}.{request_log.name_of(function)}"), one_event(_SPENT.of(client)):
             return function(*args, **kwargs)
     except (LRSCLIPError, gr.Error):
         raise

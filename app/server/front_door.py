@@ -17,6 +17,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import parse_qs
 
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.server import request_log
@@ -43,7 +44,7 @@ from lrsclip.errors import PictureError
 
 _MIB = 2**20
 _JSON_BYTES = 2 * _MIB  # of a call: texts, settings, and values that a page hands back to the server
-_MCP_BYTES = 8 * _MIB  # of a call by a language model, which holds its pictures as text
+_MCP_BYTES = 11 * _MIB  # of a call by a language model: a picture of 8 MiB as text
 _BODIES_BYTES = 64 * _MIB  # of all calls that are on their way
 _MAX_CALLS = 64  # of one client that wait, run or are answered and not read: half of the queue, others want a place
 _LONGEST_PATH, _LONGEST_QUERY = 4_300, 16_384
@@ -51,12 +52,14 @@ _RANGE = re.compile(r"bytes=(\d{1,15}-\d{0,15}|-\d{1,15})", re.ASCII)
 _BOUNDARY = re.compile(r"boundary=\"?([^\";]*)", re.ASCII | re.IGNORECASE)
 _MIN_BOUNDARY = 8  # no program's is shorter; looking for one of a letter took the loop a third of a second a megabyte
 _FORWARDED_HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(:\d{1,5})?", re.ASCII)
+_ZIPPED, _ZIPPED_FROM_BYTES = frozenset({"/", "/config", "/config/", "/theme.css"}), 1_000  # texts of the page itself
 _FORM_BYTES = _MIB  # around the files that are sent
 _FILES = 8  # of one upload
+_TYPED_BYTES = 2**13  # outside the queue, texts are counted at each key: as many as these cost a request
 _BYTES_A_REQUEST = 4 * _MIB  # an upload counts as so many requests as it has of these, since it is kept for hours
 _BODY_S, _IDLE_S = 30.0, 60.0  # in which a call's body must be there; for which an upload may pause
 _MAX_OPEN = 256  # streams, and other requests, of one client: a class behind one address has two or three each
-_MAX_DIRECT = 12  # events outside the queue, of one client at once: each has one of forty threads to its end
+_MAX_DIRECT = 8  # events outside the queue, of one client at once: each has one of forty threads to its end
 _SHARE_OF_ROOM = 4  # a client has a quarter of the room for bodies on their way
 _MCP_METHODS = frozenset("initialize ping logging/setLevel tools/list tools/call".split())
 _MCP_METHODS |= {"prompts/list", "resources/list", "resources/templates/list"}  # asked for at the start; all are empty
@@ -145,6 +148,7 @@ class FrontDoor:
 
     def __init__(self, app: ASGIApp, *, limits: Limits, known: Known) -> None:
         self._app, self._limits, self._known = app, limits, known
+        self._zipped = GZipMiddleware(app, minimum_size=_ZIPPED_FROM_BYTES, compresslevel=6)
         self._buckets = Buckets(limits.per_minute)
         self._shares = Shares(by_client=bool(limits.per_minute))
 
@@ -248,7 +252,10 @@ class FrontDoor:
         if key == b"range":
             return _RANGE.fullmatch(text.strip()) is not None
         if key == b"x-forwarded-host":
-            return bool(self._limits.proxies) and _FORWARDED_HOST.fullmatch(text.strip()) is not None
+            named = _FORWARDED_HOST.fullmatch(text.strip()) is not None and may_be_asked(
+                text.strip(), self._limits.hosts
+            )
+            return bool(self._limits.proxies) and named
         if key == b"x-forwarded-proto":
             return text.strip() in ("http", "https")
         return True
@@ -262,7 +269,10 @@ class FrontDoor:
             raise Refused(411, "say how long the body is: send it with Content-Length, and not in chunks")
         if (size := _length(scope)) > most:
             raise Refused(413, f"this is over the limit of {most // _MIB} MB; send less at once")
-        cost = max(cost, size / _BYTES_A_REQUEST) if door.body == "upload" else cost + size / _MIB
+        if door.body == "upload":
+            cost = max(cost, size / _BYTES_A_REQUEST)
+        else:
+            cost += size / (_TYPED_BYTES if door.direct else _MIB)
         if _is_inner(scope):  # charged when the language model's call came
             return
         scope[CHARGE] = partial(self._buckets.wait_s, scope[CLIENT])
@@ -270,7 +280,7 @@ class FrontDoor:
             raise Refused(429, "too many requests; wait a moment and try again", wait_s)
 
     def _max_bytes(self, door: Door) -> int:
-        return {"upload": self._limits.upload_bytes, "mcp": _MCP_BYTES}.get(door.body, _JSON_BYTES)
+        return {"upload": self._limits.upload_bytes, "mcp": _MCP_BYTES, "plain": _MCP_BYTES}.get(door.body, _JSON_BYTES)
 
     def _check_file(self, path: str) -> None:
         try:
@@ -292,7 +302,10 @@ class FrontDoor:
             raise Refused(415, "the body of a call is JSON; send it with Content-Type: application/json")
         try:
             body = await asyncio.wait_for(_whole(receive, most), _BODY_S)
-            clean = read_call(body, door.body, self._known.functions, name)
+            if door.body == "plain":
+                clean = json.dumps(check_json(body)).encode()
+            else:
+                clean = read_call(body, door.body, self._known.functions, name)
         except BodyError as error:
             raise Refused(error.status, str(error)) from error
         except TimeoutError as error:
@@ -333,7 +346,8 @@ class FrontDoor:
         here = callers.open_page(heartbeat) if heartbeat else callers.listening(session) if session else nullcontext()
         try:
             with self._shares.of(scope[CLIENT], door.share, 1, _MAX_DIRECT if door.direct else _MAX_OPEN), here:
-                await self._app(scope, receive, reply)
+                app = self._zipped if str(scope["path"]) in _ZIPPED else self._app
+                await app(scope, receive, reply)
         finally:
             OUTCOME.reset(token)
 

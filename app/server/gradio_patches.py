@@ -12,11 +12,15 @@ import random
 import sys
 import traceback
 from collections import Counter, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import copy
 from datetime import datetime
 from functools import lru_cache
 from importlib.util import find_spec
+from json import dumps
 from pathlib import Path
+from threading import Thread
 from types import SimpleNamespace
 from typing import Any, NoReturn
 
@@ -24,12 +28,14 @@ import gradio as gr
 from gradio import http_server, processing_utils, queueing, route_utils, routes
 from gradio.components import State
 from gradio.state_holder import SessionState, StateHolder
+from gradio_client.utils import is_file_obj_with_meta
 
 from app.server import request_log
+from app.server.api_snippets import cli_snippet, code_snippets
 from app.server.checked_blocks import CheckedBlocks
 from app.server.events import PLACES
 from app.server.fair_line import FairLine, busy_clients
-from app.server.rate_limit import CLIENT, INNER_HEADER, INNER_TOKEN
+from app.server.rate_limit import CHARGE, CLIENT, INNER_HEADER, INNER_TOKEN
 from app.server.request_log import log_event
 from app.server.settings import in_force
 
@@ -61,6 +67,7 @@ def patch_gradio(drafts: Path) -> None:
     _forget_uploads()
     _fetch_nothing()
     _log_instead_of_traces()
+    _show_code_that_runs()
     if find_spec("mcp") is not None:
         _keep_drafts_of_models(drafts)
     # They warn of each damaged form and each unknown tool, and the warning shows its content.
@@ -169,16 +176,29 @@ def _keep_drafts_of_models(drafts: Path) -> None:
     ask = _there(mcp.GradioMCPServer, "_get_or_create_client")
     make = _there(mcp.GradioMCPServer, "create_mcp_server")
     _there(mcp.GradioMCPServer, "_execute_tool_without_progress")
+    tell = _there(mcp.GradioMCPServer, "_execute_tool_with_progress")
 
     async def wait_without_a_thread(_self: Any, job: Any) -> list[Any]:
-        while not job.done():  # Gradio took one of the forty threads that events run in, for as long as the call lasts
-            await asyncio.sleep(_LOOK_S)
+        with _ended_with_caller(job):
+            while not job.done():  # Gradio took one of the forty threads of events for as long as the call lasts
+                await asyncio.sleep(_LOOK_S)
         return [job.result()]
+
+    async def tell_until_the_caller_leaves(self: Any, job: Any, token: str | int) -> Any:
+        with _ended_with_caller(job):
+            return await tell(self, job, token)
 
     def make_bounded(self: Any) -> Any:
         server = make(self)
         _bound_calls(server)
         return server
+
+    write = _there(mcp.GradioMCPServer, "postprocess_output_data")
+
+    def write_json(self: Any, data: Any, root_url: str) -> Any:
+        # Gradio would write Python's own form, with single quotes, None and True, which no JSON reader takes
+        plain = [value if is_file_obj_with_meta(value) else dumps(value) for value in data]
+        return write(self, plain, root_url)
 
     describe = _there(mcp.GradioMCPServer, "get_input_schema")
 
@@ -197,9 +217,21 @@ def _keep_drafts_of_models(drafts: Path) -> None:
         return schema, _Places(places)
 
     mcp.GradioMCPServer._get_or_create_client = ask_as_ourselves  # type: ignore[method-assign]
+    mcp.GradioMCPServer.postprocess_output_data = write_json  # type: ignore[method-assign]
     mcp.GradioMCPServer.get_input_schema = describe_in_one_place  # type: ignore[method-assign]
     mcp.GradioMCPServer.create_mcp_server = make_bounded  # type: ignore[method-assign]
     mcp.GradioMCPServer._execute_tool_without_progress = wait_without_a_thread  # type: ignore[method-assign, assignment]
+    mcp.GradioMCPServer._execute_tool_with_progress = tell_until_the_caller_leaves  # type: ignore[method-assign, assignment]
+
+
+@contextmanager
+def _ended_with_caller(job: Any) -> Iterator[None]:
+    """Cancel a tool's call to the queue when the language model has gone: MCP then ends the task in here."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        Thread(target=job.cancel, daemon=True).start()  # a request to this server, which the loop has to answer
+        raise
 
 
 def _pictures_in(value: Any) -> int:
@@ -220,8 +252,12 @@ def _bound_calls(server: Any) -> None:
     async def call_in_turn(request: Any) -> Any:
         scope = getattr(server.request_context.request, "scope", {})
         client = str(scope.get(CLIENT, ""))
-        if _pictures_in(request.params.arguments) > MAX_MCP_PICTURES:
+        if (pictures := _pictures_in(request.params.arguments)) > MAX_MCP_PICTURES:
             text = types.TextContent(type="text", text=f"too many pictures; give up to {MAX_MCP_PICTURES} at a time")
+            return types.ServerResult(types.CallToolResult(content=[text], isError=True))
+        charge = scope.get(CHARGE)  # a picture costs as its upload would; the first is paid with the call
+        if charge is not None and pictures > 1 and (wait_s := charge(pictures - 1)):
+            text = types.TextContent(type="text", text=f"too many pictures; try again in {wait_s:.0f} s")
             return types.ServerResult(types.CallToolResult(content=[text], isError=True))
         if at_work[client] >= MAX_MCP_CALLS_EACH or at_work.total() >= MAX_MCP_CALLS:
             text = types.TextContent(type="text", text="too many calls of tools are at work; wait for one of them")
@@ -231,6 +267,8 @@ def _bound_calls(server: Any) -> None:
             return await call(request)
         finally:
             at_work[client] -= 1
+            if not at_work[client]:
+                del at_work[client]
 
     handlers[types.CallToolRequest] = call_in_turn
 
@@ -310,6 +348,21 @@ def _log_instead_of_traces() -> None:
     for module in (queueing, routes):
         _there(module, "traceback")
         module.traceback = SimpleNamespace(print_exc=print_exc)  # type: ignore[attr-defined]
+
+
+def _show_code_that_runs() -> None:
+    """Show code with values that are answered, where an endpoint has such an example (`described`)."""
+    write, write_cli = _there(routes, "generate_code_snippets"), _there(routes, "generate_cli_snippet")
+
+    def write_ours(name: str, info: dict[str, Any], root: str, **more: Any) -> Any:
+        return code_snippets(name, info["example"], root) if "example" in info else write(name, info, root, **more)
+
+    def write_our_cli(endpoints: dict[str, Any]) -> dict[str, str]:
+        ours = {name: cli_snippet(name, info["example"]) for name, info in endpoints.items() if "example" in info}
+        return {**write_cli({name: info for name, info in endpoints.items() if name not in ours}), **ours}
+
+    for name, stand_in in (("generate_code_snippets", write_ours), ("generate_cli_snippet", write_our_cli)):
+        setattr(routes, name, stand_in)
 
 
 def share_the_queue(demo: CheckedBlocks) -> None:

@@ -18,6 +18,7 @@ from starlette.routing import Route
 import lrsclip
 from app.server.checked_blocks import CheckedBlocks
 from app.server.encoder_queue import EncoderQueue
+from app.server.fair_work import TAKING_IN
 from app.server.queued_model import SharedModel
 
 _PACKAGES = ("gradio", "torch", "faiss-gpu", "faiss-cpu")
@@ -52,6 +53,8 @@ async def health_of(demo: CheckedBlocks, started: float) -> dict[str, Any]:
         "index": {"tiles": demo.first.tile_count},
         "queue": queue,
         "running": len(demo.callers.running()),
+        "left": sum(call.gone.is_set() for call in demo.callers.running()),  # that go on though their callers have gone
+        "uploads": TAKING_IN.waiting,
         "versions": {"lrsclip": lrsclip.__version__, **_versions()},
         "uptime_s": round(time.monotonic() - started, 1),
     }
@@ -82,6 +85,8 @@ def stuck(demo: CheckedBlocks, still_s: float = STILL_S) -> list[str]:
         oldest = lane.queue[0].enqueue_time if lane.queue else now_s
         if full and now_s - oldest > still_s and now_s - moved_s > patience_s:
             faults.append(f"{len(lane.queue)} events wait, and nothing has ended for {now_s - moved_s:.0f} s")
+    if TAKING_IN.still_s > 2 * still_s:
+        faults.append(f"uploads wait, and none has been taken in for {TAKING_IN.still_s:.0f} s")
     return faults
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
+from unicodedata import normalize
 
 import torch
 from torch import Tensor
@@ -12,10 +13,12 @@ from app.server.encoder_queue import EncoderQueue, Work
 from lrsclip import LRSCLIP, TokenReport
 from lrsclip.clip import Embeddings
 from lrsclip.errors import TextError
+from lrsclip.models.tame_text import tame
 
 MAX_CHARACTERS = 10_000
 _URGENT_TEXTS = 8  # a search has one or two; class names and prompts by the hundred can wait
 _TEXTS = 32
+_MAX_WRITTEN_OUT = 18  # letters that the tokenizer writes for one sign
 _PICTURES_ON_CPU = 8  # at once: some 0.1 s on two cores, for which a search has to wait
 
 
@@ -26,8 +29,13 @@ def check_length(texts: Sequence[str], most: int) -> None:
         TextError: one has more than `most` characters.
     """
     for text in texts:
-        if isinstance(text, str) and len(text) > most:
-            raise TextError(f"the text has {len(text):,} characters; {most:,} are the limit: shorten it")
+        if not isinstance(text, str):
+            continue
+        count = len(text)
+        if _MAX_WRITTEN_OUT * count > most >= count and not text.isascii():
+            count = len(normalize("NFKC", tame(text)))  # as the tokenizer writes it out
+        if count > most:
+            raise TextError(f"the text has {count:,} characters; {most:,} are the limit: shorten it")
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from starlette.types import Scope
 CLIENT = "lrsclip.client"
 """Key of a request's scope: who asks, once the front door knows."""
 CHARGE = "lrsclip.charge"
-"""Key of an upload's scope: charges its client for more requests; returns 0, or the seconds that it has to wait."""
+"""Key of a request's scope: charges its client for more requests; returns 0, or the seconds that it has to wait."""
 INNER_HEADER, INNER_TOKEN = b"x-lrsclip-inner", secrets.token_hex(32)
 """What the server's own requests to itself carry: those that it makes for language models, which it has charged."""
 LANGUAGE_MODELS = "language models"

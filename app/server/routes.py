@@ -13,7 +13,7 @@ from typing import Literal
 from app.server.shares import Kind
 
 API = "/gradio_api"
-Body = Literal["", "join", "call", "named_call", "cancel", "upload", "mcp"]
+Body = Literal["", "plain", "join", "call", "named_call", "cancel", "upload", "mcp"]
 _GET, _POST = frozenset({"GET", "HEAD"}), frozenset({"POST"})
 _LISTEN = frozenset({"GET"})  # HEAD listens to nothing, and would count as a listener
 _SESSION = r"[A-Za-z0-9_-]{1,64}"
@@ -57,6 +57,9 @@ DOORS: tuple[Door, ...] = (
     _door("/", _GET, 1),
     _door("/config/?", _GET, 1),
     _door("/health", _GET, 0.1),
+    _door("/api/v1/openapi.json", _GET, 1),
+    _door(r"/api/v1/[a-z_]{1,32}", _POST, 1, "plain"),
+    _door(r"/ground/([0-9a-f]{16}|world)/\d{1,2}/\d{1,7}/\d{1,7}\.webp", _GET, 0.1),
     _door("/(theme.css|favicon.ico|robots.txt|manifest.json)", _GET, _LITTLE),
     _door(rf"/(static|assets|svelte)(/{_FILE}){{1,8}}", _GET, _LITTLE),
     _door(rf"{API}/(info|startup-events|app_id)/?", _GET, 1),

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from lrsclip.errors import PictureError
+from lrsclip.io.picture_parts import check_parts, orientation_in
 from lrsclip.io.plain_file import open_plain
 
 # Only these decoders may run on the files of a folder, whatever a file's name says.
@@ -41,6 +42,7 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_MAX_TEXT = 2**18
 _SIDEWAYS = frozenset({5, 6, 7, 8})
 _STRETCH_PERCENTILES = (2.0, 98.0)
 _STRETCH_SAMPLE = 1_000_000
@@ -82,26 +84,34 @@ def open_image(
 
 
 @contextmanager
-def opened(path: str | os.PathLike[str] | BinaryIO) -> Iterator[Image.Image]:
+def opened(path: str | os.PathLike[str] | BinaryIO, formats: tuple[str, ...] = FORMATS) -> Iterator[Image.Image]:
     """Open a picture file without reading its pixels, by none but the decoders of FORMATS.
 
     Args:
         path: where the file lies, or the open file.
+        formats: fewer of them.
 
     Raises:
         OSError: it is gone, no regular file, or no JPEG, PNG, WebP or TIFF picture; and others of `DECODE_FAULTS`.
+        PictureError: it is a TIFF in far too many parts.
     """
     source = open_plain(path) if isinstance(path, str | os.PathLike) else nullcontext(path)
-    with source as content, Image.open(content, formats=FORMATS) as stored:
-        yield stored
+    with source as content:
+        check_parts(content)
+        with Image.open(content, formats=formats) as stored:
+            yield stored
 
 
 def orientation(picture: Image.Image) -> int:
     """Read the EXIF orientation, 1 to 8, that is still to be applied."""
     if picture.format == "TIFF":  # Pillow turns these itself
         return 1
+    if isinstance(exif := picture.info.get("exif"), bytes):
+        return orientation_in(exif)
+    if any(len(text) > _MAX_TEXT for text in picture.info.values() if isinstance(text, str | bytes)):
+        return 1
     try:
-        asked = picture.getexif().get(_ORIENTATION_TAG, 1)
+        asked = picture.getexif().get(_ORIENTATION_TAG, 1)  # from a text of the file
     except DECODE_FAULTS:  # garbled metadata are common, and no reason to lose the picture
         return 1
     return asked if isinstance(asked, int) else 1

@@ -7,7 +7,7 @@ its first row again for each window.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,9 @@ from lrsclip.io.plain_file import open_plain
 
 Fact = TypeVar("Fact")
 SUB_DIRECTORIES = 330
-_WIDTH, _LENGTH, _BITS, _COMPRESSION, _SAMPLES, _ROWS, _PLANAR = 256, 257, 258, 259, 277, 278, 284
+TIFF_BEGINS: tuple[bytes, ...] = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"II\0*", b"MM*\0", b"II\0+", b"MM+\0")
+"""First bytes of TIFFs; the last four are of none, and Pillow reads them all the same."""
+_WIDTH, _LENGTH, _BITS, _COMPRESSION, _ORIENTATION, _SAMPLES, _ROWS, _PLANAR = 256, 257, 258, 259, 274, 277, 278, 284
 _TILE_WIDTH, _TILE_LENGTH = 322, 323
 _PIECES, _PIECE_BYTES, _FEW_PIECES = (273, 324), (279, 325), 8
 _JPEG, _START_OF_SCAN = 7, b"\xff\xda"
@@ -29,6 +31,13 @@ _PLAIN, _SEPARATE = 1, 2  # no compression; a plane for each sample
 _BYTES_OF_TYPE = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _MAX_DIRECTORIES = 100  # overviews and masks are a dozen or two
 _USUAL_BLOCK_BYTES = 2**26  # of a tile or strip, decoded: 4,096 x 4,096 px of four samples
+_MAX_ENTRIES = 400  # of a list; a camera's have fifty
+_MAX_NUMBERS_BYTES, _MAX_BYTES_BYTES = 2**20, 2**22  # of all values of a list but those below
+_MAX_COUNTS = {258: 1024, 277: 1, 282: 1, 283: 1, 274: 1, 320: 3 * 2**16, 338: 1024, 339: 1024}  # by their meaning
+# Descriptions, profiles, editors' layers and notes: bytes that are read once and not looked into.
+_BLOBS = frozenset((270, 700, 33723, 34377, 34675, 37500, 37724, 42112, 50740))
+_MAX_PIECES_OF_A_WHOLE = 2**16  # of a picture that is read at once, each of which takes its reader a while
+_BYTE_TYPES = (1, 2, 6, 7)
 _MAX_READ = 2**22  # bytes of lists: half a million pieces, each of which costs its reader some hundred bytes
 
 
@@ -80,12 +89,15 @@ class TiffTags:
     """
 
     def __init__(self, file: BinaryIO) -> None:
-        self._file, self.size = file, os.fstat(file.fileno()).st_size
+        self._file, self.size = file, file.seek(0, os.SEEK_END)
+        file.seek(0)
         self._left = _MAX_READ
         begin = file.read(4)
         if begin[:2] not in (b"II", b"MM") or begin[2:].strip(b"\0") not in (b"*", b"+"):
             raise NotUnderstoodError
         order, big = "<" if begin[:2] == b"II" else ">", b"+" in begin
+        if big and file.read(4) != (b"\x08\0\0\0" if order == "<" else b"\0\x08\0\0"):  # no BigTIFF to all its readers
+            raise NotUnderstoodError
         self._order = order
         self._number = np.dtype(f"{order}u{8 if big else 2}")
         self._offset = np.dtype(f"{order}u{8 if big else 4}")
@@ -115,9 +127,9 @@ class TiffTags:
             if len(seen) > _MAX_DIRECTORIES:
                 raise PictureError(f"the file holds more than {_MAX_DIRECTORIES} pictures; give one of them")
             directory = self._directory(offset)
+            yield directory  # before it is followed: what hangs on it may be damaged
             waiting.append(int(directory.following[0]))
             waiting += [at for value in self.values(directory, SUB_DIRECTORIES) for at in self.numbers(value).tolist()]
-            yield directory
 
     def values(self, directory: Directory, code: int) -> list[Value]:
         """Look up the values of a tag; both of one that comes twice, since readers differ in which one counts.
@@ -127,6 +139,59 @@ class TiffTags:
         """
         found = np.flatnonzero(directory.entries["code"] == code).tolist()
         return [self.value(directory, at) for at in found]
+
+    def check_list(self, directory: Directory, codes: Collection[int] | None = None) -> None:
+        """Refuse a list that no program writes: readers differ in what it says, or take minutes for it.
+
+        Args:
+            directory: the list.
+            codes: the tags whose values are read; None for all.
+
+        Raises:
+            PictureError: a tag comes twice, there are very many, or a value is far longer than any needs.
+        """
+        entries = directory.entries
+        if codes is not None:
+            entries = entries[np.isin(entries["code"], list(codes))]
+        found, counts = np.unique(entries["code"], return_counts=True)
+        if len(entries) > _MAX_ENTRIES:
+            raise PictureError(f"the file's list of tags has {len(entries):,} entries; save it anew")
+        if len(counts) and counts.max() > 1:
+            raise PictureError(f"tag {found[counts.argmax()]} stands in the file more than once; save it anew")
+        left = {"numbers": _MAX_NUMBERS_BYTES, "bytes": _MAX_BYTES_BYTES}
+        for entry in entries:
+            code, kind, count = int(entry["code"]), int(entry["type"]), int(entry["count"])
+            size = count * _BYTES_OF_TYPE.get(kind, 0)
+            if code in (*_PIECES, *_PIECE_BYTES):
+                too_long = size > _MAX_READ
+            elif code in _BLOBS and kind in _BYTE_TYPES:
+                too_long = size > self.size
+            elif code in _MAX_COUNTS:
+                too_long = count > _MAX_COUNTS[code]
+            else:
+                of = "bytes" if kind in _BYTE_TYPES else "numbers"
+                left[of] -= size
+                too_long = left[of] < 0
+            if too_long:
+                raise PictureError(f"tag {code} of the file has {size:,} bytes, far more than any needs; save it anew")
+
+    def check_pieces(self, directory: Directory) -> None:
+        """Refuse a picture in more strips or tiles than its size has room for, or than a reader of the whole can take.
+
+        Raises:
+            NotUnderstoodError: its list is damaged.
+            PictureError: it has.
+        """
+        width, length = (self.largest(directory, code, 0) for code in (_WIDTH, _LENGTH))
+        rows = max(1, min(length, self.largest(directory, _ROWS, length)))
+        across, down = (max(1, self.largest(directory, code, 0)) for code in (_TILE_WIDTH, _TILE_LENGTH))
+        planes = self.largest(directory, _SAMPLES, 1) if self.largest(directory, _PLANAR, 1) == _SEPARATE else 1
+        for code, fits in ((_PIECES[0], -(-length // rows)), (_PIECES[1], -(-width // across) * -(-length // down))):
+            for value in self.values(directory, code):
+                if value.count > min(fits * planes + 1, _MAX_PIECES_OF_A_WHOLE):
+                    raise PictureError(
+                        f"the picture lies in {value.count:,} pieces in its file; save it in tiles of 256 px"
+                    )
 
     def value(self, directory: Directory, at: int) -> Value:
         """Look up the value of an entry by its place in the list.
@@ -172,6 +237,10 @@ class TiffTags:
         """Find the largest number of a tag; `usual` where there is no such tag."""
         numbers = [self._whole(value) for value in self.values(directory, code)]
         return max((int(some.max()) for some in numbers if len(some)), default=usual)
+
+    def all_of(self, directory: Directory, code: int) -> set[int]:
+        """Collect the numbers of a tag, all of one that comes twice; none where there is no such tag."""
+        return {int(number) for value in self.values(directory, code) for number in self._whole(value)[:_FEW_PIECES]}
 
     def smallest(self, directory: Directory, code: int) -> int:
         """Find the smallest number of a tag; 0 where there is no such tag."""
@@ -227,7 +296,23 @@ def compressions(path: Path) -> set[int]:
     Raises:
         PictureError: it has more parts than any image.
     """
-    return set(_of_each(path, lambda tiff, directory: tiff.largest(directory, _COMPRESSION, _PLAIN)))
+    found: set[int] = set()
+    for numbers in _of_each(path, lambda tiff, directory: tiff.all_of(directory, _COMPRESSION)):
+        found |= numbers or {_PLAIN}
+    return found
+
+
+def orientation_of(path: Path) -> int:
+    """Read the orientation of a TIFF's first picture, 1 (upright) to 8; 1 where it cannot be read.
+
+    Args:
+        path: the file.
+    """
+    try:
+        first = next(_of_each(path, lambda tiff, directory: tiff.all_of(directory, _ORIENTATION)), set())
+    except (PictureError, OSError):
+        return 1
+    return next((number for number in first if number in range(1, 9)), 1)
 
 
 def largest_block_bytes(path: Path) -> int:
@@ -281,7 +366,7 @@ def scans_of_a_piece(path: Path) -> int:
     def scans(tiff: TiffTags, directory: Directory) -> int:
         nonlocal read_bytes
         most = 0
-        for offset, size in tiff.pieces(directory) if tiff.largest(directory, _COMPRESSION, _PLAIN) == _JPEG else ():
+        for offset, size in tiff.pieces(directory) if _JPEG in tiff.all_of(directory, _COMPRESSION) else ():
             read_bytes += size
             if read_bytes > 2 * tiff.size:
                 raise PictureError(f"the tiles of {path} overlap in the file; save it anew and give that")

@@ -25,6 +25,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RevisionNo
 from PIL import Image
 
 from lrsclip.errors import PictureError, TileSourceError
+from lrsclip.io.confined import Confined
 from lrsclip.io.decode import DECODE_FAULTS, open_image, opened, upright_size
 from lrsclip.numbers import clipped, whole_of
 from lrsclip.tiles.base import Tile, check_count
@@ -78,10 +79,10 @@ class HubTiles:
         token: bool = True,
         max_tiles: int | None = None,
     ) -> None:
-        self.repo, self.split, self._max_tiles = repo, split, max_tiles
+        self.repo, self.split, self._max_tiles, self._token = repo, split, max_tiles, token
         self._asked = {"image": image, "caption": caption}
         # Read from the environment now: the library's own constant is as old as its import.
-        endpoint = os.environ.get("HF_ENDPOINT") or None
+        self._endpoint = endpoint = os.environ.get("HF_ENDPOINT") or None
         self._hub = HfFileSystem(endpoint=endpoint, token=None if token else False, skip_instance_cache=True)
         self._api = HfApi(endpoint=endpoint, token=None if token else False)
         self._lock = threading.Lock()
@@ -237,21 +238,7 @@ class HubTiles:
         return sorted(found)
 
     def _open(self, path: str) -> pq.ParquetFile:
-        file = self._hub.open(path, "rb", block_size=2**20)
-        # A footer is read whole, and says itself how long it is.
-        if file.size >= _FOOTER_END_BYTES:
-            file.seek(file.size - _FOOTER_END_BYTES)
-            end = file.read(_FOOTER_END_BYTES)
-            size = int.from_bytes(end[:4], "little")
-            if end.endswith(b"PAR1") and size > _MAX_FOOTER_BYTES:
-                raise TileSourceError(
-                    f"{path.rsplit('/', 1)[-1]} of {self.repo} has a footer of {size / 2**20:,.0f} MB, more than the "
-                    f"{_MAX_FOOTER_BYTES // 2**20} MB that are read; write the Parquet with fewer row groups"
-                )
-            file.seek(0)
-        return pq.ParquetFile(
-            file, thrift_string_size_limit=_MAX_FOOTER_BYTES, thrift_container_size_limit=_MAX_CONTAINED
-        )
+        return _open_parquet(self._hub, path, self.repo)
 
     def _columns(self, schema: pa.Schema) -> tuple[str, str | None]:
         """Choose the image and the caption column; return their names."""
@@ -305,7 +292,53 @@ class HubTiles:
                 f"a row group of {self.repo} holds {size / 2**20:,.0f} MB of pictures, more than the "
                 f"{_MAX_GROUP_BYTES // 2**20} MB that are read at once; write the Parquet with smaller row groups"
             )
-        return self._opened(self._files[number]).read_row_group(group, columns=columns)
+        if self._max_tiles is None:
+            return self._opened(self._files[number]).read_row_group(group, columns=columns)
+        request = {
+            "endpoint": self._endpoint, "token": self._token, "repo": self.repo, "path": self._files[number],
+            "group": group, "columns": columns,
+        }  # fmt: skip
+        _, content = _READER.run(read_group_task, request, seconds=_GROUP_SECONDS)
+        if len(content) > _SMALL_GROUP_BYTES:
+            self._group.cache_clear()  # one at a time
+        table: pa.Table = pa.ipc.open_stream(content).read_all()
+        return table
+
+
+_READER = Confined(workers=1, memory_bytes=3 * 2**29, what="a part of the data set")
+"""Reads what strangers name: a dictionary of one picture can stand for any number of rows."""
+_GROUP_SECONDS, _SMALL_GROUP_BYTES = 120.0, 64 * 2**20
+
+
+def read_group_task(request: dict[str, Any], _content: bytes) -> tuple[dict[str, Any], bytes]:
+    """Read a row group in a process of its own; see `Confined.run`.
+
+    Raises:
+        TileSourceError: it is larger than its file says, or cannot be read.
+    """
+    repo, path = str(request["repo"]), str(request["path"])
+    try:
+        file = _opened_there(request["endpoint"], bool(request["token"]), repo, path)
+        table = file.read_row_group(int(request["group"]), columns=list(request["columns"]))
+    except MemoryError:
+        raise
+    except _FAULTS as error:
+        raise TileSourceError(f"a part of {repo} cannot be read ({_sentence(error)})") from error
+    if table.nbytes > _MAX_GROUP_BYTES:
+        raise TileSourceError(
+            f"a row group of {repo} holds {table.nbytes / 2**20:,.0f} MB of pictures, more than the "
+            f"{_MAX_GROUP_BYTES // 2**20} MB that are read at once; write the Parquet with smaller row groups"
+        )
+    sink = io.BytesIO()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    return {}, sink.getvalue()
+
+
+@lru_cache(maxsize=4)
+def _opened_there(endpoint: str | None, token: bool, repo: str, path: str) -> pq.ParquetFile:
+    hub = HfFileSystem(endpoint=endpoint, token=None if token else False, skip_instance_cache=True)
+    return _open_parquet(hub, path, repo)
 
 
 def _bytes(cell: Any, tile_id: str) -> bytes:
@@ -330,3 +363,19 @@ def _text(cell: Any) -> str | None:
 
 def _sentence(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _open_parquet(hub: HfFileSystem, path: str, repo: str) -> pq.ParquetFile:
+    file = hub.open(path, "rb", block_size=2**20)
+    # A footer is read whole, and says itself how long it is.
+    if file.size >= _FOOTER_END_BYTES:
+        file.seek(file.size - _FOOTER_END_BYTES)
+        end = file.read(_FOOTER_END_BYTES)
+        size = int.from_bytes(end[:4], "little")
+        if end.endswith(b"PAR1") and size > _MAX_FOOTER_BYTES:
+            raise TileSourceError(
+                f"{path.rsplit('/', 1)[-1]} of {repo} has a footer of {size / 2**20:,.0f} MB, more than the "
+                f"{_MAX_FOOTER_BYTES // 2**20} MB that are read; write the Parquet with fewer row groups"
+            )
+        file.seek(0)
+    return pq.ParquetFile(file, thrift_string_size_limit=_MAX_FOOTER_BYTES, thrift_container_size_limit=_MAX_CONTAINED)

@@ -32,10 +32,10 @@ from lrsclip.tiles.base import Tile, check_count, decimal_option, whole_option
 from lrsclip.tiles.xyz_services import DEFAULT_SERVICE, MAX_ZOOM, provider_of
 
 DEFAULT_LIMIT = 2500
-FORM = "place:37.76,-122.45,2km@17, or place:37.75,-122.46,37.77,-122.44@17 (south, west, north, east)"
+FORM = "place:37.76,-122.45,2km@17, or place:box=-122.46,37.75,-122.44,37.77@17 (west, south, east, north)"
 _NUMBER = r"([-+.0-9]{1,32})"
-_AROUND = re.compile(rf"{_NUMBER},\s*{_NUMBER},\s*{_NUMBER}\s*(km|m)@([0-9]{{1,2}})")
-_BOX = re.compile(rf"{_NUMBER},\s*{_NUMBER},\s*{_NUMBER},\s*{_NUMBER}@([0-9]{{1,2}})")
+_AROUND = re.compile(rf"{_NUMBER},\s*{_NUMBER},\s*{_NUMBER}\s*(?P<unit>km|m)@(?P<zoom>[0-9]{{1,2}})")
+_BOX = re.compile(rf"(?:box=)?\s*{_NUMBER},\s*{_NUMBER},\s*{_NUMBER},\s*{_NUMBER}@(?P<zoom>[0-9]{{1,2}})")
 _MAX_LIMIT = 10**12
 _EARTH_M = 6_378_137.0
 _MAX_LATITUDE = 85.0511
@@ -51,19 +51,19 @@ class Place(BaseModel):
     """A box on the Earth and a zoom level.
 
     Attributes:
-        south, west, north, east: degrees; a box may not cross the date line.
+        west, south, east, north: degrees; a box may not cross the date line.
         zoom: of the web map.
     """
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
-    south: float = Field(ge=-_MAX_LATITUDE, le=_MAX_LATITUDE)
     west: float = Field(ge=-180, le=180)
-    north: float = Field(ge=-_MAX_LATITUDE, le=_MAX_LATITUDE)
+    south: float = Field(ge=-_MAX_LATITUDE, le=_MAX_LATITUDE)
     east: float = Field(ge=-180, le=180)
+    north: float = Field(ge=-_MAX_LATITUDE, le=_MAX_LATITUDE)
     zoom: int = Field(ge=0, le=MAX_ZOOM)
 
-    @field_validator("south", "west", "north", "east")
+    @field_validator("west", "south", "east", "north")
     @classmethod
     def _as_written(cls, degrees: float) -> float:
         """Round a coordinate as `spec` writes it, so that opening it again gives the same place."""
@@ -71,29 +71,29 @@ class Place(BaseModel):
 
     @classmethod
     def parse(cls, text: str) -> Place:
-        """Read "lat,lon,radius@zoom" or "south,west,north,east@zoom".
+        """Read "lat,lon,radius@zoom" or "box=west,south,east,north@zoom".
+
+        Four numbers without "box=" are south, west, north, east: addresses of old have them so.
 
         Raises:
             TileSourceError: it is neither, or lies off the map.
         """
         text = text.strip()
-        around, frame = _AROUND.fullmatch(text), _BOX.fullmatch(text)
-        if around is None and frame is None:
+        around, box = _AROUND.fullmatch(text), _BOX.fullmatch(text)
+        found = around or box
+        numbers = [decimal_of(one) for one in (found[1], found[2], found[3])] if found else []
+        numbers += [decimal_of(box[4])] if box else []
+        if found is None or None in numbers:
             raise TileSourceError(f"{clipped(text)} is no place; write {FORM}")
-        found = around or frame
-        assert found is not None
-        numbers = [value for n in range(1, 4 if around else 5) if (value := decimal_of(found[n])) is not None]
-        zoom = int(found[5])
-        if len(numbers) < (3 if around else 4):
-            raise TileSourceError(f"{clipped(text)} is no place; write {FORM}")
+        zoom, degrees = int(found["zoom"]), [one for one in numbers if one is not None]
         try:
             if around is not None:
-                lat, lon, radius = numbers
-                up = math.degrees(radius * (1000 if around[4] == "km" else 1) / _EARTH_M)
+                lat, lon, radius = degrees
+                up = math.degrees(radius * (1000 if around["unit"] == "km" else 1) / _EARTH_M)
                 aside = up / max(0.01, math.cos(math.radians(min(abs(lat), 89.0))))
                 place = cls(south=lat - up, west=lon - aside, north=lat + up, east=lon + aside, zoom=zoom)
             else:
-                south, west, north, east = numbers
+                west, south, east, north = degrees if text.startswith("box=") else _of_old(degrees)
                 place = cls(south=south, west=west, north=north, east=east, zoom=zoom)
         except ValidationError as error:
             fault = error.errors()[0]
@@ -101,7 +101,7 @@ class Place(BaseModel):
                 f"the place {clipped(text)} lies off the map: {fault['loc'][0]} {fault['msg'].lower()}; write {FORM}"
             ) from error
         if place.south > place.north or place.west > place.east:
-            raise TileSourceError(f"the corners of {clipped(text)} are swapped; write south, west, north, east")
+            raise TileSourceError(f"the corners of {clipped(text)} are swapped; write {FORM}")
         return place
 
     @property
@@ -115,6 +115,11 @@ class Place(BaseModel):
         first = mercantile.tile(self.west, self.north, self.zoom)
         last = mercantile.tile(self.east, self.south, self.zoom)
         return range(first.x, last.x + 1), range(first.y, last.y + 1)
+
+
+def _of_old(degrees: list[float]) -> tuple[float, float, float, float]:
+    south, west, north, east = degrees
+    return west, south, east, north
 
 
 class PlaceTiles:
@@ -187,8 +192,8 @@ class PlaceTiles:
         """Address that opens the same tiles again."""
         p = self.place
         # not as floats: 1e-05 is no number that `parse` reads
-        corners = (f"{value:.{_DECIMALS}f}".rstrip("0").rstrip(".") for value in (p.south, p.west, p.north, p.east))
-        where = f"place:{','.join(corners)}@{p.zoom}"
+        corners = (f"{value:.{_DECIMALS}f}".rstrip("0").rstrip(".") for value in (p.west, p.south, p.east, p.north))
+        where = f"place:box={','.join(corners)}@{p.zoom}"
         options = {
             **({"service": self.service} if self.service != DEFAULT_SERVICE else {}),
             **({"limit": self.limit} if self.limit > DEFAULT_LIMIT else {}),
@@ -254,9 +259,11 @@ class PlaceTiles:
         if not missing:
             return ""
         minutes = missing / self.per_second / 60
-        spent = f"about {minutes:.0f} minutes" if minutes >= 1.5 else "about a minute" if minutes > 0.5 else "seconds"
+        spent = (
+            f"about {minutes:.0f} minutes" if minutes >= 1.5 else "about a minute" if minutes > 0.5 else "a few seconds"
+        )
         name = self._provider["name"]
-        return f"{missing:,} tiles are to be fetched from {name}, once: {spent}. {self.attribution}"
+        return f"will download {missing:,} tiles from {name} ({spent}, once). {self.attribution}"
 
     def prepare(self, progress: Callable[[int, int], None] | None = None, stop: threading.Event | None = None) -> None:
         """Fetch the missing tiles, a few at a time and no faster than `per_second`; keep the fetched ones.

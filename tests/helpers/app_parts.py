@@ -52,7 +52,7 @@ def draw_tile(kind: str, seed: int, px: int = 128) -> Image.Image:
 
 
 def write_geotiff(path: Path, picture: Image.Image) -> Path:
-    """A picture as GeoTIFF in UTM 14 north: Nebraska, two metres a pixel."""
+    """A picture as GeoTIFF in UTM 14 north: Nebraska, two meters a pixel."""
     place = {"crs": "EPSG:26914", "transform": Affine(2, 0, 500_123, 0, -2, 4_430_456)}
     with rasterio.open(
         path, "w", driver="GTiff", width=picture.width, height=picture.height, count=3, dtype="uint8", **place

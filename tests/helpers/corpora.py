@@ -17,14 +17,14 @@ from train.data.feature_cache import Prepared
 from train.data.records import Record
 from train.trainer import Corpus
 
-COLOURS = {"forest": (30, 90, 40), "desert": (200, 180, 120), "harbour": (40, 70, 130), "airport": (130, 130, 130)}
+COLORS = {"forest": (30, 90, 40), "desert": (200, 180, 120), "harbour": (40, 70, 130), "airport": (130, 130, 130)}
 
 
-def write_picture(path: Path, colour: tuple[int, int, int], seed: int, px: int = 64) -> None:
-    """A noisy picture of one colour."""
+def write_picture(path: Path, color: tuple[int, int, int], seed: int, px: int = 64) -> None:
+    """A noisy picture of one color."""
     noise = np.random.default_rng(seed).integers(-25, 25, (px, px, 3))
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.clip(np.array(colour) + noise, 0, 255).astype(np.uint8)).save(path)
+    Image.fromarray(np.clip(np.array(color) + noise, 0, 255).astype(np.uint8)).save(path)
 
 
 def make_rsicd(data: Path, per_class: int = 10, more: str = "") -> None:
@@ -36,10 +36,10 @@ def make_rsicd(data: Path, per_class: int = 10, more: str = "") -> None:
         more: end of the second sentence.
     """
     rows = []
-    for kind, colour in COLOURS.items():
+    for kind, color in COLORS.items():
         for number in range(per_class):
             name = f"{kind}_{number}.jpg"
-            write_picture(data / "RSICD/RSICD_images" / name, colour, number)
+            write_picture(data / "RSICD/RSICD_images" / name, color, number)
             split = "val" if number == 0 else "test" if number == 1 else "train"
             raws = [
                 f"A piece of {kind} number {number} .",
@@ -53,10 +53,10 @@ def make_rsicd(data: Path, per_class: int = 10, more: str = "") -> None:
 def make_ucm(data: Path, per_class: int = 3) -> None:
     """A folder of the UCM-Captions layout: class folders, one sentence for a class and one for a picture."""
     rows = []
-    for kind, colour in COLOURS.items():
+    for kind, color in COLORS.items():
         for number in range(per_class):
             name = f"{kind}/{kind}{number:02d}.jpg"
-            write_picture(data / "UCMerced_LandUse/Images" / name, colour, 200 + number)
+            write_picture(data / "UCMerced_LandUse/Images" / name, color, 200 + number)
             raws = [f"This is a {kind} .", f"This is a {kind} .", f"Here lies {kind} {number} ."]
             split = "test" if number else "train"
             rows.append({"filename": name, "split": split, "sentences": [{"raw": raw} for raw in raws]})
@@ -67,7 +67,7 @@ def make_rsitmd(data: Path) -> None:
     """RSITMD in its public layout: two TIFF pictures, one of them for testing, five sentences each."""
     rows = []
     for number, (kind, split) in enumerate((("forest", "train"), ("desert", "test"))):
-        write_picture(data / f"RSITMD/images/{kind}_{number}.tif", COLOURS[kind], 300 + number)
+        write_picture(data / f"RSITMD/images/{kind}_{number}.tif", COLORS[kind], 300 + number)
         raws = [f"{kind} seen {n} times" for n in range(5)]
         rows.append({"filename": f"{kind}_{number}.tif", "split": split, "sentences": [{"raw": raw} for raw in raws]})
     (data / "RSITMD/dataset_RSITMD.json").write_text(json.dumps({"images": rows}))
@@ -75,9 +75,9 @@ def make_rsitmd(data: Path) -> None:
 
 def make_class_folders(root: Path, per_class: int = 4) -> None:
     """Class folders."""
-    for kind, colour in COLOURS.items():
+    for kind, color in COLORS.items():
         for number in range(per_class):
-            write_picture(root / kind.title() / f"{kind.title()}_{number}.jpg", colour, 100 + number)
+            write_picture(root / kind.title() / f"{kind.title()}_{number}.jpg", color, 100 + number)
 
 
 def write_trunk(path: Path) -> None:
@@ -102,7 +102,7 @@ def small_model(seed: int = 0, dropout: float = 0.0, pixels: bool = False) -> Du
 
 def made_up_corpus(pictures: int, pixels: bool = False) -> Corpus:
     """Records with three sentences each and random prepared pictures, for training without a file on disk."""
-    kinds = list(COLOURS)
+    kinds = list(COLORS)
     train = [
         Record(
             "rsicd",

@@ -7,7 +7,7 @@ from rasterio.transform import Affine
 
 from lrsclip.localize.georeference import GeoReference
 
-# Nebraska, near the middle of UTM zone 14: the CRS, and the affine transform from px to it; a pixel is ten metres or so
+# Nebraska, near the middle of UTM zone 14: the CRS, and the affine transform from px to it; a pixel is ten meters or so
 _TRANSFORMS = {
     "EPSG:4326": Affine(1.2e-4, 0, -99.02, 0, -9e-5, 40.03),
     "EPSG:3857": Affine(13, 0, -11_022_856, 0, -13, 4_870_000),

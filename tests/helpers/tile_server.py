@@ -34,7 +34,7 @@ class TileServer:
 
 
 def picture_of(name: str) -> bytes:
-    """A tile whose colour follows from its name."""
+    """A tile whose color follows from its name."""
     zoom, x, y = (int(part) for part in name.split("/"))
     out = io.BytesIO()
     Image.new("RGB", (256, 256), (x * 7 % 256, y * 11 % 256, zoom * 13)).save(out, "PNG")
@@ -43,7 +43,7 @@ def picture_of(name: str) -> bytes:
 
 @contextmanager
 def serve_tiles() -> Iterator[TileServer]:  # noqa: C901  (a branch for each way of failing)
-    """Serve pictures of one colour at /z/x/y until the end of the block."""
+    """Serve pictures of one color at /z/x/y until the end of the block."""
     told = TileServer()
 
     class Handler(BaseHTTPRequestHandler):

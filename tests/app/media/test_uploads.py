@@ -27,6 +27,7 @@ from app.server.concurrency import WeightedSemaphore
 from app.server.settings import Settings, use
 from app.server.upload_folder import UploadFolder
 from lrsclip.errors import PictureError
+from lrsclip.io import reduced
 from lrsclip.tiles import open_image
 from tests.helpers.app_parts import as_sent, draw_tile
 
@@ -213,7 +214,8 @@ def test_large_uploads_are_decoded_one_after_the_other_and_kept_small(
         return open_image(*given, **options)
 
     monkeypatch.setattr(pictures, "DECODING", budget)
-    monkeypatch.setattr(pictures, "open_image", read)
+    monkeypatch.setattr(pictures, "_AT_HAND_PX", 10**9)  # in this process, where it can be counted
+    monkeypatch.setattr(reduced, "open_image", read)
     with ThreadPoolExecutor(4) as pool:
         sizes = list(pool.map(lambda _: uploaded(upload).size, range(4)))
     assert sizes == [(3000, 1050)] * 4
@@ -254,7 +256,7 @@ def test_nothing_is_kept_of_what_nobody_reads(name: str, content: bytes, tmp_pat
 
 
 def tiff_with(path: Path, *extra: tuple[int, int, int, bytes], thumbnail: bool = False) -> Path:
-    """A small grey TIFF with further tags (code, kind, count, value), and a thumbnail of an old kind behind it."""
+    """A small gray TIFF with further tags (code, kind, count, value), and a thumbnail of an old kind behind it."""
     pixels, tags = bytes(range(64)) * 4, []
     for code, number in ((256, 16), (257, 16), (258, 8), (259, 1), (262, 1), (277, 1), (278, 16), (279, 256)):
         tags.append(struct.pack("<HHII", code, 4, 1, number))

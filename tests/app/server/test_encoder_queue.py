@@ -19,7 +19,7 @@ from torch import Tensor
 
 import lrsclip
 from app.server.concurrency import StopFlags
-from app.server.encoder_queue import STOP, EncoderQueue, Spent, Work, one_event
+from app.server.encoder_queue import STOP, EncoderQueue, Spent, SpentByClient, Work, one_event
 from app.server.events import for_page, for_programs
 from app.server.queued_model import SharedModel
 from lrsclip.errors import Busy, Cancelled, PictureError, TextError
@@ -317,3 +317,13 @@ def test_a_stopped_heat_map_keeps_what_it_has(shared: SharedModel) -> None:
     localize(shared, scene, "a tank", progress=lambda done, _: again.append(done), batch_size=8, memory=memory)
     assert again[0] > seen[0]
     assert STOP.get() is before, "a flag of one event is not another's"
+
+
+def test_events_of_one_client_count_together_and_are_forgotten_in_time() -> None:
+    now = [0.0]
+    known = SpentByClient(clock=lambda: now[0])
+    known.of("greedy").seconds += 40.0
+    assert known.of("greedy") is known.of("greedy") and known.of("greedy").seconds == 40.0
+    assert known.of("other").seconds == 0.0 and known.of("") is not known.of("")
+    now[0] = 60.0
+    assert known.of("greedy").seconds == 10.0

@@ -197,7 +197,7 @@ def _own_files(server: Server) -> list[str]:
 def test_no_named_endpoint_takes_a_path(server: Server, name: str) -> None:
     def values(file: Any) -> list[Any]:
         return {
-            "classify": [file, "a\nb", "{}"],
+            "classify": [file, "a\nb", "{}", ""],
             "classify_many": [[file], "a\nb", "{}"],
             "localize": ["a road", file, "", "dense", "", None, None],
             "search": ["", 3, "", 0.5, "", file, 1.0, None, None, False],
@@ -220,7 +220,7 @@ def test_an_upload_of_ones_own_is_read_and_stays_as_it_is(server: Server) -> Non
 
     async def ask() -> Answer:
         async with Stranger(server.url) as stranger:
-            return await stranger.named("classify", [mine, "a road\na field", "{}"])
+            return await stranger.named("classify", [mine, "a road\na field", "{}", ""])
 
     assert asyncio.run(ask()).success
     assert upload.path.read_bytes() == content

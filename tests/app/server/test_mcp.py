@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
+import json
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,8 +23,10 @@ from app.build import build, serve
 from app.media.images import data_url
 from app.search import api as search_api
 from app.server import settings
+from app.server.encoder_queue import STOP
 from app.server.gradio_patches import MAX_MCP_CALLS_EACH
 from app.server.upload_folder import own_folder
+from lrsclip.errors import Cancelled
 from tests.helpers.app_parts import draw_tile, make_state
 
 SECRET = "SECRET CAMERA"
@@ -85,12 +89,50 @@ def test_a_client_has_a_few_calls_at_work_and_no_thread_waits_for_them(
     assert len(refused) == 12 - MAX_MCP_CALLS_EACH and all("too many calls" in said(answer) for answer in refused)
 
 
+def test_the_call_of_a_model_that_has_gone_is_ended(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    stopped, begun = threading.Event(), threading.Event()
+
+    def slow(*_: Any, **__: Any) -> Any:
+        begun.set()
+        for _moment in range(600):
+            if (stop := STOP.get()) is not None and stop.is_set():
+                stopped.set()
+                raise Cancelled("its caller has gone")
+            time.sleep(0.05)
+
+    monkeypatch.setattr(search_api, "found_of", slow)
+    asked = {"jsonrpc": "2.0", "id": 1, "method": "tools/call"}
+    for extra in ({}, {"_meta": {"progressToken": 7}}):  # with the progress told, and without
+        stopped.clear()
+        begun.clear()
+        body = {**asked, "params": {"name": "search", "arguments": {"text": "a road"}, **extra}}
+        head = {"Accept": "application/json, text/event-stream"}
+        with httpx.stream("POST", f"{url}gradio_api/mcp/", json=body, headers=head, timeout=30):
+            assert begun.wait(30)
+        assert stopped.wait(10), "the search went on without its caller"
+
+
+def test_each_picture_of_a_call_is_charged(tmp_path: Path) -> None:
+    settings.use(settings.Settings(requests_per_minute=60))
+    demo = build(make_state(tmp_path))
+    try:
+        url = serve(demo, host="127.0.0.1", port=None, block=False, mcp=True)
+        many = {"pictures": [data_url(draw_tile("road", 1), "PNG")] * 30, "labels": "a", "templates": "{}"}
+        _, answers = used(url, *[("classify_many", many)] * 2)
+        assert not answers[0].isError and "too many pictures" in said(answers[1])
+    finally:
+        demo.close(verbose=False)
+        settings.use(settings.Settings())
+
+
 def test_a_language_model_lists_the_tools_searches_and_sends_a_picture(url: str) -> None:
     picture = data_url(draw_tile("road", 1), "PNG")
     tools, (found, judged) = used(url, ("search", {"text": "a harbour", "k": 2}), judge(picture))
     assert {"search", "classify", "classify_many", "localize", "grow", "order", "swap"} == tools
     assert not found.isError and said(found).count("tile_id") == 2
     assert not judged.isError and said(judged).count("score_cos") == 2
+    # JSON, as other programs read it: Gradio's own text has single quotes, None and True
+    assert [hit["rank"] for hit in json.loads(said(found))["hits"]] == [1, 2] and len(json.loads(said(judged))) == 2
 
 
 def test_a_language_model_names_no_address_and_no_file(url: str, tmp_path: Path) -> None:

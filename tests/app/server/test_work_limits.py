@@ -14,6 +14,7 @@ from app.collections import AppState
 from app.localize.service import Question, ask
 from app.media.scene_input import OpenScene
 from app.server import settings
+from app.server.queued_model import check_length
 from app.server.settings import Settings
 from lrsclip.errors import PictureError, TextError
 from lrsclip.localize import Allowance, Method, window_boxes
@@ -103,3 +104,11 @@ def test_names_times_templates_are_bounded(names: int, templates: int, told: str
     with pytest.raises(TextError, match=told):
         prototypes_of(cast(AppState, state), labels, "\n".join(f"{n} {{}}" for n in range(templates)))
     assert MAX_PROMPTS >= 45 * 40, "the label sets that are offered must pass with all templates"
+
+
+def test_signs_that_are_written_out_count_as_their_letters() -> None:
+    check_length(["\ufb03" * 3000], 10_000)
+    with pytest.raises(TextError, match="12,000 characters"):
+        check_length(["\ufb03" * 4000], 10_000)
+    with pytest.raises(TextError, match="180,000 characters"):
+        check_length(["\ufdfa" * 10_000], 10_000)

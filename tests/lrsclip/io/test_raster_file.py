@@ -79,7 +79,7 @@ def loopback() -> Iterator[Loopback]:
 
 @pytest.fixture
 def secret(tmp_path: Path) -> Path:
-    """A neighbor in another folder, of one colour that is found nowhere else."""
+    """A neighbor in another folder, of one color that is found nowhere else."""
     (tmp_path / "private").mkdir()
     return write_raster(tmp_path / "private" / "secret.tif", np.full((SIDE_PX, SIDE_PX, 1), SECRET, np.uint8))
 

@@ -13,12 +13,12 @@ from PIL import Image
 from lrsclip.errors import PictureError, TileSourceError
 from lrsclip.tiles import FolderTiles, TileSource, open_tiles, preview_of
 
-RED, GREY = (255, 0, 0), (90, 90, 90)
+RED, GRAY = (255, 0, 0), (90, 90, 90)
 
 
 def _save(path: Path, picture: Image.Image | None = None, **options: Any) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    (picture or Image.new("RGB", (6, 4), GREY)).save(path, **options)
+    (picture or Image.new("RGB", (6, 4), GRAY)).save(path, **options)
     return path
 
 
@@ -171,7 +171,7 @@ def _modes() -> dict[str, tuple[Image.Image, tuple[int, int, int]]]:
     palette = Image.new("RGB", (6, 4), RED).quantize(4)
     return {
         "bits.png": (Image.new("1", (6, 4), 1), (255, 255, 255)),
-        "grey.png": (Image.new("L", (6, 4), 90), GREY),
+        "grey.png": (Image.new("L", (6, 4), 90), GRAY),
         "palette.png": (palette, RED),
         "opaque.png": (Image.new("RGBA", (6, 4), (*RED, 255)), RED),
         "transparent.png": (transparent, (0, 0, 0)),
@@ -199,9 +199,9 @@ def test_one_deep_band_is_stretched_not_cut(tmp_path: Path, name: str) -> None:
     _save(tmp_path / name, Image.fromarray(values))
     shown = np.asarray(FolderTiles(tmp_path).picture(name))
     assert shown.shape == (100, 100, 3)
-    grey = shown[..., 0].ravel()[1:].astype(int)
-    assert (np.diff(grey) >= 0).all()
-    assert len(np.unique(grey)) == 256
+    gray = shown[..., 0].ravel()[1:].astype(int)
+    assert (np.diff(gray) >= 0).all()
+    assert len(np.unique(gray)) == 256
 
 
 def test_flat_deep_band_is_no_error(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ SHARED = Path(__file__).parents[3].parent / "shared" / "data" / "geotiff"
 def write_raster(
     path: Path, values: np.ndarray, *, nodata: float | None = None, crs: str | None = "EPSG:32710"
 ) -> None:
-    """A raster of two-metre pixels whose upper left corner lies at 500 km east, 4,588 km north of UTM 10 south."""
+    """A raster of two-meter pixels whose upper left corner lies at 500 km east, 4,588 km north of UTM 10 south."""
     place = {"crs": crs, "transform": from_origin(500_000, 4_588_000, 2, 2)} if crs else {}
     count, height, width = values.shape
     with rasterio.open(
@@ -77,9 +77,9 @@ def test_bands_are_chosen_and_deep_ones_stretched_alike_in_all_tiles(tmp_path: P
     assert right[-1, -1].tolist()[0] == 255
     assert abs(left[60, 127, 0] - right[60, 0, 0]) <= 1  # no seam: one stretch for the raster
     assert left[60, 0, 1] > left[60, 127, 1]
-    grey = open_tiles(f"geotiff:{tmp_path}/deep.tif?bands=1").picture("deep.tif@0,0")
-    assert len(set(map(tuple, np.asarray(grey)[:, 5].tolist()))) > 10
-    assert all(r == g == b for r, g, b in np.asarray(grey)[:, 5].tolist())
+    gray = open_tiles(f"geotiff:{tmp_path}/deep.tif?bands=1").picture("deep.tif@0,0")
+    assert len(set(map(tuple, np.asarray(gray)[:, 5].tolist()))) > 10
+    assert all(r == g == b for r, g, b in np.asarray(gray)[:, 5].tolist())
 
 
 def test_what_holds_no_data_cannot_be_read_and_says_so(tmp_path: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import resource
 import socket
+import time
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -46,6 +48,19 @@ def noise(seed: int) -> bytes:
     return out.getvalue()
 
 
+def bomb(count: int) -> bytes:
+    """One picture of a megabyte, kept once and named by many rows: some hundred bytes that unpack to gigabytes."""
+    out, picture = io.BytesIO(), png((9, 9, 9))
+    column = pa.DictionaryArray.from_arrays(
+        pa.array([0] * count, pa.int32()), pa.array([picture + bytes(1_000_000 - len(picture))], pa.binary())
+    )
+    table = pa.table({"image": column})
+    pq.write_table(
+        table, out, compression="zstd", use_dictionary=True, dictionary_pagesize_limit=2**30, store_schema=False
+    )
+    return out.getvalue()
+
+
 def sideways() -> bytes:
     out, exif = io.BytesIO(), Image.Exif()
     exif[0x0112] = 6  # a camera held upright
@@ -80,6 +95,7 @@ def hub() -> Iterator[DatasetHub]:
                 {"audio": [{"bytes": b"RIFF", "path": ""}], "image": [{"bytes": sideways(), "path": ""}]}
             )
         },
+        "someone/bomb": {"train.parquet": bomb(2400)},
         "someone/broken": {"train.parquet": b"PAR1 but not really"},
     }
     with serve_datasets(repos) as told:
@@ -90,6 +106,7 @@ def hub() -> Iterator[DatasetHub]:
 def _endpoint(hub: DatasetHub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", hub.url)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")  # of the process that reads for strangers
 
 
 def test_a_split_is_listed_and_read_row_by_row(hub: DatasetHub) -> None:
@@ -108,6 +125,18 @@ def test_a_split_is_listed_and_read_row_by_row(hub: DatasetHub) -> None:
     assert len(open_tiles("hub:someone/tiles:test")) == 2
     with pytest.raises(TileSourceError, match="has no tile"):
         source.picture("train-00000-of-00002/5")
+
+
+def test_what_a_stranger_names_is_unpacked_elsewhere_and_within_bounds(hub: DatasetHub) -> None:
+    assert len(hub.repos["someone/bomb"]["train.parquet"]) < 1_000
+    source = open_tiles("hub:someone/bomb", untrusted=True)
+    before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises((PictureError, TileSourceError), match=r"memory|2,\d{3} MB"):
+        source.picture(source.tile_ids()[0])
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb < 500_000
+    plain = open_tiles("hub:someone/tiles:train", untrusted=True)
+    for number in (7, 0, 4):
+        assert plain.picture(plain.tile_ids()[number]).getpixel((3, 3)) == (number, 2 * number, 7)
 
 
 def test_only_what_is_looked_at_is_fetched(hub: DatasetHub) -> None:
@@ -159,6 +188,7 @@ def test_a_hub_that_cannot_be_reached_is_said(monkeypatch: pytest.MonkeyPatch) -
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{free.getsockname()[1]}")
+    monkeypatch.setattr(time, "sleep", lambda _seconds: None)  # the Hub's own client waits between its five attempts
     with pytest.raises(TileSourceError, match=r"cannot be read from the Hub.*check its name, the network"):
         open_tiles("hub:someone/tiles")
 

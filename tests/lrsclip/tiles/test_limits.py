@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from app.localize.service import threshold_of
 from app.search.link import read_parameters
 from lrsclip.errors import LRSCLIPError, TileSourceError
-from lrsclip.index import parse_bbox
+from lrsclip.index import parse_area
 from lrsclip.index.__main__ import main as index_command
 from lrsclip.numbers import decimal_of, whole_of
 from lrsclip.tiles import open_tiles
@@ -224,7 +224,7 @@ def test_eight_look_ups_that_are_refused_cost_no_time() -> None:
 )
 def test_an_area_is_of_plain_numbers(text: str) -> None:
     with pytest.raises(LRSCLIPError, match="area"):
-        parse_bbox(text)
+        parse_area(text)
 
 
 def test_links_and_thresholds_are_of_plain_numbers() -> None:

@@ -135,6 +135,9 @@ def test_fetching_stops_when_told_and_goes_on_later(server: TileServer) -> None:
         ("place:97,10,1km@17", "off the map"),
         ("place:37.7,-122.4,1km@40", "off the map"),
         ("place:38,-122,37,-121@12", "swapped"),
+        ("place:box=-121,37,-122,38@12", "swapped.*west, south, east, north"),
+        ("place:box=-122,37,-121,97@12", "off the map: north"),
+        ("place:box=-122,37,-121@12", "is no place"),
         ("place:37.76,-122.45,400km@19", "more than the limit of 2,500"),
         ("place:37.76,-122.45,1km@21", "goes to zoom 20"),
         ("place:37.76,-122.45,1km@17?service=Nobody.Knows", "no map service is called"),
@@ -295,6 +298,13 @@ def test_a_place_opens_again_as_it_was_written(latitude: float, longitude: float
     place = Place.parse(f"{latitude:.6f},{longitude:.6f},{radius_km:.3f}km@10")
     written = PlaceTiles(place, limit=10**9).spec.removeprefix("place:")
     assert Place.parse(written.split("?")[0]) == place
+
+
+def test_a_box_has_the_order_of_all_areas_and_old_addresses_are_read_as_they_were_meant() -> None:
+    box = Place.parse("box=-122.46,37.75,-122.44,37.77@12")
+    assert (box.west, box.south, box.east, box.north) == (-122.46, 37.75, -122.44, 37.77)
+    assert Place.parse("37.75,-122.46,37.77,-122.44@12") == box
+    assert PlaceTiles(box).spec == "place:box=-122.46,37.75,-122.44,37.77@12"
 
 
 def test_services_that_differ_in_an_option_are_kept_apart() -> None:
