@@ -13,10 +13,11 @@ from app import endpoints as api
 from app import hand_over
 from app.classify import page as page_classify
 from app.collections import AppState, Collections
+from app.http_api import http_api
 from app.learn import page as page_learn
 from app.localize import page as page_localize
 from app.maps.basemap import BaseMap
-from app.maps.results_map import draw_ground_ahead
+from app.maps.ground import SQUARES, ground_route, read_ahead
 from app.media.upload_route import upload_route
 from app.places import page as page_places
 from app.search import page as page_search
@@ -33,8 +34,10 @@ from app.server.queued_model import SharedModel
 from app.server.settings import in_force
 from app.server.upload_folder import own_folder
 from app.server.zero_gpu import lent_model, on_zero_gpu
+from app.ui import answered
 from app.ui.html import header
 from app.ui.render import own_file, render
+from lrsclip.io.quiet_decoders import silence_libtiff
 
 TITLE = "LRSCLIP: find and pinpoint long descriptions in satellite and aerial pictures"
 QUEUE_SIZE = 128  # events that wait; each holds its values
@@ -60,7 +63,7 @@ def build(state: AppState, *, untrusted: bool = True, base: BaseMap | None = Non
     share = lent_model if on_zero_gpu() else SharedModel.of
     shared = share(state.bundle, in_force().max_text)
     state = replace(state, bundle=shared)
-    draw_ground_ahead(state)
+    read_ahead(state)
     collections = Collections(state, untrusted)
     demo: CheckedBlocks
     with CheckedBlocks(folder, state, untrusted, title=TITLE, analytics_enabled=False, fill_width=True) as demo:
@@ -77,17 +80,19 @@ def build(state: AppState, *, untrusted: bool = True, base: BaseMap | None = Non
                 learn = page_learn.lay_out(state)
             with gr.Tab("Places", id="places"):
                 places = page_places.lay_out(collections)
-        page_search.wire(collections, demo, search, tabs)
+        page_search.wire(collections, demo, search)
         page_classify.wire(collections, classify)
         page_localize.wire(collections, demo, localize, base)
         page_learn.wire(collections, demo, learn)
-        page_places.wire(collections, demo, places)
+        place_opened = page_places.wire(collections, demo, places)
         hand_over.wire_tiles(collections, search, classify, localize, tabs)
-        page_search.show_first_map(state, search)
-        hand_over.wire_collection(collections, places, search, [classify.strip, localize.strip, learn.strip], head)
+        strips = [classify.strip, localize.strip, learn.strip]
+        hand_over.wire_collection(collections, places, place_opened, search, strips, head)
+        hand_over.wire_links(collections, demo, places, search, strips, head, tabs)
     # Nothing past the queue, whose lanes bound the events at once; events at each key never stand in it.
     demo.queue(max_size=QUEUE_SIZE, default_concurrency_limit=8, api_open=False)
     demo.check_functions()
+    demo.routes = (ground_route(collections), http_api(demo))
     share_the_queue(demo)
     tell_when_callers_leave(demo)
     return demo
@@ -133,6 +138,7 @@ def serve(
     each = 0 if settings.trust_proxy or not settings.requests_per_minute else _MAX_CONNECTIONS_EACH
     demo.connection = counted(OpenConnections(max_connections(), each))
     demo.folder.keep_own()
+    silence_libtiff()
     if mcp:
         bring_mcp()
     _, url, _ = demo.launch(
@@ -145,11 +151,13 @@ def serve(
         show_error=False,
         footer_links=["api"],
         run_history=False,
+        i18n=gr.I18n(en={"common.complete": "Done"}),  # Gradio reads the name of its text to screen readers
         max_file_size=one,
         state_session_capacity=_MAX_SESSIONS,
         mcp_server=mcp,
         app_kwargs={
-            "routes": [health_route(demo), upload_route(demo.folder, one, all_files)],  # these come before Gradio's own
+            # these come before Gradio's own
+            "routes": [health_route(demo), upload_route(demo.folder, one, all_files), *demo.routes],
             "lifespan": keeping_tidy(demo, all_files),
         },
         favicon_path=_UI / "favicon.svg",
@@ -165,8 +173,14 @@ def serve(
 
 
 def _head() -> str:
-    """Render the page's head: a style out of reach of `css`, and the script that makes early clicks wait."""
-    return render("ui/head.html", script=own_file(_UI / "click_order.js"))
+    """Render the page's head: a style out of reach of `css`, and scripts for early clicks and answers gone stale."""
+    return render(
+        "ui/head.html",
+        script=own_file(_UI / "click_order.js"),
+        stale=own_file(answered.SCRIPT),
+        answers=answered.watched(),
+        squares=own_file(SQUARES),
+    )
 
 
 def theme() -> gr.themes.Base:

@@ -19,7 +19,7 @@ import lrsclip
 from app.build import build, serve
 from app.collections import AppState
 from app.maps.basemap import BaseMap
-from app.server import request_log
+from app.server import opening, request_log
 from app.server.settings import PORTS, SettingError, Settings, use
 from app.shipped_collection import unpack
 from lrsclip import LRSCLIPError
@@ -64,10 +64,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail("--mcp needs a package that is not here: pip install 'gradio[mcp]'")
     try:
         with interrupted_by_term():
+            opening.begin(sys.argv[1:] if argv is None else argv)
             state = _opened(args)
+            opening.said("Building the page")
             base = BaseMap.of(args.base_map) if args.base_map else None
             demo = build(state, untrusted=not only_own(args.host, args.share == "yes", settings), base=base)
             share = args.share == "yes"
+            opening.end()
             serve(demo, host=args.host, port=args.port, share=share, mcp=args.mcp, once_up=lambda: _warm_up(state))
     except LRSCLIPError as error:
         return _fail(str(error))
@@ -76,6 +79,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("stopped; what was made so far is kept", file=sys.stderr)
         return EXIT_STOPPED
+    finally:
+        opening.end()
     return 0
 
 
@@ -124,7 +129,13 @@ def open_state(tiles: str | None, checkpoint: str, index_dir: Path | None = None
     """
     with tqdm(desc="listing", unit="tile", leave=False, delay=0.3) as bar:
         spec = DEFAULT_TILES if tiles is None else tiles
-        source = open_tiles(spec, progress=lambda found: bar.update(found - bar.n))
+
+        def listed(found: int) -> None:
+            bar.update(found - bar.n)
+            opening.said("Listing tiles", found)
+
+        source = open_tiles(spec, progress=listed)
+    opening.said("Loading the model")
     bundle = lrsclip.load(checkpoint)
     unpack(source, bundle)
     _prepare(source)
@@ -142,7 +153,12 @@ def _prepare(source: TileSource) -> None:
     if plan := source.plan():
         print(plan, file=sys.stderr)
     with tqdm(total=len(source), desc="bringing the tiles", unit="tile", leave=False, delay=1) as bar:
-        source.prepare(lambda done, _total: bar.update(done - bar.n))
+
+        def show(done: int, total: int) -> None:
+            bar.update(done - bar.n)
+            opening.said("Drawing or loading tiles", done, total)
+
+        source.prepare(show)
 
 
 def _index(source: TileSource, bundle: lrsclip.LRSCLIP, directory: Path) -> TileIndex:
@@ -151,6 +167,7 @@ def _index(source: TileSource, bundle: lrsclip.LRSCLIP, directory: Path) -> Tile
         def show(done: int, total: int) -> None:
             bar.total = total
             bar.update(done - bar.n)
+            opening.said("Indexing tiles", done, total)
 
         return build_index(source, bundle, directory, progress=show)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from threading import Lock
 
+import numpy as np
+
 from app.fair_store import FairStore
 from lrsclip import LRSCLIP
 from lrsclip.errors import TileSourceError
@@ -13,6 +15,7 @@ from lrsclip.tiles import TileSource
 
 FIRST = ""
 """Stands for the address of the first collection, which may be a folder that visitors need not know."""
+_LOOKED_THROUGH = 512  # tiles of a collection, to choose a varied few from
 _MAX_OPEN = 6  # collections beside the first; each costs the memory of its vectors
 
 
@@ -45,6 +48,28 @@ class AppState:
         if not self.shares_index:
             return self.index.tile_ids()
         return [row.tile.tile_id for row in self.index.data.rows if row.source_spec == self.source.spec]
+
+    def varied(self, count: int) -> tuple[str, ...]:
+        """Choose tiles that differ: each the one least like those before it, among those with the longest captions.
+
+        Of a collection that has no more of them all are taken, in the order of the rows.
+        """
+        all_ids = self.tile_ids()
+        if len(all_ids) <= count:
+            return tuple(all_ids)
+        some = all_ids[:: max(1, len(all_ids) // _LOOKED_THROUGH)]
+        ranked = sorted(
+            some, key=lambda tile_id: -len(self.index.tile(tile_id).caption or "")
+        )  # equals keep their order
+        rich = ranked[: max(count, len(ranked) // 3)]
+        vectors = np.stack([self.index.vector(tile_id) for tile_id in rich])
+        chosen, nearest_cos = [0], vectors @ vectors[0]
+        nearest_cos[0] = np.inf
+        while len(chosen) < count:
+            chosen.append(int(nearest_cos.argmin()))
+            nearest_cos = np.maximum(nearest_cos, vectors @ vectors[chosen[-1]])
+            nearest_cos[chosen] = np.inf  # of tiles that all look alike, none is taken twice
+        return tuple(rich[number] for number in chosen)
 
 
 class Collections:

@@ -94,9 +94,10 @@ class User:
         noise = np.random.default_rng(rng.randrange(10**9)).integers(0, 255, (24, 24, 3), dtype=np.uint8)
         buffer = io.BytesIO()
         Image.fromarray(noise).resize((512, 512)).save(buffer, "JPEG")
-        head = b'--edge\r\nContent-Disposition: form-data; name="files"; filename="a.jpg"\r\n'
-        body = head + b"Content-Type: image/jpeg\r\n\r\n" + buffer.getvalue() + b"\r\n--edge--\r\n"
-        (path,) = json.loads(self._ask("POST", "/gradio_api/upload", body, "multipart/form-data; boundary=edge"))
+        head = b'--load-test-edge\r\nContent-Disposition: form-data; name="files"; filename="a.jpg"\r\n'
+        body = head + b"Content-Type: image/jpeg\r\n\r\n" + buffer.getvalue() + b"\r\n--load-test-edge--\r\n"
+        kind = "multipart/form-data; boundary=load-test-edge"
+        (path,) = json.loads(self._ask("POST", "/gradio_api/upload", body, kind))
         return {"path": path, "meta": {"_type": "gradio.FileData"}}
 
     def _ask(self, method: str, path: str, body: bytes | None = None, kind: str = "application/json") -> bytes:

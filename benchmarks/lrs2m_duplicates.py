@@ -74,7 +74,7 @@ CHANGES: dict[str, Change] = {
     "4 % cut off": lambda p, draw: _cropped(p, 0.04, draw),
     "8 % cut off": lambda p, draw: _cropped(p, 0.08, draw),
     "light, contrast 15 %": _brightened,
-    "colour shifted": _tinted,
+    "color shifted": _tinted,
     "cut, light, JPEG of 60": lambda p, draw: _encoded(_brightened(_cropped(p, 0.04, draw), draw), 60),
     "mirrored": lambda p, _: p.transpose(Image.Transpose.FLIP_LEFT_RIGHT),
     "a quarter turned": lambda p, _: p.transpose(Image.Transpose.ROTATE_90),

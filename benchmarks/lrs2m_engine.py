@@ -37,13 +37,13 @@ _COVERS = ("water", "forest", "building", "road", "agriculture")
 _TAGS = (("landuse", "farmland"), ("natural", "water"), ("building", "warehouse"), ("highway", "primary"))
 _SCENES = ("airport", "dense residential area", "forest", "parking lot", "river", "farmland")
 _CAPTIONS = (
-    "Many {colour} buildings are in a dense residential area.",
-    "Some {colour} planes are parked near a terminal.",
-    "A {colour} river runs between two pieces of farmland.",
-    "Several {colour} storage tanks stand beside a road.",
-    "There is a playground surrounded by {colour} trees.",
+    "Many {color} buildings are in a dense residential area.",
+    "Some {color} planes are parked near a terminal.",
+    "A {color} river runs between two pieces of farmland.",
+    "Several {color} storage tanks stand beside a road.",
+    "There is a playground surrounded by {color} trees.",
 )
-_COLOURS = ("white", "green", "brown", "grey", "dark", "large", "small", "long")
+_COLORS = ("white", "green", "brown", "grey", "dark", "large", "small", "long")
 
 
 def facts_of(draw: random.Random, number: int) -> Facts:
@@ -68,7 +68,7 @@ def facts_of(draw: random.Random, number: int) -> Facts:
 
 def captions_of(draw: random.Random) -> tuple[str, ...]:
     """Draw three sentences as people write them."""
-    return tuple(c.format(colour=draw.choice(_COLOURS)) for c in draw.sample(_CAPTIONS, 3))
+    return tuple(c.format(color=draw.choice(_COLORS)) for c in draw.sample(_CAPTIONS, 3))
 
 
 def rules_pace(count: int) -> float:

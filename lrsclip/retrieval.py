@@ -17,7 +17,7 @@ from PIL import Image
 
 from lrsclip.calibration.match import BEST, MANIFEST_KEY, Match, centroid, match_of
 from lrsclip.errors import IndexArgumentError, TextError, TileSourceError
-from lrsclip.index.filters import SearchFilter
+from lrsclip.index.filters import Area, Box, Corners, SearchFilter
 from lrsclip.index.index import Hit, TileIndex
 from lrsclip.index.schema import ImageEncoder, ModelMark
 from lrsclip.io.decode import open_image
@@ -53,6 +53,7 @@ class Query:
         k: number of tiles, 1 or more.
         min_score_cos: lowest score of a hit, a cosine; None for no such bar.
         bbox_lonlat: west, south, east, north in degrees, where the tiles must lie; None for anywhere.
+        polygon_lonlat: longitude and latitude of the corners of a polygon where they must lie; None for anywhere.
         source_specs: addresses of the sources to search, of those in the index; None for all.
         hide_duplicates: leave out tiles that look the same as a better one.
 
@@ -69,7 +70,8 @@ class Query:
     exclude_weight: float = 0.5
     k: int = 10
     min_score_cos: float | None = None
-    bbox_lonlat: tuple[float, float, float, float] | None = None
+    bbox_lonlat: Box | None = None
+    polygon_lonlat: Corners | None = None
     source_specs: tuple[str, ...] | None = None
     hide_duplicates: bool = True
 
@@ -82,7 +84,7 @@ class Query:
                 raise IndexArgumentError(f"{name} is {value}; choose 0 to 1")
         if self.min_score_cos is not None and not -1 <= self.min_score_cos <= 1:
             raise IndexArgumentError(f"min_score_cos is {self.min_score_cos}; a cosine lies from -1 to 1")
-        SearchFilter(self.bbox_lonlat)  # refuses an area that is no box
+        _ = self.area  # refuses one that is none
 
     @property
     def has_image(self) -> bool:
@@ -95,11 +97,16 @@ class Query:
         return bool(self.text.strip()) and not (self.has_image and self.image_weight >= 1)
 
     @property
+    def area(self) -> Area:
+        """The area where tiles must lie."""
+        return Area(self.bbox_lonlat, self.polygon_lonlat)
+
+    @property
     def within(self) -> SearchFilter | None:
         """Filter of area and sources; None where all tiles may be found, as FAISS on a GPU knows no filter."""
-        if self.bbox_lonlat is None and self.source_specs is None:
+        if not self.area and self.source_specs is None:
             return None
-        return SearchFilter(self.bbox_lonlat, self.source_specs)
+        return SearchFilter(self.area, self.source_specs)
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,10 +142,10 @@ class SearchResult:
 
     @property
     def fits(self) -> bool | None:
-        """Whether a tile fits: False without hits, else `match.good`; None without a match."""
+        """Whether a tile fits: False without hits or with a no, True with a yes; None if unsure or without a match."""
         if not self.hits:
             return False
-        return None if self.match is None else self.match.good
+        return None if self.match is None or self.match.verdict == "unsure" else self.match.good
 
 
 def search(index: TileIndex, bundle: Encoders, query: Query) -> SearchResult:

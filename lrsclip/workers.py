@@ -26,7 +26,7 @@ class _Pool(ProcessPoolExecutor):
     """A pool whose processes begin deaf to Ctrl-C: their imports take seconds, and print a trace on it."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        with _interrupts_held():  # a process inherits held signals; here they come through afterwards
+        with without_interrupts():  # a process inherits held signals; here they come through afterwards
             return super().submit(fn, *args, **kwargs)
 
 
@@ -40,11 +40,12 @@ def process_pool(workers: int) -> ProcessPoolExecutor:
         workers: number of processes.
     """
     context = multiprocessing.get_context("spawn")
-    return _Pool(workers, context, initializer=_stay_with_parent, initargs=(os.getpid(),))
+    return _Pool(workers, context, initializer=stay_with_parent, initargs=(os.getpid(),))
 
 
 @contextmanager
-def _interrupts_held() -> Iterator[None]:
+def without_interrupts() -> Iterator[None]:
+    """Hold Ctrl-C back while a process is started, which inherits that."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows, where a new process is no child of the console's group alone
         yield
         return
@@ -107,7 +108,7 @@ def interrupted_by_term() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _stay_with_parent(parent: int) -> None:
+def stay_with_parent(parent: int) -> None:
     """Leave Ctrl-C to the parent, and end this worker when the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":

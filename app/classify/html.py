@@ -13,8 +13,8 @@ from app.ui.html import class_bars
 from app.ui.render import render
 from lrsclip.calibration.labels import Classification
 
-NO_FIT = "No label fits well"
-ALONE = "One label alone always gets 100 %: give at least two to choose from."
+NO_FIT = "None of these labels fits well"
+ALONE = "A single label always gets 100 %: give at least two to choose from."
 _CSV_HEAD = (
     "file", "best label", "probability", "cosine", "second label", "second probability", "second cosine", "fits",
     "calibrated", "problem",

@@ -16,6 +16,7 @@ from app.classify.service import MAX_PICTURES, judge_many, judge_one
 from app.collections import AppState, Collections
 from app.media.images import tile_picture, upload_box, uploaded
 from app.server.events import ENCODING, INTERNAL, QUICK, UPLOAD, for_page, show_js
+from app.ui import answered
 from app.ui.html import empty, hint
 from app.ui.tile_picker import TileStrip
 from lrsclip.calibration.labels import Classification
@@ -50,13 +51,14 @@ class Names:
 
 @dataclass(frozen=True)
 class Several:
-    """Several pictures at once: their tab, box and button, and where the table stands."""
+    """Several pictures at once: their tab, box and button, and where the table and the mark of its answer stand."""
 
     tab: gr.Tab
     files: gr.File
     button: gr.Button
     column: gr.Column
     table: gr.HTML
+    answered: gr.HTML
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ class ClassifyPage:
         count: how many classes the bars show.
         bars: the best classes as bars.
         classification: the `Classification` that the bars show, or None.
+        answered: the mark of the bars' answer.
         several: the parts for several pictures.
     """
 
@@ -85,6 +88,7 @@ class ClassifyPage:
     count: gr.Slider
     bars: gr.HTML
     classification: gr.State
+    answered: gr.HTML
     several: Several
 
 
@@ -116,8 +120,9 @@ def lay_out(state: AppState) -> ClassifyPage:
                 )
             with gr.Column(visible=False) as many_column:
                 many = gr.HTML(empty("Upload pictures, then classify: the table appears here."), elem_id="classified")
-    several = Several(several_tab, files, all_button, many_column, many)
-    return ClassifyPage(tab, picture, strip, names, button, column, count, bars, gr.State(None), several)
+    several = Several(several_tab, files, all_button, many_column, many, answered.lay_out("classify-all"))
+    of_one = answered.lay_out("classify")
+    return ClassifyPage(tab, picture, strip, names, button, column, count, bars, gr.State(None), of_one, several)
 
 
 def _names() -> Names:
@@ -128,7 +133,7 @@ def _names() -> Names:
     labels = gr.Textbox(
         FIRST_SET.text,
         label="Class names",
-        info="One a line, in plain words. Editing them makes the set your own.",
+        info="One a line, in plain words. Edit freely.",
         lines=9,
         max_lines=12,
         elem_id="labels",
@@ -169,14 +174,14 @@ def _wire_one(state: AppState, page: ClassifyPage) -> None:
         picture, labels, templates = uploaded(values[page.picture]), values[names.labels], values[names.templates]
         classification = judge_one(state, picture, labels or "", templates or "")
         bars = verdict(classification, int(values[page.count] or _START_COUNT))
-        return {page.bars: bars, page.classification: classification}
+        return {page.bars: bars, page.classification: classification, page.answered: answered.mark("classify")}
 
     def show(classification: Classification | None, count: float | None) -> Any:
         return gr.skip() if classification is None else verdict(classification, int(count or _START_COUNT))
 
     page.button.click(
-        for_page(classify), {page.picture, names.labels, names.templates, page.count}, [page.bars, page.classification],
-        **UPLOAD, **ENCODING, **INTERNAL,
+        for_page(classify), {page.picture, names.labels, names.templates, page.count},
+        [page.bars, page.classification, page.answered], **UPLOAD, **ENCODING, **INTERNAL,
     ).success(None, None, None, js=show_js("bars", 0.6))  # fmt: skip
     page.count.release(show, [page.classification, page.count], page.bars, **QUICK)
 
@@ -186,10 +191,11 @@ def _wire_several(state: AppState, page: ClassifyPage) -> None:
 
     def classify_all(values: dict[Block, Any]) -> dict[Block, Any]:
         labels, templates = values[names.labels] or "", values[names.templates] or ""
-        return {several.table: table(judge_many(state, values[several.files], labels, templates))}
+        answer = table(judge_many(state, values[several.files], labels, templates))
+        return {several.table: answer, several.answered: answered.mark("classify-all")}
 
     several.button.click(
-        for_page(classify_all), {several.files, names.labels, names.templates}, several.table,
+        for_page(classify_all), {several.files, names.labels, names.templates}, [several.table, several.answered],
         **UPLOAD, **ENCODING, **INTERNAL,
     ).success(None, None, None, js=show_js("classified", 0.6))  # fmt: skip
 

@@ -16,7 +16,7 @@ from app.server.upload_folder import Upload
 from lrsclip.calibration.labels import Classification, judge
 from lrsclip.classification import classify_each
 from lrsclip.errors import PictureError, TextError
-from lrsclip.zero_shot.classifier import Prototypes, class_prototypes
+from lrsclip.zero_shot.classifier import Prototypes, class_prototypes, filled_characters
 
 MAX_LABELS = 500
 MAX_TEMPLATES = 20
@@ -60,7 +60,7 @@ def prototypes_of(state: AppState, labels: str, templates: str) -> Prototypes:
         if len(given) > most:
             raise TextError(f"{len(given)} {what}; give at most {most}")
     prompts = len(names) * len(phrasings)
-    letters = sum(map(len, names)) * len(phrasings) + sum(map(len, phrasings)) * len(names)
+    letters = sum(filled_characters(phrasing, names) for phrasing in phrasings)
     if prompts > MAX_PROMPTS or letters > MAX_PROMPT_CHARACTERS:
         raise TextError(
             f"{len(names):,} class names with {len(phrasings)} templates make {prompts:,} texts of {letters:,} "

@@ -14,6 +14,8 @@ from app.learn.swap import Pair
 from app.server.endpoint import publish
 from lrsclip.errors import TextError
 
+_TEXT = "A river runs past green fields. A road crosses it beside some houses. Trees stand along its bank."
+
 
 def add_learn(state: AppState) -> None:
     """Add /grow, /order and /swap."""
@@ -37,6 +39,7 @@ def _add_grow(state: AppState) -> None:
             cut, tokens, rank and rank_worst (1 is best; they differ where others score the same), score_cos, and
             first_id, the tile that is found first.
         """
+        _check_tile(tile_id)
         grown = learn.grow(state, tile_id, text or tile_text(state, tile_id), by or "sentences")
         steps = [
             {
@@ -50,7 +53,7 @@ def _add_grow(state: AppState) -> None:
         return {"tile_id": tile_id, "tiles": grown.tiles, "steps": steps}
 
     by = gr.Textbox("sentences", label="by", visible=False)
-    publish(grow, [_box("tile_id"), _box("text"), by])
+    publish(grow, [_box("tile_id"), _box("text"), by], _example(state, text=_TEXT))
 
 
 def _add_order(state: AppState) -> None:
@@ -68,6 +71,7 @@ def _add_order(state: AppState) -> None:
         """
         if not isinstance(seed, int | None) or (seed or 0) < 0:
             raise TextError(f"the seed is {seed!r}; give a whole number from 0")
+        _check_tile(tile_id)
         told = learn.reorder(state, tile_id, text or tile_text(state, tile_id), seed=seed or 0)
         orders = [
             {
@@ -81,7 +85,7 @@ def _add_order(state: AppState) -> None:
         return {"tile_id": tile_id, "tiles": told.tiles, "orders": orders}
 
     seed = gr.Number(0, precision=0, label="seed", visible=False)
-    publish(order, [_box("tile_id"), _box("text"), seed])
+    publish(order, [_box("tile_id"), _box("text"), seed], _example(state, text=_TEXT))
 
 
 def _add_swap(state: AppState) -> None:
@@ -100,6 +104,7 @@ def _add_swap(state: AppState) -> None:
             missed, close), and rates: for each kind the percent of pairs in which the truth was preferred in tests
             (chance is 50), and how many pairs there were.
         """
+        _check_tile(tile_id)
         learn_swap.kind_of(kind)
         if not true_text and not false_text:
             pair = learn_swap.prepared_pair(state, tile_id, kind)
@@ -116,7 +121,17 @@ def _add_swap(state: AppState) -> None:
         }
 
     kind = gr.Textbox("count", label="kind", visible=False)
-    publish(swap, [_box("tile_id"), _box("true_text"), _box("false_text"), kind])
+    pair = {"true_text": "Two ponds lie in a meadow.", "false_text": "Five ponds lie in a meadow."}
+    publish(swap, [_box("tile_id"), _box("true_text"), _box("false_text"), kind], _example(state, **pair, kind="count"))
+
+
+def _example(state: AppState, **values: str) -> dict[str, str]:
+    return {"tile_id": next(iter(state.tile_ids()), ""), **values}
+
+
+def _check_tile(tile_id: str) -> None:
+    if not tile_id:
+        raise TextError("tile_id is empty; give a tile as /search names it")
 
 
 def _box(name: str) -> gr.Textbox:

@@ -46,15 +46,16 @@ def rank_chart(grown: Grown, count: int) -> Markup:
     if abs(high - low) < 18:  # the two names must not lie on one another
         low = high + (18 if narrow[-1] >= wide[-1] else -18)
     ends = [("wide", x, high, first.wide.limit)]
-    if first.narrow.limit != first.wide.limit:
+    if grown.is_cut:
         ends.append(("narrow", x, low, first.narrow.limit))
-    narrow_line = [(x_of(n), y_of(rank)) for n, rank in enumerate(narrow)]
+    narrow_line = [(x_of(n), y_of(rank)) for n, rank in enumerate(narrow)] if grown.is_cut else []
+    cut = [(narrow, first.narrow.limit)] if grown.is_cut else []
     return render(
         "learn/rank_chart.svg",
         width=WIDE_PX,
         height=HIGH_PX,
-        spoken=f"Rank of the true tile by step, 1 is best: {_spoken(wide, first.wide.limit)}; "
-        f"{_spoken(narrow, first.narrow.limit)}",
+        spoken="Rank of the true tile by step, 1 is best: "
+        + "; ".join(_spoken(ranks, limit) for ranks, limit in ((wide, first.wide.limit), *cut)),
         grid=[(10**decade, y_of(10**decade), y_of(10**decade) + 5) for decade in decades],
         left=_LEFT,
         right=WIDE_PX - _RIGHT,

@@ -10,11 +10,12 @@ from PIL import Image
 
 from app.learn.chart import heated, plain, rank_chart
 from app.learn.lessons import Lesson, LessonStep
-from app.learn.service import Grown, Order, Orders, Standing
+from app.learn.service import Grown, Order, Orders, Reading, Standing, Step
 from app.learn.swap import Pair, Swapped
 from app.ui.render import render
 
 BIG_PX, SMALL_PX = 420, 96
+_HARDLY = 60.0  # per cent of pairs in tests; chance is 50
 ORDER_NAMES = {
     "full": "The whole text",
     "first": "First sentence only",
@@ -26,6 +27,25 @@ VERDICTS = {
     "missed": "Missed: the false sentence scores higher.",
     "close": "Too close to call: the model does not tell them apart.",
 }
+
+
+GLOSSARY = (
+    ("Model", "A program that has learned from many pictures with texts which text goes with which picture."),
+    ("CLIP", "The kind of model used here: one half reads texts, the other looks at pictures."),
+    ("Tile", "One of the small square pictures that a landscape is cut into."),
+    ("Token", "What the model reads one by one: a word, or a part of a rare one; a sentence has some fifteen."),
+    ("Text limit", "The number of tokens the model reads of a text; what comes after them it never sees."),
+    ("Vector", "The list of numbers into which the model turns a text or a picture."),
+    ("Score", "How near the vectors of a text and a picture are, as a cosine: 1 the same, 0 unrelated."),
+    ("Rank", "The place of the true tile when all tiles are sorted by score; 1 is the first."),
+    ("Heat-map", "The scores of many small windows of a picture as colors: dark is low, yellow is high."),
+    ("Chance", "How often one would be right by tossing a coin: of two sentences, half of the time."),
+)
+
+
+def glossary() -> Markup:
+    """Draw ten words with their meaning."""
+    return render("learn/glossary.html", words=GLOSSARY)
 
 
 def lesson_plan(lesson: Lesson) -> Markup:
@@ -48,9 +68,6 @@ def grown_stage(grown: Grown, count: int, picture: Image.Image, first: Image.Ima
         first: the tile that ranks first, if it is another one.
     """
     step = grown.steps[count - 1]
-    readings = [("wide", step.wide)]
-    if step.narrow.limit != step.wide.limit:
-        readings.append(("narrow", step.narrow))
     end = len(step.narrow.kept)
     return render(
         "learn/grown_stage.html",
@@ -59,13 +76,16 @@ def grown_stage(grown: Grown, count: int, picture: Image.Image, first: Image.Ima
         step=step,
         kept=step.before[:end],
         cut=step.before[end:],
-        readers=[
-            (name, one, _tie(one.standing), heated(picture, one.heat, grown.range_cos, BIG_PX))
-            for name, one in readings
-        ],
+        readers=[(name, one, _tie(one.standing)) for name, one in _readings(grown, step)],
+        heat=heated(picture, step.heat, grown.range_cos, BIG_PX),
         picture=plain(picture, BIG_PX),
         first=plain(first, BIG_PX) if first is not None and step.wide.standing.first_id != grown.tile_id else "",
     )
+
+
+def _readings(grown: Grown, step: Step) -> list[tuple[str, Reading]]:
+    """List the readers: where nothing is cut, the one of few tokens has nothing to show."""
+    return [("wide", step.wide), *([("narrow", step.narrow)] if grown.is_cut else [])]
 
 
 def _tie(standing: Standing) -> str:
@@ -81,7 +101,8 @@ def grown_table(grown: Grown, count: int, picture: Image.Image) -> Markup:
         chart=rank_chart(grown, count),
         wide=grown.steps[0].wide.limit,
         narrow=grown.steps[0].narrow.limit,
-        steps=[(step, heated(picture, step.wide.heat, grown.range_cos, SMALL_PX)) for step in grown.steps[:count]],
+        is_cut=grown.is_cut,
+        steps=[(step, heated(picture, step.heat, grown.range_cos, SMALL_PX)) for step in grown.steps[:count]],
     )
 
 
@@ -127,7 +148,19 @@ def swap_stage(swapped: Swapped) -> Markup:
         pairs=pairs_of(swapped),
         alone=swapped.alone,
         inside=swapped.whole is not None,
+        caution=_caution(swapped),
         rates=rate_bars(swapped),
+    )
+
+
+def _caution(swapped: Swapped) -> str:
+    """Warn of a kind of claim that the model tells apart hardly better than chance, whatever it did here."""
+    rate = swapped.rates.get(swapped.kind)
+    if rate is None or rate.percent > _HARDLY:
+        return ""
+    return (
+        f"Do not trust this one result: in tests the model preferred the truth about a {swapped.kind} in "
+        f"{rate.percent:.1f} % of {rate.pairs:,} pairs, and a coin would in 50 %."
     )
 
 

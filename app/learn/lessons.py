@@ -39,6 +39,7 @@ class Lesson:
         kind: of the first swap.
         steps: in order.
         questions: for the hand-out.
+        answers: to them, for the teacher's sheet.
     """
 
     title: str
@@ -49,6 +50,7 @@ class Lesson:
     kind: str
     steps: tuple[LessonStep, ...]
     questions: tuple[str, ...]
+    answers: tuple[str, ...]
 
     @property
     def minutes(self) -> int:
@@ -90,6 +92,7 @@ def _read_lessons() -> tuple[Lesson, ...]:
             kind=one.get("kind", "count"),
             steps=tuple(LessonStep(**step) for step in one["step"]),
             questions=tuple(one["questions"]),
+            answers=tuple(one["answers"]),
         )
         for one in listed
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +14,23 @@ from gradio.blocks import Block
 from PIL import Image
 
 from app.collections import AppState, Collections
-from app.learn.html import grown_stage, grown_table, lesson_plan, orders_stage, swap_stage
+from app.learn.html import glossary, grown_stage, grown_table, lesson_plan, orders_stage, swap_stage
 from app.learn.lessons import LESSONS, spec_of_landscape, text_of
 from app.learn.service import Grown, Orders, Progress, grow, reorder, tile_text
 from app.learn.sheet import Result, sheet
 from app.learn.swap import prepared_pair, swap
 from app.media.images import THUMB_PX, shrunk, thumbnail, tile_picture
 from app.server.concurrency import StopFlags
-from app.server.events import ENCODING, FILLED_JS, INTERNAL, QUICK, for_page, show_js
+from app.server.events import ENCODING, FILLED_JS, INTERNAL, QUICK, click_js, for_page, show_js
 from app.server.upload_folder import own_folder
+from app.ui import answered
 from app.ui.html import empty, hint, token_meter
 from app.ui.tile_picker import StripTiles, TileStrip
 from app.ui.token_counter import wire_meter
 from lrsclip.atlas.statement import CLAIM_KINDS
 from lrsclip.errors import TileSourceError
 
-_START = "Choose a lesson, or a tile of your own. Then press Run."
+_START = "Choose a lesson; or a tile of your own, and press Run."
 _NO_TILE = "The description of the lesson or the tile appears here. You can change it."
 _NO_TEXT = "This tile has no description. Write what it shows: two sentences or more."
 _NO_PAIR = "Nothing of this kind is known of the tile. Write both sentences yourself."
@@ -95,11 +96,13 @@ class Display:
     papers: gr.Row
     take: gr.DownloadButton
     paper: gr.Button
+    teacher: gr.DownloadButton
+    answered: gr.HTML
 
     @property
     def of_a_start(self) -> list[Block]:
         """Components that `_start_values` gives values for."""
-        return [self.plan, self.stage, self.table, self.result, self.steps, self.papers]
+        return [self.plan, self.stage, self.table, self.result, self.steps, self.papers, self.answered]
 
     @property
     def of_a_step(self) -> list[Block]:
@@ -109,7 +112,7 @@ class Display:
     @property
     def of_a_run(self) -> list[Block]:
         """Components that a run gives values for."""
-        return [self.result, *self.of_a_step, self.steps, self.papers, self.take]
+        return [self.result, *self.of_a_step, self.steps, self.papers, self.take, self.teacher, self.answered]
 
 
 @dataclass(frozen=True)
@@ -127,16 +130,17 @@ class LearnPage:
 
 def lay_out(state: AppState) -> LearnPage:
     """Put the tab's parts on the page."""
+    plan = gr.HTML("", elem_id="learn-plan", elem_classes="if-any")  # first, on a phone too
     with gr.Row(elem_classes="columns", elem_id="learn"):
         with gr.Column(scale=3, min_width=300, elem_classes="side"):
             task = _task(state)
         with gr.Column(scale=9, min_width=300):
-            display = _display()
+            display = _display(plan)
     return LearnPage(task, display)
 
 
 def _task(state: AppState) -> Task:
-    gr.HTML(hint("Lessons of 10 minutes"))
+    gr.HTML(hint("Three 10-minute lessons"))
     with gr.Column(elem_classes="lessons"):
         lessons = [
             gr.Button(f"{n}  {lesson.title}", size="lg", elem_id=f"lesson-{n}", elem_classes="fills-learn-run")
@@ -171,8 +175,7 @@ def _task(state: AppState) -> Task:
     )  # fmt: skip
 
 
-def _display() -> Display:
-    plan = gr.HTML("", elem_id="learn-plan", elem_classes="if-any")
+def _display(plan: gr.HTML) -> Display:
     stage = gr.HTML(empty(_START), elem_id="learn-stage")
     with gr.Row(visible=False, elem_classes="steps-row") as steps:
         back = gr.Button("Back", scale=1, min_width=90)
@@ -182,8 +185,13 @@ def _display() -> Display:
     with gr.Row(visible=False, elem_classes="papers") as papers:
         take = gr.DownloadButton("Download the hand-out", elem_id="learn-take")
         paper = gr.Button("Print the hand-out", elem_id="learn-print")
+        teacher = gr.DownloadButton("Teacher's sheet", elem_id="learn-teacher")
+    gr.HTML(glossary(), elem_id="learn-glossary")
     result, step = gr.State(None), gr.State(1)
-    return Display(plan, stage, steps, back, further, everything, table, result, step, papers, take, paper)
+    mark = answered.lay_out("learn")
+    return Display(
+        plan, stage, steps, back, further, everything, table, result, step, papers, take, paper, teacher, mark
+    )  # fmt: skip
 
 
 def wire(collections: Collections, demo: gr.Blocks, page: LearnPage) -> None:
@@ -237,6 +245,7 @@ def _start_values(display: Display, plan: str = "") -> dict[Block, Any]:
         display.result: None,
         display.steps: gr.Row(visible=False),
         display.papers: gr.Row(visible=False),
+        display.answered: answered.no_answer("learn"),
     }
 
 
@@ -261,7 +270,9 @@ def _wire_lessons(collections: Collections, page: LearnPage) -> None:
         button.click(
             begins(number), None, [*task.of_a_tile, task.mode, task.swaps, task.kind, *display.of_a_start],
             show_progress="hidden", **INTERNAL,
-        ).then(None, None, None, js=FILLED_JS.replace("ID", f"lesson-{number + 1}"))  # fmt: skip
+        ).then(None, None, None, js=FILLED_JS.replace("ID", f"lesson-{number + 1}")).then(
+            None, None, None, js=click_js("learn-run")
+        )  # fmt: skip
 
 
 def _wire_tiles(collections: Collections, page: LearnPage) -> None:
@@ -326,20 +337,28 @@ def _wire_run(collections: Collections, demo: gr.Blocks, page: LearnPage) -> Non
             progress((done, total), desc="Reading", unit="texts")
 
         result = _result(task, state, values, on_progress, flag)
-        path = _hand_out(state, result, values[task.lesson])
+        path, answers = (_hand_out(state, result, values[task.lesson], teacher=one) for one in (False, True))
         return {
             display.result: result,
             **_step_values(display, state, result, 1),
             display.steps: gr.Row(visible=isinstance(result, Grown) and len(result.steps) > 1),
             display.papers: gr.Row(visible=True),
             display.take: gr.DownloadButton(value=str(path)),
+            display.teacher: gr.DownloadButton(value=str(answers)),
+            display.answered: answered.mark("learn"),
         }
 
     def stop(request: gr.Request) -> None:
         stops.stop(str(request.session_hash))
 
     task.run.click(
-        for_page(run), task.inputs, display.of_a_run, show_progress_on=display.stage, **ENCODING, **INTERNAL
+        for_page(run),
+        task.inputs,
+        display.of_a_run,
+        show_progress_on=display.stage,
+        trigger_mode="always_last",
+        **ENCODING,
+        **INTERNAL,
     ).success(None, None, None, js=_SHOW_STAGE)
     task.stop.click(stop, None, None, **QUICK)
     display.paper.click(None, display.take, None, js=_PRINT)
@@ -366,27 +385,30 @@ def _result(
         pair = values[task.true_text] or "", values[task.false_text] or ""
         return swap(state, tile_id, *pair, values[task.kind] or "", text)
     if values[task.mode] == "order":
-        return reorder(state, tile_id, text, progress=on_progress, stop=stop)
+        orders = reorder(state, tile_id, text, progress=on_progress, stop=stop)
+        return replace(orders, grown=grow(state, tile_id, text, stop=stop))
     return grow(state, tile_id, text, values[task.by], progress=on_progress, stop=stop)
 
 
-def _hand_out(state: AppState, result: Result, lesson: int | None) -> Path:
+def _hand_out(state: AppState, result: Result, lesson: int | None, *, teacher: bool) -> Path:
     """Write the hand-out of a result to a file that Gradio serves.
 
     Args:
         state: the collection.
         result: of a run on one of its tiles.
         lesson: index of the lesson that it belongs to, or None.
+        teacher: whether it has the answers.
     """
     html = sheet(
         result,
         picture=tile_picture(state, result.tile_id),
         lesson=None if lesson is None else LESSONS[lesson],
+        teacher=teacher,
         model=state.bundle.name,
         source=state.index.tile(result.tile_id).attribution or "the server's own tiles",
     )
     own_folder().trim_made()
-    path = own_folder().new_place("hand-out.html")
+    path = own_folder().new_place("teacher-sheet.html" if teacher else "hand-out.html")
     path.write_text(html, encoding="utf-8")
     return path
 

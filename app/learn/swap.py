@@ -59,6 +59,7 @@ class Swapped:
         alone: the two sentences by themselves.
         whole: the description with either of them in it; None where the true one is no part of it.
         rates: how often the truth was preferred in tests, by kind, whole descriptions each; empty if not measured.
+        kinds: the pair of each kind that the tile offers, each sentence alone; empty where nothing is known of it.
     """
 
     spec: str
@@ -67,6 +68,7 @@ class Swapped:
     alone: Pair
     whole: Pair | None
     rates: Mapping[str, Rate]
+    kinds: Mapping[str, Pair]
 
 
 def prepared_pair(state: AppState, tile_id: str, kind: str) -> tuple[str, str] | None:
@@ -129,6 +131,8 @@ def swap(
     whole = " ".join((description.strip() or tile_text(state, tile_id)).split())
     inside = true_text in whole and true_text != whole
     texts = [true_text, false_text] + ([whole, whole.replace(true_text, false_text, 1)] if inside else [])
+    offered = {claim: pair for claim in CLAIM_KINDS if (pair := prepared_pair(state, tile_id, claim)) is not None}
+    texts += [one for pair in offered.values() for one in pair]
     scores_cos = (state.bundle.encode_text(texts) @ state.index.vector(tile_id)).tolist()
     pairs = [Pair(texts[n], texts[n + 1], scores_cos[n], scores_cos[n + 1]) for n in range(0, len(texts), 2)]
     return Swapped(
@@ -138,6 +142,7 @@ def swap(
         pairs[0],
         pairs[1] if inside else None,
         measured_rates(state.bundle.manifest),
+        dict(zip(offered, pairs[1 + inside :], strict=True)),
     )
 
 

@@ -13,6 +13,7 @@ from app.media.scene_input import of_tile, opened_upload
 from app.server.endpoint import numbers_box, publish
 from app.server.events import SCENES, UPLOAD
 from app.server.upload_folder import Upload
+from lrsclip.errors import PictureError
 
 
 def add_localize(state: AppState) -> None:
@@ -22,7 +23,7 @@ def add_localize(state: AppState) -> None:
         text: str,
         picture: Upload | None = None,
         tile_id: str = "",
-        method: str = "windows",
+        method: str = "dense",
         exclude: str = "",
         scales_px: list[int] | None = None,
         threshold: float | None = None,
@@ -33,8 +34,8 @@ def add_localize(state: AppState) -> None:
             text: What to look for.
             picture: The scene, a picture or a GeoTIFF; leave it out to use a tile.
             tile_id: A tile as /search names it, in place of a picture.
-            method: windows, or dense, which is faster.
-            exclude: What it must not be: its cosine is taken off.
+            method: dense, which is fast, or windows, which looks at each window by itself.
+            exclude: Not like this: subtracted from the score.
             scales_px: Window sizes in px; leave it out for automatic ones.
             threshold: Regions are where the map reaches this cosine; leave it out to have it chosen from the map.
 
@@ -42,7 +43,8 @@ def add_localize(state: AppState) -> None:
             An object with the scene's size, the method, the window sizes, the best window, the range of the map's mean
             cosines (min_cos, max_cos), grid_cos, the map sampled to at most 64 values a side (null where there is no
             data), bounds_lonlat (west, south, east, north; null without a place on Earth), regions (GeoJSON; in pixels
-            x, -y without a place) and presence (probability, present, false_alarm_rate; null if the model cannot tell).
+            x, -y without a place) and presence (probability, verdict yes, unsure or no, present if it is
+            yes, false_alarm_rate; null if the model is not calibrated).
         """
         question = Question(
             text,
@@ -51,6 +53,8 @@ def add_localize(state: AppState) -> None:
             scales_px=sizes_of(scales_px),
             threshold_cos=threshold_of(threshold),
         )
+        if picture is None and not tile_id:
+            raise PictureError("there is neither picture nor tile_id; give one of them")
         if tile_id:
             return as_json(ask(state, of_tile(state, tile_id), question).findings[0])
         with opened_upload(picture) as scene:
@@ -59,8 +63,9 @@ def add_localize(state: AppState) -> None:
     text = gr.Textbox(label="text", visible=False)
     picture = upload_box(label="picture", visible=False)
     tile_id = gr.Textbox("", label="tile_id", visible=False)
-    method = gr.Textbox("windows", label="method", visible=False)
+    method = gr.Textbox("dense", label="method", visible=False)
     exclude = gr.Textbox("", label="exclude", visible=False)
     scales_px = numbers_box("scales_px")
     threshold = gr.Number(None, label="threshold", visible=False)
-    publish(localize, [text, picture, tile_id, method, exclude, scales_px, threshold], **UPLOAD, **SCENES)
+    example = {"text": "a road between fields", "tile_id": next(iter(state.tile_ids()), "")}
+    publish(localize, [text, picture, tile_id, method, exclude, scales_px, threshold], example, **UPLOAD, **SCENES)

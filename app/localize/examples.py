@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.collections import AppState
-from app.search.service import within
+from app.search.service import Query, search
 from lrsclip.errors import TileSourceError
 
 
@@ -29,9 +29,13 @@ def best_tile(state: AppState, text: str) -> str:
     """Return the id of the tile that fits a sentence best.
 
     Raises:
-        TileSourceError: the collection is empty.
+        TileSourceError: the collection is empty, or probably has nothing like it.
     """
-    hits = state.index.search(state.bundle.encode_text([text]), 1, within=within(state, None))[0]
-    if not hits:
+    found = search(state, Query(text, k=1))
+    if not found.hits:
         raise TileSourceError("the collection has no tiles; upload a picture instead")
-    return hits[0].tile_id
+    if found.match is not None and found.match.verdict == "no":
+        raise TileSourceError(
+            f"no tile of this collection seems to show “{text}”; take one of the tiles and write what you see in it"
+        )
+    return found.hits[0].tile_id

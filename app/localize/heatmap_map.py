@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import folium
@@ -18,6 +19,7 @@ from markupsafe import Markup
 
 from app.localize.html import clause_summary
 from app.localize.service import Answer, Ground
+from app.maps import document
 from app.maps.document import frame, whole_document
 from app.maps.overlays import Shapes, region_shapes, truth_shapes, window_shape
 from app.maps.projection import MapGround, map_ground
@@ -25,6 +27,7 @@ from app.media.images import LARGE_PX, data_url
 from lrsclip.localize import Heatmap
 from lrsclip.localize.colormap import LONGEST_SIDE_PX, cell_table, colorized, legend_gradient
 
+_CONTROLS = Path(document.__file__).with_name("map_controls.js")
 START_OPACITY = 0.65
 SMALL_PX = 360  # longest side of the pictures of small maps
 _WIDE, _NARROW = 4, 2  # columns of small maps; a large map beside another takes half of them
@@ -151,7 +154,7 @@ def _document(answer: Answer, ground: Ground, lies: MapGround) -> str:
         "layouts": _sheet(answer, lies).facts(),
     }
     figure.add_child(_Script(views, facts))
-    return whole_document(views[0].map, "map_controls.js", base.origin if base else "")
+    return whole_document(views[0].map, _CONTROLS, pictures_from=base.origin if base else "")
 
 
 def _truth(ground: Ground, heatmap: Heatmap, lies: MapGround) -> Shapes | None:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-from app.localize.service import Answer, Finding
+from app.localize.service import Answer, Finding, is_absent
 from app.maps.overlays import MAX_REGIONS, area_text
 from app.ui.html import list_of
 from app.ui.render import render
-from lrsclip.calibration.presence import Presence
+from lrsclip.calibration.presence import PRESENCE_WORDS, Presence
 from lrsclip.localize import Heatmap
 from lrsclip.localize.regions import Regions
 
-_METHODS = {"dense": "dense: windows pooled from one look at the scene", "windows": "windows, each looked at by itself"}
+_METHODS = {
+    "dense": "fast (dense): windows pooled from one look at the scene",
+    "windows": "windows, each looked at by itself",
+}
 
 
 def answer_facts(answer: Answer) -> Markup:
@@ -29,8 +32,7 @@ def clause_summary(heatmap: Heatmap) -> str:
     cosine = f"best cosine {heatmap.best.score_cos:.3f}"
     if heatmap.presence is None:
         return cosine
-    verdict = "probably present" if heatmap.presence.present else "probably not here"
-    return f"{cosine}, {verdict} ({100 * heatmap.presence.probability:.0f} %)"
+    return f"{cosine}, {PRESENCE_WORDS[heatmap.presence.verdict]} ({100 * heatmap.presence.probability:.0f} %)"
 
 
 def _capital(text: str) -> str:
@@ -39,16 +41,15 @@ def _capital(text: str) -> str:
 
 def presence_text(presence: Presence) -> str:
     """Say whether a sentence is true of the scene at all, and how reliable the answer is."""
-    verdict, wrong, truth = (
-        ("probably present", presence.false_alarm_rate, "not true")
-        if presence.present
-        else ("probably not here", presence.miss_rate, "true")
-    )
+    verdict = PRESENCE_WORDS[presence.verdict]
     answer = f"{verdict.capitalize()} ({100 * presence.probability:.0f} %)."
+    if presence.verdict == "unsure":
+        return f"{answer} In tests the model could not tell for {100 * presence.unsure_rate:.0f} in 100 sentences."
+    wrong, truth = (presence.false_alarm_rate, "false") if presence.present else (presence.miss_rate, "true")
     if wrong <= 0:
-        return f'{answer} In tests no sentence that was {truth} got "{verdict}".'
+        return f'{answer} In tests no {truth} sentence was called "{verdict}".'
     often = f"about 1 in {round(1 / wrong)}" if wrong <= 0.4 else f"{100 * wrong:.0f} in 100"
-    return f'{answer} In tests, of sentences that were {truth} {often} got "{verdict}".'
+    return f'{answer} In tests, {often} {truth} sentences were also called "{verdict}".'
 
 
 def _rows(finding: Finding, place_note: str) -> list[tuple[str, str]]:
@@ -59,7 +60,7 @@ def _rows(finding: Finding, place_note: str) -> list[tuple[str, str]]:
     best = heatmap.best
     rows += [
         ("Cosine over the scene", f"{heatmap.min_cos:.4f} to {heatmap.max_cos:.4f}"),
-        ("Regions", _regions(finding.regions)),
+        ("Areas", _areas(finding)),
         ("Best window", f"{best.size_px} px at x {best.x_px}, y {best.y_px}: {best.score_cos:.4f}"),
         ("Method", _METHODS[heatmap.method]),
         ("Window sizes", f"{', '.join(str(s) for s in heatmap.scales_px)} px"),
@@ -74,9 +75,15 @@ def _rows(finding: Finding, place_note: str) -> list[tuple[str, str]]:
     return rows
 
 
+def _areas(finding: Finding) -> str:
+    if is_absent(finding.heatmap) and not finding.regions.regions and finding.regions.chosen_by == "otsu":
+        return "none outlined, since this is probably not here; to outline some, give a score under Settings"
+    return _regions(finding.regions)
+
+
 def _regions(regions: Regions) -> str:
-    origin = "chosen from the map" if regions.chosen_by == "otsu" else "as asked"
-    threshold = f"from cosine {regions.threshold_cos:.4f}, {origin}"
+    origin = "set automatically" if regions.chosen_by == "otsu" else "as asked"
+    threshold = f"(score above {regions.threshold_cos:.2f}, {origin})"
     if not regions.regions:
         return f"none {threshold}"
     areas_m2 = [region.area_m2 for region in regions.regions if region.area_m2 is not None]
@@ -84,12 +91,12 @@ def _regions(regions: Regions) -> str:
     area = area_text(sum(region.area_px for region in regions.regions), sum(areas_m2) if known else None)
     count = len(regions.regions)
     drawn = f"; the best {MAX_REGIONS} are drawn" if count > MAX_REGIONS else ""
-    return f"{count}, together {area}, {threshold}{drawn}"
+    return f"{count} area{'s' if count > 1 else ''}, {area} {threshold}{drawn}"
 
 
 def _work(heatmap: Heatmap) -> str:
-    known = "the scene was known" if heatmap.reused else "the scene was looked at"
-    return f"{heatmap.windows:,} windows in {heatmap.seconds:.2f} s; {known}"
+    known = " (reused from before)" if heatmap.reused else ""
+    return f"{heatmap.windows:,} windows in {heatmap.seconds:.2f} s{known}"
 
 
 def _place(bounds: tuple[float, float, float, float]) -> str:

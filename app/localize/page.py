@@ -21,6 +21,7 @@ from app.maps.basemap import BaseMap
 from app.media.scene_input import SceneBox, opened
 from app.server.concurrency import StopFlags
 from app.server.events import ENCODING, FILLED_JS, INTERNAL, QUICK, SCENES, UPLOAD, for_page, show_js
+from app.ui import answered
 from app.ui.html import beside, empty, hint, token_meter
 from app.ui.tile_picker import StripTiles, TileStrip
 from app.ui.token_counter import wire_meter
@@ -76,6 +77,7 @@ class LocalizePage:
     stop: gr.Button
     map: gr.HTML
     files: Files
+    answered: gr.HTML
 
 
 def lay_out(state: AppState) -> LocalizePage:
@@ -109,7 +111,8 @@ def lay_out(state: AppState) -> LocalizePage:
         with gr.Column(scale=8, min_width=300):
             map_html = gr.HTML(empty(_NOTHING_YET), elem_id="map")
             files = _files()
-    return LocalizePage(scene, strip, text, starts, meter, reading, settings, button, stop, map_html, files)
+    mark = answered.lay_out("localize")
+    return LocalizePage(scene, strip, text, starts, meter, reading, settings, button, stop, map_html, files, mark)
 
 
 def _settings() -> Settings:
@@ -118,10 +121,10 @@ def _settings() -> Settings:
             label="Compare with", info="A second sentence, for a map beside the first.", elem_id="compare"
         )
         exclude = gr.Textbox(
-            label="Leave out", info="What it must not be: its cosine is taken off.", elem_id="scene-exclude"
+            label="Leave out", info="Not like this: subtracted from the score.", elem_id="scene-exclude"
         )
         by_clause = gr.Checkbox(
-            label="Each clause apart", info="A small map for each part of the sentence.", elem_id="by-clause"
+            label="One map per clause", info="A small map for each part of the sentence.", elem_id="by-clause"
         )
         method = gr.Radio(
             [("Dense (fast)", "dense"), ("Windows", "windows")], value="dense", label="Method", elem_id="method"
@@ -130,7 +133,7 @@ def _settings() -> Settings:
             label="Window sizes in px", placeholder="automatic", info="Such as 48, 96.", elem_id="scales"
         )
         threshold = gr.Textbox(  # no gr.Number: that shows 0 where nothing is given
-            label="Regions from cosine", placeholder="automatic", info="Such as 0.3.", elem_id="threshold"
+            label="Outline areas above this score", placeholder="automatic", info="Such as 0.3.", elem_id="threshold"
         )
         palette = gr.Radio(
             [("Viridis", "viridis"), ("Cividis", "cividis")], value="viridis", label="Colors", elem_id="palette"
@@ -175,6 +178,7 @@ def wire(collections: Collections, demo: gr.Blocks, page: LocalizePage, base: Ba
             files.answer: answers.put(str(request.session_hash), answer),
             files.button: gr.Button(visible=True),
             files.box: gr.File(None, visible=False),
+            page.answered: answered.mark("localize"),
         }
 
     def stop(request: gr.Request) -> None:
@@ -191,7 +195,8 @@ def wire(collections: Collections, demo: gr.Blocks, page: LocalizePage, base: Ba
     gr.on(pressed, None, None, None, js=_SHOW_PROGRESS, **QUICK)
     gr.on(
         pressed, for_page(localize),
-        {*page.scene.parts, page.text, *page.settings.inputs}, [page.map, files.answer, files.button, files.box],
+        {*page.scene.parts, page.text, *page.settings.inputs},
+        [page.map, files.answer, files.button, files.box, page.answered],
         show_progress_on=page.map, **UPLOAD, **SCENES, **INTERNAL,
     ).success(None, None, None, js=show_js("map", 0.6))  # fmt: skip
     page.stop.click(stop, None, None, **QUICK)

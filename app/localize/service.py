@@ -6,7 +6,7 @@ import math
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, get_args
 
 import numpy as np
@@ -139,7 +139,9 @@ def ask(
         progress=progress,
         stop=stop,
     )
-    findings = tuple(Finding(heatmap, regions_of(heatmap, question.threshold_cos)) for heatmap in maps[: len(texts)])
+    findings = tuple(
+        Finding(heatmap, regions_of(heatmap, question.threshold_cos, opened.px_m)) for heatmap in maps[: len(texts)]
+    )
     return Answer(question, findings, tuple(maps[len(texts) :]), opened.scene.place_note)
 
 
@@ -148,9 +150,28 @@ def ground_of(opened: OpenScene, base: BaseMap | None = None) -> Ground:
     return Ground(opened.scene.thumbnail(LARGE_PX), opened.truth, base)
 
 
-def regions_of(heatmap: Heatmap, threshold_cos: float | None) -> Regions:
-    """Find the regions of a map, with areas in square meters where its place on Earth is known."""
-    return find_regions(heatmap.cells, threshold_cos=threshold_cos, georeference=heatmap.georeference)
+def regions_of(heatmap: Heatmap, threshold_cos: float | None, px_m: float | None = None) -> Regions:
+    """Find the regions of a map, with areas in square meters where they can be known.
+
+    Where the sentence is probably not in the scene, none is outlined unless a threshold is given: a map of its own
+    best half would say the opposite.
+
+    Args:
+        heatmap: the map.
+        threshold_cos: as asked; None to take it from the map.
+        px_m: side of a pixel on the ground in meters, for a scene without a place on Earth.
+    """
+    found = find_regions(heatmap.cells, threshold_cos=threshold_cos, georeference=heatmap.georeference)
+    if is_absent(heatmap) and threshold_cos is None:
+        return replace(found, regions=())
+    if heatmap.georeference is None and px_m is not None:
+        return replace(found, regions=tuple(replace(one, area_m2=one.area_px * px_m**2) for one in found.regions))
+    return found
+
+
+def is_absent(heatmap: Heatmap) -> bool:
+    """Return whether the sentence is probably not in the scene."""
+    return heatmap.presence is not None and heatmap.presence.verdict == "no"
 
 
 def scales_of(text: str) -> tuple[int, ...] | None:
@@ -247,6 +268,7 @@ def as_json(finding: Finding) -> dict[str, Any]:
         if presence is None
         else {
             "probability": presence.probability,
+            "verdict": presence.verdict,
             "present": presence.present,
             "false_alarm_rate": presence.false_alarm_rate,
         },

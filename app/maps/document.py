@@ -51,18 +51,19 @@ def _render_once(element: MacroElement, **kwargs: Any) -> None:
 MacroElement.render = _render_once  # type: ignore[method-assign,assignment]  # for Folium's own elements too
 
 
-def whole_document(view: folium.Map, script: str, pictures_from: str = "") -> str:
+def whole_document(view: folium.Map, *scripts: Path, pictures_from: str = "") -> str:
     """Build one document of a Folium map.
 
     Args:
         view: the map.
-        script: name of our own script in this folder that it needs.
+        scripts: our own scripts that it needs.
         pictures_from: origin of a server that pictures may come from, as `BaseMap.origin` checks it.
     """
     figure = cast(Figure, view.get_root())  # Folium puts every map into one
     leaflet_js, leaflet_css = _leaflet()
     leaflet = render("maps/code.html", script=leaflet_js, style=leaflet_css)
-    own = render("maps/code.html", script=own_file(_HERE / script), style=own_file(_HERE / "map.css"))
+    script = Markup("\n").join(map(own_file, scripts))
+    own = render("maps/code.html", script=script, style=own_file(_HERE / "map.css"))
     figure.header.add_child(_AsItIs(render("maps/policy.html", pictures_from=pictures_from)), index=0)
     figure.header.add_child(_AsItIs(leaflet), name="leaflet")
     figure.header.add_child(_AsItIs(own), name="lrsclip")

@@ -7,7 +7,7 @@ function lrsclipMaps(facts, views) {
     const box = view.map.getContainer();
     box.setAttribute("role", "region");
     box.setAttribute("aria-label", `Heat-map for: ${[view.caption, view.told].filter(Boolean).join(", ")}`);
-    if (views.length > 1) {
+    if (view.caption) {
       const caption = L.DomUtil.create("div", view.small ? "caption small" : "caption", box);
       L.DomUtil.create("b", "", caption).textContent = caption.title = view.caption;
       if (view.told) L.DomUtil.create("span", "", caption).textContent = view.told;

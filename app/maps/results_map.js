@@ -1,26 +1,19 @@
-// The hits on the map: a frame around each, the best ones sharp, and a flight to the one that is asked for. Where one
-// clicks, and the area that one draws, is told to the page around the frame; the page checks what it is told.
-function lrsclipHits(map, hits, whole, area) {
-  const frames = new Map();
-  let [started, wanted] = [false, null];
+// The map of the hits. What it shows comes as a message from the page around the frame, and so does each square of its
+// ground, because nothing may be asked for from here. Where one clicks, and the area that one draws, is told to the
+// page, which checks what it is told.
+function lrsclipHits(map) {
   const tell = (message) => window.parent.postMessage({ lrsclip: "hits", ...message }, "*");
-  // Of tiles that lie far apart the ground is too coarse to be looked at closely: one pixel of it would fill the view.
-  const grounds = [];
-  map.eachLayer((layer) => layer instanceof L.ImageOverlay && grounds.push(layer));
-  map.on("zoomend", () => {
-    if (!map.getSize().x) return; // not laid out yet: the zoom means nothing
-    for (const ground of grounds) {
-      const bounds = ground.getBounds();
-      const shown = map.project(bounds.getNorthEast()).x - map.project(bounds.getSouthWest()).x;
-      ground.setOpacity(shown / (ground.getElement().naturalWidth || shown) > 40 ? 0 : 1);
-    }
-  });
-  for (const hit of [...hits].reverse()) {
-    if (hit.picture) L.imageOverlay(hit.picture, hit.bounds, { alt: `tile ${hit.tile}` }).addTo(map);
-    const best = hit === hits[0];
+  const { ground, draw } = lrsclipGround(map, tell);
+
+  let shown = { hits: [], whole: null, found: false };
+  let [laidOut, wanted, groundKey] = [false, null, null];
+  const outlines = L.featureGroup().addTo(map);
+  const boxes = new Map();
+  const look = (best) => ({ color: best ? "#ffe14d" : "#ffffff", weight: best ? 3 : 1.5, fillOpacity: 0 });
+  const outline = (hit) => {
     // a fill that is not seen, so that the whole tile can be clicked and not its edge alone
-    const style = { color: best ? "#ffe14d" : "#ffffff", weight: best ? 3 : 1.5, fillOpacity: 0 };
-    const box = L.rectangle(hit.bounds, hit.label ? style : { ...style, opacity: 0 }).addTo(map);
+    const style = look(hit === shown.hits[0]);
+    const box = L.polygon(hit.corners, hit.label ? style : { ...style, opacity: 0 }).addTo(outlines);
     box.on("click", () => tell({ tile: hit.tile }));
     const path = box.getElement();
     path.setAttribute("role", "button");
@@ -36,98 +29,89 @@ function lrsclipHits(map, hits, whole, area) {
     if (hit.label) {
       const label = L.DomUtil.create("span");
       label.textContent = hit.label;
-      box.bindTooltip(label, { permanent: best, direction: "top", className: "hit" });
+      box.bindTooltip(label, { permanent: hit === shown.hits[0], direction: "top", className: "hit" });
     }
-    frames.set(hit.tile, box);
-  }
+    boxes.set(hit.tile, box);
+  };
+
   const dashes = { color: "#7dd3fc", weight: 2, dashArray: "6 5", fillOpacity: 0.06, interactive: false };
-  let shownArea = area ? L.rectangle(area, dashes).addTo(map) : null;
+  let shownArea = null;
+  const showArea = (corners) => {
+    if (shownArea) shownArea.remove();
+    shownArea = corners && corners.length ? L.polygon(corners, dashes).addTo(map) : null;
+  };
+  const isLaidOut = () => map.getContainer().clientWidth > 0 && map.getContainer().clientHeight > 0;
   const fly = (tile) => {
-    const box = frames.get(tile);
+    const box = boxes.get(tile);
     if (!box) return;
-    const { clientWidth, clientHeight } = map.getContainer();
-    wanted = clientWidth && clientHeight ? null : tile; // another tab is open: flown to once the map is seen again
+    wanted = isLaidOut() ? null : tile; // another tab is open: flown to once the map is seen again
     if (wanted !== null) return;
     map.invalidateSize();
-    frames.forEach((other) => other.setStyle({ color: other === box ? "#ffe14d" : "#ffffff", weight: other === box ? 3 : 1.5 }));
+    boxes.forEach((other) => other.setStyle(look(other === box)));
     box.bringToFront();
-    map.flyToBounds(box.getBounds().pad(0.6), { duration: 1.2 });
+    map.flyToBounds(box.getBounds().pad(0.6), { duration: 0.6, maxZoom: 19 });
     map.getContainer().dataset.tile = tile;
   };
+  const home = () => shown.whole && map.fitBounds(shown.whole, { animate: false });
+  const show = (message) => {
+    const moved = message.ground !== groundKey;
+    shown = message;
+    groundKey = message.ground;
+    outlines.clearLayers();
+    boxes.clear();
+    for (const hit of [...shown.hits].reverse()) if (hit.corners.length) outline(hit);
+    showArea(shown.area);
+    credit.textContent = shown.credit;
+    delete map.getContainer().dataset.tile;
+    if (moved) {
+      ground.remove();
+      if (laidOut) home();
+      ground.addTo(map);
+    }
+    wanted = shown.found && shown.hits.length && !shown.stay ? shown.hits[0].tile : null;
+    if (laidOut && wanted !== null) fly(wanted);
+  };
+
   const around = (degrees) => ((((degrees + 180) % 360) + 360) % 360) - 180;
   const choose = (bounds) => {
-    if (shownArea) shownArea.remove();
-    shownArea = L.rectangle(bounds, dashes).addTo(map);
+    showArea([bounds.getSouthWest(), bounds.getNorthWest(), bounds.getNorthEast(), bounds.getSouthEast()]);
     const wide = bounds.getEast() - bounds.getWest() >= 360;
     const [west, east] = wide ? [-180, 180] : [around(bounds.getWest()), around(bounds.getEast())];
     const [south, north] = [Math.max(-90, bounds.getSouth()), Math.min(90, bounds.getNorth())];
     tell({ area: [west, south, east, north] });
   };
-  const draw = drawing(map, dashes, choose);
+  const drawArea = drawing(map, dashes, choose);
+  const drawPolygon = drawingPolygon(map, dashes, (corners) => {
+    showArea(corners);
+    tell({ polygon: corners.map(({ lat, lng }) => [lng, lat]) });
+  });
+  const credit = mapTools(map, home);
   window.addEventListener("message", (event) => {
     if (event.source !== window.parent || !event.data) return;
+    if (event.data.show) show(event.data.show);
+    if (event.data.square) draw(event.data.square);
     if (typeof event.data.tile === "string") {
       wanted = event.data.tile;
-      if (started) fly(wanted);
+      if (laidOut) fly(wanted);
     }
     if (event.data.ask === "view") choose(map.getBounds());
-    if (event.data.ask === "draw") draw();
-    if (event.data.ask === "clear" && shownArea) shownArea.remove();
+    if (event.data.ask === "draw") drawArea();
+    if (event.data.ask === "polygon") drawPolygon();
+    if (event.data.ask === "clear") showArea(null);
   });
+  map.setView([0, 0], 1, { animate: false });
   // The frame may get its size only later, and without one no view can be fitted: fit once it has one, then fly.
   new ResizeObserver(() => {
-    const { clientWidth, clientHeight } = map.getContainer();
-    if (!clientWidth || !clientHeight) {
+    if (!isLaidOut()) {
       map.stop(); // a flight over no area ends nowhere
       return;
     }
     map.invalidateSize();
-    if (started) {
-      if (wanted !== null) fly(wanted);
-      return;
+    if (!laidOut) {
+      laidOut = true;
+      home();
     }
-    started = true;
-    map.fitBounds(whole, { animate: false });
-    // A tile that was clicked by then is flown to, and not the best.
-    const chosen = () => wanted ?? map.getContainer().dataset.tile ?? hits[0].tile;
-    if (wanted !== null || (hits.length && hits[0].label)) setTimeout(() => fly(chosen()), 350);
+    if (wanted !== null) fly(wanted);
   }).observe(map.getContainer());
-}
-
-// The next drag on the map draws a rectangle, by mouse, pen or finger; Escape leaves all as it was.
-function drawing(map, style, done) {
-  const container = map.getContainer();
-  let from = null;
-  let shape = null;
-  const place = (event) => map.mouseEventToLatLng(event);
-  const stop = () => {
-    container.classList.remove("drawing");
-    map.dragging.enable();
-    if (shape) shape.remove();
-    from = shape = null;
-  };
-  const drawn = () => container.classList.contains("drawing");
-  container.addEventListener("pointerdown", (event) => {
-    if (!drawn()) return;
-    event.preventDefault();
-    event.stopPropagation();
-    container.setPointerCapture(event.pointerId);
-    from = place(event);
-    shape = L.rectangle([from, from], style).addTo(map);
-  }, true);
-  container.addEventListener("pointermove", (event) => shape && shape.setBounds(L.latLngBounds(from, place(event))), true);
-  container.addEventListener("pointerup", (event) => {
-    if (!shape) return;
-    event.stopPropagation();
-    const bounds = L.latLngBounds(from, place(event));
-    const empty = bounds.getSouthWest().equals(bounds.getNorthEast());
-    stop();
-    if (!empty) done(bounds);
-  }, true);
-  container.addEventListener("pointercancel", () => shape && stop(), true);
-  document.addEventListener("keydown", (event) => event.key === "Escape" && drawn() && stop());
-  return () => {
-    map.dragging.disable();
-    container.classList.add("drawing");
-  };
+  tell({ ready: true });
 }

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 
 from app.collections import AppState, Collections
 from app.places.cache import index_dir, kept_while_opening, make_room
+from app.places.choose import coverage_note, understood
 from app.server.request_log import current_client
 from app.server.settings import in_force
 from lrsclip.errors import LRSCLIPError, TileSourceError
 from lrsclip.index import build_index, default_cache_dir
 from lrsclip.tiles import Planned, Preparable, Tile, TileSource, open_tiles
+from lrsclip.tiles.xyz import PlaceTiles
 
 _MIB = 2**20
 Progress = Callable[[str, int, int], None]
@@ -28,44 +30,76 @@ class Plan:
         source: its tiles, listed and nothing fetched yet.
         first: facts of the first tile; None where they are not known.
         work: what is to be drawn or fetched, as a sentence; empty for nothing.
+        note: a warning, such as of a service without pictures of the place; empty for none.
     """
 
     source: TileSource
     first: Tile | None
     work: str
+    note: str = ""
 
 
 @dataclass(frozen=True)
-class Suggestion:
-    """An address that a visitor can start from."""
+class Preset:
+    """A telling place that a visitor can start from.
+
+    Attributes:
+        title: on the button.
+        where: as a visitor would write it.
+        half_km: half of a side of the box around it.
+        zoom: level of detail.
+    """
 
     title: str
-    spec: str
+    where: str
+    half_km: float = 1.0
+    zoom: int = 17
 
 
-SUGGESTIONS = (
-    Suggestion("Rendered landscape", "atlas"),
-    Suggestion("Another landscape", "atlas:?seed=5&tiles=256"),
-    Suggestion("San Francisco, Ocean Beach", "place:37.760,-122.505,0.8km@17"),
-    Suggestion("Houston, ship channel", "place:29.735,-95.265,1km@17"),
-    Suggestion("Central Park", "place:40.7825,-73.9655,1km@17"),
+PRESETS = (
+    Preset("Ocean Beach, San Francisco", "37.760, -122.505", 0.8),
+    Preset("Houston ship channel", "29.735, -95.265"),
+    Preset("Central Park, New York", "40.7825, -73.9655"),
+    Preset("O'Hare airport, Chicago", "41.978, -87.905", 1.5, 16),
+    Preset("Center-pivot fields, Kansas", "37.60, -100.95", 3.0, 15),
+    Preset("Las Vegas suburbs", "36.13, -115.31", 1.0),
+    Preset("Port of Los Angeles", "33.745, -118.26", 1.2),
+    Preset("Oil tanks, Cushing", "35.945, -96.75", 1.5, 16),
+    Preset("Solar farm, Nevada", "35.80, -114.98", 1.5, 16),
+    Preset("Mississippi delta", "29.15, -89.25", 3.0, 15),
+    Preset("Palm Jumeirah, Dubai", "25.112, 55.139", 2.0, 16),
+    Preset("Rice terraces, Bali", "-8.368, 115.137", 1.0),
 )
+"""The first has open imagery; those outside the United States are fetched from a worldwide service."""
 
 
 def look_up(collections: Collections, spec: str) -> Plan:
     """List a collection's tiles and plan the work of opening it; fetch no picture.
 
+    Args:
+        collections: the app's.
+        spec: address of the collection; a city or coordinates stand for the place around them.
+
     Raises:
         TileSourceError: the address is none, or there are too many tiles.
     """
-    source = open_tiles(spec, untrusted=collections.untrusted)
+    source = _opened(collections, spec)
     work = source.plan() if isinstance(source, Planned) else ""
     first = None
     # one that has a plan and no preparation fetches a tile to tell of it
     if isinstance(source, Preparable) or not work:
         with suppress(LRSCLIPError, IndexError):  # opening it says why
             first = source.tile(source.tile_ids()[0])
-    return Plan(source, first, work)
+    return Plan(source, first, work, coverage_note(source) if isinstance(source, PlaceTiles) else "")
+
+
+def _opened(collections: Collections, spec: str) -> TileSource:
+    try:
+        return open_tiles(spec, untrusted=collections.untrusted)
+    except TileSourceError:
+        if (place := understood(spec)) == spec:
+            raise
+        return open_tiles(place, untrusted=collections.untrusted)
 
 
 def open_collection(collections: Collections, spec: str, progress: Progress, stop: threading.Event) -> AppState:
@@ -81,7 +115,7 @@ def open_collection(collections: Collections, spec: str, progress: Progress, sto
         TileSourceError: the address is none, its tiles cannot be had, or the disk has no room for a visitor's.
         Cancelled: `stop` was set; what was done is kept for the next time.
     """
-    source = open_tiles(spec, untrusted=collections.untrusted)
+    source = _opened(collections, spec)
     if source.spec in collections.specs():
         return collections.of(source.spec)
     if not collections.untrusted:
@@ -98,12 +132,12 @@ def open_collection(collections: Collections, spec: str, progress: Progress, sto
 def _open(collections: Collections, source: TileSource, progress: Progress, stop: threading.Event) -> AppState:
     bundle = collections.first.bundle
     if isinstance(source, Preparable):
-        source.prepare(lambda done, total: progress("Bringing the tiles", done, total), stop)
+        source.prepare(lambda done, total: progress("Loading tiles", done, total), stop)
     index = build_index(
         source,
         bundle,
         index_dir(source, bundle) if collections.untrusted else default_cache_dir(source, bundle),
-        progress=lambda done, total: progress("Looking at the tiles", done, total),
+        progress=lambda done, total: progress("Indexing tiles", done, total),
         stop=stop,
     )
     if not len(index):

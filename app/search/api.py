@@ -27,9 +27,8 @@ from app.search.service import (
 from app.server.endpoint import numbers_box, publish
 from app.server.events import UPLOAD
 from app.server.upload_folder import Upload
-from app.ui.bbox import checked
 from lrsclip.errors import TextError
-from lrsclip.index import Hit, IndexArgumentError
+from lrsclip.index import Area, Hit, IndexArgumentError
 
 
 def add_search(state: AppState) -> None:
@@ -51,7 +50,7 @@ def add_search(state: AppState) -> None:
 
         Args:
             text: The description, up to 248 tokens; what is longer is cut. May be empty with a picture or a tile.
-            k: How many tiles, 1 to 60.
+            k: How many tiles, 1 to 300.
             exclude: What the tiles should not show; its vector is subtracted.
             exclude_weight: How much of it is subtracted, 0 to 1.
             like: A tile as this endpoint names it, to find more like it.
@@ -65,8 +64,9 @@ def add_search(state: AppState) -> None:
             An object with hits, match and timings_ms. hits: objects with tile_id, score_cos (cosine with what was
             asked, -1 to 1), rank (1 is the best), footprint (GeoJSON geometry in degrees, null without a place),
             caption, attribution and collection (null where not known). match: how well the best tile fits the
-            description (probability, good, false_alarm_rate, miss_rate), null for pictures and where the checkpoint is
-            not calibrated. timings_ms: text (all that is encoded) and index.
+            description (probability; verdict: yes, unsure or no; good: whether it is yes; and how often it was wrong or
+            left open in tests: false_alarm_rate, miss_rate, unsure_rate), null for pictures and where
+            the checkpoint is not calibrated. timings_ms: text (all that is encoded) and index.
         """
         query = Query(
             text=text,
@@ -94,7 +94,7 @@ def add_search(state: AppState) -> None:
         numbers_box("bbox"),
         gr.Checkbox(False, label="hide_duplicates", visible=False),
     ]
-    publish(search, inputs, **UPLOAD)
+    publish(search, inputs, {"text": "white boats at a pier below a town", "k": 3}, **UPLOAD)
 
 
 def _as_json(state: AppState, found: Found) -> dict[str, Any]:
@@ -127,4 +127,4 @@ def _box(bbox: Any) -> tuple[float, float, float, float] | None:
     if not isinstance(bbox, Sequence) or len(bbox) != 4 or isinstance(bbox, str):
         raise IndexArgumentError(f"bbox is {bbox!r}; give [west, south, east, north] in degrees")
     west, south, east, north = (_number("bbox", value, "four numbers") for value in bbox)
-    return checked((west, south, east, north))
+    return Area((west, south, east, north)).bbox_lonlat

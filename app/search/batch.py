@@ -66,7 +66,7 @@ def read_queries(upload: Upload) -> list[str]:
     if broken := next((number for number, row in enumerate(rows, 1) if any(map(str.strip, row[widest:]))), None):
         raise TextError(
             f"row {broken} of the CSV file has {len(rows[broken - 1])} columns instead of {widest}; put descriptions "
-            f'with commas or semicolons into "quotes"; of several columns, head that of the descriptions {_COLUMN}'
+            f'with commas or semicolons into "quotes" or, with several columns, name the description column "{_COLUMN}"'
         )
     queries = [row[column].strip() for row in rows[first:] if len(row) > column and row[column].strip()]
     if not queries:
@@ -119,11 +119,11 @@ def as_csv(rows: list[Row]) -> str:
     out: list[tuple[object, ...]] = []
     for row in rows:
         match = row.found.match if row.found else None
-        judged = (round(match.probability, 4), match.good) if match else ("", "")
+        judged = (round(match.probability, 4), match.verdict) if match else ("", "")
         hits = row.found.hits if row.found else ()
         for hit in hits:
             out.append((row.number, row.text, hit.rank, hit.tile_id, round(hit.score_cos, 6), *judged, ""))
         if not hits:
             out.append((row.number, row.text, "", "", "", *judged, row.fault or "no tile passes"))
-    names = ("number", "query", "rank", "tile_id", "score_cos", "match_probability", "good_match", "note")
+    names = ("number", "query", "rank", "tile_id", "score_cos", "match_probability", "match", "note")
     return csv_text(names, out)

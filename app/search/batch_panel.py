@@ -14,6 +14,7 @@ from app.search.controls import Controls, query_of
 from app.search.html import batch_hint, batch_table
 from app.server.concurrency import StopFlags
 from app.server.events import INTERNAL, QUICK, UPLOAD, for_page
+from app.ui import answered
 from app.ui.download import download_js
 from lrsclip.errors import TextError
 
@@ -31,6 +32,7 @@ class BatchPart:
     table: gr.HTML
     download: gr.Button
     text: gr.Textbox
+    answered: gr.HTML
 
 
 def lay_out() -> BatchPart:
@@ -48,7 +50,8 @@ def lay_out() -> BatchPart:
         table = gr.HTML("", elem_id="batch-table", min_height=40)
         download = gr.Button("Download all as CSV", size="sm", visible=False, elem_id="batch-download")
         text = gr.Textbox(label="Answers as CSV", visible=False)
-    return BatchPart(file, count, button, stop, table, download, text)
+        mark = answered.lay_out("batch")
+    return BatchPart(file, count, button, stop, table, download, text, mark)
 
 
 def wire(collections: Collections, demo: gr.Blocks, part: BatchPart, opened: gr.State, controls: Controls) -> None:
@@ -70,7 +73,12 @@ def wire(collections: Collections, demo: gr.Blocks, part: BatchPart, opened: gr.
             progress((number, of), desc="searching", unit="descriptions")
 
         rows = run(collections.of(values[opened]), read_queries(upload), template, done)
-        return {part.table: batch_table(rows), part.download: gr.Button(visible=True), part.text: as_csv(rows)}
+        return {
+            part.table: batch_table(rows),
+            part.download: gr.Button(visible=True),
+            part.text: as_csv(rows),
+            part.answered: answered.mark("batch"),
+        }
 
     def stop(request: gr.Request) -> None:
         stops.stop(str(request.session_hash))
@@ -78,7 +86,8 @@ def wire(collections: Collections, demo: gr.Blocks, part: BatchPart, opened: gr.
     demo.unload(stop)
     part.stop.click(stop, None, None, **QUICK)
     part.button.click(
-        for_page(answer), {opened, part.file, part.count, *controls.inputs}, [part.table, part.download, part.text],
-        show_progress_on=part.table, concurrency_id="batch", concurrency_limit=2, **UPLOAD, **INTERNAL,
+        for_page(answer), {opened, part.file, part.count, *controls.inputs},
+        [part.table, part.download, part.text, part.answered], show_progress_on=part.table,
+        concurrency_id="batch", concurrency_limit=2, **UPLOAD, **INTERNAL,
     )  # fmt: skip
     part.download.click(None, part.text, None, js=download_js("lrsclip-batch.csv", "text/csv"), **INTERNAL)

@@ -20,14 +20,19 @@ from app.server.events import FILLED_JS, QUICK
 from app.server.upload_folder import Upload
 from app.ui.html import hint, token_meter, why
 from app.ui.token_counter import wire_meter
-from lrsclip.index import parse_bbox
+from lrsclip.index import parse_area
 
 LIKE_PX = 72  # of the picture beside the controls
+_LIMITS = ("like", "exclude", "area", "least", "duplicates")
 
 
 @dataclass(frozen=True)
 class Controls:
-    """The components of the visitor's input; `like` holds the id of the tile that is searched by."""
+    """The components of the visitor's input.
+
+    `like` holds the id of the tile that is searched by; `clear` the buttons, which nobody sees, that chips over the
+    results press, by what they take away.
+    """
 
     text: gr.Textbox
     meter: gr.HTML
@@ -47,16 +52,30 @@ class Controls:
     area_buttons: gr.Row
     take_view: gr.Button
     draw: gr.Button
+    polygon: gr.Button
     clear_area: gr.Button
     by_area: gr.Accordion
     least: gr.Slider
     hide: gr.Checkbox
+    clear: dict[str, gr.Button]
 
     @property
     def inputs(self) -> set[Component]:
         """Components that `query_of` reads; events with them pass `UPLOAD`."""
         image = {self.picture, self.like, self.picture_weight}
         return {self.text, self.exclude, self.exclude_weight, *image, self.count, self.least, self.hide, self.area}
+
+    @property
+    def of_limits(self) -> list[Block]:
+        """Components that `cleared` gives values for."""
+        return [self.like, self.like_note, self.forget, self.picture, self.picture_weight, self.exclude, self.area,
+                self.least, self.hide]  # fmt: skip
+
+    @property
+    def of_a_link(self) -> list[Block]:
+        """Components that a link restores."""
+        folds = [self.by_picture, self.by_area]
+        return [self.text, self.exclude_weight, self.count, *self.of_limits, *folds]
 
     @property
     def of_a_collection(self) -> list[Block]:
@@ -75,6 +94,7 @@ def query_of(controls: Controls, values: Mapping[Block, Any]) -> Query:
         LRSCLIPError: a number, the image or the area makes no sense.
     """
     upload: Upload | None = values[controls.picture]
+    area = parse_area(values[controls.area] or "")
     exclude_weight, image_weight = values[controls.exclude_weight], values[controls.picture_weight]
     return Query(
         text=values[controls.text] or "",
@@ -86,7 +106,8 @@ def query_of(controls: Controls, values: Mapping[Block, Any]) -> Query:
         k=START_HITS if values[controls.count] is None else int(values[controls.count]),
         min_score_cos=float(values[controls.least] or 0) or None,
         hide_duplicates=bool(values[controls.hide]),
-        bbox_lonlat=parse_bbox(values[controls.area] or ""),
+        bbox_lonlat=area.bbox_lonlat,
+        polygon_lonlat=area.polygon_lonlat,
     )
 
 
@@ -129,18 +150,19 @@ def lay_out_controls(state: AppState) -> Controls:
         )
         gr.HTML(why(EXCLUDE_WHY))
     by_picture, picture_parts = _by_picture()
-    by_area, area_parts = _by_area(state)
+    by_area, (area, area_buttons, take_view, draw, polygon, anywhere) = _by_area(state)
     with gr.Accordion("More settings", open=False, elem_id="more-settings"):
         least = gr.Slider(
-            0, 1, value=0, step=0.01, label="Lowest score", info="Cosine; 0: none.", buttons=[], elem_id="least"
+            0, 1, value=0, step=0.01, label="Minimum score", info="0: no limit.", buttons=[], elem_id="least"
         )
         exclude_weight = gr.Slider(
-            0, 1, value=START_EXCLUDE_WEIGHT, step=0.05, label="How much is left out", buttons=[]
+            0, 1, value=START_EXCLUDE_WEIGHT, step=0.05, label="Strength of leaving out", buttons=[]
         )
         hide = gr.Checkbox(True, label="Hide near-duplicates", elem_id="hide")
+    clear = {name: gr.Button(f"Remove {name}", visible="hidden", elem_id=f"clear-{name}") for name in _LIMITS}
     return Controls(
         text, meter, reading, button, examples, count, exclude, exclude_weight, *picture_parts, by_picture,
-        *area_parts, by_area, least, hide,
+        area, area_buttons, take_view, draw, polygon, anywhere, by_area, least, hide, clear,
     )  # fmt: skip
 
 
@@ -154,8 +176,8 @@ def _by_picture() -> tuple[gr.Accordion, tuple[gr.Image, gr.State, gr.HTML, gr.B
             1,
             value=START_IMAGE_WEIGHT,
             step=0.05,
-            label="Picture against description",
-            info="0: the description alone, 1: the picture alone.",
+            label="Balance",
+            info="0: the text alone, 1: the picture alone.",
             buttons=[],
             elem_id="picture-weight",
         )
@@ -164,11 +186,11 @@ def _by_picture() -> tuple[gr.Accordion, tuple[gr.Image, gr.State, gr.HTML, gr.B
 
 def _by_area(
     state: AppState,
-) -> tuple[gr.Accordion, tuple[gr.Textbox, gr.Row, gr.Button, gr.Button, gr.Button]]:
+) -> tuple[gr.Accordion, tuple[gr.Textbox, gr.Row, gr.Button, gr.Button, gr.Button, gr.Button]]:
     with gr.Accordion("Area", open=False, elem_id="by-area") as accordion:
         area = gr.Textbox(
             label="West, south, east, north",
-            info="In degrees; a tile belongs to the area with its middle.",
+            info="In degrees; or longitude and latitude of a polygon's corners. A tile counts if its center is inside.",
             placeholder="-95.4, 29.7, -95.3, 29.8",
             lines=1,
             max_lines=1,
@@ -176,44 +198,64 @@ def _by_area(
         )
         with gr.Row(elem_classes="pills", visible=has_places(state)) as buttons:
             take_view = gr.Button("Take the map's view", size="sm", min_width=60, elem_id="take-view")
-            draw = gr.Button("Draw on the map", size="sm", min_width=60, elem_id="draw-area")
+            draw = gr.Button("Draw a box", size="sm", min_width=60, elem_id="draw-area")
+            polygon = gr.Button("Draw a polygon", size="sm", min_width=60, elem_id="draw-polygon")
             clear = gr.Button("Anywhere", size="sm", min_width=60, elem_id="clear-area")
-    return accordion, (area, buttons, take_view, draw, clear)
+    return accordion, (area, buttons, take_view, draw, polygon, clear)
 
 
 def wire_controls(collections: Collections, controls: Controls) -> None:
     """Connect the events that concern the controls alone."""
     wire_meter(collections.first, controls.text, controls.meter, controls.reading)
-    for n, (button, example) in enumerate(zip(controls.examples, EXAMPLES, strict=True)):
-        # in the browser, without a way to the server: the text is there at once
-        filled = [controls.text, controls.picture_weight]
-        button.click(None, controls.picture_weight, filled, js=_giving(example.text), **QUICK).then(
-            None, None, None, js=FILLED_JS.replace("ID", f"example-{n}"), **QUICK
-        )
+    liked = [controls.like, controls.like_note, controls.forget]
+    pictures = [*liked, controls.picture, controls.picture_weight]
 
     def forget_tile() -> dict[Block, Any]:
         return _nothing_liked(controls)
 
-    liked = [controls.like, controls.like_note, controls.forget]
+    def forget_picture() -> dict[Block, Any]:
+        return _nothing_liked(controls) | {controls.picture: None, controls.picture_weight: START_IMAGE_WEIGHT}
+
+    for n, (button, example) in enumerate(zip(controls.examples, EXAMPLES, strict=True)):
+        # in the browser, without a way to the server: the text is there at once
+        button.click(None, None, controls.text, js=_giving(example.text), **QUICK).then(
+            forget_picture, None, pictures, **QUICK
+        ).then(None, None, None, js=FILLED_JS.replace("ID", f"example-{n}"), **QUICK)
     for event in (controls.forget.click, controls.picture.upload):
         event(forget_tile, None, liked, **QUICK)
     controls.take_view.click(None, None, None, js=_ask_map("view"), **QUICK)
     controls.draw.click(None, None, None, js=_ask_map("draw"), **QUICK)
-    controls.clear_area.click(None, None, controls.area, js=_ask_map("clear", "''"), **QUICK)
+    controls.polygon.click(None, None, None, js=_ask_map("polygon"), **QUICK)
+    controls.clear_area.click(None, None, controls.area, js=_ask_map("clear", "''"), **QUICK).then(
+        None, None, None, js="() => window.lrsclipSearchAgain?.()", **QUICK
+    )
+
+
+def cleared(controls: Controls, limit: str) -> dict[Block, Any]:
+    """Return the values without one of the limits in force."""
+    if limit == "like":
+        return _nothing_liked(controls) | {controls.picture: None, controls.picture_weight: START_IMAGE_WEIGHT}
+    one: dict[str, tuple[Component, Any]] = {
+        "exclude": (controls.exclude, ""),
+        "area": (controls.area, ""),
+        "least": (controls.least, 0),
+        "duplicates": (controls.hide, True),
+    }
+    component, value = one[limit]
+    return {component: value}
 
 
 def _nothing_liked(controls: Controls) -> dict[Block, Any]:
     return {controls.like: "", controls.like_note: "", controls.forget: gr.Button(visible=False)}
 
 
-# After "More like this" the image counts alone, but the words of an example have to count. Typing and pasting, of which
-# Gradio's own event does not hear, are for `search/page.js`.
-_WORDS_COUNT = f"(weight) => weight >= 1 ? {START_IMAGE_WEIGHT} : weight"
-
-
 def _ask_map(what: str, answer: str = "[]") -> str:
     # in focus, so that it hears Escape
-    scroll = 'map.scrollIntoView({block: "center"}); map.focus({preventScroll: true});' if what == "draw" else ""
+    scroll = (
+        'map.scrollIntoView({block: "center"}); map.focus({preventScroll: true});'
+        if what in ("draw", "polygon")
+        else ""
+    )
     return (
         '() => { const map = document.querySelector("iframe.places-map"); '
         f'if (map) {{ {scroll} map.contentWindow.postMessage({{ask: "{what}"}}, "*"); }} return {answer}; }}'
@@ -221,4 +263,4 @@ def _ask_map(what: str, answer: str = "[]") -> str:
 
 
 def _giving(text: str) -> str:
-    return f"(weight) => [{json.dumps(text)}, ({_WORDS_COUNT})(weight)]"
+    return f"() => {json.dumps(text)}"

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from markupsafe import Markup
 
 from app.collections import AppState
 from app.search.batch import MAX_ROWS, Row
-from app.search.service import Found, public_address
+from app.search.service import Found, Query, public_address
 from app.ui.html import list_of
 from app.ui.render import render
 from lrsclip.calibration.match import Match
@@ -17,50 +19,79 @@ from lrsclip.index import Hit
 from lrsclip.tiles import Tile
 
 EXCLUDE_WHY = (
-    "Writing “without cars” above does not work: the model reads the word and finds cars. What stands here "
-    "is encoded apart and subtracted from the search: such tiles sink, and some may stay."
+    "Writing “without cars” above does not work: the model reads the word and finds cars. Put it here instead: "
+    "tiles that show it move down the list, though some may remain."
 )
+_LONGEST_SHOWN, _LONGEST_CHIP = 160, 40  # characters of a text over the results
 _SUREST = 95  # per cent; beyond it a figure would read as a promise
 
 
-def summary(found: Found, tiles: int) -> Markup:
-    """Render the number of hits and tiles, the judgment, and the time of each stage."""
-    query, match = found.query, found.match
-    like = ""
+@dataclass(frozen=True)
+class Chip:
+    """A limit in force, which a click takes away; `name` is that of a button of `Controls.clear`."""
+
+    name: str
+    text: str
+
+
+def chips_of(query: Query) -> list[Chip]:
+    """List the limits of a query."""
+    chips = []
     if query.has_image:
-        like = "your picture" if query.image is not None else f"the tile {query.like}"
+        chips.append(Chip("like", "like your picture" if query.image is not None else f"like the tile {query.like}"))
+    if query.exclude.strip() and query.exclude_weight > 0:
+        chips.append(Chip("exclude", f"not like “{_shortened(query.exclude, _LONGEST_CHIP)}”"))
+    if query.polygon_lonlat is not None:
+        chips.append(Chip("area", f"within a polygon of {len(query.polygon_lonlat)} corners"))
+    if query.bbox_lonlat is not None:
+        west, south, east, north = query.bbox_lonlat
+        chips.append(Chip("area", f"within {west:.4g}, {south:.4g} to {east:.4g}, {north:.4g}"))
+    if query.min_score_cos is not None:
+        chips.append(Chip("least", f"score from {query.min_score_cos:g}"))
+    if not query.hide_duplicates:
+        chips.append(Chip("duplicates", "near-duplicates shown"))
+    return chips
+
+
+def summary(found: Found, tiles: int) -> Markup:
+    """Render the number of hits and tiles, the query, the limits in force, the judgment, and the times."""
+    query, match = found.query, found.match
     return render(
         "search/summary.html",
         found=found,
         hits=len(found.hits),
         tiles=tiles,
-        in_area=query.bbox_lonlat is not None,
-        like=like,
-        with_text=query.has_text,
+        text=_shortened(query.text, _LONGEST_SHOWN) if query.has_text else "",
+        chips=chips_of(query),
         warning=_warning(found),
         match=match,
         probability=_per_cent(match) if match is not None else "",
     )
 
 
+def _shortened(text: str, longest: int) -> str:
+    words = " ".join(text.split())
+    return words if len(words) <= longest else f"{words[:longest].rstrip()} …"
+
+
 def _warning(found: Found) -> str:
-    """Explain why there is no good match; "" where there may be one: a good match is never promised."""
+    """Explain why there is no good match; "" where there may be one."""
     query, match = found.query, found.match
     if not found.hits:
         if found.best_cos is None:
-            if query.bbox_lonlat is not None:
+            if query.area:
                 return "no tile lies in this area; make it wider or leave it empty"
             return "there is nothing else to show"
         return (
             f"the best tile scores {found.best_cos:.3f}, below your lowest score of {query.min_score_cos:g}; lower it"
         )
-    if match is None or match.good:
+    if match is None or match.verdict != "no":
         return ""
-    where = "the area" if query.bbox_lonlat is not None else "the collection"
+    where = "the area" if query.area else "the collection"
     return (
-        f"{where} probably has nothing like this ({_per_cent(match)} that it has). The tiles below are only "
-        f"the nearest there are. Of descriptions whose tile was there, {100 * match.miss_rate:.0f} % were told so "
-        "by mistake"
+        f"{_per_cent(match)} chance that {where} shows this. These are only the closest tiles. In tests, "
+        f"{100 * match.miss_rate:.0f} % of descriptions with a matching tile were told so too: unusual wording can "
+        "cause it, try simpler words"
     )
 
 
@@ -69,9 +100,17 @@ def _per_cent(match: Match) -> str:
     return f"over {_SUREST} %" if shown > _SUREST else f"under {100 - _SUREST} %" if shown < 5 else f"{shown} %"
 
 
-def shown_tiles(hits: Sequence[Hit]) -> Markup:
-    """Render the ids of the pictures in the gallery, in their order, for the script that links it with the map."""
-    return render("search/shown_tiles.html", tile_ids=json.dumps([hit.tile_id for hit in hits]))
+def shown_tiles(hits: Sequence[Hit], message: Mapping[str, Any], parameters: str) -> Markup:
+    """Render what the page's script passes on between gallery, map and address bar.
+
+    Args:
+        hits: the pictures in the gallery, in their order.
+        message: for the map; see `hits_message`.
+        parameters: of the address that brings these results back; "" before any search.
+    """
+    tile_ids = json.dumps([hit.tile_id for hit in hits])
+    told = json.dumps(message, separators=(",", ":"))
+    return render("search/shown_tiles.html", tile_ids=tile_ids, message=told, parameters=parameters)
 
 
 def fly_to(tile_id: str) -> Markup:
@@ -80,10 +119,10 @@ def fly_to(tile_id: str) -> Markup:
 
 
 def hit_facts(state: AppState, tile: Tile, hit: Hit | None) -> Markup:
-    """Render a tile's facts as names and values."""
+    """Render a tile's facts as names and values; `hit` is None before any search."""
     rows = [("Tile", tile.tile_id)]
     if hit is not None:
-        rows += [("Score", f"{hit.score_cos:.4f} cosine"), ("Rank", str(hit.rank))]
+        rows += [("Score", f"{hit.score_cos:.3f} of at most 1 (cosine)"), ("Rank", str(hit.rank))]
     rows.append(("Size", f"{tile.width_px} by {tile.height_px} px"))
     if tile.ground_m is not None:
         rows.append(("On the ground", f"{tile.ground_m:,.0f} m a side"))
@@ -93,7 +132,7 @@ def hit_facts(state: AppState, tile: Tile, hit: Hit | None) -> Markup:
         rows.append(("Middle", _degrees(tile.middle_lonlat)))
     if tile.caption:
         rows.append(("Caption", tile.caption))
-    rows.append(("Source", public_address(state.source.spec) or "this page's own collection"))
+    rows.append(("Source", public_address(state.source.spec) or "a collection of this machine"))
     if tile.attribution:
         rows.append(("Attribution", tile.attribution))
     return list_of(rows)

@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
 from app.search.service import MAX_HITS, START_EXCLUDE_WEIGHT, START_HITS, START_IMAGE_WEIGHT, Query
-from app.ui.bbox import Box, written
 from lrsclip.errors import LRSCLIPError
-from lrsclip.index import parse_bbox
+from lrsclip.index import Area, parse_area
 from lrsclip.numbers import decimal_of
 
 TABS = ("search", "classify", "localize", "learn", "places")
 LONGEST_TEXT = 4000  # characters; four times what the model reads, and short enough for an address
 LONGEST_NAME = 300
+LONGEST_ADDRESS, MAX_PARAMETERS = 40_000, 50  # of what a browser says its address is
 
 
 class LinkError(LRSCLIPError, ValueError):
@@ -65,14 +65,14 @@ def as_parameters(link: Link) -> str:
     told |= {name: f"{value:.4g}" for name, value, usual in numbers if value is not None and value != usual}
     if not query.hide_duplicates:
         told["dup"] = "1"
-    if query.bbox_lonlat is not None:
-        told["bbox"] = written(query.bbox_lonlat).replace(" ", "")
+    if query.area:
+        told["bbox"] = query.area.written().replace(", ", ",")
     return urlencode(told)
 
 
 def read_parameters(given: Mapping[str, str]) -> Link | None:
     """Parse the parameters of a page's address; None where none of them is ours."""
-    if not set(given) & {"tab", "q", "x", "like", "k", "min", "bbox", "dup", "xw", "pw"}:
+    if not set(given) & {"tab", "of", "q", "x", "like", "k", "min", "bbox", "dup", "xw", "pw"}:
         return None
     faults: list[str] = []
 
@@ -97,11 +97,11 @@ def read_parameters(given: Mapping[str, str]) -> Link | None:
         faults.append(f"there is no tab {tab[:40]!r}")
         tab = "search"
     try:
-        bbox_lonlat: Box | None = parse_bbox(given.get("bbox", ""))
+        area = parse_area(given.get("bbox", ""))
     except LRSCLIPError as error:
         faults.append(str(error))
-        bbox_lonlat = None
-    least = number("min", -1, 1, math.nan)
+        area = Area()
+    least = number("min", 0, 1, math.nan)  # as the page's slider goes
     query = Query(
         text=text("q", LONGEST_TEXT, "the description"),
         exclude=text("x", LONGEST_TEXT, "the text to exclude"),
@@ -111,7 +111,8 @@ def read_parameters(given: Mapping[str, str]) -> Link | None:
         k=round(number("k", 1, MAX_HITS, START_HITS)),
         min_score_cos=None if math.isnan(least) else least,
         hide_duplicates=given.get("dup", "0") != "1",
-        bbox_lonlat=bbox_lonlat,
+        bbox_lonlat=area.bbox_lonlat,
+        polygon_lonlat=area.polygon_lonlat,
     )
     return Link(tab, query, text("of", LONGEST_NAME, "the collection's address"), tuple(faults))
 

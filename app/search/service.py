@@ -14,19 +14,21 @@ from app.collections import AppState
 from app.server.concurrency import LruCache
 from app.server.queued_model import check_length
 from app.server.settings import in_force
-from app.ui.bbox import Box
 from lrsclip import retrieval
 from lrsclip.calibration.match import Match
 from lrsclip.errors import IndexArgumentError
-from lrsclip.index import Hit, SearchFilter
+from lrsclip.index import Hit
 from lrsclip.tiles import is_for_untrusted
 from lrsclip.vectors import Floats
 
-MAX_HITS = 60
+MAX_HITS = 300
+MORE_HITS = 24
+MAX_EXPORTED = 10_000
 START_HITS = 12
 START_EXCLUDE_WEIGHT = retrieval.Query.exclude_weight
 START_IMAGE_WEIGHT = retrieval.Query.image_weight
 _CENTROIDS: LruCache[Floats] = LruCache(8)
+_FIRST: LruCache[tuple[str, ...]] = LruCache(16)
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class Found:
         best_cos: score of the best tile before any bar; None where there was none to score.
         pictures_ms: time to make the hits' pictures small; filled in by the page.
         searched: whether this is the answer to a search, and not the tiles shown before any.
+        vectors: of the query, from which more hits can be found.
     """
 
     query: Query
@@ -71,6 +74,7 @@ class Found:
     best_cos: float | None = None
     pictures_ms: float = 0.0
     searched: bool = True
+    vectors: retrieval.QueryVectors | None = field(default=None, repr=False)
 
 
 def search(state: AppState, query: Query) -> Found:
@@ -84,19 +88,45 @@ def search(state: AppState, query: Query) -> Found:
     asked = replace(query, source_specs=_sources(state))
     started = time.perf_counter()
     vectors = retrieval.encode_query(state.index, state.bundle, asked)
-    encoded = time.perf_counter()
-    center = _CENTROIDS.get(
+    return _ranked(state, query, vectors, 1000 * (time.perf_counter() - started))
+
+
+def more(state: AppState, found: Found) -> Found:
+    """Find `MORE_HITS` more tiles than before, up to `MAX_HITS`; nothing is encoded again."""
+    count = min(MAX_HITS, len(found.hits) + MORE_HITS)
+    if found.vectors is None:
+        return _first(state, count)
+    return _ranked(state, replace(found.query, k=count), found.vectors, 0.0)
+
+
+def all_above(state: AppState, found: Found) -> Found:
+    """Find all tiles above the minimum score, or all there are without one: `MAX_EXPORTED` at most."""
+    if found.vectors is None:
+        return _first(state, MAX_EXPORTED)
+    asked = found.query
+    every = retrieval.Query(
+        asked.text, image=asked.image, like=asked.like, image_weight=asked.image_weight, k=MAX_EXPORTED,
+        min_score_cos=asked.min_score_cos, bbox_lonlat=asked.bbox_lonlat, polygon_lonlat=asked.polygon_lonlat,
+        source_specs=_sources(state), hide_duplicates=False,
+    )  # fmt: skip
+    hits = retrieval.search_encoded(state.index, state.bundle, every, found.vectors, _center(state)).hits
+    return replace(found, hits=hits)
+
+
+def _ranked(state: AppState, query: Query, vectors: retrieval.QueryVectors, text_ms: float) -> Found:
+    started = time.perf_counter()
+    asked = replace(query, source_specs=_sources(state))
+    result = retrieval.search_encoded(state.index, state.bundle, asked, vectors, _center(state))
+    index_ms = 1000 * (time.perf_counter() - started)
+    spec = state.source.spec
+    return Found(query, result.hits, text_ms, index_ms, spec, result.match, result.best_cos, vectors=vectors)
+
+
+def _center(state: AppState) -> Floats:
+    return _CENTROIDS.get(
         (state.source.spec, state.index.manifest.created),
-        lambda: retrieval.collection_centroid(state.index, asked.source_specs),
+        lambda: retrieval.collection_centroid(state.index, _sources(state)),
     )
-    result = retrieval.search_encoded(state.index, state.bundle, asked, vectors, center)
-    times_ms = 1000 * (encoded - started), 1000 * (time.perf_counter() - encoded)
-    return Found(query, result.hits, *times_ms, state.source.spec, result.match, result.best_cos)
-
-
-def within(state: AppState, bbox_lonlat: Box | None) -> SearchFilter | None:
-    """Build the filter that keeps a search to the open collection and an area; None where all tiles may be found."""
-    return retrieval.Query(bbox_lonlat=bbox_lonlat, source_specs=_sources(state)).within
 
 
 def _sources(state: AppState) -> tuple[str, ...] | None:
@@ -104,9 +134,17 @@ def _sources(state: AppState) -> tuple[str, ...] | None:
 
 
 def first_tiles(state: AppState) -> Found:
-    """Return the first tiles of the collection, to look at before any search; they have ranks but no scores."""
-    first = state.tile_ids()[:START_HITS]
-    hits = tuple(Hit(tile_id, math.nan, rank) for rank, tile_id in enumerate(first, 1))
+    """Return a varied few of the collection, to look at before any search; they have ranks but no scores."""
+    return _first(state, START_HITS)
+
+
+def _first(state: AppState, count: int) -> Found:
+    key = state.source.spec, state.index.manifest.created
+    ids = list(_FIRST.get(key, lambda: state.varied(START_HITS)))
+    if count > len(ids):
+        known = set(ids)
+        ids += [tile_id for tile_id in state.tile_ids() if tile_id not in known][: count - len(ids)]
+    hits = tuple(Hit(tile_id, math.nan, rank) for rank, tile_id in enumerate(ids, 1))
     return Found(Query(), hits, 0.0, 0.0, state.source.spec, searched=False)
 
 

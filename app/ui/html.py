@@ -23,14 +23,16 @@ def header(state: AppState) -> Markup:
     return render("ui/header.html", model=bundle.name, tiles=state.tile_count, limit=bundle.context_length)
 
 
-def plan_facts(spec: str, tiles: int, first: Tile | None, work: str) -> Markup:
+def plan_facts(spec: str, tiles: int, first: Tile | None, work: str, note: str = "") -> Markup:
     """What opening a collection would mean: how many tiles, how large, what is fetched and whom it is from."""
     rows = [("Tiles", f"{tiles:,}"), ("Address", spec)]
     if first is not None and first.ground_m is not None:
         rows.append(("A tile", f"{first.ground_m:,.0f} m a side"))
     if first is not None and first.attribution:
         rows.append(("Source", first.attribution))
-    rows.append(("To do", work or "nothing to fetch or draw; the tiles are looked at once"))
+    if note:
+        rows.append(("Note", note))
+    rows.append(("To do", work or "ready: nothing to download or draw; its tiles will be indexed"))
     return list_of(rows)
 
 

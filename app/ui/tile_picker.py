@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
-import numpy as np
 from gradio.blocks import Block
 from gradio.components import Component
 from PIL import Image
@@ -19,7 +18,6 @@ from app.ui.html import hint
 from lrsclip.errors import TileSourceError
 
 TILES = 6
-_LOOKED_THROUGH = 512  # tiles of a collection, to choose those from
 
 
 @dataclass(frozen=True)
@@ -46,17 +44,8 @@ class StripTiles:
 
 
 def spread(state: AppState) -> StripTiles:
-    """Choose tiles that differ: each the one least like those before it, among those with the longest captions."""
-    all_ids = state.tile_ids()
-    some = all_ids[:: max(1, len(all_ids) // _LOOKED_THROUGH)]
-    ranked = sorted(some, key=lambda tile_id: -len(state.index.tile(tile_id).caption or ""))  # equals keep their order
-    rich = ranked[: max(TILES, len(ranked) // 3)]
-    vectors = np.stack([state.index.vector(tile_id) for tile_id in rich])
-    chosen, nearest_cos = [0], vectors @ vectors[0]
-    while len(chosen) < min(TILES, len(rich)):
-        chosen.append(int(nearest_cos.argmin()))
-        nearest_cos = np.maximum(nearest_cos, vectors @ vectors[chosen[-1]])
-    return StripTiles(state.source.spec, tuple(rich[number] for number in chosen))
+    """Choose tiles that differ; see `AppState.varied`."""
+    return StripTiles(state.source.spec, state.varied(TILES))
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ Mask = NDArray[np.bool_]
 Window = tuple[slice, slice]
 SUPERSAMPLE = 2
 # Mean of the paint, and the sensor's spread around it: so tiles are about as bright as RSICD's pictures.
-_PAINTED_GREY, _CONTRAST = 0.47, 1.05
+_PAINTED_GRAY, _CONTRAST = 0.47, 1.05
 
 
 @dataclass(frozen=True)
@@ -196,8 +196,8 @@ class Canvas:
         lit *= 1 - shade[inner][..., None] * (1 - np.array([0.36, 0.41, 0.50], np.float32))
         tone = np.array([1 + 0.04 * light.warmth, 1.0, 1 - 0.06 * light.warmth], np.float32)
         lit = lit * tone * (1 - 0.18 * light.haze) + np.array([0.10, 0.12, 0.15], np.float32) * light.haze
-        grey = lit.mean(axis=2, keepdims=True)
-        lit = (grey + light.vividness * (lit - grey) - _PAINTED_GREY) * _CONTRAST + np.float32(light.exposure)
+        gray = lit.mean(axis=2, keepdims=True)
+        lit = (gray + light.vividness * (lit - gray) - _PAINTED_GRAY) * _CONTRAST + np.float32(light.exposure)
         rows, columns = lit.shape[0] // SUPERSAMPLE, lit.shape[1] // SUPERSAMPLE
         small = lit[: rows * 2, : columns * 2].reshape(rows, 2, columns, 2, 3).mean((1, 3))
         grain = rng_at(0, "sensor", self.row0, self.column0)

@@ -222,9 +222,9 @@ _TREES = {
 
 
 @lru_cache(maxsize=256)
-def _crown(half_metres: int, variant: int, m_px: float) -> tuple[Field, np.ndarray, Field]:
-    radius = max(1.0, half_metres / 2)
-    rng = rng_at(0, "crown", half_metres, variant)
+def _crown(half_meters: int, variant: int, m_px: float) -> tuple[Field, np.ndarray, Field]:
+    radius = max(1.0, half_meters / 2)
+    rng = rng_at(0, "crown", half_meters, variant)
     side = 2 * math.ceil(radius * 1.2 / m_px) + 1
     span = (np.arange(side) - side // 2) * m_px
     bearing = np.arctan2(span[:, None], span[None, :])

@@ -31,12 +31,12 @@ def _extent(f: Feature) -> tuple[float, float]:
     return east - west, south - north
 
 
-def _shrunk(f: Feature, metres: float) -> tuple[Point, ...]:
-    """Shrink an outline so that it lies `metres` inside."""
+def _shrunk(f: Feature, meters: float) -> tuple[Point, ...]:
+    """Shrink an outline so that it lies `meters` inside."""
     x, y = middle(f.outline)
     long, deep = _extent(f)
     flat = turned([(px - x, py - y) for px, py in f.outline], -f.angle)
-    return place(flat, x, y, 1 - 2 * metres / long, 1 - 2 * metres / deep, f.angle)
+    return place(flat, x, y, 1 - 2 * meters / long, 1 - 2 * meters / deep, f.angle)
 
 
 @draws("football pitch")

@@ -1,4 +1,7 @@
-"""Logistic regression on a few numbers, and its entry in a checkpoint's manifest.
+"""Logistic regression on a few numbers, its answer in three words, and its entry in a checkpoint's manifest.
+
+A probability near a half is no answer, and a yes or a no made of it is often wrong: between two bounds, which were
+chosen so that either error is rare, the answer is "unsure".
 
 `presence`, `match` and `labels` each have an entry, which a command of `train` measures and writes.
 """
@@ -6,15 +9,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lrsclip.errors import CheckpointError
 
 Doubles = npt.NDArray[np.float64]
+Verdict = Literal["yes", "unsure", "no"]
 Entry = TypeVar("Entry", bound=BaseModel)
 
 
@@ -26,6 +30,9 @@ class Logistic(BaseModel):
         bias: beside them.
         false_alarm_rate: of the cases where no is right, the share answered with yes, 0 to 1.
         miss_rate: of the cases where yes is right, the share answered with no, 0 to 1.
+        no_below: a lower probability is a no.
+        yes_from: this one or a higher is a yes.
+        unsure_rate: share of all cases between the two, 0 to 1.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -34,6 +41,13 @@ class Logistic(BaseModel):
     bias: float
     false_alarm_rate: float
     miss_rate: float
+    no_below: float = Field(default=0.5, ge=0, le=0.5)
+    yes_from: float = Field(default=0.5, ge=0.5, le=1)
+    unsure_rate: float = 0.0
+
+    def verdict(self, probability: float) -> Verdict:
+        """Answer yes, no, or unsure."""
+        return "no" if probability < self.no_below else "yes" if probability >= self.yes_from else "unsure"
 
     def probability(self, evidence: Doubles) -> float:
         """Compute the probability of yes, 0 to 1, from (k,) numbers."""

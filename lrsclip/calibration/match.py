@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lrsclip.calibration.land_use import Referencing, land_use_references
-from lrsclip.calibration.logistic import Logistic, calibration_of
+from lrsclip.calibration.logistic import Logistic, Verdict, calibration_of
 from lrsclip.vectors import Floats, unit
 
 MANIFEST_KEY = "match"
@@ -49,15 +49,19 @@ class Match:
 
     Attributes:
         probability: that the collection has a tile as described, 0 to 1, if that is as likely as not beforehand.
-        good: whether that is enough to show the results without a warning.
-        false_alarm_rate: of held-out descriptions that nothing fits, the share without a warning, 0 to 1.
-        miss_rate: of those whose tile is there, the share with a warning, 0 to 1.
+        verdict: "yes", a tile probably fits; "no", probably none does; "unsure", the model cannot tell.
+        good: whether the verdict is yes.
+        false_alarm_rate: of held-out descriptions that nothing fits, the share with a yes, 0 to 1.
+        miss_rate: of those whose tile is there, the share with a no, 0 to 1.
+        unsure_rate: of both, the share that is left unsure, 0 to 1.
     """
 
     probability: float
+    verdict: Verdict
     good: bool
     false_alarm_rate: float
     miss_rate: float
+    unsure_rate: float
 
 
 def centroid(vectors: npt.NDArray[np.floating]) -> Floats:
@@ -116,4 +120,5 @@ def match_of(bundle: Calibrated, text_vector: Floats, best: Floats, middle: Floa
     if said is None or len(best) < BEST:
         return None
     probability = said.probability(evidence(text_vector, best[:BEST], middle, land_use_references(bundle), tiles))
-    return Match(probability, probability >= 0.5, said.false_alarm_rate, said.miss_rate)
+    verdict = said.verdict(probability)
+    return Match(probability, verdict, verdict == "yes", said.false_alarm_rate, said.miss_rate, said.unsure_rate)

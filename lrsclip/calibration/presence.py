@@ -9,17 +9,19 @@ writes the weights into the checkpoint's manifest.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from lrsclip.calibration.land_use import land_use_references
-from lrsclip.calibration.logistic import Logistic, calibration_of
+from lrsclip.calibration.logistic import Logistic, Verdict, calibration_of
 from lrsclip.protocols import Encoders, Method
 
 Floats = npt.NDArray[np.float32]
 MANIFEST_KEY = "presence"
+PRESENCE_WORDS: Mapping[Verdict, str] = {"yes": "probably present", "unsure": "unsure", "no": "probably not here"}
 
 
 class Calibration(Logistic):
@@ -34,15 +36,22 @@ class Presence:
 
     Attributes:
         probability: that the sentence is true of the scene, 0 to 1, if that is as likely as not beforehand.
-        present: whether that is enough to say "probably present"; else "probably not here".
-        false_alarm_rate: of held-out scenes without it, the share called "probably present", 0 to 1.
-        miss_rate: of held-out scenes with it, the share called "probably not here", 0 to 1.
+        verdict: "yes", probably present; "no", probably not here; "unsure", the model cannot tell.
+        false_alarm_rate: of held-out scenes without it, the share with a yes, 0 to 1.
+        miss_rate: of held-out scenes with it, the share with a no, 0 to 1.
+        unsure_rate: of both, the share that is left unsure, 0 to 1.
     """
 
     probability: float
-    present: bool
+    verdict: Verdict
     false_alarm_rate: float
     miss_rate: float
+    unsure_rate: float
+
+    @property
+    def present(self) -> bool:
+        """Whether the verdict is yes."""
+        return self.verdict == "yes"
 
 
 def presence_of(bundle: Encoders, method: Method, text_vector: Floats, vectors: Floats) -> Presence | None:
@@ -65,7 +74,7 @@ def presence_of(bundle: Encoders, method: Method, text_vector: Floats, vectors: 
     if said is None:
         return None
     probability = said.probability(evidence(bundle, text_vector, vectors))
-    return Presence(probability, probability >= 0.5, said.false_alarm_rate, said.miss_rate)
+    return Presence(probability, said.verdict(probability), said.false_alarm_rate, said.miss_rate, said.unsure_rate)
 
 
 def evidence(bundle: Encoders, text_vector: Floats, vectors: Floats) -> npt.NDArray[np.float64]:

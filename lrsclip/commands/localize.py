@@ -11,6 +11,7 @@ from typing import get_args
 from tqdm import tqdm
 
 import lrsclip
+from lrsclip.calibration.presence import PRESENCE_WORDS
 from lrsclip.commands.parts import run
 from lrsclip.errors import PictureError
 from lrsclip.localize import Heatmap, Method, Regions, find_regions, localize_all, write_geojson, write_geotiff
@@ -68,7 +69,7 @@ def _localize(asked: argparse.Namespace) -> int:
 
 def _told(heatmap: Heatmap, regions: Regions) -> str:
     best, presence = heatmap.best, heatmap.presence
-    said = "" if presence is None else f", probably {'present' if presence.present else 'not here'}"
+    said = "" if presence is None else f", {PRESENCE_WORDS[presence.verdict]}"
     sure = "" if presence is None else f" ({presence.probability:.0%})"
     lines = [f"{heatmap.text}{said}{sure}"]
     lines.append(f"  best window  {best.x_px}, {best.y_px}, {best.size_px} px, score {best.score_cos:.3f}")

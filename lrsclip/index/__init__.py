@@ -5,12 +5,13 @@
 
 from lrsclip.errors import IndexArgumentError
 from lrsclip.index.build import build_index, default_cache_dir
-from lrsclip.index.filters import SearchFilter, parse_bbox
+from lrsclip.index.filters import Area, SearchFilter, parse_area
 from lrsclip.index.index import Hit, TileIndex
 from lrsclip.index.schema import Manifest, ModelMark, Skipped
 from lrsclip.index.storage import read_manifest
 
 __all__ = [
+    "Area",
     "Hit",
     "IndexArgumentError",
     "Manifest",
@@ -20,6 +21,6 @@ __all__ = [
     "TileIndex",
     "build_index",
     "default_cache_dir",
-    "parse_bbox",
+    "parse_area",
     "read_manifest",
 ]

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from lrsclip.index.filters import parse_bbox
+from lrsclip.index.filters import parse_area
 from lrsclip.index.index import TileIndex
 from lrsclip.numbers import decimal_argument, whole_argument
 from lrsclip.retrieval import Query, SearchResult
@@ -68,6 +68,7 @@ def make_query(asked: argparse.Namespace) -> Query:
     Raises:
         IndexArgumentError: a number is out of range, or the area is no box.
     """
+    area = parse_area(asked.area or "")
     return Query(
         asked.text,
         image=asked.image,
@@ -77,7 +78,8 @@ def make_query(asked: argparse.Namespace) -> Query:
         exclude_weight=asked.exclude_weight,
         k=asked.k,
         min_score_cos=asked.min_score,
-        bbox_lonlat=parse_bbox(asked.area or ""),
+        bbox_lonlat=area.bbox_lonlat,
+        polygon_lonlat=area.polygon_lonlat,
         hide_duplicates=not asked.keep_duplicates,
     )
 
@@ -94,14 +96,18 @@ def _verdict(result: SearchResult) -> list[str]:
         if result.best_cos is not None:
             bar = f"the best tile scores {result.best_cos:.4f}, below --min-score {query.min_score_cos:g}; lower it"
             return [f"no good match: {bar}"]
-        nowhere = "no tile lies in the area; make it wider" if query.bbox_lonlat else "there is no other tile"
+        nowhere = "no tile lies in the area; make it wider" if query.area else "there is no other tile"
         return [f"no good match: {nowhere}"]
     if match is None:
         return []
-    if match.good:
-        return [f"the best tile probably fits ({match.probability:.0%})"]
-    where = "the area" if query.bbox_lonlat else "the index"
-    return [f"no good match: {where} probably has nothing like this ({match.probability:.0%} that it has)"]
+    where = "the area" if query.area else "the index"
+    if match.verdict == "yes":
+        return [f"probably a match ({match.probability:.0%})"]
+    if match.verdict == "unsure":
+        return [f"unsure whether anything matches ({match.probability:.0%} chance that {where} shows this)"]
+    return [
+        f"probably no match: {match.probability:.0%} chance that {where} shows this; these are only the closest tiles"
+    ]
 
 
 def as_json(index: TileIndex, result: SearchResult) -> str:

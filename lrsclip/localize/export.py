@@ -35,7 +35,7 @@ LONGEST_PNG_PX = 4096  # the map is smooth; a larger picture would only take lon
 _BLOCK_PX = 512  # side of a tile of the GeoTIFF; so many rows are expanded at once,
 _STRETCH_PX = 32 * _BLOCK_PX  # and so much of them: 34 MB
 _EDGE_PARTS = 64  # pieces of a region's longest side
-_DEGREE_DIGITS = 9  # a tenth of a millimetre
+_DEGREE_DIGITS = 9  # a tenth of a millimeter
 _PIXEL_NOTE = (
     "The scene has no place on Earth. Coordinates are pixels of the scene, x to the right and y up, so that row 10 is "
     "at y = -10; they lie over the PNG of the heat-map with its world file, in a project without a coordinate system."

@@ -12,15 +12,13 @@ import numpy as np
 import rasterio
 from numpy.typing import NDArray
 from PIL import Image
-from PIL.TiffImagePlugin import ImageFileDirectory_v2
 from rasterio.enums import Interleaving
 
 from lrsclip.errors import PictureError, TileSourceError
 from lrsclip.io.decode import DECODE_FAULTS, as_rgb, opened, orientation, unreadable, upright
-from lrsclip.io.plain_file import open_plain
 from lrsclip.io.raster import look_at, stretch_ends, stretched
 from lrsclip.io.raster_file import RASTER_FAULTS, check_sidecars, damaged, driver_of, open_raster
-from lrsclip.io.tiff_tags import hides_its_size, largest_block_bytes, shares_pieces
+from lrsclip.io.tiff_tags import hides_its_size, largest_block_bytes, orientation_of, shares_pieces
 from lrsclip.localize.georeference import GeoReference, georeference_of
 from lrsclip.localize.scene_kinds import Box, PictureScene, Place, RasterScene, Scene
 from lrsclip.localize.windows import check_scene_size
@@ -31,6 +29,7 @@ MAX_SCENE_PX = 1_000_000_000  # for rasters, which are read by windows
 MAX_PICTURE_PX = 175_000_000  # for pictures decoded whole: 700 MB in Pillow, which itself refuses from 178,956,970 on
 _MAX_BLOCK_BYTES = 512 * 2**20  # of a block, which is decoded at once, however small the window
 _MAX_STRANGERS_BLOCK_BYTES = 16 * 2**20  # four fit into GDAL's cache: so none is decoded again for each window
+_BANDS_OF_A_WINDOW = 4  # three colors and a mask: of bands that are stored apart, a window decodes a block each
 _MAX_STRANGERS_BYTES = 3 * 2**29  # of pixels, unpacked: Sentinel-2's 10,980 px a side in four bands have 0.9
 _MAX_PACKED, _SLACK_BYTES = 2_000, 64 * 2**20  # deflate packs a thousandfold at most; nearly empty rasters more
 _MAX_WHOLE_PX = 40_000_000  # of a stranger's raster in larger blocks, which is decoded once
@@ -38,7 +37,6 @@ _SAMPLE_PX = 1024  # side of the decimated array that the stretch is taken from
 _STRIP_PX = 512  # rows of an array stretched at once
 _REMOTE = re.compile(r"/vsi|[a-z][a-z0-9+.-]+:/", re.IGNORECASE)  # Path makes one slash of two
 _ONLY_RASTERS = ("GTiff", "JP2OpenJPEG")  # read by windows even without bands chosen
-_ORIENTATION_TAG = 0x0112
 
 
 def open_scene(
@@ -90,7 +88,7 @@ def _from_raster(path: Path, driver: str | None, bands: tuple[int, ...] | None, 
     file = open_raster(path, untrusted=untrusted)
     try:
         place = file.use(lambda data: _place_of(path, data, untrusted))
-        if place[0] is None and bands is None and driver == "GTiff" and _tiff_orientation(path) != 1:
+        if place[0] is None and bands is None and driver == "GTiff" and orientation_of(path) != 1:
             if untrusted:
                 file.use(lambda data: _check_turned(path, data))
             file.close()
@@ -207,19 +205,6 @@ def _local_file(scene: str | os.PathLike[str]) -> Path:
     return path
 
 
-def _tiff_orientation(path: Path) -> int:
-    """Read the orientation of a TIFF, 1 (upright) to 8; read here since GDAL does not tell."""
-    try:
-        with open_plain(path) as file:
-            head = file.read(8)
-            tags = ImageFileDirectory_v2(head + (file.read(8) if 43 in head[2:4] else b""))
-            file.seek(tags.next)
-            tags.load(file)
-            return int(tags.get(_ORIENTATION_TAG, 1))
-    except DECODE_FAULTS:
-        return 1
-
-
 def _place_beside(path: Path, turned: bool) -> Place:
     """Read the place of a picture from the world file beside it."""
     try:
@@ -284,14 +269,14 @@ def _needs_whole(path: Path, data: rasterio.DatasetReader, bands: tuple[int, ...
     Raises:
         PictureError: it would have to be, and is too large or of a kind that only GDAL reads.
     """
-    together = data.count if data.interleaving == Interleaving.pixel else 1
+    together = data.count if data.interleaving == Interleaving.pixel else min(data.count, _BANDS_OF_A_WINDOW)
     blocks = zip(data.block_shapes, data.dtypes, strict=True)
     block_bytes = max(
         shape[0] * shape[1] * together * np.dtype(kind.replace("complex_int16", "int32")).itemsize
         for shape, kind in blocks
     )
     if untrusted:
-        _check_total(path, data, together)
+        _check_total(path, data, data.count if data.interleaving == Interleaving.pixel else 1)
         # A malicious file may hide its block size where GDAL does not show it.
         block_bytes = max(block_bytes, largest_block_bytes(path))
     if block_bytes <= (_MAX_STRANGERS_BLOCK_BYTES if untrusted else _MAX_BLOCK_BYTES):

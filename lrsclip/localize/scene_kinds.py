@@ -38,6 +38,8 @@ _AT_ONCE_PX, _AT_ONCE_BYTES = (
     48 * 2**20,
 )  # of a raster: less than GDAL's cache, so that no block is decoded twice
 _MASK_PX = 256  # side of the decimated mask that a share is counted on
+_MAX_MASK_PX = 16_000_000  # of the mask of a whole scene, from which the shares of many windows are counted
+_STRIP_ROWS = 512
 
 
 class Scene(ABC):
@@ -122,6 +124,36 @@ class Scene(ABC):
         box = self._checked(box_px)
         return self._share(box) if self.has_gaps else 1.0
 
+    def data_shares(self, boxes_px: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Compute the shares of many windows, (N,), from one look at the whole scene's mask.
+
+        Args:
+            boxes_px: (N, 4) left, top, right, bottom.
+
+        Raises:
+            PictureError: as `read`.
+            Cancelled: `stop` was set.
+        """
+        if not self.has_gaps or not len(boxes_px):
+            return np.ones(len(boxes_px))
+        shrink = min(1.0, (_MAX_MASK_PX / (self.width_px * self.height_px)) ** 0.5)
+        wide, high = max(1, round(self.width_px * shrink)), max(1, round(self.height_px * shrink))
+        sums = np.zeros((high + 1, wide + 1), np.int32)
+        # In the order of the file, so that no block is decoded twice, and strip by strip, so that `stop` is heard.
+        rows = [*range(0, high, max(1, round(_STRIP_ROWS * shrink))), high]
+        for first, last in pairwise(rows):
+            self._check_stop()
+            above, below = (round(row * self.height_px / high) for row in (first, last))
+            box = self._checked((0, above, self.width_px, max(below, above + 1)))
+            sums[first + 1 : last + 1, 1:] = self._mask(box, (wide, last - first)).cumsum(axis=1, dtype=np.int32)
+        np.cumsum(sums, axis=0, out=sums)
+        edges = boxes_px * np.array([wide / self.width_px, high / self.height_px] * 2)
+        left, top = np.floor(edges[:, :2]).astype(int).T
+        right, lower = np.maximum(np.ceil(edges[:, 2:]).astype(int), np.stack([left, top], axis=1) + 1).T
+        right, lower = np.minimum(right, wide), np.minimum(lower, high)
+        found = sums[lower, right] - sums[top, right] - sums[lower, left] + sums[top, left]
+        return found / ((right - left) * (lower - top))
+
     def thumbnail(self, longest_px: int) -> Image.Image:
         """Shrink the whole scene to RGB, its longer side at most `longest_px`; never enlarge it.
 
@@ -149,6 +181,10 @@ class Scene(ABC):
 
     @abstractmethod
     def _share(self, box: Box) -> float: ...
+
+    @abstractmethod
+    def _mask(self, box: Box, size_px: tuple[int, int]) -> NDArray[np.bool_]:
+        """Mask the pixels of a part that hold data, sampled to a size (width, height)."""
 
     def _checked(self, box_px: Box) -> Box:
         if self._closed:
@@ -187,6 +223,12 @@ class PictureScene(Scene):
 
     def _share(self, box: Box) -> float:
         return float(self._part(box).mean())
+
+    def _mask(self, box: Box, size_px: tuple[int, int]) -> NDArray[np.bool_]:
+        part = self._part(box)
+        rows, columns = (np.linspace(0, part.shape[n] - 1, size_px[1 - n]).round().astype(int) for n in (0, 1))
+        sampled: NDArray[np.bool_] = part[np.ix_(rows, columns)]
+        return sampled
 
     def _part(self, box: Box) -> NDArray[np.bool_]:
         left, top, right, bottom = box
@@ -234,7 +276,10 @@ class RasterScene(Scene):
 
     def _share(self, box: Box) -> float:
         size_px = min(box[2] - box[0], _MASK_PX), min(box[3] - box[1], _MASK_PX)
-        return self._use(box, lambda data: float(data_mask(data, self._look, _window(box), size_px).mean()))
+        return float(self._mask(box, size_px).mean())
+
+    def _mask(self, box: Box, size_px: tuple[int, int]) -> NDArray[np.bool_]:
+        return self._use(box, lambda data: data_mask(data, self._look, _window(box), size_px))
 
     def _use(self, box: Box, work: Callable[[DatasetReader], T]) -> T:
         def checked(data: DatasetReader) -> T:

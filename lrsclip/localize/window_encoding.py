@@ -95,8 +95,7 @@ def parts_of(bundle: Encoders, scene: Scene, method: Method, scales_px: tuple[in
 def _with_data(scene: Scene, boxes_px: Boxes) -> Boxes:
     if not scene.has_gaps:
         return boxes_px
-    kept = [scene.data_share((x0, y0, x1, y1)) >= _MIN_DATA_SHARE for x0, y0, x1, y1 in boxes_px.tolist()]
-    return boxes_px[np.array(kept, dtype=np.bool_)]
+    return boxes_px[scene.data_shares(boxes_px) >= _MIN_DATA_SHARE]
 
 
 def _cut_out(bundle: Encoders, scene: Scene, boxes_px: Boxes) -> Callable[[], Floats]:

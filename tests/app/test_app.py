@@ -282,10 +282,13 @@ def test_a_bad_start_ends_with_one_line(
 ) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        taken.listen()
+        port = str(taken.getsockname()[1])
+        if wrong == "port":
+            taken.listen()
+        else:
+            taken.close()
         tiles = str(tmp_path / "nowhere") if wrong == "tiles" else state.source.spec
         weights = str(tmp_path / "nothing") if wrong == "checkpoint" else str(checkpoint)
-        port = str(taken.getsockname()[1])
         arguments = ["--tiles", tiles, "--checkpoint", weights, "--index", str(tmp_path / "i"), "--port", port]
         assert cli.main(arguments) == 2
     last = capsys.readouterr().err.rstrip("\n").splitlines()[-1]
@@ -339,7 +342,9 @@ def test_localize_endpoint_takes_a_tile_or_a_picture(client: Client, state: AppS
     path = Path(state.source.spec.removeprefix("folder:")) / tile_id
     of_tile = client.predict("white boats", None, tile_id, api_name="/localize")
     of_file = client.predict("white boats", handle_file(path), "", api_name="/localize")
-    expected = localize(state.bundle, state.source.picture(tile_id), "white boats", memory=WindowMemory())
+    expected = localize(
+        state.bundle, state.source.picture(tile_id), "white boats", method="dense", memory=WindowMemory()
+    )
     for answer in (of_tile, of_file):
         assert answer["windows"] == expected.windows
         assert (answer["min_cos"], answer["max_cos"]) == pytest.approx((expected.min_cos, expected.max_cos), abs=1e-5)
@@ -365,9 +370,9 @@ def test_localize_endpoint_tells_the_place_and_the_regions(client: Client, tmp_p
     ("endpoint", "arguments", "says"),
     [
         ("/search", ("", 3), "description is empty"),
-        ("/search", ("boats", 0), "1 to 60"),
+        ("/search", ("boats", 0), "1 to 300"),
         ("/classify", (None, "road", "{}"), "upload one"),
-        ("/localize", ("boats", None, ""), "upload one"),
+        ("/localize", ("boats", None, ""), "neither picture nor tile_id"),
         ("/localize", ("boats", None, "../../../etc/passwd"), "no tile .* in the index"),
         ("/localize", ("", None, "road_1.png"), "sentence is empty"),
     ],

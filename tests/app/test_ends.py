@@ -118,7 +118,7 @@ def test_a_server_that_draws_for_a_visitor_ends_at_once(how: signal.Signals, tmp
     url = f"http://127.0.0.1:{port}"
     server = start(["app.py", "--port", str(port), "--tiles", str(tmp_path / "tiles")], tmp_path / "cache")
     try:
-        assert until(lambda: answer(f"{url}/health") is not None, PATIENCE_S)
+        assert until(lambda: (told := answer(f"{url}/health")) is not None and told.status_code == 200, PATIENCE_S)
         functions = httpx.get(f"{url}/config", timeout=30).json()["dependencies"]
         number = next(one["id"] for one in functions if one["api_name"] == "opened")
         call = {"fn_index": number, "data": [SPEC, None], "session_hash": "me"}

@@ -24,7 +24,8 @@ import lrsclip
 from app.collections import AppState
 from app.localize.heatmap_map import map_document, map_frame
 from app.localize.service import Question
-from app.maps.results_map import hits_document
+from app.maps.results_map import hits_message
+from app.search.html import shown_tiles
 from app.ui.html import beside
 from lrsclip.index import Hit, build_index
 from lrsclip.tiles import open_tiles
@@ -260,7 +261,7 @@ def use_localize(page: Page, tmp_path: Path) -> None:
     page.locator("#sentence textarea").fill(f"a road {INLINE}, a field {INLINE}")
     page.get_by_label("Compare with").fill(f"a pond {INLINE}")
     page.get_by_label("Leave out").last.fill(f"cars {INLINE}")
-    page.get_by_label("Each clause apart").check()
+    page.get_by_label("One map per clause").check()
     for method, colors, told in (("Windows", "Cividis", "each looked at"), ("Dense", "Viridis", "from one look")):
         page.locator("#method").get_by_label(method).check()
         page.get_by_label(colors).check()
@@ -293,7 +294,7 @@ def use_learn(page: Page, tmp_path: Path) -> None:
     page.locator("#learn-true textarea").fill(true)
     page.locator("#learn-false textarea").fill(f"A pond {INLINE}.")
     run_lesson(page, stage.locator(".verdict"), 2)
-    expect(stage.locator(".card p", has_text=INLINE)).to_have_count(4)
+    expect(stage.locator(".card p", has_text=INLINE)).to_have_count(2)
 
 
 def run_lesson(page: Page, came: Locator, times: int) -> None:
@@ -309,7 +310,7 @@ def use_places(page: Page, tmp_path: Path) -> None:
     address = f"place:37.76,-122.45,0.5km@17?service=http://{INLINE}/{{z}}/{{x}}/{{y}}"
     page.locator("#places-address").locator("input, textarea").fill(address)
     page.locator("#places-look").click()
-    expect(page.locator("#places-plan")).to_contain_text(f"fetched from {INLINE}")
+    expect(page.locator("#places-plan")).to_contain_text(f"tiles from {INLINE}")
 
 
 USES: dict[str, Callable[[Page, Path], None]] = dict(
@@ -367,7 +368,7 @@ def test_braces_are_no_template_on_the_server(state: AppState, braces: str) -> N
     document = map_document(answer_of(made_heatmap(text=braces)), ground_with({"size_m": 360.0, "features": [shape]}))
     assert document.count(braces) == 2  # the sentence and the thing
     hits = [Hit(tile_id, 0.5, rank) for rank, tile_id in enumerate(state.tile_ids(), 1)]
-    assert hits_document(state, hits, found=True).count(braces) == 1
+    assert shown_tiles(hits, hits_message(state, hits, found=True), "").count(braces) == 2  # gallery and map
 
 
 @pytest.mark.parametrize("payload", [ALL, *PAYLOADS[:4]])

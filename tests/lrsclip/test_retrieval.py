@@ -142,7 +142,8 @@ def test_a_judgment_is_of_the_words_and_says_whether_a_tile_fits(bundle: lrsclip
 
 def test_the_shipped_checkpoint_judges_a_search(bundle: lrsclip.LRSCLIP, index: TileIndex) -> None:
     result = search(index, bundle, Query("a snowy mountain ridge above a glacier"))
-    assert result.match is not None and result.fits is result.match.good
+    assert result.match is not None
+    assert result.fits is {"yes": True, "unsure": None, "no": False}[result.match.verdict]
 
 
 def test_near_duplicates_are_hidden_unless_they_are_asked_for(
@@ -214,6 +215,7 @@ def test_another_model_than_the_index_s_is_refused(index: TileIndex, bundle: lrs
         {"min_score_cos": -2.0},
         {"bbox_lonlat": (0, 10, 1, -10)},
         {"bbox_lonlat": (0, 0, 181, 1)},
+        {"polygon_lonlat": ((0, 0), (1, 1))},
     ],
 )
 def test_numbers_out_of_range_are_refused(wrong: dict[str, float]) -> None:

@@ -69,7 +69,7 @@ def test_a_lesson_is_grown_step_by_step_and_printed(page: Page, browser: Browser
     expect(rows).to_have_count(16)
     expect(page.get_by_role("button", name="Show all")).to_be_disabled()
     expect(page.locator("#learn-stage del").first).to_have_css("text-decoration-line", "line-through")
-    expect(page.get_by_alt_text("heat-map of step 16")).to_have_js_property("naturalWidth", 96)
+    expect(page.get_by_alt_text("heat-map of the part added in step 16")).to_have_js_property("naturalWidth", 96)
     expect(page.get_by_role("img", name=re.compile("^Rank of the true tile by step"))).to_be_visible()
     page.get_by_role("button", name="Back").click()
     expect(rows).to_have_count(15)

@@ -70,7 +70,7 @@ def lonlat(where: GeoReference, x_px: float, y_px: float) -> tuple[float, float]
     return float(longitude), float(latitude)
 
 
-def metres(one: tuple[float, float], other: tuple[float, float]) -> float:
+def meters(one: tuple[float, float], other: tuple[float, float]) -> float:
     shrink = math.cos(math.radians(one[1]))
     return math.hypot((one[0] - other[0]) * shrink, one[1] - other[1]) * 111_320
 
@@ -91,8 +91,8 @@ def test_the_corners_of_the_map_are_those_of_the_raster(name: str) -> None:
         (min(c[0] for c in corners), min(c[1] for c in corners)),
         (max(c[0] for c in corners), max(c[1] for c in corners)),
     )
-    assert metres((west, south), by_raster[0]) < px_m
-    assert metres((east, north), by_raster[1]) < px_m
+    assert meters((west, south), by_raster[0]) < px_m
+    assert meters((east, north), by_raster[1]) < px_m
 
 
 @pytest.mark.slow
@@ -103,7 +103,7 @@ def test_outlines_and_the_read_out_agree_with_the_raster(name: str) -> None:
     assert isinstance(lies, EarthGround)
     ring = window_shape(shown.best, lies)["features"][0]["geometry"]["coordinates"][0]
     for corner in ((30, 20), (90, 20), (90, 80), (30, 80)):
-        assert min(metres(lonlat(where, *corner), point) for point in ring) < 0.1
+        assert min(meters(lonlat(where, *corner), point) for point in ring) < 0.1
     found = region_shapes(regions_of(shown, None), lies)["features"]
     assert found and found[0]["properties"]["lines"][2].startswith("Area ")
     assert "px" not in found[0]["properties"]["lines"][2]
@@ -324,11 +324,13 @@ def test_settings_as_typed() -> None:
 
 def test_facts_say_what_is_known() -> None:
     assert "Probably" not in answer_facts(answer_of(made_heatmap()))
-    there = presence_text(Presence(0.72, True, 0.05, 0.2))
+    there = presence_text(Presence(0.72, "yes", 0.05, 0.2, 0.1))
     assert there.startswith("Probably present (72 %)") and "1 in 20" in there
-    assert presence_text(Presence(0.08, False, 0.1, 0.0)).startswith("Probably not here (8 %)")
+    assert presence_text(Presence(0.08, "no", 0.1, 0.0, 0.1)).startswith("Probably not here (8 %)")
+    unsure = presence_text(Presence(0.44, "unsure", 0.05, 0.1, 0.2))
+    assert unsure == "Unsure (44 %). In tests the model could not tell for 20 in 100 sentences."
     facts = answer_facts(answer_of(dataclasses.replace(made_heatmap(place("EPSG:26914")), reused=True)))
-    assert "the scene was known" in facts and "° N" in facts and "° W" in facts
+    assert "reused from before" in facts and "° N" in facts and "° W" in facts
     assert [area_text(7, area) for area in (None, 950.0, 12_300.0, 3.2e6)] == ["7 px", "950 m²", "1.2 ha", "3.20 km²"]
 
 
@@ -338,11 +340,12 @@ def test_json_has_null_where_there_is_no_data_and_a_place_where_there_is_one() -
     json.dumps(plain, allow_nan=False)
     placed = as_json(
         answer_of(
-            dataclasses.replace(made_heatmap(place("EPSG:4326")), presence=Presence(0.5, True, 0.1, 0.2))
+            dataclasses.replace(made_heatmap(place("EPSG:4326")), presence=Presence(0.5, "unsure", 0.1, 0.2, 0.3))
         ).findings[0]
     )
     assert placed["bounds_lonlat"] == pytest.approx([-99.02, 40.03 - HIGH * 9e-5, -99.02 + WIDE * 1.2e-4, 40.03])
     assert placed["regions"]["features"] and placed["presence"]["probability"] == 0.5
+    assert placed["presence"]["verdict"] == "unsure" and placed["presence"]["present"] is False
 
 
 # uploads and files

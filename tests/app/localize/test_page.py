@@ -21,11 +21,13 @@ from app.localize.answers import Answers
 from app.localize.examples import STARTS, best_tile
 from app.localize.heatmap_map import map_frame
 from app.localize.html import answer_facts, clause_summary
-from app.localize.service import Question
+from app.localize.service import Question, regions_of
 from app.media.scene_input import SceneBox
 from lrsclip import LRSCLIP
 from lrsclip.calibration.presence import Presence
+from lrsclip.errors import TileSourceError
 from lrsclip.localize.score_grid import CellMap
+from tests.app.search.test_page import judged
 from tests.helpers.app_parts import NASTY, answer_of, calling, draw_tile, ground_with, made_heatmap, make_state
 from tests.helpers.browsing import visit
 
@@ -42,8 +44,8 @@ def page(browser: Browser, url: str) -> Iterator[Page]:
 
 
 def test_each_clause_has_its_heading_and_what_was_found() -> None:
-    here = dataclasses.replace(made_heatmap(text="white boats"), presence=Presence(0.91, True, 0.2, 0.2))
-    gone = dataclasses.replace(made_heatmap(text=NASTY), presence=Presence(0.2, False, 0.2, 0.2))
+    here = dataclasses.replace(made_heatmap(text="white boats"), presence=Presence(0.91, "yes", 0.2, 0.2, 0.0))
+    gone = dataclasses.replace(made_heatmap(text=NASTY), presence=Presence(0.2, "no", 0.2, 0.2, 0.0))
     facts = answer_facts(answer_of(made_heatmap(), clauses=(here, gone, made_heatmap(text="a pier"))))
     told = re.findall(r"<li><h4>(.*?)</h4><p>(.*?)</p></li>", facts)
     assert [html.unescape(heading) for heading, _ in told] == ["white boats", NASTY, "a pier"]
@@ -115,7 +117,7 @@ def test_an_example_is_localized_with_the_keyboard_alone(page: Page) -> None:
     expect(page.locator("#scene img")).to_be_visible()
     page.locator("#localize-settings button").first.focus()
     page.keyboard.press("Enter")
-    page.get_by_label("Each clause apart").focus()
+    page.get_by_label("One map per clause").focus()
     page.keyboard.press("Space")
     page.locator("#localize-button").focus()
     page.keyboard.press("Enter")
@@ -177,3 +179,26 @@ def test_every_outline_lies_on_a_dark_one_and_goes_with_it(page: Page) -> None:
 
 def test_what_is_told_of_a_clause_without_a_calibration_is_its_cosine() -> None:
     assert clause_summary(made_heatmap()) == "best cosine 0.410"
+
+
+def test_nothing_is_outlined_for_what_is_probably_not_there_unless_asked() -> None:
+    plain = made_heatmap()
+    absent = dataclasses.replace(plain, presence=Presence(0.02, "no", 0.1, 0.2, 0.3))
+    assert regions_of(plain, None).regions
+    assert not regions_of(absent, None).regions
+    assert "none outlined, since this is probably not here" in answer_facts(answer_of(absent))
+    assert regions_of(absent, 0.1).regions
+    unsure = dataclasses.replace(plain, presence=Presence(0.4, "unsure", 0.1, 0.2, 0.3))
+    assert regions_of(unsure, None).regions == regions_of(plain, None).regions
+
+
+def test_a_tile_that_knows_its_ground_has_areas_on_the_ground() -> None:
+    in_px, on_ground = regions_of(made_heatmap(), None), regions_of(made_heatmap(), None, 0.5)
+    for one, same in zip(in_px.regions, on_ground.regions, strict=True):
+        assert one.area_m2 is None
+        assert same.area_m2 == one.area_px / 4
+
+
+def test_an_example_that_a_collection_does_not_show_is_refused_in_words(state: AppState) -> None:
+    with pytest.raises(TileSourceError, match="no tile of this collection seems to show"):
+        best_tile(judged(state, bias=-9.0), STARTS[0].text)

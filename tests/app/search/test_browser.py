@@ -80,11 +80,31 @@ def test_what_is_left_out_changes_what_is_found(visitor: BrowserContext, url: st
     page = opened_for_all(visitor, url)
     ask(page)
     before = expect_hits(page, state, ALL)
-    expect(page.locator("#summary")).to_contain_text(re.compile(r"text \d+ ms · index [\d.]+ ms · pictures \d+ ms"))
+    expect(page.locator("#summary")).to_contain_text(
+        re.compile(r"text \d+ ms, comparing the tiles [\d.]+ ms, preparing the pictures \d+ ms")
+    )
     page.get_by_label("Leave out").fill("a forest")
     page.get_by_label("Leave out").press("Enter")
     after = expect_hits(page, state, replace(ALL, exclude="a forest"))
     assert after != before
+
+
+def test_a_screen_reader_hears_words_and_no_names_of_texts(visitor: BrowserContext, url: str, state: AppState) -> None:
+    page = opened_for_all(visitor, url)
+    page.evaluate("""() => {
+      window.heard = [];
+      new MutationObserver((changes) => {
+        for (const change of changes) {
+          const spoken = change.target.parentElement?.closest("[aria-live], [role=status], [role=alert]")
+            ?? change.target.closest?.("[aria-live], [role=status], [role=alert]");
+          if (spoken) window.heard.push(spoken.textContent.trim());
+        }
+      }).observe(document.body, { childList: true, characterData: true, subtree: true });
+    }""")
+    ask(page)
+    expect_hits(page, state, ALL)
+    page.wait_for_function("window.heard.includes('Done')", timeout=15_000)  # Gradio speaks every five seconds
+    assert not [text for text in page.evaluate("window.heard") if "common." in text]
 
 
 def test_a_hit_on_the_map_is_chosen_by_mouse_and_by_key(visitor: BrowserContext, url: str, state: AppState) -> None:
@@ -163,7 +183,9 @@ def test_an_upload_and_words_are_searched_together(
     expect(page.locator("#search-picture img")).to_be_visible()
     ask(page)
     expect_hits(page, state, replace(ALL, image=picture))
-    expect(page.locator("#summary")).to_contain_text("like your picture and the description")
+    expect(page.locator("#summary")).to_contain_text(
+        re.compile(r"for a pond in a meadow.*like your picture", re.DOTALL)
+    )
 
 
 def test_a_bar_that_nothing_passes_is_told(visitor: BrowserContext, url: str) -> None:
@@ -179,7 +201,7 @@ def test_the_map_s_view_and_a_drawn_box_become_the_area(visitor: BrowserContext,
     page.get_by_role("button", name="Take the map's view").click()
     expect(area).to_have_value(AREA)
     whole = [float(value) for value in area.input_value().split(",")]
-    page.get_by_role("button", name="Draw on the map").click()
+    page.get_by_role("button", name="Draw a box").click()
     expect(page.frame_locator("iframe.places-map").locator(".drawing")).to_be_attached()
     box = page.locator("iframe.places-map").bounding_box()
     assert box is not None
@@ -197,12 +219,51 @@ def test_the_map_s_view_and_a_drawn_box_become_the_area(visitor: BrowserContext,
     expect(area).to_have_value("")
 
 
+def test_a_polygon_is_drawn_corner_by_corner(visitor: BrowserContext, url: str, state: AppState) -> None:
+    page = opened_for_all(visitor, url)
+    unfold(page, "#by-area")
+    area = page.get_by_label("West, south")
+    ask(page)
+    every = expect_hits(page, state, ALL)
+    page.wait_for_timeout(1500)  # the flight
+    view = page.frame_locator("iframe.places-map").locator(".leaflet-container")
+    page.frame_locator("iframe.places-map").get_by_role("button", name="Show all tiles").click()
+    page.get_by_role("button", name="Draw a polygon").click()
+    expect(view).to_have_class(re.compile("drawing"))
+    box = page.locator("iframe.places-map").bounding_box()
+    assert box is not None
+
+    def click(x: float, y: float) -> None:
+        assert box is not None
+        page.mouse.click(box["x"] + x * box["width"], box["y"] + y * box["height"])
+        page.wait_for_timeout(500)  # two clicks at once are a double click
+
+    for x, y in ((0.25, 0.2), (0.75, 0.2), (0.9, 0.9), (0.5, 0.8)):
+        click(x, y)
+    page.keyboard.press("Backspace")
+    click(0.25, 0.2)  # the first corner ends it
+    expect(area).to_have_value(re.compile(r"^-12[\d.]+ -4[\d.]+, -12[\d.]+ -4[\d.]+, -12[\d.]+ -4[\d.]+$"))
+    corners = tuple(tuple(map(float, corner.split())) for corner in area.input_value().split(", "))
+    found = expect_hits(page, state, replace(ALL, polygon_lonlat=corners))  # type: ignore[arg-type]
+    assert 0 < len(found) < len(every)
+    expect(page.locator("#summary")).to_contain_text("within a polygon of 3 corners")
+    page.reload()
+    expect_hits(page, state, replace(ALL, polygon_lonlat=corners))  # type: ignore[arg-type]
+    page.locator("#summary [data-clear=area]").click()
+    expect_hits(page, state, ALL)
+    page.get_by_role("button", name="Draw a polygon").click()
+    click(0.4, 0.4)
+    page.keyboard.press("Escape")
+    expect(view).not_to_have_class(re.compile("drawing"))
+    expect(area).to_have_value("")
+
+
 def test_a_finger_draws_the_area(browser: Browser, url: str) -> None:
     phone = browser.new_context(viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True)
     with watched(phone), phone:
         page = opened(phone, url)
         unfold(page, "#by-area")
-        page.get_by_role("button", name="Draw on the map").tap()
+        page.get_by_role("button", name="Draw a box").tap()
         expect(page.frame_locator("iframe.places-map").locator(".drawing")).to_be_attached()
         expect(page.locator("iframe.places-map")).to_be_in_viewport(ratio=1)
         page.wait_for_timeout(500)  # until the page has come to rest

@@ -24,9 +24,16 @@ _queries = st.builds(
     like=_texts,
     image_weight=_shares,
     k=st.integers(1, MAX_HITS),
-    min_score_cos=st.none() | st.integers(-100, 100).map(lambda hundredths: hundredths / 100),
+    min_score_cos=st.none() | st.integers(0, 100).map(lambda hundredths: hundredths / 100),
     hide_duplicates=st.booleans(),
     bbox_lonlat=st.none() | _boxes,
+    polygon_lonlat=st.none(),
+) | st.builds(
+    Query,
+    text=_texts,
+    polygon_lonlat=st.sampled_from(
+        [((0.5, 0.0), (10.25, 0.0), (3.0, 7.125)), ((1.0, 2.0),) * 2 + ((3.0, 5.0), (0.0, 4.0))]
+    ),
 )
 
 
@@ -53,7 +60,7 @@ def test_what_makes_no_sense_is_told_and_left_out() -> None:
     assert link == Link(query=Query("boats"), faults=link.faults)
     assert len(link.faults) == 6
     told = faults_text(link)
-    for part in ("'admin'", "k is '1e9'", "min is 'nan'", "no box", "xw is '-1'", "tile's name is longer"):
+    for part in ("'admin'", "k is '1e9'", "min is 'nan'", "as an area", "xw is '-1'", "tile's name is longer"):
         assert part in told
 
 

@@ -23,11 +23,10 @@ from app.search.html import batch_table, hit_facts, like_note, note, shown_tiles
 from app.search.service import Found, Query, first_tiles, public_address, search
 from app.server.concurrency import StopFlags
 from app.server.queued_model import SharedModel
-from app.ui.bbox import written
 from app.ui.csv_export import csv_text
 from lrsclip.calibration.match import BEST, MANIFEST_KEY
 from lrsclip.errors import PictureError, TextError, TileSourceError
-from lrsclip.index import Hit, IndexArgumentError, parse_bbox
+from lrsclip.index import Area, Hit, IndexArgumentError, parse_area
 from lrsclip.tiles import Tile
 from tests.helpers.app_parts import NASTY, as_sent, landscape_state, make_state, running
 
@@ -101,9 +100,9 @@ def test_questions_that_make_no_sense_are_answered_in_words(
         search(state, query)
 
 
-@pytest.mark.parametrize("wrong", [{"k": 0}, {"k": 61}, {"exclude_weight": 2.0}, {"image_weight": float("nan")}])
+@pytest.mark.parametrize("wrong", [{"k": 0}, {"k": 301}, {"exclude_weight": 2.0}, {"image_weight": float("nan")}])
 def test_numbers_out_of_range_are_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(IndexArgumentError, match=r"1 to 60|choose 0 to 1"):
+    with pytest.raises(IndexArgumentError, match=r"1 to 300|choose 0 to 1"):
         Query("boats", **wrong)  # type: ignore[arg-type]
 
 
@@ -122,12 +121,19 @@ def test_an_area_keeps_the_search_to_its_tiles(placed: AppState) -> None:
 
 
 def test_an_area_is_read_as_it_is_typed() -> None:
-    assert parse_bbox(" -95.4,29.7 ; -95.3  29.8 ") == (-95.4, 29.7, -95.3, 29.8)
-    assert parse_bbox("  ") is None
-    assert parse_bbox(written((-95.4, 29.7, 0.0, 29.8123456))) == (-95.4, 29.7, 0.0, 29.812346)
-    for wrong in ("1,2,3", "a,b,c,d", "nan,0,1,1", "0,0,181,1", "0,9,1,1"):
+    assert parse_area(" -95.4,29.7 ; -95.3  29.8 ").bbox_lonlat == (-95.4, 29.7, -95.3, 29.8)
+    assert not parse_area("  ")
+    assert parse_area(Area((-95.4, 29.7, 0.0, 29.8123456)).written()).bbox_lonlat == (-95.4, 29.7, 0.0, 29.812346)
+    triangle = ((0.0, 0.0), (10.0, 0.0), (0.0, 10.5))
+    for text in ("0 0, 10 0, 0 10.5", "POLYGON ((0 0, 10 0, 0 10.5, 0 0))", "polygon((0 0,10 0,0 10.5,0 0))"):
+        assert parse_area(text).polygon_lonlat == triangle
+    assert parse_area(Area(polygon_lonlat=triangle).written()).polygon_lonlat == triangle
+    for wrong in (
+        "1,2,3", "a,b,c,d", "nan,0,1,1", "0,0,181,1", "0,9,1,1", "0 0, 1 0, 1 1, 2", "0 0, 1 1, 2 2",
+        "0 0, 1 0, 1 91", "-300 0, 300 0, 300 1", "POLYGON ((0 0, 1 0, 1 1), (0 0, 1 0, 1 1))", "1 2, " * 150,
+    ):  # fmt: skip
         with pytest.raises(IndexArgumentError):
-            parse_bbox(wrong)
+            parse_area(wrong)
 
 
 def test_a_bar_that_nothing_passes_is_no_good_match(state: AppState) -> None:
@@ -140,21 +146,32 @@ def test_a_bar_that_nothing_passes_is_no_good_match(state: AppState) -> None:
 
 
 def test_a_judgment_warns_below_the_bar_and_promises_nothing_above(state: AppState) -> None:
-    sure, unsure = (search(judged(state, bias=bias), Query("white boats")) for bias in (9.0, -9.0))
+    sure, absent = (search(judged(state, bias=bias), Query("white boats")) for bias in (9.0, -9.0))
     assert sure.match is not None and sure.match.good
-    assert "probably fits (over 95 %)" in summary(sure, 16) and "13 % came as far" in summary(sure, 16)
-    assert "No good match" not in summary(sure, 16)
-    assert "No good match:</b> the collection probably has nothing like this (under 5 % that it has)" in summary(
-        unsure, 16
-    )
-    assert len(unsure.hits) > 0  # shown all the same
-    assert "match" not in summary(search(state, Query("white boats")), 16)  # a checkpoint that cannot tell
+    assert "Probably a match (over 95 %)" in summary(sure, 16) and "13 % of descriptions" in summary(sure, 16)
+    assert "Probably no match" not in summary(sure, 16)
+    assert "Probably no match:</b> under 5 % chance that the collection shows this" in summary(absent, 16)
+    assert len(absent.hits) > 0  # shown all the same
+
+
+def test_between_yes_and_no_the_page_is_unsure_and_does_not_contradict_itself(state: AppState) -> None:
+    bounds = {"no_below": 0.3, "yes_from": 0.7, "unsure_rate": 0.2}
+    words = {"yes": "Probably a match", "unsure": "Unsure</b>", "no": "Probably no match:"}
+    for bias, verdict in ((-2.0, "no"), (-0.4, "unsure"), (0.4, "unsure"), (2.0, "yes")):
+        found = search(judged(state, bias=bias, **bounds), Query("white boats"))
+        assert found.match is not None and found.match.verdict == verdict
+        assert found.match.good is (verdict == "yes")
+        told = summary(found, 16)
+        assert [said for said, word in words.items() if word in told] == [verdict]
+        rows = as_csv([Row(1, "white boats", found)]).splitlines()
+        assert rows[0].split(",")[6] == "match" and rows[1].split(",")[6] == verdict
+    assert "match (" not in summary(search(state, Query("white boats")), 16)  # a checkpoint that cannot tell
 
 
 def test_the_time_of_every_stage_is_told(state: AppState) -> None:
     found = dataclasses.replace(search(state, Query("white boats")), pictures_ms=7.2)
     assert found.text_ms > 0 and found.index_ms > 0
-    assert "pictures 7 ms" in summary(found, 16)
+    assert "preparing the pictures 7 ms" in summary(found, 16)
 
 
 # files
@@ -252,7 +269,7 @@ def test_a_description_that_cannot_be_read_does_not_stop_the_others(state: AppSt
 def test_what_others_wrote_is_escaped(state: AppState) -> None:
     tile = Tile(NASTY, 10, 20, ground_m=100.4, caption=NASTY, attribution=NASTY, center_lonlat=(190.0, -10.0))
     facts = hit_facts(state, tile, Hit(NASTY, 0.25, 3))
-    assert "10.00000° S 170.00000° W" in facts and "own collection" in facts
+    assert "10.00000° S 170.00000° W" in facts and "a collection of this machine" in facts
     liked = Found(Query(like=NASTY), (Hit(NASTY, 0.5, 1),), 1, 1, "")
     for fragment in (
         facts,
@@ -261,7 +278,7 @@ def test_what_others_wrote_is_escaped(state: AppState) -> None:
         summary(liked, 3),
     ):
         assert "<img" not in fragment
-    assert "<img" not in shown_tiles(liked.hits)
+    assert "<img" not in shown_tiles(liked.hits, {"credit": NASTY}, NASTY)
 
 
 # the endpoint

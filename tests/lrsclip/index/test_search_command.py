@@ -67,9 +67,10 @@ def lines(result: SearchResult) -> list[str]:
 def test_every_option_asks_what_the_library_answers(shell: Shell, tmp_path: Path) -> None:
     ids, image = TILES.tile_ids(), tmp_path / "image.png"
     TILES.picture(ids[3]).save(image)
-    middle = shell.index.tile(ids[5]).middle_lonlat
+    middle = shell.index.tile(ids[9]).middle_lonlat
     assert middle is not None
     box = (middle[0] - 0.01, middle[1] - 0.01, middle[0] + 0.01, middle[1] + 1e-5)
+    corners = ((box[0], box[1]), (box[2], box[1]), (middle[0], box[3]))
     least = shell.library(Query(TEXT)).hits[3].score_cos
     asked: list[tuple[list[str], dict[str, Any]]] = [
         ([TEXT], {"text": TEXT}),
@@ -83,6 +84,7 @@ def test_every_option_asks_what_the_library_answers(shell: Shell, tmp_path: Path
         ),
         ([TEXT, "-k", "9", "--min-score", repr(least)], {"text": TEXT, "k": 9, "min_score_cos": least}),
         ([TEXT, "--area", ",".join(map(repr, box))], {"text": TEXT, "bbox_lonlat": box}),
+        ([TEXT, "--area", ", ".join(f"{x!r} {y!r}" for x, y in corners)], {"text": TEXT, "polygon_lonlat": corners}),
         ([TEXT, "--source", TILES.spec], {"text": TEXT, "source_specs": (TILES.spec,)}),
         ([TEXT, "-k", "16", "--keep-duplicates"], {"text": TEXT, "k": 16, "hide_duplicates": False}),
     ]
@@ -105,10 +107,14 @@ def test_duplicates_are_hidden_unless_they_are_kept(shell: Shell, tmp_path: Path
 
 def test_the_judgment_is_told(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     calibrated(shell, monkeypatch)
-    assert shell.run(TEXT, "-k", "1")[0].splitlines()[1:] == ["the best tile probably fits (100%)"]
+    assert shell.run(TEXT, "-k", "1")[0].splitlines()[1:] == ["probably a match (100%)"]
     calibrated(shell, monkeypatch, bias=-2.0)
     assert shell.run(TEXT, "-k", "1")[0].splitlines()[1:] == [
-        "no good match: the index probably has nothing like this (12% that it has)"
+        "probably no match: 12% chance that the index shows this; these are only the closest tiles"
+    ]
+    calibrated(shell, monkeypatch, bias=-0.4, no_below=0.3, yes_from=0.7)
+    assert shell.run(TEXT, "-k", "1")[0].splitlines()[1:] == [
+        "unsure whether anything matches (40% chance that the index shows this)"
     ]
     best = shell.library(Query(TEXT)).best_cos
     assert shell.run(TEXT, "--min-score", "0.99")[0] == (
@@ -148,8 +154,8 @@ def test_a_text_that_is_cut_is_told(shell: Shell) -> None:
         (["boats", "--image-weight", "1.5"], "image_weight is 1.5"),
         (["boats", "--exclude", "cars", "--exclude-weight", "-1"], "exclude_weight is -1"),
         (["boats", "--min-score", "7"], "min_score_cos is 7"),
-        (["boats", "--area", "-95,29,-94"], "is no box"),
-        (["boats", "--area=1,2,x,4"], "is no box"),
+        (["boats", "--area", "-95,29,-94"], "cannot read"),
+        (["boats", "--area=1,2,x,4"], "cannot read"),
         (["boats", "--source", "folder:/nowhere"], "no folder at"),
         (["boats", "--exclude", "boats", "--exclude-weight", "1"], "nothing is left"),
     ],

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+import shapely
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import lrsclip
 from lrsclip.errors import IndexDamagedError
-from lrsclip.index import IndexArgumentError, SearchFilter, TileIndex, build_index
+from lrsclip.index import Area, IndexArgumentError, SearchFilter, TileIndex, build_index
 from lrsclip.index import __main__ as shell
 from lrsclip.index import faiss_backend as engine
 from lrsclip.index import index as index_module
@@ -139,7 +140,7 @@ SPREAD = spread_out(400)
 def test_a_box_keeps_exactly_the_tiles_in_it(
     west: float, south: float, east: float, high: float, k: int, second: bool
 ) -> None:
-    within = SearchFilter((west, south, east, min(90.0, south + high)), ("folder:/b",) if second else None)
+    within = SearchFilter(Area((west, south, east, min(90.0, south + high))), ("folder:/b",) if second else None)
     query = SPREAD.vector("t7")[None]
     everything = SPREAD.search(query, 400)[0]
 
@@ -155,10 +156,34 @@ def test_a_box_keeps_exactly_the_tiles_in_it(
     assert [hit.tile_id for hit in SPREAD.search(query, k, within=within)[0]] == expected
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(-200, 200), st.integers(-85, 85)), min_size=3, max_size=6, unique=True),
+    st.integers(1, 400),
+)
+def test_a_polygon_keeps_exactly_the_tiles_in_it_also_across_the_date_line(
+    corners: list[tuple[int, int]], k: int
+) -> None:
+    hull = shapely.convex_hull(shapely.MultiPoint(corners))
+    assume(hull.geom_type == "Polygon" and hull.bounds[2] - hull.bounds[0] <= 360)
+    places = tuple((float(x), float(y)) for x, y in hull.exterior.coords[:-1])
+    query = SPREAD.vector("t7")[None]
+
+    def inside(tile_id: str) -> bool:
+        middle = SPREAD.tile(tile_id).middle_lonlat
+        return middle is not None and any(
+            hull.contains(shapely.Point(middle[0] + turn, middle[1])) for turn in (-360, 0, 360)
+        )
+
+    expected = [hit.tile_id for hit in SPREAD.search(query, 400)[0] if inside(hit.tile_id)][:k]
+    within = SearchFilter(Area(polygon_lonlat=places))
+    assert [hit.tile_id for hit in SPREAD.search(query, k, within=within)[0]] == expected
+
+
 @pytest.mark.parametrize("box", [(0, 10, 5, 9), (0, -91, 5, 9), (-200, 0, 0, 5), (0, 0, float("nan"), 5)])
 def test_what_is_no_box_is_refused(box: tuple[float, float, float, float]) -> None:
     with pytest.raises(IndexArgumentError):
-        SearchFilter(box)
+        Area(box)
     with pytest.raises(IndexArgumentError, match="it has folder:/a, folder:/b"):
         SPREAD.search(SPREAD.vector("t1")[None], 3, within=SearchFilter(source_specs=("folder:/c",)))
 

@@ -1,4 +1,4 @@
-"""Colours: an even palette, one scale for two maps, nothing drawn where there is no data."""
+"""Colors: an even palette, one scale for two maps, nothing drawn where there is no data."""
 
 from __future__ import annotations
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import resource
 import shutil
+import tempfile
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,9 +18,12 @@ import rasterio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from rasterio.enums import ColorInterp
 from rasterio.windows import Window
 
-from lrsclip.errors import PictureError
+from lrsclip.errors import Cancelled, PictureError
+from lrsclip.localize import scene as scene_module
+from lrsclip.localize import scene_kinds
 from lrsclip.localize.scene import Scene, open_scene
 from tests.helpers.scene_parts import HIGH_PX, WIDE_PX, Bytes, noise, smooth, whole, write_raster
 
@@ -119,9 +124,9 @@ def test_every_mode_of_picture_keeps_its_colors() -> None:
         np.testing.assert_array_equal(shown, np.asarray(picture.convert("RGB")), err_msg=mode)
         assert np.abs(shown - pixels).mean() < (25 if mode == "P" else 8), mode
     for mode in ("L", "LA", "1"):
-        grey = whole(open_scene(rgb.convert(mode)))
-        np.testing.assert_array_equal(grey[:, :, 0], np.asarray(rgb.convert(mode).convert("L")), err_msg=mode)
-        assert (grey == grey[:, :, :1]).all()
+        gray = whole(open_scene(rgb.convert(mode)))
+        np.testing.assert_array_equal(gray[:, :, 0], np.asarray(rgb.convert(mode).convert("L")), err_msg=mode)
+        assert (gray == gray[:, :, :1]).all()
 
 
 @pytest.mark.parametrize("mode", ["I;16", "I;16B", "I", "F"])
@@ -200,8 +205,8 @@ def test_bands_are_the_named_ones_then_the_first_and_never_alpha(tmp_path: Path)
     np.testing.assert_array_equal(whole(open_scene(path)), many[:, :, :3])
     np.testing.assert_array_equal(whole(open_scene(path, bands=(6, 2, 4))), many[:, :, [5, 1, 3]])
     np.testing.assert_array_equal(whole(open_scene(path, bands=(5,))), many[:, :, [4, 4, 4]])
-    grey = write_raster(tmp_path / "grey.tif", four[:, :, [0, 1, 3]], alpha=True, photometric="minisblack")
-    np.testing.assert_array_equal(whole(open_scene(grey))[20:], four[20:, :, [0, 0, 0]])
+    gray = write_raster(tmp_path / "grey.tif", four[:, :, [0, 1, 3]], alpha=True, photometric="minisblack")
+    np.testing.assert_array_equal(whole(open_scene(gray))[20:], four[20:, :, [0, 0, 0]])
 
 
 def test_gaps_of_rasters_are_black_and_counted(tmp_path: Path) -> None:
@@ -320,3 +325,49 @@ def test_a_window_of_a_vast_raster_takes_little_memory(tmp_path: Path) -> None:
         assert scene.read((left, 24_000, left + 3000, 27_000), (64, 64)).shape == (64, 64, 3)
     taken_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert taken_kb < 400_000, "2.7 GB decoded"
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 2**32 - 1), st.sampled_from(["picture", "raster"]))
+def test_many_windows_are_looked_up_at_once_and_stop_with_their_caller(seed: int, kind: str) -> None:
+    rng = np.random.default_rng(seed)
+    there = rng.random((9, 7)).repeat(16, axis=0).repeat(16, axis=1) > 0.5
+    there[0, 0], there[-1, -1] = True, False
+    rgba = np.dstack([rng.integers(1, 255, (144, 112, 3), dtype=np.uint8), 255 * there.astype(np.uint8)])
+    left, top = rng.integers(0, 96, 40), rng.integers(0, 128, 40)
+    boxes = np.stack([left, top, left + rng.integers(1, 17, 40), top + rng.integers(1, 17, 40)], axis=1)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "a.tif")
+        with rasterio.open(path, "w", driver="GTiff", width=112, height=144, count=4, dtype="uint8") as file:
+            file.write(rgba.transpose(2, 0, 1))
+            file.colorinterp = [ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha]
+        with open_scene(rgba if kind == "picture" else path) as scene:
+            assert scene.has_gaps
+            alone = [scene.data_share(tuple(box)) for box in boxes.tolist()]
+            np.testing.assert_allclose(scene.data_shares(boxes), alone)
+            scene.stop = threading.Event()
+            scene.stop.set()
+            with pytest.raises(Cancelled):
+                scene.data_shares(boxes)
+
+
+def test_the_gaps_of_a_huge_scene_are_found_on_a_smaller_mask(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scene_kinds, "_MAX_MASK_PX", 10_000)
+    rgba = np.full((600, 900, 4), 200, np.uint8)
+    rgba[:, :450, 3] = 0
+    with open_scene(rgba) as scene:
+        boxes = np.array([(0, 0, 200, 200), (350, 100, 550, 300), (700, 400, 900, 600)], dtype=np.int64)
+        assert scene.data_shares(boxes) == pytest.approx([0, 0.5, 1], abs=0.05)
+
+
+def test_bands_that_are_stored_apart_count_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for interleave in ("BAND", "PIXEL"):
+        path = tmp_path / f"{interleave}.tif"
+        facts = {"tiled": True, "blockxsize": 256, "blockysize": 256, "interleave": interleave}
+        with rasterio.open(path, "w", driver="GTiff", width=512, height=512, count=3, dtype="uint16", **facts) as file:
+            file.write(np.random.default_rng(1).integers(0, 9999, (3, 512, 512), dtype=np.uint16))
+        open_scene(path, untrusted=True).close()
+        with monkeypatch.context() as small:
+            small.setattr(scene_module, "_MAX_STRANGERS_BLOCK_BYTES", 2 * 256 * 256 * 2)
+            with pytest.raises(PictureError, match="too large to read by windows"):
+                open_scene(path, untrusted=True)

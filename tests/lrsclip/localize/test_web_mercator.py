@@ -23,12 +23,12 @@ Grid = npt.NDArray[np.float64]
 
 
 def coordinates(width: int, height: int) -> npt.NDArray[np.float32]:
-    """A picture that tells of each pixel where it is: (H, W, 2), x and y of its centre in px."""
+    """A picture that tells of each pixel where it is: (H, W, 2), x and y of its center in px."""
     x, y = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
     return np.stack([x, y], axis=2).astype(np.float32)
 
 
-def leaflet_metres(image: WebMercatorImage, x: Grid, y: Grid) -> tuple[Grid, Grid]:
+def leaflet_meters(image: WebMercatorImage, x: Grid, y: Grid) -> tuple[Grid, Grid]:
     """Where Leaflet draws a point of an overlay: both corners projected, and in between in even steps."""
     radius = 6_378_137
     west, east = (radius * math.radians(v) for v in (image.west, image.east))
@@ -38,10 +38,10 @@ def leaflet_metres(image: WebMercatorImage, x: Grid, y: Grid) -> tuple[Grid, Gri
 
 
 def scene_px(image: WebMercatorImage, spot: GeoReference) -> tuple[Grid, Grid]:
-    """Where in the scene rasterio's own transform puts the centre of each pixel of the overlay, (H, W) each."""
+    """Where in the scene rasterio's own transform puts the center of each pixel of the overlay, (H, W) each."""
     height, width = image.pixels.shape[:2]
     x, y = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
-    mapped = transform("EPSG:3857", spot.crs_wkt, *(axis.ravel() for axis in leaflet_metres(image, x, y)))
+    mapped = transform("EPSG:3857", spot.crs_wkt, *(axis.ravel() for axis in leaflet_meters(image, x, y)))
     a, b, c, d, e, f = (~Affine(*spot.transform))[:6]
     columns, rows = (np.array(mapped[0]) * p + np.array(mapped[1]) * q + r for p, q, r in ((a, b, c), (d, e, f)))
     return columns.reshape(x.shape), rows.reshape(x.shape)
@@ -57,7 +57,7 @@ def test_a_dot_lands_where_its_coordinates_are(name: str) -> None:
         image = warped(picture, WIDTH, HEIGHT, spot, longest_px=1200)
         weight = image.pixels[..., 0].astype(np.float64) * (image.pixels[..., 3] > 0)
         y, x = (np.array([(axis * weight).sum() / weight.sum() + 0.5]) for axis in np.indices(weight.shape))
-        there = transform("EPSG:3857", spot.crs_wkt, *leaflet_metres(image, x, y))
+        there = transform("EPSG:3857", spot.crs_wkt, *leaflet_meters(image, x, y))
         found = ~Affine(*spot.transform) @ (there[0][0], there[1][0])
         assert math.dist(found, (column + 0.5, row + 0.5)) < 0.5, (column, row)
 
@@ -118,7 +118,7 @@ def test_a_scene_over_the_date_line_keeps_its_size(crs: str, affine: Affine) -> 
     assert -180 <= image.west < 180 < image.east < 181
     columns, rows = scene_px(image, spot)
     if crs == "EPSG:4326":  # rasterio's transform ends at 180 degrees; here a longitude is a column
-        x, _ = leaflet_metres(image, np.arange(image.pixels.shape[1], dtype=np.float64) + 0.5, np.zeros(1, np.float64))
+        x, _ = leaflet_meters(image, np.arange(image.pixels.shape[1], dtype=np.float64) + 0.5, np.zeros(1, np.float64))
         columns[:] = ((np.degrees(x / 6_378_137) - affine.c) % 360) / affine.a
     inner = (columns > 1) & (columns < WIDTH - 1) & (rows > 1) & (rows < HEIGHT - 1)
     assert inner.mean() > 0.8

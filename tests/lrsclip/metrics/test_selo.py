@@ -1,4 +1,4 @@
-"""SeLo's metrics worked out on paper, and the fast attention centres against plain loops."""
+"""SeLo's metrics worked out on paper, and the fast attention centers against plain loops."""
 
 from __future__ import annotations
 
@@ -77,18 +77,18 @@ def test_a_circle_on_paper() -> None:
     assert target_circle(np.array([[9.0, 0], [0, 9], [0, 0]])) == Circle(3, 3, 8)
 
 
-def test_the_centre_of_one_plateau_on_paper() -> None:
+def test_the_center_of_one_plateau_on_paper() -> None:
     # Columns 200 to 499. Every box reads 25 px back and 24 on, so after five passes the full height is left where
     # x - 125 >= 200 and x + 120 <= 499: 325 to 379, whose middle is 352. Rows alike.
     np.testing.assert_array_equal(attention_centers(plateau(700, (200, 200, 300, 1.0))), [[352, 352]])
 
 
 @pytest.mark.parametrize(("height", "count"), [(0.5, 1), (0.49, 0), (0.0, 0)])
-def test_faint_centres_do_not_count(height: float, count: int) -> None:
+def test_faint_centers_do_not_count(height: float, count: int) -> None:
     assert len(attention_centers(plateau(700, (200, 200, 300, height)))) == count
 
 
-def test_what_is_near_a_higher_peak_is_no_centre() -> None:
+def test_what_is_near_a_higher_peak_is_no_center() -> None:
     # The higher peak is at 325 to 379, the lower at 725 to 779 in x. A pixel reads 500 px back and 499 px on, so the
     # higher peak hides everything up to 879. Over 1,000 px away nothing is hidden.
     near = attention_centers(plateau(1200, (200, 200, 300, 1.0), (600, 200, 300, 0.8)))
@@ -98,14 +98,14 @@ def test_what_is_near_a_higher_peak_is_no_centre() -> None:
 
 
 def test_equal_peaks_all_count_however_near() -> None:
-    centres = attention_centers(plateau(1000, (100, 100, 300, 1.0), (600, 500, 300, 1.0)))
-    assert sorted(centres.tolist()) == [[252, 252], [752, 652]]
+    centers = attention_centers(plateau(1000, (100, 100, 300, 1.0), (600, 500, 300, 1.0)))
+    assert sorted(centers.tolist()) == [[252, 252], [752, 652]]
 
 
-def test_ground_of_nothing_is_no_centre_even_around_a_peak() -> None:
+def test_ground_of_nothing_is_no_center_even_around_a_peak() -> None:
     """The ground is as high as all around it, and its middle lies in the spot; the spot alone must count."""
-    centres = attention_centers(plateau(41, (18, 18, 5, 1.0)), box_px=3, peak_px=5)
-    np.testing.assert_array_equal(centres, [[20, 20]])
+    centers = attention_centers(plateau(41, (18, 18, 5, 1.0)), box_px=3, peak_px=5)
+    np.testing.assert_array_equal(centers, [[20, 20]])
 
 
 def test_the_map_without_smoothing_decides_what_is_faint() -> None:
@@ -121,7 +121,7 @@ def test_ras_on_paper() -> None:
     assert attention_shift(circles, found) == pytest.approx((math.exp(2.1) - 1) / (math.exp(3) - 1))
     assert attention_shift(circles, points((0, 0), (1000, 0))) == 0
     assert attention_shift(circles, points()) == 1
-    # a centre on the rim is inside and is one radius off
+    # a center on the rim is inside and is one radius off
     assert attention_shift([Circle(0, 0, 50)], points((30, 40))) == 1
 
 
@@ -136,7 +136,7 @@ def test_rda_on_paper() -> None:
     # (0, 0), (30, 0), (60, 0): 30, 0 and 30 px from (30, 0), in the mean 20; n = 3
     three = 0.5 * (1 - 0.2) + math.exp(-2.5)
     assert attention_focus([circle], points((0, 0), (30, 0), (60, 0))) == pytest.approx(three)
-    # the mean over targets: one with two centres, one without
+    # the mean over targets: one with two centers, one without
     other = Circle(5000, 5000, 10)
     assert attention_focus([circle, other], points((-30, 0), (30, 0))) == pytest.approx(two / 2)
 
@@ -155,9 +155,9 @@ def test_rmi_on_paper() -> None:
 def test_a_whole_map_on_paper() -> None:
     values, outline = plateau(700, (200, 200, 300, 1.0)), box(200, 200, 499, 499)
     scores = selo_scores(values, [outline])
-    # All mass is on the target: Rsu = 1. One centre, at (352, 352): Rda = 1. The circle: mean 349.5, cut to 349; corner
+    # All mass is on the target: Rsu = 1. One center, at (352, 352): Rda = 1. The circle: mean 349.5, cut to 349; corner
     # distances √(149² + 149²), √(150² + 149²) twice, √(150² + 150²): 211.425 in the mean, times 1.5: 317.
-    # The centre is √(3² + 3²) = 4.2426 px off.
+    # The center is √(3² + 3²) = 4.2426 px off.
     shift = math.sqrt(18) / 317
     assert scores.rsu == pytest.approx(1)
     assert scores.rda == 1
@@ -172,13 +172,13 @@ def test_a_map_of_nothing_scores_nothing() -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_grey_levels_survive_the_way_to_shares_and_back(dtype: type[np.floating]) -> None:
+def test_gray_levels_survive_the_way_to_shares_and_back(dtype: type[np.floating]) -> None:
     """A level lost in 0.3 % of a map would move peaks: 255 · (k / 255) must be k again for every k."""
     values = np.arange(256, dtype=np.uint8).astype(dtype) / dtype(255)
     np.testing.assert_array_equal((values * 255).astype(np.uint8), np.arange(256))
 
 
-def naive_centres(values: Floats, box_px: int, peak_px: int) -> set[tuple[int, int]]:
+def naive_centers(values: Floats, box_px: int, peak_px: int) -> set[tuple[int, int]]:
     """The definition, pixel by pixel."""
     height, width = values.shape
     smooth = np.floor(values * 255)
@@ -215,19 +215,19 @@ def naive_centres(values: Floats, box_px: int, peak_px: int) -> set[tuple[int, i
 
 @settings(deadline=None, max_examples=30)
 @given(st.integers(12, 30), st.integers(12, 30), st.sampled_from([3, 5, 20]), st.integers(2, 12), st.integers(0, 999))
-def test_centres_equal_plain_loops(width: int, height: int, box_px: int, peak_px: int, seed: int) -> None:
+def test_centers_equal_plain_loops(width: int, height: int, box_px: int, peak_px: int, seed: int) -> None:
     random = np.random.default_rng(seed)
     coarse = random.uniform(0.3, 1, (-(-height // 4), -(-width // 4)))
     values = np.repeat(np.repeat(coarse, 4, axis=0), 4, axis=1)[:height, :width]
     values = np.floor(values * 255) / 255  # as maps come, in 256 levels
-    centres = attention_centers(values, box_px=box_px, peak_px=peak_px)
-    assert {(int(x), int(y)) for x, y in centres} == naive_centres(values, box_px, peak_px)
+    centers = attention_centers(values, box_px=box_px, peak_px=peak_px)
+    assert {(int(x), int(y)) for x, y in centers} == naive_centers(values, box_px, peak_px)
 
 
-def test_centres_equal_plain_loops_with_the_published_kernels() -> None:
+def test_centers_equal_plain_loops_with_the_published_kernels() -> None:
     random = np.random.default_rng(5)
     values = np.floor(np.repeat(np.repeat(random.uniform(0.2, 1, (5, 6)), 16, axis=0), 16, axis=1) * 255) / 255
-    assert {(int(x), int(y)) for x, y in attention_centers(values)} == naive_centres(values, 50, 1000)
+    assert {(int(x), int(y)) for x, y in attention_centers(values)} == naive_centers(values, 50, 1000)
 
 
 @pytest.mark.parametrize(

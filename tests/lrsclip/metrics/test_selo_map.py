@@ -85,18 +85,18 @@ def test_the_map_equals_a_plain_loop(scene: tuple[int, int, tuple[int, ...]], se
     assert found.dtype == np.float32
     if expected is not None:
         np.testing.assert_allclose(found, expected, atol=1e-5 / contrast)
-        grey = selo_map(windows, text, dataclasses.replace(RAW, gray=True))
-        level = np.rint(grey * 255)
-        assert np.abs(grey * 255 - level).max() < 1e-4  # whole levels
+        gray = selo_map(windows, text, dataclasses.replace(RAW, gray=True))
+        level = np.rint(gray * 255)
+        assert np.abs(gray * 255 - level).max() < 1e-4  # whole levels
         assert np.abs(level - 255 * expected).max() <= 1 + 255e-5 / contrast  # cut, not rounded
         assert level.max() == 255
         assert level.min() == 0
 
 
-def test_grey_levels_are_cut_not_rounded() -> None:
+def test_gray_levels_are_cut_not_rounded() -> None:
     values = np.array([[0.0, 0.5, 0.999, 1.0]])  # times 255: 0, 127.5, 254.7, 255
-    grey = finished_map(cells_of(values), dataclasses.replace(RAW, gray=True)) * 255
-    np.testing.assert_allclose(grey, [[0, 127, 254, 255]], atol=1e-4)
+    gray = finished_map(cells_of(values), dataclasses.replace(RAW, gray=True)) * 255
+    np.testing.assert_allclose(gray, [[0, 127, 254, 255]], atol=1e-4)
 
 
 @pytest.mark.parametrize("name", list(PROTOCOLS))
@@ -111,17 +111,17 @@ def test_the_median_is_exact_and_repeats_the_border(kernel: int, shape: tuple[in
     values = np.random.default_rng(kernel).integers(0, 256, shape) / 255
     values.flat[:2] = 0, 1  # so that min-max changes nothing
     found = finished_map(cells_of(values), dataclasses.replace(RAW, gray=True, median_px=kernel)) * 255
-    grey = finished_map(cells_of(values), dataclasses.replace(RAW, gray=True)) * 255
-    wide = np.pad(np.rint(grey), kernel // 2, mode="edge")
+    gray = finished_map(cells_of(values), dataclasses.replace(RAW, gray=True)) * 255
+    wide = np.pad(np.rint(gray), kernel // 2, mode="edge")
     around = np.lib.stride_tricks.sliding_window_view(wide, (kernel, kernel))
     np.testing.assert_allclose(found, np.median(around, axis=(2, 3)), atol=1e-4)
 
 
 def test_the_published_median_is_exact_on_a_map_larger_than_it() -> None:
     values = np.random.default_rng(0).integers(0, 256, (300, 320)) ** 2 / 255**2
-    grey = np.rint(finished_map(cells_of(values), dataclasses.replace(RAW, gray=True)) * 255)
+    gray = np.rint(finished_map(cells_of(values), dataclasses.replace(RAW, gray=True)) * 255)
     found = finished_map(cells_of(values), dataclasses.replace(RAW, gray=True, median_px=251)) * 255
-    wide = np.pad(grey, 125, mode="edge")
+    wide = np.pad(gray, 125, mode="edge")
     for y, x in ((0, 0), (0, 319), (299, 100), (150, 160), (130, 7), (299, 319)):
         assert found[y, x] == pytest.approx(np.median(wide[y : y + 251, x : x + 251]), abs=1e-4)
 
