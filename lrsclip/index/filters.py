@@ -10,6 +10,7 @@ import numpy as np
 import shapely
 from numpy.typing import NDArray
 from shapely import Polygon
+from shapely.geometry.base import BaseGeometry
 
 from lrsclip.errors import IndexArgumentError
 from lrsclip.index.schema import IndexData
@@ -61,7 +62,7 @@ class Area:
             across = (longitude >= west) | (longitude <= east)
             inside &= (between if west <= east else across) & (latitude >= south) & (latitude <= north)
         if self.polygon_lonlat is not None:
-            polygon = Polygon(self.polygon_lonlat)
+            polygon = _surface(self.polygon_lonlat)
             shapely.prepare(polygon)
             turns = (shapely.contains_xy(polygon, longitude + turn, latitude) for turn in (-360, 0, 360))
             inside &= np.logical_or.reduce(list(turns))
@@ -76,6 +77,11 @@ class Area:
 
 def _degrees(value: float) -> str:
     return f"{value:.6f}".rstrip("0").rstrip(".")
+
+
+def _surface(corners: Corners) -> BaseGeometry:
+    # A line that crosses itself encloses parts of either turn, which cancel each other out in a plain sum.
+    return shapely.make_valid(Polygon(corners))
 
 
 def _check_box(box: Box) -> None:
@@ -97,7 +103,7 @@ def _check_polygon(corners: Corners) -> None:
         raise IndexArgumentError("the polygon lies off the map; write longitude and latitude of each corner in degrees")
     if max(map(abs, longitudes)) > 360 or max(longitudes) - min(longitudes) > 360:
         raise IndexArgumentError("the polygon goes around the Earth; draw a smaller one")
-    if Polygon(corners).area == 0:
+    if _surface(corners).area == 0:
         raise IndexArgumentError("the polygon has no inside; its corners lie on one line")
 
 

@@ -312,7 +312,7 @@ def test_only_the_endpoints_meant_for_programs_are_public(client: Client) -> Non
             "text", "k", "exclude", "exclude_weight", "like", "picture", "picture_weight", "min_score_cos", "bbox",
             "hide_duplicates",
         ],
-        "/classify": ["picture", "labels", "templates"],
+        "/classify": ["picture", "labels", "templates", "tile_id"],
         "/classify_many": ["pictures", "labels", "templates"],
         "/localize": ["text", "picture", "tile_id", "method", "exclude", "scales_px", "threshold"],
         "/grow": ["tile_id", "text", "by"],
@@ -371,7 +371,8 @@ def test_localize_endpoint_tells_the_place_and_the_regions(client: Client, tmp_p
     [
         ("/search", ("", 3), "description is empty"),
         ("/search", ("boats", 0), "1 to 300"),
-        ("/classify", (None, "road", "{}"), "upload one"),
+        ("/classify", (None, "road", "{}"), "neither picture nor tile_id"),
+        ("/classify", (None, "road", "{}", "../../../etc/passwd"), "no tile .* in the index"),
         ("/localize", ("boats", None, ""), "neither picture nor tile_id"),
         ("/localize", ("boats", None, "../../../etc/passwd"), "no tile .* in the index"),
         ("/localize", ("", None, "road_1.png"), "sentence is empty"),

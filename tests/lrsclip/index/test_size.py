@@ -180,6 +180,13 @@ def test_a_polygon_keeps_exactly_the_tiles_in_it_also_across_the_date_line(
     assert [hit.tile_id for hit in SPREAD.search(query, k, within=within)[0]] == expected
 
 
+def test_a_line_that_crosses_itself_encloses_both_of_its_parts() -> None:
+    bow = Area(polygon_lonlat=((0, 0), (10, 10), (10, 0), (0, 10)))
+    assert bow.holds(np.array([2.0, 8.0, 5.0]), np.array([5.0, 5.0, 8.0])).tolist() == [True, True, False]
+    with pytest.raises(IndexArgumentError, match="no inside"):
+        Area(polygon_lonlat=((0, 0), (5, 5), (10, 10)))
+
+
 @pytest.mark.parametrize("box", [(0, 10, 5, 9), (0, -91, 5, 9), (-200, 0, 0, 5), (0, 0, float("nan"), 5)])
 def test_what_is_no_box_is_refused(box: tuple[float, float, float, float]) -> None:
     with pytest.raises(IndexArgumentError):
