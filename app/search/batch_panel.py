@@ -8,10 +8,11 @@ from typing import Any
 import gradio as gr
 from gradio.blocks import Block
 
-from app.collections import Collections
-from app.search.batch import as_csv, read_queries, run
+from app.collections import AppState, Collections
+from app.media.images import data_url, shrunk, thumbnail
+from app.search.batch import Row, as_csv, read_queries, run
 from app.search.controls import Controls, query_of
-from app.search.html import batch_hint, batch_table
+from app.search.html import BATCH_PX, batch_hint, batch_table
 from app.server.concurrency import StopFlags
 from app.server.events import INTERNAL, QUICK, UPLOAD, for_page
 from app.ui import answered
@@ -23,7 +24,12 @@ _START_COUNT, _MAX_COUNT = 5, 20
 
 @dataclass(frozen=True)
 class BatchPart:
-    """The components that events use; `text` holds the answers as CSV."""
+    """The components that events use.
+
+    Attributes:
+        text: the answers as CSV.
+        picked: the moment and the description of the row that was clicked, from the script.
+    """
 
     file: gr.File
     count: gr.Slider
@@ -33,6 +39,7 @@ class BatchPart:
     download: gr.Button
     text: gr.Textbox
     answered: gr.HTML
+    picked: gr.Textbox
 
 
 def lay_out() -> BatchPart:
@@ -51,7 +58,8 @@ def lay_out() -> BatchPart:
         download = gr.Button("Download all as CSV", size="sm", visible=False, elem_id="batch-download")
         text = gr.Textbox(label="Answers as CSV", visible=False)
         mark = answered.lay_out("batch")
-    return BatchPart(file, count, button, stop, table, download, text, mark)
+    picked = gr.Textbox(label="Picked description", visible="hidden", elem_id="batch-picked")
+    return BatchPart(file, count, button, stop, table, download, text, mark, picked)
 
 
 def wire(collections: Collections, demo: gr.Blocks, part: BatchPart, opened: gr.State, controls: Controls) -> None:
@@ -72,9 +80,10 @@ def wire(collections: Collections, demo: gr.Blocks, part: BatchPart, opened: gr.
         def done(number: int, of: int) -> None:
             progress((number, of), desc="searching", unit="descriptions")
 
-        rows = run(collections.of(values[opened]), read_queries(upload), template, done)
+        state = collections.of(values[opened])
+        rows = run(state, read_queries(upload), template, done)
         return {
-            part.table: batch_table(rows),
+            part.table: batch_table(rows, _pictures(state, rows)),
             part.download: gr.Button(visible=True),
             part.text: as_csv(rows),
             part.answered: answered.mark("batch"),
@@ -91,3 +100,14 @@ def wire(collections: Collections, demo: gr.Blocks, part: BatchPart, opened: gr.
         concurrency_id="batch", concurrency_limit=2, **UPLOAD, **INTERNAL,
     )  # fmt: skip
     part.download.click(None, part.text, None, js=download_js("lrsclip-batch.csv", "text/csv"), **INTERNAL)
+
+
+def _pictures(state: AppState, rows: list[Row]) -> dict[int, str]:
+    """Draw the best tile of each row small, as a data URL: the table needs no further request."""
+    best = {row.number: row.found.hits[0].tile_id for row in rows if row.found and row.found.hits}
+    drawn = {tile_id: _picture(state, tile_id) for tile_id in set(best.values())}
+    return {number: drawn[tile_id] for number, tile_id in best.items()}
+
+
+def _picture(state: AppState, tile_id: str) -> str:
+    return data_url(shrunk(thumbnail(state, tile_id), 2 * BATCH_PX), "WEBP")

@@ -23,6 +23,8 @@ EXCLUDE_WHY = (
     "tiles that show it move down the list, though some may remain."
 )
 _LONGEST_SHOWN, _LONGEST_CHIP = 160, 40  # characters of a text over the results
+BATCH_PX = 40
+"""A side of the pictures in the table of a batch."""
 _SUREST = 95  # per cent; beyond it a figure would read as a promise
 
 
@@ -158,6 +160,11 @@ def batch_hint() -> Markup:
     return render("search/batch_hint.html", max_rows=MAX_ROWS)
 
 
-def batch_table(rows: Sequence[Row]) -> Markup:
-    """Render the best tile of each description."""
-    return render("search/batch_table.html", rows=rows)
+def batch_table(rows: Sequence[Row], pictures: Mapping[int, str]) -> Markup:
+    """Render the best tile of each description.
+
+    Args:
+        rows: the descriptions with their answers.
+        pictures: address of a small picture of the best tile, by the number of its row.
+    """
+    return render("search/batch_table.html", rows=rows, pictures=pictures, size_px=BATCH_PX)

@@ -122,6 +122,10 @@
     const chip = event.target.closest?.("#summary [data-clear]");
     if (chip) document.getElementById(`clear-${chip.dataset.clear}`)?.click();
   });
+  document.addEventListener("click", (event) => {
+    const row = event.target.closest?.("#batch-table tbody tr")?.querySelector("[data-again]");
+    if (row && !getSelection()?.toString()) put("#batch-picked textarea, #batch-picked input", `${performance.now()} ${row.dataset.again}`);
+  });
   // Gradio may draw the list anew, so it is looked for each time; a search changes it, and little else does.
   let lastList = "";
   const lookForResults = () => {

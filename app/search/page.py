@@ -279,6 +279,7 @@ def wire(collections: Collections, demo: gr.Blocks, page: SearchPage) -> None:
     _wire_limits(collections, page)
     _wire_files(collections, page.results)
     page_search_batch.wire(collections, demo, page.batch, page.results.opened, page.controls)
+    _wire_batch_row(collections, page)
     page_search_link.wire(collections, page.results.link, page.results.opened, page.controls)
     demo.load(None, None, None, js=_page_script())
 
@@ -377,6 +378,23 @@ def _wire_limits(collections: Collections, page: SearchPage) -> None:
             for_page(partial(without, limit=limit)), {page.results.opened, *controls.inputs}, outputs,
             show_progress_on=page.results.gallery, **UPLOAD, **ENCODING, **INTERNAL,
         )  # fmt: skip
+
+
+def _wire_batch_row(collections: Collections, page: SearchPage) -> None:
+    """Let a click on a description of the batch search for it alone, as the batch did: without any picture."""
+    controls, picked = page.controls, page.batch.picked
+
+    def again(values: dict[Block, Any]) -> dict[Block, Any]:
+        given = cleared(controls, "like") | {controls.text: (values[picked] or "").partition(" ")[2]}
+        plain = {part: value for part, value in given.items() if part in controls.inputs}
+        state = collections.of(values[page.results.opened])
+        return given | shown(collections, page, state, query_of(controls, values | plain))
+
+    picked.change(
+        for_page(again), {page.results.opened, picked, *controls.inputs},
+        list(dict.fromkeys([*page.of_a_search, controls.text, *controls.of_limits])),
+        show_progress_on=page.results.gallery, **UPLOAD, **ENCODING, **INTERNAL,
+    ).success(None, None, None, js=_SHOW_RESULTS)  # fmt: skip
 
 
 def _wire_files(collections: Collections, results: Results) -> None:

@@ -338,11 +338,18 @@ def test_many_descriptions_are_searched_from_a_csv(
     expect(rows).to_have_count(2)
     best = search(state, replace(ALL, k=5)).hits[0]
     expect(rows.first).to_contain_text(best.tile_id)
+    assert rows.first.locator("img").evaluate("one => one.complete && one.naturalWidth") > 30
     with page.expect_download() as started:
         page.get_by_role("button", name="Download all as CSV").click()
     with started.value.path().open(encoding="utf-8") as file:
         lines = list(csv.DictReader(file))
     assert len(lines) == 10
+    rows.nth(1).get_by_role("button", name="=a forest").press("Enter")  # keys do it too
+    expect(page.locator("#description textarea")).to_have_value("=a forest")
+    expect(page.locator("#shown-tiles [data-link*='q=%3Da+forest']")).to_be_attached()
+    rows.first.locator("img").click()
+    expect(page.locator("#description textarea")).to_have_value(TEXT)
+    expect(page.locator("#facts")).to_contain_text(search(state, ALL).hits[0].tile_id)
     assert (lines[0]["tile_id"], lines[9]["query"]) == (best.tile_id, "'=a forest")
 
 

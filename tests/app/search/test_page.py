@@ -260,7 +260,11 @@ def test_a_description_that_cannot_be_read_does_not_stop_the_others(state: AppSt
     assert [line["number"] for line in lines] == ["1", "1", "2", "3", "3"]
     assert lines[0]["tile_id"] == search(state, Query("white boats", k=2)).hits[0].tile_id
     assert "write at least one word" in lines[2]["note"]
-    assert "<img" not in batch_table(rows)
+    table = batch_table(rows, dict.fromkeys((1, 2, 3), "data:image/webp;base64,AA=="))
+    assert table.count("<img") == sum(
+        row.found is not None for row in rows
+    )  # of the tile, and none that a description brought
+    assert NASTY not in table
 
 
 # fragments
