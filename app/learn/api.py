@@ -1,4 +1,4 @@
-"""The endpoints /grow, /order and /swap."""
+"""The endpoints /grow, /order, /swap and /reword."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import Any
 import gradio as gr
 
 from app.collections import AppState
+from app.learn import reword as learn_reword
 from app.learn import service as learn
 from app.learn import swap as learn_swap
-from app.learn.service import Part, Reading, Standing, tile_text
+from app.learn.service import Part, Reading, Standing
+from app.learn.subject import text_of_tile
 from app.learn.swap import Pair
 from app.server.endpoint import publish
 from lrsclip.errors import TextError
@@ -18,10 +20,11 @@ _TEXT = "A river runs past green fields. A road crosses it beside some houses. T
 
 
 def add_learn(state: AppState) -> None:
-    """Add /grow, /order and /swap."""
+    """Add /grow, /order, /swap and /reword."""
     _add_grow(state)
     _add_order(state)
     _add_swap(state)
+    _add_reword(state)
 
 
 def _add_grow(state: AppState) -> None:
@@ -40,7 +43,7 @@ def _add_grow(state: AppState) -> None:
             first_id, the tile that is found first.
         """
         _check_tile(tile_id)
-        grown = learn.grow(state, tile_id, text or tile_text(state, tile_id), by or "sentences")
+        grown = learn.grow(state, tile_id, text or text_of_tile(state, tile_id), by or "sentences")
         steps = [
             {
                 "added": step.added.strip(),
@@ -72,7 +75,7 @@ def _add_order(state: AppState) -> None:
         if not isinstance(seed, int | None) or (seed or 0) < 0:
             raise TextError(f"the seed is {seed!r}; give a whole number from 0")
         _check_tile(tile_id)
-        told = learn.reorder(state, tile_id, text or tile_text(state, tile_id), seed=seed or 0)
+        told = learn.reorder(state, tile_id, text or text_of_tile(state, tile_id), seed=seed or 0)
         orders = [
             {
                 "name": one.name,
@@ -123,6 +126,30 @@ def _add_swap(state: AppState) -> None:
     kind = gr.Textbox("count", label="kind", visible=False)
     pair = {"true_text": "Two ponds lie in a meadow.", "false_text": "Five ponds lie in a meadow."}
     publish(swap, [_box("tile_id"), _box("true_text"), _box("false_text"), kind], _example(state, **pair, kind="count"))
+
+
+def _add_reword(state: AppState) -> None:
+    def reword(tile_id: str, text: str = "", again: str = "") -> dict[str, Any]:
+        """Does the model find a tile as well by other words that say the same?
+
+        Args:
+            tile_id: A tile as /search names it.
+            text: One description; leave it empty for the one that is known of the tile.
+            again: The same in other words; leave it empty to have it made for a tile of the rendered landscape.
+
+        Returns:
+            An object with tile_id, tiles (how many are ranked), texts (for each its text, what is kept, what is cut,
+            tokens, rank and rank_worst, 1 is best, score_cos, and first_id, the tile that is found first) and
+            alike_cos, the cosine of the two texts.
+        """
+        _check_tile(tile_id)
+        text, again = text or text_of_tile(state, tile_id), again or learn_reword.other_wording(state, tile_id)
+        told = learn_reword.reword(state, tile_id, text, again)
+        texts = [{"text": one, **_reading(read)} for one, read in zip(told.texts, told.readings, strict=True)]
+        return {"tile_id": tile_id, "tiles": told.tiles, "texts": texts, "alike_cos": told.alike_cos}
+
+    example = _example(state, text=_TEXT, again="Green farmland along a stream, with a road and a few houses.")
+    publish(reword, [_box("tile_id"), _box("text"), _box("again")], example)
 
 
 def _example(state: AppState, **values: str) -> dict[str, str]:

@@ -10,6 +10,7 @@ from PIL import Image
 
 from app.learn.chart import heated, plain, rank_chart
 from app.learn.lessons import Lesson, LessonStep
+from app.learn.reword import Reworded
 from app.learn.service import Grown, Order, Orders, Reading, Standing, Step
 from app.learn.swap import Pair, Swapped
 from app.ui.render import render
@@ -22,6 +23,7 @@ ORDER_NAMES = {
     "shuffled": "Sentences shuffled",
     "without_first": "Without the first sentence",
 }
+WORDINGS = ("First text", "In other words")
 VERDICTS = {
     "noticed": "Noticed: the true sentence scores higher.",
     "missed": "Missed: the false sentence scores higher.",
@@ -79,7 +81,7 @@ def grown_stage(grown: Grown, count: int, picture: Image.Image, first: Image.Ima
         readers=[(name, one, _tie(one.standing)) for name, one in _readings(grown, step)],
         heat=heated(picture, step.heat, grown.range_cos, BIG_PX),
         picture=plain(picture, BIG_PX),
-        first=plain(first, BIG_PX) if first is not None and step.wide.standing.first_id != grown.tile_id else "",
+        first=plain(first, BIG_PX) if first is not None and step.wide.standing.first_id != grown.name else "",
     )
 
 
@@ -139,6 +141,26 @@ def _card(order: Order) -> _Card:
     number, _, spread = rank.partition(" ")
     best, count = all(standing.worst == 1 for standing in order.standings), len(order.texts)
     return _Card(ORDER_NAMES[order.name], best, number if count > 1 else rank, spread, count, cosine)
+
+
+def reword_stage(reworded: Reworded) -> Markup:
+    """Draw both texts with their ranks, and what their difference says."""
+    return render(
+        "learn/reword_stage.html",
+        told=reworded,
+        cards=[
+            (name, reading, _tie(reading.standing)) for name, reading in zip(WORDINGS, reworded.readings, strict=True)
+        ],
+        verdict=reword_verdict(reworded),
+    )
+
+
+def reword_verdict(reworded: Reworded) -> str:
+    """Say whether the wording made a difference."""
+    if reworded.better is None:
+        return "Both wordings find the place about equally well."
+    first, second = (reading.standing.rank_text for reading in reworded.readings)
+    return f"The wording alone moves the rank: {first} for the first text, {second} for the second."
 
 
 def swap_stage(swapped: Swapped) -> Markup:

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Literal
 
 from app.collections import Collections
-from app.learn.service import tile_text
+from app.learn.subject import text_of_tile
 from lrsclip.errors import TileSourceError
 
-Mode = Literal["grow", "order", "swap"]
+Mode = Literal["grow", "order", "swap", "reword"]
 LANDSCAPE = "atlas"
 """Address of the collection that the lessons speak of."""
 
@@ -77,7 +77,7 @@ def text_of(collections: Collections, lesson: Lesson) -> str:
     Raises:
         TileSourceError: the landscape is not open, or its tile is not in the index.
     """
-    return lesson.text or tile_text(collections.of(spec_of_landscape(collections)), lesson.tile_id)
+    return lesson.text or text_of_tile(collections.of(spec_of_landscape(collections)), lesson.tile_id)
 
 
 def _read_lessons() -> tuple[Lesson, ...]:

@@ -11,17 +11,20 @@ from typing import Any
 
 import gradio as gr
 from gradio.blocks import Block
+from markupsafe import Markup
 from PIL import Image
 
 from app.collections import AppState, Collections
-from app.learn.html import glossary, grown_stage, grown_table, lesson_plan, orders_stage, swap_stage
+from app.learn.html import glossary, grown_stage, grown_table, lesson_plan, orders_stage, reword_stage, swap_stage
 from app.learn.lessons import LESSONS, spec_of_landscape, text_of
-from app.learn.service import Grown, Orders, Progress, grow, reorder, tile_text
+from app.learn.reword import Reworded, other_wording, reword
+from app.learn.service import Grown, Orders, Progress, grow, reorder
 from app.learn.sheet import Result, sheet
-from app.learn.swap import prepared_pair, swap
-from app.media.images import THUMB_PX, shrunk, thumbnail, tile_picture
+from app.learn.subject import OwnPicture, Subject, name_of, picture_of, text_of_tile
+from app.learn.swap import Swapped, prepared_pair, swap
+from app.media.images import THUMB_PX, shrunk, thumbnail, upload_box, uploaded
 from app.server.concurrency import StopFlags
-from app.server.events import ENCODING, FILLED_JS, INTERNAL, QUICK, click_js, for_page, show_js
+from app.server.events import ENCODING, FILLED_JS, INTERNAL, QUICK, UPLOAD, click_js, for_page, show_js
 from app.server.upload_folder import own_folder
 from app.ui import answered
 from app.ui.html import empty, hint, token_meter
@@ -34,20 +37,20 @@ _START = "Choose a lesson; or a tile of your own, and press Run."
 _NO_TILE = "The description of the lesson or the tile appears here. You can change it."
 _NO_TEXT = "This tile has no description. Write what it shows: two sentences or more."
 _NO_PAIR = "Nothing of this kind is known of the tile. Write both sentences yourself."
-_MODES = [("Grow", "grow"), ("Reorder", "order"), ("Swap", "swap")]
+_MODES = [("Grow", "grow"), ("Reorder", "order"), ("Swap", "swap"), ("Reword", "reword")]
 
 
 @dataclass(frozen=True)
-class TileRef:
-    """Address of the collection and id of the tile that is worked with."""
+class SubjectRef:
+    """Address of the collection, and the tile or the picture that is worked with."""
 
     spec: str
-    tile_id: str
+    subject: Subject
 
 
 @dataclass(frozen=True)
 class Task:
-    """The parts that the visitor fills in; `tile` holds a `TileRef` or None, `lesson` the lesson's index or None."""
+    """The parts that the visitor fills in; `tile` holds a `SubjectRef` or None, `lesson` the lesson's index or None."""
 
     lessons: list[gr.Button]
     lesson: gr.State
@@ -56,6 +59,7 @@ class Task:
     strip: TileStrip
     tile_id: gr.Textbox
     another: gr.Button
+    own: gr.Image
     text: gr.Textbox
     meter: gr.HTML
     reading: gr.HTML
@@ -65,18 +69,26 @@ class Task:
     kind: gr.Radio
     true_text: gr.Textbox
     false_text: gr.Textbox
+    rewords: gr.Column
+    again: gr.Textbox
     run: gr.Button
     stop: gr.Button
 
     @property
     def of_a_tile(self) -> list[Block]:
         """Components that `_tile_values` gives values for."""
-        return [self.tile, self.picture, self.tile_id, self.text, self.true_text, self.false_text, self.lesson]
+        texts = [self.text, self.true_text, self.false_text, self.again]
+        return [self.tile, self.picture, self.tile_id, *texts, self.lesson]
+
+    @property
+    def of_a_lesson(self) -> list[Block]:
+        """Components that a lesson sets beside its tile."""
+        return [self.mode, self.swaps, self.rewords, self.kind]
 
     @property
     def inputs(self) -> set[Block]:
         """Components that a run reads."""
-        texts = {self.text, self.true_text, self.false_text}
+        texts = {self.text, self.true_text, self.false_text, self.again}
         return {self.tile, self.lesson, self.mode, self.by, self.kind, *texts}
 
 
@@ -155,6 +167,9 @@ def _task(state: AppState) -> Task:
         another = gr.Button(
             "Another tile", size="sm", scale=1, min_width=110, elem_id="learn-another", elem_classes="fills-learn-run"
         )
+    with gr.Accordion("A picture of your own", open=False, elem_id="learn-own-fold"):
+        gr.HTML(hint("It is ranked among the tiles as if it were one of them. Take a view from above; describe it."))
+        own = upload_box(label="Picture", height=160, elem_id="learn-own")
     text = gr.Textbox(label="Description", placeholder=_NO_TILE, lines=5, max_lines=12, elem_id="learn-text")
     meter = gr.HTML(token_meter(None, state.bundle.context_length), elem_id="learn-meter")
     reading = gr.HTML("", elem_classes="if-any")
@@ -166,12 +181,17 @@ def _task(state: AppState) -> Task:
         kind = gr.Radio(list(CLAIM_KINDS), value="count", label="What is swapped", elem_id="learn-kind")
         true_text = gr.Textbox(label="True sentence", lines=2, elem_id="learn-true")
         false_text = gr.Textbox(label="False sentence", lines=2, elem_id="learn-false")
+    with gr.Column(visible=False, elem_id="learn-rewords") as rewords:
+        again = gr.Textbox(
+            label="The same in other words", lines=5, max_lines=12, elem_id="learn-again",
+            info="As true as the description, and told by somebody else.",
+        )  # fmt: skip
     with gr.Row(elem_classes="run-row"):
         run = gr.Button("Run", variant="primary", scale=3, min_width=120, elem_id="learn-run")
         stop = gr.Button("Stop", scale=1, min_width=70)
     return Task(
-        lessons, gr.State(None), gr.State(None), picture, strip, tile_id, another, text, meter, reading, mode, by,
-        swaps, kind, true_text, false_text, run, stop,
+        lessons, gr.State(None), gr.State(None), picture, strip, tile_id, another, own, text, meter, reading, mode, by,
+        swaps, kind, true_text, false_text, rewords, again, run, stop,
     )  # fmt: skip
 
 
@@ -206,32 +226,33 @@ def wire(collections: Collections, demo: gr.Blocks, page: LearnPage) -> None:
 def _tile_values(
     task: Task,
     state: AppState,
-    tile_id: str,
+    subject: Subject,
     *,
     kind: str,
     text: str | None = None,
     lesson: int | None = None,
 ) -> dict[Block, Any]:
-    """Return the values of the task that put a tile into it.
+    """Return the values of the task that put a tile or a picture into it.
 
     Args:
         task: the components.
-        state: the tile's collection.
-        tile_id: the tile.
+        state: the collection.
+        subject: the tile or the picture.
         kind: of the claim that is swapped.
         text: the description; None for the one that is known of the tile.
         lesson: index of the lesson that begins; None for a tile of the visitor's own.
     """
-    picture = shrunk(tile_picture(state, tile_id), THUMB_PX)
-    description = tile_text(state, tile_id) if text is None else text
-    true_text, false_text = prepared_pair(state, tile_id, kind) or ("", "")
+    picture = shrunk(picture_of(state, subject), THUMB_PX)
+    description = text_of_tile(state, subject) if text is None else text
+    true_text, false_text = prepared_pair(state, subject, kind) or ("", "")
     return {
-        task.tile: TileRef(state.source.spec, tile_id),
+        task.tile: SubjectRef(state.source.spec, subject),
         task.picture: gr.Image(picture, visible=True),
-        task.tile_id: tile_id,
+        task.tile_id: "" if isinstance(subject, OwnPicture) else subject,
         task.text: gr.Textbox(description, placeholder=_NO_TEXT),
         task.true_text: true_text,
         task.false_text: false_text,
+        task.again: other_wording(state, subject),
         task.lesson: lesson,
     }
 
@@ -259,6 +280,7 @@ def _wire_lessons(collections: Collections, page: LearnPage) -> None:
             **_tile_values(task, state, lesson.tile_id, kind=lesson.kind, text=text, lesson=number),
             task.mode: gr.Radio(value=lesson.mode),
             task.swaps: gr.Column(visible=lesson.mode == "swap"),
+            task.rewords: gr.Column(visible=lesson.mode == "reword"),
             task.kind: gr.Radio(value=lesson.kind),
             **_start_values(display, lesson_plan(lesson)),
         }
@@ -268,7 +290,7 @@ def _wire_lessons(collections: Collections, page: LearnPage) -> None:
 
     for number, button in enumerate(task.lessons):
         button.click(
-            begins(number), None, [*task.of_a_tile, task.mode, task.swaps, task.kind, *display.of_a_start],
+            begins(number), None, [*task.of_a_tile, *task.of_a_lesson, *display.of_a_start],
             show_progress="hidden", **INTERNAL,
         ).then(None, None, None, js=FILLED_JS.replace("ID", f"lesson-{number + 1}")).then(
             None, None, None, js=click_js("learn-run")
@@ -278,15 +300,18 @@ def _wire_lessons(collections: Collections, page: LearnPage) -> None:
 def _wire_tiles(collections: Collections, page: LearnPage) -> None:
     task, display, tiles = page.task, page.display, page.strip.tiles
 
-    def own_tile(spec: str, tile_id: str, kind: str) -> dict[Block, Any]:
-        return {**_tile_values(task, collections.of(spec), tile_id, kind=kind), **_start_values(display)}
+    def own_tile(spec: str, subject: Subject, kind: str) -> dict[Block, Any]:
+        return {**_tile_values(task, collections.of(spec), subject, kind=kind), **_start_values(display)}
+
+    def brought(values: dict[Block, Any]) -> dict[Block, Any]:
+        return own_tile(values[tiles].spec, OwnPicture.of(uploaded(values[task.own])), values[task.kind])
 
     def take(values: dict[Block, Any], event: gr.SelectData) -> dict[Block, Any]:
         strip: StripTiles = values[tiles]
         return own_tile(strip.spec, strip.clicked(event), values[task.kind])
 
     def named(values: dict[Block, Any]) -> dict[Block, Any]:
-        ref: TileRef | StripTiles = values[task.tile] or values[tiles]
+        ref: SubjectRef | StripTiles = values[task.tile] or values[tiles]
         return own_tile(ref.spec, values[task.tile_id].strip(), values[task.kind])
 
     def surprise(values: dict[Block, Any]) -> dict[Block, Any]:
@@ -297,27 +322,32 @@ def _wire_tiles(collections: Collections, page: LearnPage) -> None:
     filled: dict[str, Any] = {"outputs": outputs, "show_progress": "hidden", **INTERNAL}
     task.strip.gallery.select(for_page(take), {tiles, task.kind}, **filled)
     task.tile_id.submit(for_page(named), {task.tile_id, task.tile, tiles, task.kind}, **filled)
+    task.own.upload(for_page(brought), {task.own, tiles, task.kind}, **filled, **UPLOAD)
     task.another.click(for_page(surprise), {tiles, task.kind}, **filled).then(
         None, None, None, js=FILLED_JS.replace("ID", "learn-another")
     )
 
 
 def _wire_task(collections: Collections, task: Task) -> None:
-    def pair(ref: TileRef | None, kind: str) -> dict[Block, Any]:
-        sentences = None if ref is None else prepared_pair(collections.of(ref.spec), ref.tile_id, kind)
+    def pair(ref: SubjectRef | None, kind: str) -> dict[Block, Any]:
+        sentences = None if ref is None else prepared_pair(collections.of(ref.spec), ref.subject, kind)
         if ref is not None and sentences is None:
             gr.Info(_NO_PAIR)
         true_text, false_text = sentences or ("", "")
         return {task.true_text: true_text, task.false_text: false_text}
 
     def choose_mode(mode: str) -> dict[Block, Any]:
-        return {task.swaps: gr.Column(visible=mode == "swap"), task.by: gr.Radio(visible=mode == "grow")}
+        return {
+            task.swaps: gr.Column(visible=mode == "swap"),
+            task.rewords: gr.Column(visible=mode == "reword"),
+            task.by: gr.Radio(visible=mode == "grow"),
+        }
 
     task.kind.input(
         for_page(pair), [task.tile, task.kind], [task.true_text, task.false_text], show_progress="hidden", **INTERNAL
     )
     wire_meter(collections.first, task.text, task.meter, task.reading)
-    task.mode.change(choose_mode, task.mode, [task.swaps, task.by], **QUICK)
+    task.mode.change(choose_mode, task.mode, [task.swaps, task.rewords, task.by], **QUICK)
 
 
 def _wire_run(collections: Collections, demo: gr.Blocks, page: LearnPage) -> None:
@@ -328,7 +358,7 @@ def _wire_run(collections: Collections, demo: gr.Blocks, page: LearnPage) -> Non
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008  (Gradio finds it as a default)
     ) -> dict[Block, Any]:
-        ref: TileRef | None = values[task.tile]
+        ref: SubjectRef | None = values[task.tile]
         if ref is None:
             raise TileSourceError("no tile is chosen; choose a lesson or one of the tiles")
         state, flag = collections.of(ref.spec), stops.start(str(request.session_hash))
@@ -368,7 +398,7 @@ def _wire_run(collections: Collections, demo: gr.Blocks, page: LearnPage) -> Non
 def _result(
     task: Task, state: AppState, values: Mapping[Block, Any], on_progress: Progress, stop: threading.Event
 ) -> Result:
-    """Grow, reorder or swap the description, as the task's mode says.
+    """Grow, reorder, swap or reword the description, as the task's mode says.
 
     Args:
         task: the components.
@@ -380,14 +410,16 @@ def _result(
     Raises:
         LRSCLIPError: a text or the tile makes no sense, or `stop` was set.
     """
-    tile_id, text = values[task.tile].tile_id, values[task.text] or ""
+    subject, text = values[task.tile].subject, values[task.text] or ""
     if values[task.mode] == "swap":
         pair = values[task.true_text] or "", values[task.false_text] or ""
-        return swap(state, tile_id, *pair, values[task.kind] or "", text)
+        return swap(state, subject, *pair, values[task.kind] or "", text)
+    if values[task.mode] == "reword":
+        return reword(state, subject, text, values[task.again] or "")
     if values[task.mode] == "order":
-        orders = reorder(state, tile_id, text, progress=on_progress, stop=stop)
-        return replace(orders, grown=grow(state, tile_id, text, stop=stop))
-    return grow(state, tile_id, text, values[task.by], progress=on_progress, stop=stop)
+        orders = reorder(state, subject, text, progress=on_progress, stop=stop)
+        return replace(orders, grown=grow(state, subject, text, stop=stop))
+    return grow(state, subject, text, values[task.by], progress=on_progress, stop=stop)
 
 
 def _hand_out(state: AppState, result: Result, lesson: int | None, *, teacher: bool) -> Path:
@@ -401,16 +433,23 @@ def _hand_out(state: AppState, result: Result, lesson: int | None, *, teacher: b
     """
     html = sheet(
         result,
-        picture=tile_picture(state, result.tile_id),
+        picture=picture_of(state, result.subject),
         lesson=None if lesson is None else LESSONS[lesson],
         teacher=teacher,
         model=state.bundle.name,
-        source=state.index.tile(result.tile_id).attribution or "the server's own tiles",
+        source=_source(state, result.subject),
     )
     own_folder().trim_made()
     path = own_folder().new_place("teacher-sheet.html" if teacher else "hand-out.html")
     path.write_text(html, encoding="utf-8")
     return path
+
+
+def _source(state: AppState, subject: Subject) -> str:
+    """Say who made the picture."""
+    if isinstance(subject, OwnPicture):
+        return name_of(subject)
+    return state.index.tile(subject).attribution or "the server's own tiles"
 
 
 def _step_values(display: Display, state: AppState, result: Result, step: int) -> dict[Block, Any]:
@@ -423,10 +462,9 @@ def _step_values(display: Display, state: AppState, result: Result, step: int) -
         step: number of steps on display, from 1; clipped to those of the result.
     """
     if not isinstance(result, Grown):
-        stage = orders_stage(result) if isinstance(result, Orders) else swap_stage(result)
-        return {display.step: step, display.stage: stage, display.table: ""}
+        return {display.step: step, display.stage: _stage_of(result), display.table: ""}
     step = min(max(1, step), len(result.steps))
-    picture, last = tile_picture(state, result.tile_id), step == len(result.steps)
+    picture, last = picture_of(state, result.subject), step == len(result.steps)
     return {
         display.step: step,
         display.stage: grown_stage(result, step, picture, _first(state, result, step)),
@@ -437,10 +475,17 @@ def _step_values(display: Display, state: AppState, result: Result, step: int) -
     }
 
 
+def _stage_of(result: Orders | Reworded | Swapped) -> Markup:
+    """Draw a result without steps."""
+    if isinstance(result, Orders):
+        return orders_stage(result)
+    return reword_stage(result) if isinstance(result, Reworded) else swap_stage(result)
+
+
 def _first(state: AppState, grown: Grown, step: int) -> Image.Image | None:
     """Return a thumbnail of the tile that ranks first at a step, from 1; None if it is the right one."""
     first_id = grown.steps[step - 1].wide.standing.first_id
-    return None if first_id == grown.tile_id else thumbnail(state, first_id)
+    return None if first_id == grown.name else thumbnail(state, first_id)
 
 
 def _wire_steps(collections: Collections, display: Display) -> None:

@@ -13,13 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.collections import AppState
-from app.media.images import tile_picture
+from app.learn.subject import OWN_NAME, OwnPicture, Subject, name_of, picture_of, vector_of
 from lrsclip.clauses import split_clauses
 from lrsclip.errors import Cancelled, TextError, TileSourceError
 from lrsclip.localize import CellMap, embed_scene, mean_over_windows, open_scene
 from lrsclip.localize.window_encoding import scales_of
-from lrsclip.models.tokenizer import Tokenizer
-from lrsclip.tiles.atlas import AtlasTiles
+from lrsclip.models.tokenizer import Tokenizer, TokenReport
 from lrsclip.vectors import unit
 
 CLIP_TOKENS = 77
@@ -118,10 +117,15 @@ class Grown:
     """A description grown part by part."""
 
     spec: str
-    tile_id: str
+    subject: Subject
     tiles: int
     text: str
     steps: tuple[Step, ...]
+
+    @property
+    def name(self) -> str:
+        """What the description speaks of."""
+        return name_of(self.subject)
 
     @property
     def is_cut(self) -> bool:
@@ -172,23 +176,21 @@ class Orders:
     """A description in several orders; `grown` holds the same part by part, for the hand-out."""
 
     spec: str
-    tile_id: str
+    subject: Subject
     tiles: int
     text: str
     orders: tuple[Order, ...]
     grown: Grown | None = None
 
+    @property
+    def name(self) -> str:
+        """What the description speaks of."""
+        return name_of(self.subject)
 
-def tile_text(state: AppState, tile_id: str) -> str:
-    """Return the description of a tile: the atlas's own, or the caption of a picture; "" where there is none.
 
-    Raises:
-        TileSourceError: there is no such tile.
-    """
-    tile = state.index.tile(tile_id)
-    if isinstance(state.source, AtlasTiles) and state.index.source_spec(tile_id) == state.source.spec:
-        return state.source.texts(tile_id).long
-    return tile.caption or ""
+def reading_of(state: AppState, report: TokenReport, standing: Standing) -> Reading:
+    """Put together what is read of a text and how well that finds its place."""
+    return Reading(report.limit, report.kept, report.cut, state.bundle.tokenizer.count(report.kept), standing)
 
 
 def parts_of(text: str, by: Part = "sentences") -> tuple[str, ...]:
@@ -231,12 +233,12 @@ def _past(words: Sequence[str], at: int, wanted: Sequence[str]) -> int | None:
     return at
 
 
-def standings(state: AppState, tile_id: str, vectors: NDArray[np.float32]) -> list[Standing]:
-    """Rank a tile among the collection's tiles for texts.
+def standings(state: AppState, subject: Subject, vectors: NDArray[np.float32]) -> list[Standing]:
+    """Rank a tile, or a picture beside them, among the collection's tiles for texts.
 
     Args:
         state: the collection.
-        tile_id: the tile that the texts speak of.
+        subject: of the texts.
         vectors: (N, D) of the texts.
 
     Raises:
@@ -244,25 +246,30 @@ def standings(state: AppState, tile_id: str, vectors: NDArray[np.float32]) -> li
     """
     data, spec = state.index.data, state.source.spec
     places = [number for number, row in enumerate(data.rows) if row.source_spec == spec]
-    own = next((n for n, place in enumerate(places) if data.rows[place].tile.tile_id == tile_id), None)
-    if own is None:
-        raise TileSourceError(f"no tile {tile_id!r} in this collection; take one of the tiles shown")
+    names = [data.rows[place].tile.tile_id for place in places]
+    if isinstance(subject, str) and subject not in names:
+        raise TileSourceError(f"no tile {subject!r} in this collection; take one of the tiles shown")
     queries = vectors.astype(np.float64)
     scores = np.empty((len(vectors), len(places)), np.float32)
     for start in range(0, len(places), _ROWS_AT_ONCE):
         some = unit(data.vectors[places[start : start + _ROWS_AT_ONCE]]).astype(np.float64)
         # einsum as the index does it: tiles that look the same get the same score to the last bit, so a tie is one
         scores[:, start : start + _ROWS_AT_ONCE] = np.einsum("cd,qd->qc", some, queries)
+    if isinstance(subject, OwnPicture):
+        beside = vector_of(state, subject)[None].astype(np.float64)
+        scores = np.concatenate([scores, np.einsum("cd,qd->qc", beside, queries).astype(np.float32)], axis=1)
+        names.append(OWN_NAME)
+    own = len(names) - 1 if isinstance(subject, OwnPicture) else names.index(subject)
     above, level = (scores > scores[:, [own]]).sum(1), (scores == scores[:, [own]]).sum(1)
     return [
-        Standing(int(a) + 1, int(a + e), float(row[own]), data.rows[places[int(row.argmax())]].tile.tile_id)
+        Standing(int(a) + 1, int(a + e), float(row[own]), names[int(row.argmax())])
         for a, e, row in zip(above, level, scores, strict=True)
     ]
 
 
 def grow(
     state: AppState,
-    tile_id: str,
+    subject: Subject,
     text: str,
     by: Part = "sentences",
     *,
@@ -273,7 +280,7 @@ def grow(
 
     Args:
         state: the collection.
-        tile_id: the tile of the description.
+        subject: of the description.
         text: the description.
         by: the kind of parts.
         progress: called with steps done and steps in all.
@@ -285,9 +292,9 @@ def grow(
         PictureError: the tile's picture is gone.
         Cancelled: `stop` was set.
     """
-    _check_text(state, text)
+    check_text(state, text)
     parts = parts_of(text, by)
-    picture = tile_picture(state, tile_id)
+    picture = picture_of(state, subject)
     with open_scene(picture) as scene:
         scales = scales_of("dense", scene.width_px, scene.height_px, None)
         embedded = embed_scene(state.bundle, scene, "dense", scales, stop=stop)
@@ -299,14 +306,14 @@ def grow(
     ]
     # all texts at once: they share a batch of the model, and one look at the collection's vectors
     vectors = state.bundle.encode_text([report.kept for reports in pairs for report in reports])
-    ranks = standings(state, tile_id, vectors)
+    ranks = standings(state, subject, vectors)
     alone = state.bundle.encode_text([added.strip() for added in parts])
     steps: list[Step] = []
     for number, (before, added, reports) in enumerate(zip(befores, parts, pairs, strict=True)):
         if stop is not None and stop.is_set():
             raise Cancelled(f"stopped after {number} of {len(parts)} steps; start again to see them all")
         wide, narrow = (
-            Reading(report.limit, report.kept, report.cut, state.bundle.tokenizer.count(report.kept), standing)
+            reading_of(state, report, standing)
             for report, standing in zip(reports, ranks[2 * number : 2 * number + 2], strict=True)
         )
         cells = mean_over_windows(embedded.boxes_px, embedded.vectors @ alone[number], picture.width, picture.height)
@@ -314,12 +321,12 @@ def grow(
         steps.append(Step(before, added, reports[0].count, wide, narrow, heat))
         if progress is not None:
             progress(number + 1, len(parts))
-    return Grown(state.source.spec, tile_id, state.tile_count, text.strip(), tuple(steps))
+    return Grown(state.source.spec, subject, state.tile_count, text.strip(), tuple(steps))
 
 
 def reorder(
     state: AppState,
-    tile_id: str,
+    subject: Subject,
     text: str,
     *,
     seed: int = 0,
@@ -330,7 +337,7 @@ def reorder(
 
     Args:
         state: the collection.
-        tile_id: the tile that it describes.
+        subject: of the description.
         text: the description, of two sentences or more.
         seed: of the shuffles.
         progress: called with texts read and texts in all.
@@ -341,7 +348,7 @@ def reorder(
         TileSourceError: there is no such tile.
         Cancelled: `stop` was set.
     """
-    _check_text(state, text)
+    check_text(state, text)
     sentences = [part.strip() for part in parts_of(text)]
     if len(sentences) < 2:
         raise TextError("the description is one sentence; write two or more to see what their order does")
@@ -355,11 +362,11 @@ def reorder(
     for name, texts in texts_of.items():
         if stop is not None and stop.is_set():
             raise Cancelled(f"stopped after {done} of {total} texts; start again to see them all")
-        orders.append(Order(name, texts, tuple(standings(state, tile_id, state.bundle.encode_text(list(texts))))))
+        orders.append(Order(name, texts, tuple(standings(state, subject, state.bundle.encode_text(list(texts))))))
         done += len(texts)
         if progress is not None:
             progress(done, total)
-    return Orders(state.source.spec, tile_id, state.tile_count, text.strip(), tuple(orders))
+    return Orders(state.source.spec, subject, state.tile_count, text.strip(), tuple(orders))
 
 
 def _shuffled(sentences: Sequence[str], seed: int) -> tuple[str, ...]:
@@ -371,7 +378,12 @@ def _shuffled(sentences: Sequence[str], seed: int) -> tuple[str, ...]:
     return tuple(" ".join(sentences[n] for n in order) for order in chosen[:SHUFFLES])
 
 
-def _check_text(state: AppState, text: str) -> None:
+def check_text(state: AppState, text: str) -> None:
+    """Refuse a description that is empty or too long.
+
+    Raises:
+        TextError: it is.
+    """
     if not text.strip():
         raise TextError("the description is empty; take a tile that has one, or write what the tile shows")
     if len(text) > MAX_CHARACTERS:  # each step shows all of it, and a session keeps the steps

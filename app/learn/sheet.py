@@ -1,4 +1,4 @@
-"""The hand-out: one A4 page with a result of the Learn page, to print; everything is inline, and no script may run."""
+"""The hand-out: a result of the Learn page on one sheet of A4 or Letter; all is inline, and no script may run."""
 
 from __future__ import annotations
 
@@ -10,13 +10,23 @@ from markupsafe import Markup
 from PIL import Image
 
 from app.learn.chart import heated, plain, rank_chart
-from app.learn.html import ORDER_NAMES, VERDICTS, order_values, pairs_of, questions_of, rate_bars
+from app.learn.html import (
+    ORDER_NAMES,
+    VERDICTS,
+    WORDINGS,
+    order_values,
+    pairs_of,
+    questions_of,
+    rate_bars,
+    reword_verdict,
+)
 from app.learn.lessons import Lesson
+from app.learn.reword import Reworded
 from app.learn.service import Grown, Orders
 from app.learn.swap import Swapped
 from app.ui.render import own_file, render
 
-Result = Grown | Orders | Swapped
+Result = Grown | Orders | Swapped | Reworded
 _PICTURE_PX, _MAP_PX = 300, 120
 _LONGEST = 420  # characters of a text; what is longer ends in dots, so that the page stays one
 
@@ -43,6 +53,8 @@ def sheet(
         template, values = "learn/sheet_grown.html", _grown(result, picture)
     elif isinstance(result, Orders):
         template, values = "learn/sheet_orders.html", _orders(result)
+    elif isinstance(result, Reworded):
+        template, values = "learn/sheet_reworded.html", _reworded(result)
     else:
         template, values = "learn/sheet_swapped.html", _swapped(result)
     return render(
@@ -54,7 +66,7 @@ def sheet(
         questions=list(zip_longest(questions_of(lesson), lesson.answers if lesson and teacher else ())),
         outcome=_outcome(result) if teacher else "",
         teacher=teacher,
-        tile=_short(result.tile_id, 60),
+        tile=_short(result.name, 60),
         source=_short(source, 160),
         model=_short(model, 60),
         day=(today or date.today()).isoformat(),
@@ -65,6 +77,8 @@ def sheet(
 def _title(result: Result) -> str:
     if isinstance(result, Grown):
         return "A description grows"
+    if isinstance(result, Reworded):
+        return "The same in other words"
     return "The same text in other orders" if isinstance(result, Orders) else "One thing swapped"
 
 
@@ -103,6 +117,15 @@ def _orders(orders: Orders) -> dict[str, object]:
     }
 
 
+def _reworded(reworded: Reworded) -> dict[str, object]:
+    told = [_short(text, 900) for text in reworded.texts]
+    return {
+        "tiles": reworded.tiles,
+        "wordings": list(zip(WORDINGS, told, reworded.readings, strict=True)),
+        "alike_cos": reworded.alike_cos,
+    }
+
+
 def _outcome(result: Result) -> str:
     """Say in a sentence or two what came out of a run, for the teacher."""
     if isinstance(result, Grown):
@@ -116,6 +139,8 @@ def _outcome(result: Result) -> str:
             + "; ".join(f"{ORDER_NAMES[order.name].lower()}, rank {order_values(order)[0]}" for order in result.orders)
             + "."
         )
+    if isinstance(result, Reworded):
+        return f"In this run: {reword_verdict(result)}"
     kinds = {verdict: [kind for kind, pair in result.kinds.items() if pair.verdict == verdict] for verdict in VERDICTS}
     told = (f"{verdict}: {', '.join(found)}" for verdict, found in kinds.items() if found)
     return f"On this tile, {'; '.join(told)}." if result.kinds else ""

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.collections import AppState
-from app.learn.service import tile_text
+from app.learn.subject import Subject, atlas_of, name_of, text_of_tile, vector_of
 from lrsclip.atlas.falsify import falsified
 from lrsclip.atlas.noise import rng_at
 from lrsclip.atlas.statement import CLAIM_KINDS, ClaimKind
 from lrsclip.errors import TextError
-from lrsclip.tiles.atlas import AtlasTiles
 
 CLOSE_COS = 0.002
 """Two cosines nearer than this tell nothing: rounding to bfloat16 alone moves one by about 0.001."""
@@ -54,7 +53,7 @@ class Swapped:
 
     Attributes:
         spec: the collection.
-        tile_id: the tile of the sentences.
+        subject: of the sentences.
         kind: of the claim, as the visitor has it; "" where none is named.
         alone: the two sentences by themselves.
         whole: the description with either of them in it; None where the true one is no part of it.
@@ -63,23 +62,29 @@ class Swapped:
     """
 
     spec: str
-    tile_id: str
+    subject: Subject
     kind: str
     alone: Pair
     whole: Pair | None
     rates: Mapping[str, Rate]
     kinds: Mapping[str, Pair]
 
+    @property
+    def name(self) -> str:
+        """What the sentences speak of."""
+        return name_of(self.subject)
 
-def prepared_pair(state: AppState, tile_id: str, kind: str) -> tuple[str, str] | None:
+
+def prepared_pair(state: AppState, subject: Subject, kind: str) -> tuple[str, str] | None:
     """Make a true sentence about a tile of the atlas and the same with one false claim of a kind.
 
     Returns:
         The two; None where nothing is known of the tile, or it offers no claim of that kind.
     """
-    claim, source = kind_of(kind), state.source
-    if not isinstance(source, AtlasTiles) or state.index.source_spec(tile_id) != source.spec:
+    claim, source = kind_of(kind), atlas_of(state, subject)
+    if source is None:
         return None
+    tile_id = str(subject)
     truth = source.truth(tile_id)
     statements = source.told(tile_id, truth)
     changed = falsified(statements, truth, claim, rng_at(source.seed, "learn", *(ord(letter) for letter in tile_id)))
@@ -107,13 +112,13 @@ def kind_of(name: str) -> ClaimKind:
 
 
 def swap(
-    state: AppState, tile_id: str, true_text: str, false_text: str, kind: str = "", description: str = ""
+    state: AppState, subject: Subject, true_text: str, false_text: str, kind: str = "", description: str = ""
 ) -> Swapped:
     """Score a tile against a true and a false sentence, alone and within the whole description.
 
     Args:
         state: the collection.
-        tile_id: the tile of the sentences.
+        subject: of the sentences, a tile or a picture of one's own.
         true_text: the true sentence.
         false_text: the false one.
         kind: what is swapped, one of CLAIM_KINDS or "".
@@ -128,16 +133,16 @@ def swap(
         raise TextError("a sentence is missing; write the true one and the false one")
     if true_text == false_text:
         raise TextError("the two sentences are the same; change one thing in the second")
-    whole = " ".join((description.strip() or tile_text(state, tile_id)).split())
+    whole = " ".join((description.strip() or text_of_tile(state, subject)).split())
     inside = true_text in whole and true_text != whole
     texts = [true_text, false_text] + ([whole, whole.replace(true_text, false_text, 1)] if inside else [])
-    offered = {claim: pair for claim in CLAIM_KINDS if (pair := prepared_pair(state, tile_id, claim)) is not None}
+    offered = {claim: pair for claim in CLAIM_KINDS if (pair := prepared_pair(state, subject, claim)) is not None}
     texts += [one for pair in offered.values() for one in pair]
-    scores_cos = (state.bundle.encode_text(texts) @ state.index.vector(tile_id)).tolist()
+    scores_cos = (state.bundle.encode_text(texts) @ vector_of(state, subject)).tolist()
     pairs = [Pair(texts[n], texts[n + 1], scores_cos[n], scores_cos[n + 1]) for n in range(0, len(texts), 2)]
     return Swapped(
         state.source.spec,
-        tile_id,
+        subject,
         kind_of(kind) if kind else "",
         pairs[0],
         pairs[1] if inside else None,

@@ -44,7 +44,7 @@ ANSWERS = {
     ),
     "learn": _Answer(
         ("learn-stage", "learn-table"), "learn-run",
-        ("learn-text", "learn-mode", "learn-by", "learn-kind", "learn-true", "learn-false"),
+        ("learn-text", "learn-mode", "learn-by", "learn-kind", "learn-true", "learn-false", "learn-again"),
     ),
     "batch": _Answer(
         ("batch-table", "batch-download"), "batch-button", ("batch-file", "exclude", "area", "least", "hide"),

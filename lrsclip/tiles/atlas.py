@@ -46,6 +46,7 @@ TILE_PX = 192
 _TWINS = 3  # false sentences of each kind of claim
 _BLOCK = 4  # tiles along the side of a block, which is rendered at once
 _KEPT_TILES = 16_384
+_REWORDINGS = 8  # tried, of which the one with the fewest sentences alike is taken
 _MAX_SEED = 2**32 - 1  # chance is seeded with 32 bits: more would come round to the same worlds
 _WEST_M, _NORTH_M = 497_000.0, 4_588_000.0
 # UTM 10 south at those meters is the South Pacific near 48.9 S, 123 W: farther from land than nearly anywhere.
@@ -224,6 +225,14 @@ class AtlasTiles:
     def described(self, told: list[Statement], tile_id: str) -> str:
         """Put statements into the wording of a tile."""
         return " ".join(self._sentences(told, *self._check(tile_id)))
+
+    def reworded(self, tile_id: str) -> str:
+        """Tell what a tile's long text tells, sentence by sentence, in other words where there are others."""
+        row, column = self._check(tile_id)
+        told = self.told(tile_id)
+        own = self._sentences(told, row, column)
+        tries = [sentences(told, rng_at(self.seed, "again", row, column, number)) for number in range(_REWORDINGS)]
+        return " ".join(min(tries, key=lambda one: sum(a == b for a, b in zip(one, own, strict=True))))
 
     def _sentences(self, told: list[Statement], row: int, column: int) -> list[str]:
         return sentences(told, rng_at(self.seed, "words", row, column))

@@ -16,7 +16,7 @@ from app.collections import AppState
 from app.server.api_snippets import cli_snippet, code_snippets, file_named
 from tests.helpers.app_parts import draw_tile, landscape_state
 
-NAMES = ["search", "classify", "classify_many", "localize", "grow", "order", "swap"]
+NAMES = ["search", "classify", "classify_many", "localize", "grow", "order", "swap", "reword"]
 
 
 @pytest.fixture(scope="module")

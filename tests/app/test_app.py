@@ -301,7 +301,7 @@ def test_a_bad_start_ends_with_one_line(
 
 def test_only_the_endpoints_meant_for_programs_are_public(client: Client) -> None:
     listed = client.view_api(return_format="dict", print_info=False)
-    public = {"/search", "/classify", "/classify_many", "/localize", "/grow", "/order", "/swap"}
+    public = {"/search", "/classify", "/classify_many", "/localize", "/grow", "/order", "/swap", "/reword"}
     assert set(listed["named_endpoints"]) == public
     assert not listed["unnamed_endpoints"]
     types = [parameter["type"] for one in listed["named_endpoints"].values() for parameter in one["parameters"]]
@@ -318,6 +318,7 @@ def test_only_the_endpoints_meant_for_programs_are_public(client: Client) -> Non
         "/grow": ["tile_id", "text", "by"],
         "/order": ["tile_id", "text", "seed"],
         "/swap": ["tile_id", "true_text", "false_text", "kind"],
+        "/reword": ["tile_id", "text", "again"],
     }  # fmt: skip
 
 

@@ -22,7 +22,7 @@ from app.server.upload_folder import own_folder
 from tests.helpers.app_parts import landscape_state, running
 
 DOC = Path(__file__).resolve().parents[2] / "docs/api.md"
-NAMES = {"search", "classify", "classify_many", "localize", "grow", "order", "swap"}
+NAMES = {"search", "classify", "classify_many", "localize", "grow", "order", "swap", "reword"}
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +64,8 @@ def test_every_endpoint_answers(api: httpx.Client, state: AppState) -> None:
     assert len(api.post("order", json={"tile_id": tile}).json()["orders"]) == 4
     swapped = {"tile_id": tile, "true_text": "a road", "false_text": "no road"}
     assert api.post("swap", json=swapped).json()["alone"]["true_text"] == "a road"
+    reworded = api.post("reword", json={"tile_id": tile, "text": "a road", "again": "a street"}).json()
+    assert [one["text"] for one in reworded["texts"]] == ["a road", "a street"] and reworded["alike_cos"] < 1
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from tests.helpers.app_parts import NASTY, running
@@ -36,17 +37,17 @@ def take_sheet(page: Page, path: Path) -> str:
 
 
 def pages_of(browser: Browser, sheet: Path) -> int:
-    """How many pages a hand-out takes on paper; nothing in it may run."""
+    """How many pages a hand-out takes on paper of either size; nothing in it may run."""
     opened = browser.new_page()
     opened.goto(sheet.as_uri())
     assert opened.evaluate("window.ran") is None
     # what the fixed height would hide must not be there either
     hidden_px = opened.evaluate("""() => Math.max(...[...document.querySelectorAll("main, .questions")].map(
       part => part.scrollHeight - part.clientHeight))""")
-    printed = opened.pdf(prefer_css_page_size=True)
+    printed = [opened.pdf(format=paper, prefer_css_page_size=True) for paper in ("A4", "Letter")]
     opened.close()
     assert hidden_px <= 1
-    return len(re.findall(rb"/Type\s*/Page\b", printed))
+    return max(len(re.findall(rb"/Type\s*/Page\b", one)) for one in printed)
 
 
 def choose(page: Page, number: int) -> None:
@@ -98,6 +99,36 @@ def test_one_thing_is_swapped(page: Page, browser: Browser, tmp_path: Path) -> N
     false.fill("")
     page.locator("#learn-run").click()
     expect(page.get_by_text("A sentence is missing")).to_be_visible()
+
+
+def test_two_wordings_of_a_picture_that_the_class_brought(page: Page, browser: Browser, tmp_path: Path) -> None:
+    Image.effect_noise((300, 200), 60).convert("RGB").save(tmp_path / "ours.jpg")
+    page.locator("#learn-own-fold > button").click()
+    page.locator("#learn-own input[type=file]").set_input_files(tmp_path / "ours.jpg")
+    expect(page.locator("#learn-tile textarea, #learn-tile input")).to_have_value("")
+    expect(page.get_by_alt_text("the chosen tile")).to_be_visible()
+    page.locator("#learn-text textarea").fill("Gray noise fills the picture.")
+    page.get_by_label("Reword").check()
+    page.locator("#learn-run").click()
+    expect(page.get_by_text("There is no second text")).to_be_visible()
+    page.locator("#learn-again textarea").fill("All of it is a gray blur.")
+    page.locator("#learn-run").click()
+    stage = page.locator("#learn-stage")
+    expect(stage.locator(".card")).to_have_count(2)
+    expect(stage).to_contain_text("Rank of your own picture among")
+    assert "your own picture" in take_sheet(page, tmp_path / "reword.html")
+    assert pages_of(browser, tmp_path / "reword.html") == 1
+    page.get_by_label("Grow").check()
+    page.locator("#learn-run").click()
+    expect(stage).to_contain_text("Step 1 of 1")
+
+
+def test_a_tile_of_the_landscape_is_told_in_other_words(page: Page) -> None:
+    choose(page, 2)
+    page.get_by_label("Reword").check()
+    own, again = page.locator("#learn-text textarea"), page.locator("#learn-again textarea")
+    expect(again).to_have_value(re.compile("industrial|factor|plant|warehouse"))
+    assert own.input_value() != again.input_value()
 
 
 def test_a_long_text_of_a_stranger_stays_text_and_on_one_page(page: Page, browser: Browser, tmp_path: Path) -> None:

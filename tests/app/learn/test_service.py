@@ -7,6 +7,7 @@ import html
 import re
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -17,20 +18,22 @@ import lrsclip
 from app.cli import open_state
 from app.collections import AppState, Collections
 from app.learn.chart import rank_chart
-from app.learn.html import grown_stage, grown_table, lesson_plan, orders_stage, swap_stage
+from app.learn.html import grown_stage, grown_table, lesson_plan, orders_stage, reword_stage, swap_stage
 from app.learn.lessons import LESSONS, spec_of_landscape, text_of
+from app.learn.reword import Reworded, other_wording, reword
 from app.learn.service import (
     CLIP_TOKENS,
     MAX_STEPS,
     SHUFFLES,
+    Reading,
     Standing,
     grow,
     parts_of,
     reorder,
     standings,
-    tile_text,
 )
 from app.learn.sheet import sheet
+from app.learn.subject import OwnPicture, picture_of, text_of_tile
 from app.learn.swap import CLOSE_COS, Pair, measured_rates, prepared_pair, swap
 from lrsclip.atlas.statement import CLAIM_KINDS
 from lrsclip.errors import Cancelled, TextError, TileSourceError
@@ -176,12 +179,12 @@ def test_two_sentences_have_one_other_order(state: AppState) -> None:
 
 
 def test_prepared_pairs_differ_in_one_sentence_of_the_description(state: AppState) -> None:
-    assert isinstance(tile_text(state, THIRD.tile_id), str)
+    assert isinstance(text_of_tile(state, THIRD.tile_id), str)
     for kind in CLAIM_KINDS:
         pair = prepared_pair(state, THIRD.tile_id, kind)
         assert pair is not None
-        assert pair[0] in tile_text(state, THIRD.tile_id)
-        assert pair[1] not in tile_text(state, THIRD.tile_id)
+        assert pair[0] in text_of_tile(state, THIRD.tile_id)
+        assert pair[1] not in text_of_tile(state, THIRD.tile_id)
         swapped = swap(state, THIRD.tile_id, *pair, kind)
         assert swapped.whole is not None
         assert swapped.whole.false_text == swapped.whole.true_text.replace(*pair)
@@ -217,6 +220,48 @@ def test_rates_are_the_measured_ones() -> None:
     assert measured_rates({}) == {}
 
 
+# reword
+
+
+def test_two_wordings_of_a_tile_are_ranked_side_by_side(state: AppState) -> None:
+    text, again = text_of_tile(state, FIRST.tile_id), other_wording(state, FIRST.tile_id)
+    assert again and again != text and len(parts_of(again)) == len(parts_of(text))
+    told = reword(state, FIRST.tile_id, f" {text} ", again)
+    assert told.texts == (text, again) and told.name == FIRST.tile_id
+    vectors = state.bundle.encode_text([text, again])
+    assert told.alike_cos == pytest.approx(float(vectors[0] @ vectors[1]), abs=1e-6)
+    assert [one.standing for one in told.readings] == standings(state, FIRST.tile_id, vectors)
+    same = replace(told, readings=(told.readings[0], told.readings[0]))
+    assert same.better is None and "equally well" in reword_stage(same)
+    for texts, says in ((("", "a"), "empty"), (("a", " "), "no second text"), (("a", " a"), "are the same")):
+        with pytest.raises(TextError, match=says):
+            reword(state, FIRST.tile_id, *texts)
+
+
+@pytest.mark.parametrize(("ranks", "better"), [((1, 2), 0), ((5, 3), None), ((9, 4), 1), ((3, 3), None)])
+def test_a_wording_is_better_from_twice_the_rank_on(ranks: tuple[int, int], better: int | None) -> None:
+    first, second = (Reading(248, "a", "", 3, Standing(rank, rank, 0.3, "t")) for rank in ranks)
+    assert Reworded("atlas", "t", 9, ("a", "b"), (first, second), 0.9).better == better
+
+
+# a picture of one's own
+
+
+def test_a_picture_of_ones_own_is_ranked_beside_the_tiles(state: AppState) -> None:
+    own = OwnPicture.of(state.source.picture(FIRST.tile_id))
+    grown = grow(state, own, FIRST.text)
+    of_tile = grow(state, FIRST.tile_id, FIRST.text)
+    assert grown.name == "your own picture" and grown.tiles == of_tile.tiles
+    for step, known in zip(grown.steps, of_tile.steps, strict=True):  # nearly the same picture: it went through WebP
+        assert step.wide.standing.score_cos == pytest.approx(known.wide.standing.score_cos, abs=0.02)
+        assert 1 <= step.wide.standing.best <= grown.tiles + 1
+    assert text_of_tile(state, own) == "" and prepared_pair(state, own, "count") is None
+    assert other_wording(state, own) == ""
+    assert swap(state, own, "a road", "a sea").name == reorder(state, own, FIRST.text).name == grown.name
+    told = sheet(grown, picture=picture_of(state, own), lesson=None, model="m", source="your own picture")
+    assert "your own picture" in told
+
+
 # lessons
 
 
@@ -224,7 +269,7 @@ def test_lessons_take_ten_minutes_and_tell_the_truth(state: AppState) -> None:
     assert len(LESSONS) == 3 and {lesson.mode for lesson in LESSONS} == {"grow", "swap"}
     for lesson in LESSONS:
         assert lesson.minutes == 10 and len(lesson.questions) == 3
-        known = tile_text(state, lesson.tile_id)
+        known = text_of_tile(state, lesson.tile_id)
         assert all(part.strip() in known for part in parts_of(text_of(Collections(state), lesson)))
         assert f"{lesson.steps[0].minutes} min" in lesson_plan(lesson)
 
@@ -233,7 +278,7 @@ def test_lessons_need_the_landscape(tmp_path: Path) -> None:
     other = make_state(tmp_path)
     with pytest.raises(TileSourceError, match="open atlas under Places"):
         spec_of_landscape(Collections(other))
-    assert tile_text(other, other.tile_ids()[0]) == ""
+    assert text_of_tile(other, other.tile_ids()[0]) == ""
     assert prepared_pair(other, other.tile_ids()[0], "count") is None
 
 
@@ -241,7 +286,7 @@ def test_lessons_need_the_landscape(tmp_path: Path) -> None:
 def test_lessons_hold_with_the_shipped_checkpoint(shipped: AppState) -> None:
     steps = grow(shipped, FIRST.tile_id, FIRST.text).steps
     assert steps[0].wide.standing.best > 20 and steps[-1].wide.standing.worst == 1
-    last = grow(shipped, SECOND.tile_id, tile_text(shipped, SECOND.tile_id)).steps[-1]
+    last = grow(shipped, SECOND.tile_id, text_of_tile(shipped, SECOND.tile_id)).steps[-1]
     assert last.wide.standing.worst == 1 and last.narrow.standing.best > 5
     for kind, verdicts in {"object": "noticed", "color": "noticed", "count": "noticed", "place": "close"}.items():
         pair = prepared_pair(shipped, THIRD.tile_id, kind)

@@ -128,7 +128,7 @@ def test_each_picture_of_a_call_is_charged(tmp_path: Path) -> None:
 def test_a_language_model_lists_the_tools_searches_and_sends_a_picture(url: str) -> None:
     picture = data_url(draw_tile("road", 1), "PNG")
     tools, (found, judged) = used(url, ("search", {"text": "a harbour", "k": 2}), judge(picture))
-    assert {"search", "classify", "classify_many", "localize", "grow", "order", "swap"} == tools
+    assert {"search", "classify", "classify_many", "localize", "grow", "order", "swap", "reword"} == tools
     assert not found.isError and said(found).count("tile_id") == 2
     assert not judged.isError and said(judged).count("score_cos") == 2
     # JSON, as other programs read it: Gradio's own text has single quotes, None and True
