@@ -27,6 +27,7 @@ function lrsclipPlace(map) {
     if (event.data.square) draw(event.data.square);
   });
   home();
+  tell({ ready: true }); // first of all: what is wanted before it counts as that of an earlier frame
   ground.addTo(map);
   new ResizeObserver(() => {
     if (!map.getContainer().clientWidth) return;
@@ -35,5 +36,4 @@ function lrsclipPlace(map) {
     if (wanted) map.flyToBounds(wanted.getBounds().pad(2), { duration: 0.8, maxZoom: 13 });
     wanted = null;
   }).observe(map.getContainer());
-  tell({ ready: true });
 }

@@ -93,6 +93,8 @@ def test_a_visitor_stops_and_goes_on(browser: Browser, state: AppState, server: 
 @needs_chromium
 def test_a_place_is_chosen_by_name_by_numbers_and_on_the_map(browser: Browser, state: AppState) -> None:
     with running(state) as url, visit(browser, url, "Places") as page:
+        squares = page.frame_locator("iframe.place-map").locator("canvas[data-drawn]")
+        expect(squares.first).to_be_visible()  # at once, and not only once the map is moved
         where = page.locator("#places-where textarea, #places-where input")
         address = page.locator("#places-address textarea, #places-address input")
         where.fill("Paris")
