@@ -154,3 +154,79 @@ def test_the_keyboard_reaches_every_page(opened: Callable[[int, str], Page]) -> 
         wanted = page.locator(control)
         expect(wanted).to_be_visible()
         tab_to(page, wanted)
+
+
+def by_mouse(page: Page, control: Locator) -> None:
+    control.click()
+
+
+def by_keys(page: Page, control: Locator) -> None:
+    expect(control).to_be_visible()
+    tab_to(page, control)
+    page.keyboard.press("Enter")
+
+
+@pytest.mark.parametrize("press", [by_mouse, by_keys])
+def test_the_tour_of_the_readme_to_the_letter(
+    opened: Callable[[int, str], Page], press: Callable[[Page, Locator], None], tmp_path: Path
+) -> None:
+    page = opened(1400, "light")
+
+    def button(name: str) -> Locator:
+        return page.get_by_role("button", name=name, exact=True)
+
+    def tab(name: str) -> Locator:
+        return page.get_by_role("tab", name=name, exact=True)
+
+    # 2
+    press(page, button("School"))
+    expect(page.locator("#description textarea")).to_have_value(re.compile("school"))
+    expect(page.locator("#meter")).to_contain_text(re.compile(r"\d+ / 248 tokens"))
+    press(page, page.locator("#search-button"))
+    summary, facts = page.locator("#summary"), page.locator("#facts")
+    expect(summary).to_contain_text(re.compile("best first for.*school", re.DOTALL))
+    expect(summary).to_contain_text(re.compile("match", re.IGNORECASE))
+    expect(facts).to_contain_text(re.compile(r"Rank\s*1\b"))
+    expect(page.frame_locator("iframe.places-map").locator("path").first).to_be_attached()
+    # 3
+    press(page, page.locator("#gallery .thumbnail-item").nth(2))
+    expect(facts).to_contain_text(re.compile(r"Rank\s*3\b"))
+    page.keyboard.press("ArrowLeft")
+    expect(facts).to_contain_text(re.compile(r"Rank\s*2\b"))
+    press(page, button("More like this"))
+    expect(summary.locator(".limit")).to_have_count(1)
+    exclude = page.locator("#exclude textarea, #exclude input")
+    if press is by_keys:
+        tab_to(page, exclude)
+    else:
+        exclude.click()
+    page.keyboard.type("parked cars")
+    page.keyboard.press("Enter")
+    expect(summary).to_contain_text("parked cars")
+    expect(facts).to_contain_text(re.compile(r"Rank\s*1\b"))
+    page.wait_for_url(re.compile("x=parked"))
+    tiles = page.locator("#shown-tiles [data-tiles]")
+    found = tiles.get_attribute("data-tiles")
+    elsewhere = opened(1400, "light")
+    elsewhere.goto(page.url)
+    expect(elsewhere.locator("#shown-tiles [data-tiles]")).to_have_attribute("data-tiles", found or "")
+    # 4
+    press(page, button("Classify this tile"))
+    expect(page.locator("#bars li").first).to_be_visible()
+    expect(page.locator("#bars")).to_contain_text("22 other classes")
+    press(page, tab("Search"))
+    press(page, button("Localize this tile"))
+    expect(page.frame_locator("iframe.map").get_by_alt_text("heat-map")).to_be_visible()
+    # 5
+    press(page, tab("Learn"))
+    press(page, page.get_by_role("button", name=re.compile("A longer description finds the place")))
+    rank = page.locator("#learn-stage .rank b")
+    expect(rank).to_have_text("67")
+    for step in range(2, 7):
+        press(page, page.locator("#learn-next"))
+        expect(page.locator("#learn-stage .step")).to_have_text(f"Step {step} of 6")
+    expect(rank).to_have_text("1")
+    with page.expect_download() as begun:
+        press(page, page.locator("#learn-take"))
+    begun.value.save_as(tmp_path / "sheet.html")
+    assert "A longer description finds the place" in (tmp_path / "sheet.html").read_text(encoding="utf-8")
