@@ -126,7 +126,10 @@ def wire_links(
     known: set[Block] = {search.results.opened, places.mine}
     search_if_asked: dict[str, Any] = {"fn": None, "inputs": link_part.arrived, "outputs": None, "js": SEARCH_IF_ASKED}
     demo.load(for_page(at_load), known, outputs, **QUICK).then(**search_if_asked, **QUICK)
-    back = link_part.visited.change(for_page(gone_back), {*known, link_part.visited}, outputs, **QUICK)
+    # in the queue: it may draw all tabs anew
+    back = link_part.visited.change(
+        for_page(gone_back), {*known, link_part.visited}, outputs, show_progress="hidden", **INTERNAL
+    )
     back.then(**search_if_asked, **QUICK)
 
 
