@@ -129,7 +129,7 @@ def find(name: str) -> tuple[Published, Told]:
     """
     if (place := _here(name)) is not None and place.exists():
         return _at(place, Told()), Told()  # the name of a file may hold a question mark
-    base, _, options = name.partition("?")
+    base, options = name.rsplit("?", 1) if "?" in name else (name, "")
     told = Told.parse(options, name=base)
     if (place := _here(base)) is not None and place.exists():
         found = _at(place, told)
