@@ -12,6 +12,7 @@ import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from huggingface_hub import HfApi, HfFileSystem, constants, snapshot_download, try_to_load_from_cache
@@ -88,7 +89,12 @@ def fetch(address: str, told: Told | None = None) -> Published:
     whole = _downloaded(address, repo, revision, (*choice.configs, *choice.weights))
     if folder is not None and folder != whole:
         raise CheckpointError(f"{address} changed while it was fetched; try again")
-    return Published(whole, choice)
+    return _named(whole, choice, repo)
+
+
+def _named(folder: Path, choice: Choice, repo: str) -> Published:
+    """Call a checkpoint by its file of weights, or by its repository without the revision."""
+    return Published(folder, choice if choice.kind == "bare" else replace(choice, name=repo))
 
 
 def _listed(repo: str, revision: str | None) -> tuple[dict[str, int | None], str]:
@@ -148,7 +154,8 @@ def _tell_size(address: str, sizes: Mapping[str, int | None]) -> None:
 def _kept(address: str, repo: str, revision: str | None, told: Told, error: BaseException) -> Published:
     """Use what was fetched before, where the Hub cannot be reached."""
     try:
-        folder = Path(snapshot_download(repo, revision=revision, local_files_only=True))
+        # no file is named: a repository is rarely fetched whole, and which files are needed shows in the folder
+        folder = Path(snapshot_download(repo, revision=revision, allow_patterns=[], local_files_only=True))
     except _FAULTS:
         raise UnknownModelError(
             f"{address} cannot be fetched from the Hub ({_reason(error)}); check name and network"
@@ -158,7 +165,7 @@ def _kept(address: str, repo: str, revision: str | None, told: Told, error: Base
         raise UnknownModelError(
             f"{missing[0]} of {address} is not in the cache, and the Hub cannot be reached ({_reason(error)})"
         ) from error
-    return Published(folder, choice)
+    return _named(folder, choice, repo)
 
 
 def _downloaded(address: str, repo: str, revision: str | None, names: tuple[str, ...]) -> Path:
