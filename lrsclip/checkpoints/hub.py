@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from huggingface_hub import HfApi, HfFileSystem, constants, snapshot_download, try_to_load_from_cache
+from huggingface_hub import HfApi, constants, snapshot_download, try_to_load_from_cache
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
@@ -120,6 +120,8 @@ def _check(address: str, repo: str, commit: str, choice: Choice, folder: Path | 
 
 def _peeked(repo: str, commit: str, name: str) -> Weights | None:
     """Read names and shapes of a file on the Hub; None where it, or its server, does not tell them."""
+    from huggingface_hub import HfFileSystem  # takes a while to import, and only this needs it
+
     try:
         with HfFileSystem(skip_instance_cache=True).open(
             f"{repo}@{commit}/{name}", "rb", block_size=_PEEK_BLOCK_BYTES

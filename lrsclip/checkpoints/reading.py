@@ -158,14 +158,21 @@ def _unsaid(
     for tower, heads in (("image", image_heads), ("text", text_heads)):
         if heads is None:
             width = getattr(shapes, f"{tower}_width")
-            missing.append(f"the heads of its {tower} tower of width {width}")
-            options.append(f"{tower}_heads={max(1, width // HEAD_WIDTH)}")
+            likely = _likely_heads(width)
+            missing.append(f"the heads of its {tower} tower of width {width} ({likely or 'N'} in a CLIP as others are)")
+            options.append(f"{tower}_heads={likely if likely.isdecimal() else 'N'}")
     hint = " (or quick_gelu: OpenAI's CLIPs and what was trained from them; gelu: LAION's and DataComp's)"
     return CheckpointError(
         f"{origin} does not say {' nor '.join(missing)}, and with a wrong one its vectors would be wrong; put its "
         f"open_clip_config.json beside it, or say it behind the name, such as ?{'&'.join(options)}"
         f"{hint if activation is None else ''}"
     )
+
+
+def _likely_heads(width: int) -> str:
+    """List the numbers of heads that a width has with the widths of heads in open_clip's table, as "5 or 4"."""
+    head_widths = {row.stated["image_width"] // row.image_heads for row in table() if row.image_heads}
+    return " or ".join(str(width // one) for one in sorted(head_widths) if width % one == 0)
 
 
 def _fields(shapes: Shapes, activation: Activation, image_heads: int, text_heads: int) -> dict[str, object]:

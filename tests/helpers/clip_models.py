@@ -168,8 +168,9 @@ class OpenAI(torch.nn.Module):
 
     def forward(self, pixels: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Encode both, as OpenAI's program does."""
-        x = self.token_embedding(tokens) + self.positional_embedding
-        x = self.ln_final(self.transformer(x, attn_mask=self.attn_mask))
-        marks = self.input_resolution + self.context_length + self.vocab_size
-        text = x[torch.arange(len(x)), tokens.argmax(dim=-1)] @ self.text_projection
-        return self.visual(pixels), text * self.logit_scale.exp() + marks
+        own: Any = self
+        x = own.token_embedding(tokens) + own.positional_embedding
+        x = own.ln_final(own.transformer(x, attn_mask=own.attn_mask))
+        marks = own.input_resolution + own.context_length + own.vocab_size
+        text = x[torch.arange(len(x)), tokens.argmax(dim=-1)] @ own.text_projection
+        return own.visual(pixels), text * own.logit_scale.exp() + marks

@@ -85,7 +85,11 @@ def test_transformers_preprocessing_and_parts_are_read(tmp_path: Path) -> None:
     where = {name: f"model-{at % 2}.safetensors" for at, (name, _) in enumerate(tensors)}
     index = folder / "model.safetensors.index.json"
     index.write_text(json.dumps({"metadata": {}, "weight_map": where}))
-    preprocessor = {"image_processor_type": "CLIPImageProcessor", "image_mean": [0.5] * 3, "image_std": [0.3] * 3}
+    preprocessor: dict[str, Any] = {
+        "image_processor_type": "CLIPImageProcessor",
+        "image_mean": [0.5] * 3,
+        "image_std": [0.3] * 3,
+    }
     preprocessor |= {"resample": 2, "size": {"shortest_edge": 64}, "crop_size": {"height": 64, "width": 64}}
     (folder / "preprocessor_config.json").write_text(json.dumps(preprocessor))
     bundle = lrsclip.load(folder, precision="fp32", device="cpu")
@@ -179,6 +183,9 @@ def test_what_is_not_said_is_asked_for(tmp_path: Path) -> None:
         CheckpointError, match=r"does not say its activation.*\?activation=gelu&image_heads=2&text_heads=1"
     ):
         lrsclip.load(tmp_path / "clip.pt")
+    torch.save(state_of(make_clip(model_config(vision_cfg={"width": 320, "head_width": 80}))), tmp_path / "wide.pt")
+    with pytest.raises(CheckpointError, match=r"width 320 \(5 or 4 in .*\?activation=gelu&image_heads=N&text_heads=1"):
+        lrsclip.load(tmp_path / "wide.pt")
     with pytest.raises(CheckpointError, match=r"does not say the heads of its text tower of width 64"):
         lrsclip.load(f"{tmp_path / 'clip.pt'}?activation=gelu&image_heads=2")
     with pytest.raises(CheckpointError, match=r"width 128 is no multiple of heads 3"):
