@@ -127,11 +127,11 @@ def find(name: str) -> tuple[Published, Told]:
         UnknownModelError: nothing goes by that name.
         CheckpointError: an option is unknown, or a folder or repository holds no checkpoint, or several.
     """
-    if (place := _here(name)) is not None and place.exists():
+    if os.path.exists(place := _here(name)):
         return _at(place, Told()), Told()  # the name of a file may hold a question mark
     base, options = name.rsplit("?", 1) if "?" in name else (name, "")
     told = Told.parse(options, name=base)
-    if (place := _here(base)) is not None and place.exists():
+    if os.path.exists(place := _here(base)):
         found = _at(place, told)
         if found.choice.kind == "own" and options:
             raise CheckpointError(f"{base} says all of itself in its {MANIFEST}; leave ?{options} away")

@@ -22,6 +22,7 @@ from lrsclip.models.kps import KEPT, STRETCH
 log = logging.getLogger(__name__)
 HEAD_WIDTH = 64  # of OpenAI's code, and of Long-CLIP's, which is made of it
 _STRETCHED = KEPT + (77 - KEPT) * STRETCH
+_ONE_TABLE = f"one table of {_STRETCHED} text positions"
 _NAMED = 4  # examples in a message
 _PARTS = (  # not the picture's side nor the context: both get stretched
     *("embed_dim", "patch_px", "image_width", "image_layers", "image_inner"),
@@ -61,7 +62,7 @@ def signs_of(state: dict[str, Tensor], code: str) -> Signs:
     if from_openai:
         return Signs("quick_gelu", True, "numbers that OpenAI's own files hold")
     if len(state.get("positional_embedding", ())) == _STRETCHED:
-        return Signs("quick_gelu", True, f"{_STRETCHED} text positions in one table, as DGTRS-CLIP has them")
+        return Signs("quick_gelu", True, f"{_ONE_TABLE}, as exports of DGTRS-CLIP and Long-CLIP have them")
     return Signs()
 
 
@@ -87,6 +88,8 @@ def config_of(shapes: Shapes, *, facts: Facts | None, told: Told, signs: Signs, 
     text_heads = told.text_heads or known.text_heads or _heads(shapes, "text", signs)
     if activation is None or image_heads is None or text_heads is None:
         raise _unsaid(activation, image_heads, text_heads, shapes, alike, origin)
+    if signs.by.startswith(_ONE_TABLE) and facts is None and told.activation is None:
+        log.warning("%s has %s; QuickGELU is taken (?activation=gelu for the other)", origin, signs.by)
     config = _fields(shapes, activation, image_heads, text_heads)
     preprocess = known.preprocess or OPENAI_PREPROCESS
     if told.normalization is not None:

@@ -56,6 +56,10 @@ _TYPES = {
 }
 
 
+class DamagedError(CheckpointError):
+    """A file of weights that begins as one and cannot be read to its end."""
+
+
 @dataclass(frozen=True)
 class Weights:
     """The content of a file of weights.
@@ -184,7 +188,7 @@ def _own_words(name: str) -> Iterator[None]:
         asked = re.search(r"GLOBAL ([\w.]+)", str(error))
         if asked:
             raise _pickled(name, asked[1]) from None
-        raise CheckpointError(f"{name} is cut off or damaged; download it again") from None
+        raise DamagedError(f"{name} is cut off or damaged; download it again") from None
 
 
 def _pickled(name: str, what: str) -> CheckpointError:

@@ -276,10 +276,11 @@ def _stretched(state: dict[str, torch.Tensor], two: bool) -> dict[str, torch.Ten
 
 
 @pytest.mark.parametrize("two", [True, False])
-def test_long_clips_say_their_code_by_their_positions(two: bool) -> None:
+def test_long_clips_say_their_code_by_their_positions(two: bool, caplog: pytest.LogCaptureFixture) -> None:
     state = _stretched(state_of(make_clip(model_config())), two)
     config = plan(state, origin="x", facts=None, told=Told())
     assert (config.quick_gelu, config.image.heads, config.text.heads, config.text.context_length) == (True, 2, 1, 248)
+    assert ("one table of 248 text positions" in caplog.text) is not two  # less of a sign, and said
     # on a tower whose heads are of 80 everywhere else, the two contradict each other
     wide = on_meta("ViT-H-14", context_length=248)
     with pytest.raises(CheckpointError, match="heads of its image tower of width 1280"):
