@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.util import find_spec
+from math import isfinite
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import parse_qsl
@@ -143,8 +144,8 @@ def readable(origin: str) -> Iterator[None]:
     """
     try:
         yield
-    except (TypeError, ValueError, AttributeError, KeyError, ArithmeticError) as error:
-        reason = str(error).splitlines()[0]
+    except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise CheckpointError(f"{origin} cannot be understood ({reason}); fetch the checkpoint again") from error
 
 
@@ -211,8 +212,9 @@ def preprocess_of(mean: Any, std: Any, interpolation: Any, origin: str) -> Prepr
         (mean_r, mean_g, mean_b), (std_r, std_g, std_b) = map(float, mean), map(float, std)
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"{origin}: mean and std are not three numbers each; fetch it again") from error
-    if not min(std_r, std_g, std_b) > 0:
-        raise CheckpointError(f"{origin}: a standard deviation of the pictures is not above zero; fetch it again")
+    numbers = (mean_r, mean_g, mean_b, std_r, std_g, std_b)
+    if not all(map(isfinite, numbers)) or min(std_r, std_g, std_b) <= 0:
+        raise CheckpointError(f"{origin}: mean and std are no numbers to divide by; fetch the checkpoint again")
     return PreprocessConfig(mean=(mean_r, mean_g, mean_b), std=(std_r, std_g, std_b), interpolation=interpolation)
 
 

@@ -150,7 +150,9 @@ def _renamed(state: State, origin: str) -> State:
         if name in names:
             plain[names[name]] = tensor
         elif name in ("visual_projection.weight", "text_projection.weight"):  # they multiply from the other side
-            plain["visual.proj" if name.startswith("visual") else "text_projection"] = tensor.mT
+            plain["visual.proj" if name.startswith("visual") else "text_projection"] = (
+                tensor.mT if tensor.ndim > 1 else tensor
+            )
         elif match is None:
             plain[name] = tensor
         else:
@@ -165,7 +167,7 @@ def _renamed(state: State, origin: str) -> State:
             raise CheckpointError(f"{origin}: {name} lacks its {missing[0]}; weights are missing, download it again")
         if odd := sorted(three.keys() - set(_PROJECTIONS)):
             raise CheckpointError(f"{origin}: tensor {name} has an unknown part {odd[0]}; is it a CLIP ViT?")
-        if len({three[part].shape for part in _PROJECTIONS}) > 1:
+        if len({three[part].shape for part in _PROJECTIONS}) > 1 or not three[_PROJECTIONS[0]].ndim:
             raise CheckpointError(f"{origin}: query, key and value of {name} are not alike; is it a CLIP ViT?")
         plain[name] = torch.cat([three[part] for part in _PROJECTIONS])
     return plain
