@@ -132,19 +132,23 @@ def find(name: str) -> tuple[Published, Told]:
     base, options = name.rsplit("?", 1) if "?" in name else (name, "")
     told = Told.parse(options, name=base)
     if os.path.exists(place := _here(base)):
-        found = _at(place, told)
-        if found.choice.kind == "own" and options:
-            raise CheckpointError(f"{base} says all of itself in its {MANIFEST}; leave ?{options} away")
-        return found, told
+        return _unasked(_at(place, told), options, base), told
     if hub.is_hub_address(base) and not base.startswith("."):
         try:
-            return hub.fetch(base, told), told
+            return _unasked(hub.fetch(base, told), options, base), told
         except UnknownModelError as error:
             raise UnknownModelError(f"{error}; nor is there a folder or file {base} here") from error
     known = ", ".join(embedded_names()) or "none"
     raise UnknownModelError(
         f"there is no checkpoint {base!r}: not an embedded one ({known}), not a path here, not owner/name on the Hub"
     )
+
+
+def _unasked(found: Published, options: str, base: str) -> Published:
+    """Refuse options for a checkpoint that leaves nothing open."""
+    if found.choice.kind == "own" and options:
+        raise CheckpointError(f"{base} says all of itself in its {MANIFEST}; leave ?{options} away")
+    return found
 
 
 def _here(name: str) -> Path:

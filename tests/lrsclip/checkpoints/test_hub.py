@@ -64,12 +64,13 @@ def test_hub_repositories(tmp_path: Path) -> None:
         "us/many": {"a.pt": b"1", "b.pt": b"2"},
     }
     with serve_hub(repos) as endpoint:
-        addresses = ["cwz14/LRSCLIP_small", "us/tiny@main", "us/many", "us/nosuch"]
-        published, own, many, none = run(addresses, endpoint, tmp_path / "hf")
+        addresses = ["cwz14/LRSCLIP_small", "us/tiny@main", "us/many", "us/nosuch", "us/tiny?activation=gelu"]
+        published, own, many, none, needless = run(addresses, endpoint, tmp_path / "hf")
     assert published == "LRSCLIP_small 248 (1, 32)"
     assert own == "ours 248 (1, 256)"
     assert many.startswith("CheckpointError us/many should hold")
     assert none.startswith("UnknownModelError there is no repository us/nosuch")
+    assert needless == "CheckpointError us/tiny says all of itself in its manifest.json; leave ?activation=gelu away"
     # the server is gone: what was fetched is used, what was not is named
     kept, other = run(["cwz14/LRSCLIP_small", "us/other"], endpoint, tmp_path / "hf")
     assert kept == published
