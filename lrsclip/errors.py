@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+_LONGEST, _START, _END = 1200, 900, 280  # letters of a message, and those kept of a longer one
+
 
 class LRSCLIPError(Exception):
     """Base of every error that this project raises on purpose."""
@@ -12,7 +14,15 @@ class UnknownModelError(LRSCLIPError):
 
 
 class CheckpointError(LRSCLIPError):
-    """A checkpoint with missing files or damage, or with tensors that do not fit together."""
+    """A checkpoint with missing files or damage, with tensors that do not fit together, or that leaves something open.
+
+    Its message is one printable line of bounded length: the names of tensors and fields in it are a stranger's, and may
+    hold anything, such as control codes of a terminal.
+    """
+
+    def __init__(self, message: str) -> None:
+        text = message if len(message) <= _LONGEST else f"{message[:_START]} ... {message[-_END:]}"
+        super().__init__("".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text))
 
 
 class TextError(LRSCLIPError, ValueError):
