@@ -19,7 +19,6 @@ _MAX_SEGMENTS, _MAX_TABLE_BYTES, _MAX_EXIF_BYTES, _MAX_BETWEEN, _MAX_BANDS = 5_0
 _WITHOUT_LENGTH = frozenset({0x00, 0x01, *range(0xD0, 0xD9), 0xC8, *range(0xF0, 0xFE)})
 FRAMES_OF_JPEG = frozenset({*range(0xC0, 0xD0), 0xDE} - {0xC4, 0xC8, 0xCC})
 """Marks of the segments that say how large a JPEG's picture is; it has one."""
-_ODD_BIGTIFF = b"MM\0+"  # Pillow takes it for an old TIFF, and reads another list
 _MAX_CHUNKS, _MAX_OTHER_CHUNKS, _MAX_CHUNK_BYTES = 100_000, 1_000, 2**24
 _PIXELS_OF_PNG = (b"IDAT", b"fdAT", b"fcTL")
 ONCE_IN_PNG = frozenset(b"IHDR PLTE IEND tRNS gAMA cHRM sRGB iCCP sBIT bKGD pHYs cICP acTL eXIf".split())
@@ -134,9 +133,6 @@ def _check_png(file: BinaryIO) -> None:
 
 def _check_tiff(file: BinaryIO) -> None:
     """Look through the first list, the only one that is read with the picture."""
-    if file.read(4) == _ODD_BIGTIFF:
-        raise OddFileError("it is a big-endian BigTIFF; save it as TIFF, or as BigTIFF in little-endian order")
-    file.seek(0)
     try:
         tiff = TiffTags(file)
         first = next(tiff.directories(), None)

@@ -197,3 +197,22 @@ def decimal_option(kind: str, options: Mapping[str, str], name: str, usual: floa
     if (value := decimal_of(options[name])) is None:
         raise TileSourceError(f"{kind}: {name} is {clipped(options[name])}; give a number in plain digits, such as 0.5")
     return value
+
+
+def bands_option(kind: str, options: Mapping[str, str]) -> tuple[int, ...] | None:
+    """Parse the option `bands` of an address, as in `bands=4,3,2`; None where it is missing.
+
+    Raises:
+        TileSourceError: it is not one number or three.
+    """
+    if "bands" not in options:
+        return None
+    parts = [whole_of(part.strip()) for part in options["bands"].split(",")]
+    bands = tuple(part for part in parts if part is not None)
+    if len(bands) < len(parts):
+        raise TileSourceError(
+            f"{kind}: bands is {clipped(options['bands'])}; give whole numbers with commas, as in bands=4,3,2"
+        )
+    if len(bands) not in (1, 3):
+        raise TileSourceError(f"{kind}: bands names {len(bands)} bands; name one, or three as in bands=4,3,2")
+    return bands

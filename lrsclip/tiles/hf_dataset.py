@@ -26,9 +26,9 @@ from PIL import Image
 
 from lrsclip.errors import PictureError, TileSourceError
 from lrsclip.io.confined import Confined
-from lrsclip.io.decode import DECODE_FAULTS, open_image, opened, upright_size
+from lrsclip.io.decode import DECODE_FAULTS, image_size, open_image
 from lrsclip.numbers import clipped, whole_of
-from lrsclip.tiles.base import Tile, check_count
+from lrsclip.tiles.base import Tile, bands_option, check_count
 
 _NAME = r"[A-Za-z0-9_.-]{1,96}"
 _ADDRESS = re.compile(rf"(?P<repo>{_NAME}/{_NAME}?)(?::(?P<split>[\w.-]{{1,96}}))?")
@@ -63,6 +63,7 @@ class HubTiles:
         image: name of the image column.
         caption: name of the caption column.
         token: whether HF_TOKEN, if set, is used.
+        bands: numbers (from 1) of the bands that are shown as red, green and blue, or of one for gray.
         max_tiles: more are refused as soon as the files' footers add up to so many, and the data set may have
             fewer files; None for the owner of the machine.
 
@@ -78,7 +79,9 @@ class HubTiles:
         caption: str | None = None,
         token: bool = True,
         max_tiles: int | None = None,
+        bands: tuple[int, ...] | None = None,
     ) -> None:
+        self._bands = bands
         self.repo, self.split, self._max_tiles, self._token = repo, split, max_tiles, token
         self._asked = {"image": image, "caption": caption}
         # Read from the environment now: the library's own constant is as old as its import.
@@ -107,7 +110,7 @@ class HubTiles:
 
     @classmethod
     def from_spec(cls, address: str, options: Mapping[str, str], max_tiles: int | None = None) -> HubTiles:
-        """Open `hub:owner/name` or `hub:owner/name:split`, with options `image` and `caption`.
+        """Open `hub:owner/name` or `hub:owner/name:split`, with options `image`, `caption` and `bands`.
 
         Args:
             address: the data set.
@@ -120,20 +123,22 @@ class HubTiles:
         match = _ADDRESS.fullmatch(address)
         if match is None:
             raise TileSourceError(f"{clipped(address)} is no data set; write hub:owner/name or hub:owner/name:split")
-        unknown = sorted(set(options) - {"image", "caption", "token"})
+        unknown = sorted(set(options) - {"image", "caption", "token", "bands"})
         if unknown:
             raise TileSourceError(
-                f"hub has no option {clipped(unknown[0])}; it has image and caption, names of columns"
+                f"hub has no option {clipped(unknown[0])}; it has image and caption, names of columns, and bands"
             )
-        token = options.get("token") != "no"
-        return cls(match["repo"], match["split"], options.get("image"), options.get("caption"), token, max_tiles)
+        token, bands = options.get("token") != "no", bands_option("hub", options)
+        image, caption = options.get("image"), options.get("caption")
+        return cls(match["repo"], match["split"], image, caption, token, max_tiles, bands)
 
     @property
     def spec(self) -> str:
         """Address that opens the same tiles again."""
         asked = {name: column for name, column in self._asked.items() if column}
+        asked |= {"bands": ",".join(map(str, self._bands))} if self._bands else {}
         address = f"hub:{self.repo}" + (f":{self.split}" if self.split else "")
-        return f"{address}?{urlencode(asked)}" if asked else address
+        return f"{address}?{urlencode(asked, safe=',')}" if asked else address
 
     def __len__(self) -> int:
         """Count the rows."""
@@ -158,8 +163,7 @@ class HubTiles:
         """
         row = self._row(tile_id)
         try:
-            with opened(io.BytesIO(_bytes(row[self.image], tile_id))) as picture:
-                width, height = upright_size(picture)
+            width, height = image_size(io.BytesIO(_bytes(row[self.image], tile_id)))
         except DECODE_FAULTS as error:
             if isinstance(error, PictureError):
                 raise
@@ -180,7 +184,7 @@ class HubTiles:
             TileSourceError: there is no such tile, or the Hub does not answer.
         """
         content = _bytes(self._row(tile_id)[self.image], tile_id)
-        return open_image(io.BytesIO(content), name=f"{tile_id} of {self.repo}")
+        return open_image(io.BytesIO(content), name=f"{tile_id} of {self.repo}", bands=self._bands)
 
     def _split_files(self, split: str | None) -> list[str]:
         """List the Parquet files in order; those converted by the Hub where the data set has none of its own."""
