@@ -126,6 +126,9 @@ def look_at(data: rasterio.DatasetReader, wanted: tuple[int, ...] | None = None,
     if transparency is not None and transparency.band in bands:  # somebody wants to see it itself
         transparency, notes = None, ()
     masked = _counts(data, bands)
+    if masked:
+        value = data.nodatavals[bands[0] - 1]
+        notes = (*notes, "masked pixels black" if value is None else f"no-data value {value:g} black")
     palette, no_table = _palette(data, bands, kinds)
     if no_table:
         notes = ("a palette without its table of colors", *notes)

@@ -28,6 +28,7 @@ from app.server.settings import Settings, use
 from app.server.upload_folder import UploadFolder
 from lrsclip.errors import PictureError
 from lrsclip.io import reduced
+from lrsclip.io.decode import Decoded, decode
 from lrsclip.tiles import open_image
 from tests.helpers.app_parts import as_sent, draw_tile
 
@@ -206,16 +207,16 @@ def test_large_uploads_are_decoded_one_after_the_other_and_kept_small(
     Image.new("RGB", (6000, 2100), (90, 120, 60)).save(tmp_path / "large.png")
     budget, at_work, most, upload = WeightedSemaphore(20_000_000), [], [], as_sent(tmp_path / "large.png")
 
-    def read(*given: Any, **options: Any) -> Image.Image:
+    def read(*given: Any, **options: Any) -> Decoded:
         at_work.append(1)
         most.append(len(at_work))
         time.sleep(0.05)
         at_work.pop()
-        return open_image(*given, **options)
+        return decode(*given, **options)
 
     monkeypatch.setattr(pictures, "DECODING", budget)
     monkeypatch.setattr(pictures, "_AT_HAND_PX", 10**9)  # in this process, where it can be counted
-    monkeypatch.setattr(reduced, "open_image", read)
+    monkeypatch.setattr(reduced, "decode", read)
     with ThreadPoolExecutor(4) as pool:
         sizes = list(pool.map(lambda _: uploaded(upload).size, range(4)))
     assert sizes == [(3000, 1050)] * 4
