@@ -24,7 +24,8 @@ from lrsclip.errors import PictureError, TileSourceError
 from lrsclip.io.confined import Confined
 from lrsclip.io.decode import DECODE_FAULTS, opened
 from lrsclip.io.encode import encoded
-from lrsclip.io.kinds import head_of, kind_of
+from lrsclip.io.kinds import READ, head_of, kind_of, other_kind
+from lrsclip.io.recode import RECODED, recode_task
 from lrsclip.io.reduced import KEPT_PX, decode_task, decoded_small
 from lrsclip.io.tiff_tags import TIFF_BEGINS, compressions, hides_its_size, samples_per_pixel, scans_of_a_piece, size_of
 from lrsclip.tiles import preview_of
@@ -170,13 +171,34 @@ def check_kind(path: Path) -> None:
     """
     with path.open("rb") as file:
         head = file.read(_READ_AT_ONCE)
-    if head.startswith(TIFF_BEGINS) or is_known(head):
+    if head.startswith(TIFF_BEGINS) or is_known(head) or kind_of(head) in RECODED:
         return
     is_table = path.suffix.lower() in _TABLES
     if is_table and b"\0" in head and not head.startswith(_UTF_16):
         raise PictureError("the upload is no CSV file, whatever its name says; save it as CSV in UTF-8")
     if not is_table:
-        raise PictureError("the upload is no TIFF, JPEG, PNG or WebP picture; save it as one of these")
+        told = other_kind(head)
+        raise PictureError(f"the upload is {f'{told}, ' if told else ''}no {READ} picture; save it as one of these")
+
+
+def recoded(path: Path) -> tuple[bytes, str] | None:
+    """Write an upload of a costly kind anew, as a plain one without metadata; in a process of its own.
+
+    Args:
+        path: the file, which is only read.
+
+    Returns:
+        The new file and the ending of its name; None for a kind that stays as it is.
+
+    Raises:
+        PictureError: it is damaged, or takes more time or memory than one file may.
+    """
+    with path.open("rb") as file:
+        if kind_of(head_of(file)) not in RECODED:
+            return None
+        check_pixels(file, whole=True)
+        facts, content = DECODER.run(recode_task, {}, file.read(), seconds=_MOST_SECONDS, stop=STOP.get())
+    return content, str(facts["suffix"])
 
 
 def keep(picture: Image.Image, folder: UploadFolder, name: str = "picture.png") -> Path:
@@ -257,8 +279,11 @@ def check_pixels(file: Path | BinaryIO, *, whole: bool = False) -> int:
 
 def _size_in_head(file: Path | BinaryIO, whole: bool) -> tuple[int, int]:
     with file.open("rb") if isinstance(file, Path) else nullcontext(file) as content:
-        if kind_of(head_of(content)) == "TIFF":  # its tags alone
+        kind = kind_of(head_of(content))
+        if kind == "TIFF":  # its tags alone
             return size_of(content)[:2] if whole else (0, 0)
+        if kind == "JPEG 2000":  # only its process opens it
+            return 0, 0
         with opened(content) as head:
             return head.size
 

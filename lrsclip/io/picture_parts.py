@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from lrsclip.io.tiff_tags import TIFF_BEGINS, NotUnderstoodError, TiffTags
 
-_JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
+_JPEG, _PNG, _GIF = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8"
 _START_OF_SCAN, _END_OF_JPEG, _DQT, _APP1 = 0xDA, 0xD9, 0xDB, 0xE1
 _EXIF_HEAD = b"Exif\0\0"
 _MAX_SEGMENTS, _MAX_TABLE_BYTES, _MAX_EXIF_BYTES, _MAX_BETWEEN, _MAX_BANDS = 5_000, 2**18, 3 * 2**16, 2**16, 4
@@ -20,6 +20,7 @@ _WITHOUT_LENGTH = frozenset({0x00, 0x01, *range(0xD0, 0xD9), 0xC8, *range(0xF0, 
 FRAMES_OF_JPEG = frozenset({*range(0xC0, 0xD0), 0xDE} - {0xC4, 0xC8, 0xCC})
 """Marks of the segments that say how large a JPEG's picture is; it has one."""
 _MAX_CHUNKS, _MAX_OTHER_CHUNKS, _MAX_CHUNK_BYTES = 100_000, 1_000, 2**24
+_MAX_BLOCKS_OF_GIF = 5_000  # of 255 bytes: a color profile and notes of an editor
 _PIXELS_OF_PNG = (b"IDAT", b"fdAT", b"fcTL")
 ONCE_IN_PNG = frozenset(b"IHDR PLTE IEND tRNS gAMA cHRM sRGB iCCP sBIT bKGD pHYs cICP acTL eXIf".split())
 """Chunks that a PNG has once, if at all."""
@@ -50,6 +51,8 @@ def check_parts(file: BinaryIO) -> None:
             _check_png(file)
         elif head.startswith(TIFF_BEGINS):
             _check_tiff(file)
+        elif head.startswith(_GIF):
+            _check_gif(file)
     finally:
         file.seek(0)
 
@@ -141,3 +144,20 @@ def _check_tiff(file: BinaryIO) -> None:
             tiff.check_pieces(first)
     except NotUnderstoodError as error:
         raise OddFileError("its list of tags is damaged; save it anew") from error
+
+
+def _check_gif(file: BinaryIO) -> None:
+    """Look through the notes before the first picture: their reader takes a time that grows with their square."""
+    head = file.read(13)
+    if len(head) < 13:
+        return
+    if head[10] & 0x80:
+        file.seek(3 * 2 ** ((head[10] & 7) + 1), 1)
+    blocks = 0
+    while file.read(1) == b"!":  # an extension; a picture begins otherwise
+        file.read(1)
+        while size := int.from_bytes(file.read(1), "big"):
+            file.seek(size, 1)
+            blocks += 1
+            if blocks > _MAX_BLOCKS_OF_GIF:
+                raise OddFileError("it is a GIF with far too many notes; save it anew")

@@ -31,9 +31,12 @@ def decoded_small(file: BinaryIO, bands: tuple[int, ...] | None = None) -> Decod
 
 
 def decode_task(request: dict[str, Any], content: bytes) -> tuple[dict[str, Any], bytes]:
-    """Do `decoded_small` in a process of its own; see `lrsclip.io.confined`."""
+    """Do `decoded_small`, or `decode` where the whole picture is wanted, in a process of its own; see `Confined`."""
     bands = tuple(int(band) for band in request.get("bands") or ()) or None
-    decoded = decoded_small(io.BytesIO(content), bands)
+    if request.get("whole"):
+        decoded = decode(io.BytesIO(content), name=str(request["name"]), bands=bands)
+    else:
+        decoded = decoded_small(io.BytesIO(content), bands)
     picture = decoded.image
     facts = {"width": picture.width, "height": picture.height, "summary": decoded.summary}
     return facts, picture.tobytes()

@@ -27,6 +27,8 @@ from PIL import Image
 from lrsclip.errors import PictureError, TileSourceError
 from lrsclip.io.confined import Confined
 from lrsclip.io.decode import DECODE_FAULTS, image_size, open_image
+from lrsclip.io.kinds import HEAD_BYTES, kind_of
+from lrsclip.io.reduced import decode_task
 from lrsclip.numbers import clipped, whole_of
 from lrsclip.tiles.base import Tile, bands_option, check_count
 
@@ -163,7 +165,10 @@ class HubTiles:
         """
         row = self._row(tile_id)
         try:
-            width, height = image_size(io.BytesIO(_bytes(row[self.image], tile_id)))
+            content = _bytes(row[self.image], tile_id)
+            width, height = (
+                self._read(content, tile_id).size if self._is_costly(content) else image_size(io.BytesIO(content))
+            )
         except DECODE_FAULTS as error:
             if isinstance(error, PictureError):
                 raise
@@ -184,7 +189,19 @@ class HubTiles:
             TileSourceError: there is no such tile, or the Hub does not answer.
         """
         content = _bytes(self._row(tile_id)[self.image], tile_id)
-        return open_image(io.BytesIO(content), name=f"{tile_id} of {self.repo}", bands=self._bands)
+        return self._read(content, tile_id)
+
+    def _is_costly(self, content: bytes) -> bool:
+        """Tell whether a process of its own decodes a picture: a stranger named it, and it is of a costly kind."""
+        return self._max_tiles is not None and kind_of(content[:HEAD_BYTES]) not in ("JPEG", "PNG", "WebP", "")
+
+    def _read(self, content: bytes, tile_id: str) -> Image.Image:
+        name = f"{tile_id} of {self.repo}"
+        if not self._is_costly(content):
+            return open_image(io.BytesIO(content), name=name, bands=self._bands)
+        request = {"whole": True, "name": name, "bands": list(self._bands) if self._bands else None}
+        facts, pixels = _READER.run(decode_task, request, content, seconds=_PICTURE_SECONDS)
+        return Image.frombytes("RGB", (int(facts["width"]), int(facts["height"])), pixels)
 
     def _split_files(self, split: str | None) -> list[str]:
         """List the Parquet files in order; those converted by the Hub where the data set has none of its own."""
@@ -312,6 +329,7 @@ class HubTiles:
 _READER = Confined(workers=1, memory_bytes=3 * 2**29, what="a part of the data set")
 """Reads what strangers name: a dictionary of one picture can stand for any number of rows."""
 _GROUP_SECONDS, _SMALL_GROUP_BYTES = 120.0, 64 * 2**20
+_PICTURE_SECONDS = 60.0
 
 
 def read_group_task(request: dict[str, Any], _content: bytes) -> tuple[dict[str, Any], bytes]:

@@ -238,6 +238,10 @@ def test_what_holds_nothing_of_the_kind_is_not_written_anew(tmp_path: Path) -> N
     ("name", "content"),
     [
         ("a.gif", b"GIF89a" + SECRET),
+        ("a.bmp", b"BM" + SECRET),
+        ("a.avif", b"\0\0\0\x20ftypavif" + SECRET),
+        ("a.jp2", b"\0\0\0\x0cjP  \r\n\x87\n" + SECRET),
+        ("a.heic", b"\0\0\0\x18ftypheic" + SECRET),
         ("a.html", b"<script>" + SECRET),
         ("a.zip", b"PK\3\4" + SECRET),
         ("a.csv", b"\0\1" + SECRET),
