@@ -73,12 +73,14 @@ class Answer:
         findings: of the text, then of the sentence to compare with, if there is one.
         clauses: maps of the text's clauses; empty unless the question wants them and there are two or more.
         place_note: why the scene has no place on Earth although its file claims one, or "".
+        shown: which bands of the scene are shown, and how.
     """
 
     question: Question
     findings: tuple[Finding, ...]
     clauses: tuple[Heatmap, ...]
     place_note: str
+    shown: str = ""
 
     @property
     def range_cos(self) -> tuple[float, float]:
@@ -142,7 +144,7 @@ def ask(
     findings = tuple(
         Finding(heatmap, regions_of(heatmap, question.threshold_cos, opened.px_m)) for heatmap in maps[: len(texts)]
     )
-    return Answer(question, findings, tuple(maps[len(texts) :]), opened.scene.place_note)
+    return Answer(question, findings, tuple(maps[len(texts) :]), scene.place_note, scene.summary)
 
 
 def ground_of(opened: OpenScene, base: BaseMap | None = None) -> Ground:

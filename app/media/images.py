@@ -296,10 +296,10 @@ def _checked(upload: Upload | None) -> Any:
         gr.Warning(sentence(error))
         return None
     is_tiff = given(upload).path.suffix.lower() in (".tif", ".tiff")
-    return str(keep(_smaller(picture), own_folder())) if is_tiff else gr.skip()
+    return str(keep(smaller(picture), own_folder())) if is_tiff else gr.skip()
 
 
-def _smaller(picture: Image.Image) -> Image.Image:
+def smaller(picture: Image.Image) -> Image.Image:
     """Reduce a picture that would take tens of megabytes as PNG."""
     return picture.reduce(max(1, math.ceil(math.sqrt(picture.width * picture.height / _SHOWN_PX))))
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 from collections.abc import Sequence
 
 import rasterio
 from rasterio.enums import ColorInterp
+
+from lrsclip.errors import PictureError
+from lrsclip.numbers import clipped
 
 Bands = tuple[int, ...]
 COLORS = ("red", "green", "blue")
@@ -34,11 +38,31 @@ _OPTICAL_NM = (350.0, 15_000.0)
 
 
 def bands_of(text: str) -> Bands | None:
-    """Parse band numbers as people write them, `4,3,2` or `1`; None where they are no numbers, or not three or one."""
-    parts = [part.strip() for part in text.split(",")]
-    if len(parts) not in (1, 3) or not all(re.fullmatch(r"[0-9]{1,5}", part) for part in parts):
+    """Parse band numbers as people write them, "4, 3, 2" or "1"; None for the usual ones, where nothing is written.
+
+    Raises:
+        PictureError: they are no numbers, or not three or one.
+    """
+    parts = [part for part in re.split(r"[\s,;]+", text.strip()) if part]
+    if not parts or parts == ["automatic"]:
         return None
+    if len(parts) not in (1, 3) or not all(re.fullmatch(r"[0-9]{1,5}", part) for part in parts):
+        raise PictureError(
+            f"bands are {clipped(text)}; give three numbers, such as 4,3,2 for red, green and blue, or one"
+        )
     return tuple(int(part) for part in parts)
+
+
+def bands_argument(text: str) -> Bands | None:
+    """Parse band numbers of a command line, as `bands_of`.
+
+    Raises:
+        ArgumentTypeError: they are not three numbers or one.
+    """
+    try:
+        return bands_of(text)
+    except PictureError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def named_colors(data: rasterio.DatasetReader) -> Bands | None:

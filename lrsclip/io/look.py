@@ -99,6 +99,11 @@ class Look:
         return "; ".join((taken, how, *self.notes))
 
 
+def is_plain(summary: str) -> bool:
+    """Tell whether a summary says nothing that a user would not expect of any picture."""
+    return summary in ("bands 1, 2, 3; shown as stored", "band 1; shown as stored")
+
+
 def look_at(data: rasterio.DatasetReader, wanted: tuple[int, ...] | None = None, facts: Facts | None = None) -> Look:
     """Choose bands, stretch, palette and mask of a raster, from its head and decimated reads.
 
@@ -350,7 +355,7 @@ def _masked(
         values = np.ma.asarray(values_of(data, bands, window, shape))
     if transparency is not None:
         clear = values_of(data, (transparency.band,), window, shape)[0] <= 0
-        values = np.ma.masked_where(np.broadcast_to(clear, values.shape), values)  # type: ignore[no-untyped-call]
+        values = np.ma.masked_where(np.broadcast_to(clear, values.shape), values)
     found: NDArray[Any] = values
     return found
 

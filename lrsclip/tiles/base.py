@@ -124,6 +124,25 @@ class Previewed(Protocol):
         ...
 
 
+@runtime_checkable
+class Summarized(Protocol):
+    """A source whose tiles may have more bands than three, or deeper ones, and that knows how they are shown."""
+
+    def summary(self, tile_id: str) -> str:
+        """Say which bands a tile shows, and how: "bands 4, 3, 2; stretched 2-98 %".
+
+        Raises:
+            TileSourceError: the source has no such tile.
+            PictureError: the tile is there and cannot be read.
+        """
+        ...
+
+
+def summary_of_tile(source: TileSource, tile_id: str) -> str:
+    """Say which bands a tile shows, and how, as `Summarized.summary`; "" where its source only has plain pictures."""
+    return source.summary(tile_id) if isinstance(source, Summarized) else ""
+
+
 def preview_of(source: TileSource, tile_id: str, min_px: int) -> Image.Image:
     """Read a tile's picture for a small view, as `Previewed.preview` where the source has that, else whole."""
     return source.preview(tile_id, min_px) if isinstance(source, Previewed) else source.picture(tile_id)

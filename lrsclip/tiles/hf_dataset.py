@@ -26,7 +26,7 @@ from PIL import Image
 
 from lrsclip.errors import PictureError, TileSourceError
 from lrsclip.io.confined import Confined
-from lrsclip.io.decode import DECODE_FAULTS, image_size, open_image
+from lrsclip.io.decode import DECODE_FAULTS, Decoded, decode, image_size
 from lrsclip.io.kinds import HEAD_BYTES, kind_of
 from lrsclip.io.reduced import decode_task
 from lrsclip.numbers import clipped, whole_of
@@ -167,7 +167,7 @@ class HubTiles:
         try:
             content = _bytes(row[self.image], tile_id)
             width, height = (
-                self._read(content, tile_id).size if self._is_costly(content) else image_size(io.BytesIO(content))
+                self._read(content, tile_id).image.size if self._is_costly(content) else image_size(io.BytesIO(content))
             )
         except DECODE_FAULTS as error:
             if isinstance(error, PictureError):
@@ -189,19 +189,29 @@ class HubTiles:
             TileSourceError: there is no such tile, or the Hub does not answer.
         """
         content = _bytes(self._row(tile_id)[self.image], tile_id)
-        return self._read(content, tile_id)
+        return self._read(content, tile_id).image
+
+    def summary(self, tile_id: str) -> str:
+        """Say which bands a tile shows, and how: "bands 4, 3, 2; stretched 2-98 %".
+
+        Raises:
+            PictureError, TileSourceError: as of `picture`.
+        """
+        content = _bytes(self._row(tile_id)[self.image], tile_id)
+        return self._read(content, tile_id).summary
 
     def _is_costly(self, content: bytes) -> bool:
         """Tell whether a process of its own decodes a picture: a stranger named it, and it is of a costly kind."""
         return self._max_tiles is not None and kind_of(content[:HEAD_BYTES]) not in ("JPEG", "PNG", "WebP", "")
 
-    def _read(self, content: bytes, tile_id: str) -> Image.Image:
+    def _read(self, content: bytes, tile_id: str) -> Decoded:
         name = f"{tile_id} of {self.repo}"
         if not self._is_costly(content):
-            return open_image(io.BytesIO(content), name=name, bands=self._bands)
+            return decode(io.BytesIO(content), name=name, bands=self._bands)
         request = {"whole": True, "name": name, "bands": list(self._bands) if self._bands else None}
         facts, pixels = _READER.run(decode_task, request, content, seconds=_PICTURE_SECONDS)
-        return Image.frombytes("RGB", (int(facts["width"]), int(facts["height"])), pixels)
+        size_px = int(facts["width"]), int(facts["height"])
+        return Decoded(Image.frombytes("RGB", size_px, pixels), str(facts["summary"]))
 
     def _split_files(self, split: str | None) -> list[str]:
         """List the Parquet files in order; those converted by the Hub where the data set has none of its own."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,7 +45,7 @@ def test_names_of_bands_and_wavelengths_stay_with_an_upload(tmp_path: Path) -> N
 
 
 def test_a_sentinel_picture_keeps_its_place_and_bands_as_geotiff(tmp_path: Path) -> None:
-    place = {"crs": "EPSG:32632", "transform": (10, 0, 5e5, 0, -10, 5e6)}
+    place: dict[str, Any] = {"crs": "EPSG:32632", "transform": (10, 0, 5e5, 0, -10, 5e6)}
     path = write(tmp_path / "a.jp2", RGB.astype(np.uint16) * 12, driver="JP2OpenJPEG", REVERSIBLE="YES", **place)
     upload = as_sent(path)
     assert upload.path.name == "a.jp2.tif"

@@ -334,5 +334,5 @@ def test_what_is_made_for_a_user_is_under_the_bound_at_once(tmp_path: Path) -> N
         use(Settings())
     assert paths[-1].is_file() and not paths[0].is_file()
     assert sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()) <= 16 * 2**20
-    small = pictures._smaller(Image.new("RGB", (2047, 16_300)))
+    small = pictures.smaller(Image.new("RGB", (2047, 16_300)))
     assert small.width * small.height <= 4 * 1024**2
