@@ -21,9 +21,10 @@ _TOKEN = re.compile(r"[a-z0-9]+")
 _NUMBERED = re.compile(r"b0*(\d{1,2})")
 _NOT_VISIBLE = frozenset(
     "edge rededge infrared infra nir vnir swir mwir lwir tir thermal coastal aerosol ndvi index ratio mask quality "
-    "yellow cyan magenta pan panchromatic".split()
+    "yellow cyan magenta pan panchromatic cloud".split()
 )
-_NOT_NEAR_INFRARED = frozenset("alpha opacity transparency mask".split())
+_TRANSPARENCY = frozenset("alpha opacity transparency".split())  # no "mask", which may be one of clouds
+_SAYS_NOTHING = frozenset("mask valid band layer".split())
 _NEAR_INFRARED = frozenset("nir nir1 nir2 infrared nearinfrared b5 b8 b8a b08".split())
 # Band numbers of red, green and blue: Sentinel-2 and Landsat 8 and 9; Landsat 4 to 7; MODIS.
 _OF_SENTINEL, _OF_THEMATIC_MAPPER, _OF_MODIS = (4, 3, 2), (3, 2, 1), (1, 4, 3)
@@ -92,9 +93,13 @@ def inks(data: rasterio.DatasetReader) -> Bands | None:
 
 def band_names(data: rasterio.DatasetReader) -> list[str]:
     """Read what the file calls each band, in lower case; "" where it has no name for one."""
+    try:
+        descriptions = data.descriptions
+    except UnicodeDecodeError:  # of a writer who knew no UTF-8: rasterio gives all or none
+        descriptions = (None,) * data.count
     names = []
-    for number, description in enumerate(data.descriptions, 1):
-        tags = {key.lower(): value for key, value in data.tags(number).items()}
+    for number, description in enumerate(descriptions, 1):
+        tags = {key.lower(): value for key, value in _tags(data, number).items()}
         told = description or next((tags[key] for key in _NAME_TAGS if tags.get(key)), "")
         names.append(str(told).strip().lower())
     return names
@@ -107,12 +112,12 @@ def is_transparency_by_name(name: str) -> bool | None:
         name: as from `band_names`.
     """
     words = set(_TOKEN.findall(name))
-    if words & _NOT_NEAR_INFRARED:
+    if words & _TRANSPARENCY:
         return True
-    if not words or (words <= {"band", "layer"} | {str(number) for number in range(1, 100)}):
+    if words & _SAYS_NOTHING:
         return None
-    named = words & (_NEAR_INFRARED | _NOT_VISIBLE) or ("near" in words and "infrared" in name)
-    return False if named or _NUMBERED.search(name) or words & set(COLORS) or _WAVELENGTH.search(name) else None
+    named = words & (_NEAR_INFRARED | _NOT_VISIBLE | set(COLORS)) or "infrared" in name
+    return False if named or _NUMBERED.search(name) or _WAVELENGTH.search(name) else None
 
 
 def _by_word(names: Sequence[str]) -> Bands | None:
@@ -170,7 +175,7 @@ def _wavelengths(data: rasterio.DatasetReader, names: Sequence[str]) -> list[flo
         return [_optical(number) for number in numbers]  # names that are all wavelengths, as of spectrometers
     found = []
     for number, name in enumerate(names, 1):
-        tags = {**data.tags(number), **data.tags(number, ns="IMAGERY")}
+        tags = _tags(data, number) | _tags(data, number, "IMAGERY")
         told = {key.lower(): value.strip() for key, value in tags.items() if "wavelength" in key.lower()}
         value = next((value for key, value in told.items() if "unit" not in key and _is_number(value)), None)
         if value is not None:
@@ -180,6 +185,13 @@ def _wavelengths(data: rasterio.DatasetReader, names: Sequence[str]) -> list[flo
         else:
             found.append(None)
     return found
+
+
+def _tags(data: rasterio.DatasetReader, number: int, domain: str | None = None) -> dict[str, str]:
+    try:
+        return {str(key): str(value) for key, value in data.tags(number, ns=domain).items()}
+    except UnicodeDecodeError:
+        return {}
 
 
 def _is_number(text: str) -> bool:

@@ -215,7 +215,7 @@ def _usual_bands(data: rasterio.DatasetReader, transparency: Transparency | None
     if (found := inks(data)) and {data.dtypes[band - 1] for band in found} <= {"uint8", "uint16"}:
         return found
     hidden = transparency.band if transparency is not None else 0
-    shown = [number for number in range(1, data.count + 1) if number != hidden] or [1]
+    shown = [number for number in range(1, data.count + 1) if number != hidden]
     return tuple(shown[:3]) if len(shown) >= 3 else (shown[0],)
 
 
@@ -278,11 +278,14 @@ def _transparency(data: rasterio.DatasetReader, facts: Facts) -> tuple[Transpare
     for number in dict.fromkeys((*named, *flagged)):
         if data.count == 1:
             break
-        by_format = data.driver != "GTiff" or "SOURCE_COLOR_SPACE" in data.tags(ns="IMAGE_STRUCTURE")
+        by_library = "SOURCE_COLOR_SPACE" in data.tags(ns="IMAGE_STRUCTURE")  # which adds it to every CMYK
+        by_format = data.driver != "GTiff" or by_library
         sure = number in named or (by_format and number in flagged)
         if is_transparency_by_name(names[number - 1]) is False and not by_format:
             continue
         full, mostly = _fullness(data, number)
+        if by_library and full is not None and _holds_only(data, number, {full}):
+            return None, ()
         if full is not None and (sure or mostly or facts.premultiplied):
             noted = f"band {number} is transparency"
             return Transparency(number, full, facts.premultiplied and number in flagged), (noted,)
@@ -293,7 +296,7 @@ def _transparency(data: rasterio.DatasetReader, facts: Facts) -> tuple[Transpare
     last = data.count
     if last not in flagged and not names[last - 1] and last > 2:
         full, _ = _fullness(data, last)
-        if full is not None and _holds_only(data, last, full):
+        if full is not None and _holds_only(data, last, {0, full}):
             return Transparency(last, full), (noted, f"band {last} is transparency")
     return None, (noted,)
 
@@ -315,9 +318,9 @@ def _fullness(data: rasterio.DatasetReader, band: int) -> tuple[float | None, bo
     return full, bool(most == full and (seen >= full).mean() >= _MOSTLY_FULL)
 
 
-def _holds_only(data: rasterio.DatasetReader, band: int, full: float) -> bool:
-    """Tell whether a band holds "clear" and "full", both of them, and nothing else."""
-    return set(np.unique(np.ma.compressed(_sample(data, (band,), None, False))).tolist()) == {0, full}
+def _holds_only(data: rasterio.DatasetReader, band: int, numbers: set[float]) -> bool:
+    """Tell whether a band holds these numbers, all of them, and nothing else."""
+    return set(np.unique(np.ma.compressed(_sample(data, (band,), None, False))).tolist()) == numbers
 
 
 def _sample(

@@ -79,6 +79,24 @@ def orientation_in(exif: bytes) -> int:
     return UPRIGHT
 
 
+def orientation_of_png(file: BinaryIO) -> int:
+    """Read the orientation of a PNG's pixels, 1 (upright) to 8, from the EXIF before them.
+
+    Args:
+        file: open at its start; it stands anywhere afterwards.
+    """
+    file.seek(len(_PNG))
+    for _ in range(_MAX_OTHER_CHUNKS):
+        head = file.read(8)
+        size, kind = int.from_bytes(head[:4], "big"), head[4:]
+        if len(head) < 8 or kind in (b"IDAT", b"IEND"):
+            break
+        if kind == b"eXIf":
+            return orientation_in(file.read(min(size, _MAX_EXIF_BYTES)))
+        file.seek(size + 4, 1)
+    return UPRIGHT
+
+
 def _check_jpeg(file: BinaryIO) -> None:
     """Look through the segments before the first scan, as a decoder does: it skips what lies between them."""
     file.seek(2)

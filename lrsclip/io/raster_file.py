@@ -22,6 +22,7 @@ from rasterio.io import MemoryFile
 from lrsclip.errors import PictureError, TileSourceError
 from lrsclip.io.kinds import HEAD_BYTES, kind_of, other_kind, refusal_of
 from lrsclip.io.look import Facts, Look, look_at, upright_size_px
+from lrsclip.io.picture_parts import orientation_of_png
 from lrsclip.io.plain_file import open_plain
 from lrsclip.io.tiff_tags import Source, is_premultiplied, orientation_of, texts_of
 
@@ -114,6 +115,8 @@ class RasterFile:
                 return look_at(data, bands, self._facts)
             except TileSourceError as error:  # GDAL calls a raster in memory by a number
                 raise TileSourceError(str(error).replace(data.name, str(self.path))) from error
+            except (ValueError, LookupError, TypeError, ArithmeticError) as error:  # rasterio's, of an odd file
+                raise RasterioError(f"its head is damaged ({error})") from error
 
         return self.use(look)
 
@@ -208,6 +211,9 @@ def open_raster_bytes(content: bytes, name: str, *, untrusted: bool = False) -> 
 
 
 def _facts_of(source: Source, driver: str) -> Facts:
+    if driver == "PNG":
+        with open_plain(source) if isinstance(source, Path) else nullcontext(source) as file:
+            return Facts(orientation_of_png(file))
     return Facts(orientation_of(source), is_premultiplied(source)) if driver == "GTiff" else Facts()
 
 

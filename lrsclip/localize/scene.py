@@ -129,7 +129,6 @@ def _from_raster(path: Path, bands: tuple[int, ...] | None, untrusted: bool) -> 
 
 def _from_deep_picture(path: Path, bands: tuple[int, ...] | None, untrusted: bool) -> Scene:
     """Read a PNG of 16 bits whole, at the place that a world file beside it gives."""
-    place = (None, "") if untrusted else _place_beside(path, turned=False)
     try:
         with closing(open_raster(path, untrusted=untrusted)) as file:
             file.use(lambda data: _check_size(str(path), data.width, data.height, MAX_PICTURE_PX))
@@ -139,6 +138,7 @@ def _from_deep_picture(path: Path, bands: tuple[int, ...] | None, untrusted: boo
         raise damaged(path, error) from error
     except TileSourceError as error:
         raise PictureError(str(error)) from error
+    place = (None, "") if untrusted else _place_beside(path, look.orientation != UPRIGHT)
     return _in_memory(path, rgb, there, place, look.summary)
 
 

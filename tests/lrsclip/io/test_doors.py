@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import io
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
+from PIL import Image
 
-from lrsclip.errors import PictureError
+from lrsclip.errors import PictureError, TileSourceError
 from lrsclip.io.decode import decode, open_image
 from lrsclip.localize import open_scene
 from lrsclip.tiles import open_tiles
@@ -52,7 +56,7 @@ def test_every_door_shows_the_same_pixels(name: str, tmp_path: Path) -> None:
         assert scene.summary == decode(path).summary
         small = np.asarray(scene.thumbnail(WIDE // 2)).astype(int)
     halves = first.reshape(first.shape[0] // 2, 2, first.shape[1] // 2, 2, 3).mean(axis=(1, 3))
-    if name not in ("bits.tif", "palette_without_table.tif"):
+    if name not in ("bits.tif", "fax.tif", "palette_without_table.tif"):
         assert np.abs(small - halves).mean() < 12, "a thumbnail is as bright"
 
 
@@ -154,3 +158,32 @@ def test_a_valid_tiff_is_never_called_something_else(tmp_path: Path) -> None:
         open_image(path)
     with pytest.raises(PictureError, match=r"^it holds complex numbers"):
         open_image(io.BytesIO(path.read_bytes()), name="it")
+
+
+@given(name=st.sampled_from(NAMES), data=st.data())
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_damaged_file_is_read_or_refused_in_words(
+    name: str, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("damaged")
+    path = make(name, folder)
+    content = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(1, 8))):
+        # Most often in the head, which says how all else is to be read.
+        last = data.draw(st.sampled_from([64, 512, len(content) - 1]))
+        content[data.draw(st.integers(4, min(last, len(content) - 1)))] = data.draw(st.integers(0, 255))
+    path.write_bytes(bytes(content[: data.draw(st.integers(len(content) // 2, len(content)))]))
+    for opened in (open_image, lambda at: open_image(io.BytesIO(at.read_bytes()), name="it"), raster_of, scene_of):
+        with suppress(PictureError, TileSourceError):
+            opened(path)
+
+
+def raster_of(path: Path) -> Image.Image:
+    tiles = open_tiles(f"geotiff:{path}")
+    tiles.tile(tiles.tile_ids()[0])
+    return tiles.picture(tiles.tile_ids()[0])
+
+
+def scene_of(path: Path) -> Image.Image:
+    with open_scene(path, untrusted=True) as scene:
+        return scene.thumbnail(64)

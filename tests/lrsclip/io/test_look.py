@@ -52,6 +52,7 @@ def layers(count: int) -> NDArray[np.uint16]:
         (("band 7 (0.482 Micrometers)", "band 17 (0.56 Micrometers)", "band 29 (0.66 Micrometers)"), (3, 2, 1)),
         (("nir", "red", "green"), (1, 2, 3)),
         (("elevation", "slope", "aspect"), (1, 2, 3)),
+        (("B4", "B3", "B2", "cloud_mask"), (1, 2, 3)),
         (("vv", "vh"), (1,)),
         ((), (1, 2, 3)),
     ],
@@ -163,3 +164,16 @@ def test_the_least_and_the_most_of_noise_do_not_decide(tmp_path: Path) -> None:
     values[0, 0, :5], values[0, 1, :5] = -2_000_000_000, 2_000_000_000
     shown = np.asarray(open_image(write(tmp_path / "a.tif", values)))[2:]
     assert len(np.unique(shown)) > 60
+
+
+def test_names_that_nobody_can_read_say_nothing(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tif", layers(3), names=("rXXXd", "green", "blue"), tags=({"wavelength": "QQQQ"}, {}, {}))
+    path.write_bytes(path.read_bytes().replace(b"rXXXd", b"r\xe9\xe8\xffd").replace(b"QQQQ", b"\xe9\xe9\xe9\xe9"))
+    assert look(path).bands == (1, 2, 3)
+
+
+def test_a_mask_of_clouds_is_no_transparency(tmp_path: Path) -> None:
+    values = np.concatenate([layers(3), ALPHA.astype(np.uint16) // 255])
+    for name in ("cloud_mask", "mask", "QA60"):
+        path = write(tmp_path / f"{name}.tif", values, names=("B4", "B3", "B2", name))
+        assert np.asarray(open_image(path))[:, : WIDE // 2].max() > 0
