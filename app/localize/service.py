@@ -247,6 +247,11 @@ def threshold_of(value: float | str | None) -> float | None:
     return threshold_cos
 
 
+def answer_json(answer: Answer) -> dict[str, Any]:
+    """Turn the first finding of an answer into JSON, with the bands of the scene that it saw."""
+    return {**as_json(answer.findings[0]), "shown": answer.shown}
+
+
 def as_json(finding: Finding) -> dict[str, Any]:
     """Turn a finding into JSON: facts, best window, the map sampled to at most `GRID_SIDE` a side, and the regions."""
     heatmap = finding.heatmap

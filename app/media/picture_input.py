@@ -15,14 +15,12 @@ from PIL import Image
 
 from app.collections import AppState
 from app.media.images import keep, smaller, tile_picture, uploaded_as
-from app.media.scene_input import SceneRef, bands_text, needs_preview, told_bands
+from app.media.scene_input import BANDS_OF_A_TILE, SceneRef, bands_text, needs_preview, told_bands
 from app.server.events import INTERNAL, UPLOAD, sentence
 from app.server.upload_folder import Upload, own_folder
 from lrsclip.errors import PictureError
 from lrsclip.io.bands import bands_of
 from lrsclip.tiles.base import summary_of_tile
-
-_OF_A_TILE = "this picture has the bands of its collection; open that one with ?bands=4,3,2 behind its address (Places)"
 
 
 @dataclass(frozen=True)
@@ -86,7 +84,7 @@ class PictureBox:
         if ref is not None and ref.is_of(picture):
             return uploaded_as(ref.upload, bands)
         if bands is not None and picture is not None:
-            raise PictureError(_OF_A_TILE)
+            raise PictureError(BANDS_OF_A_TILE)
         return uploaded_as(picture, None)
 
 

@@ -37,7 +37,7 @@ HELD = WeightedSemaphore(_HELD_PX)
 _NOT_SHOWN = (".tif", ".tiff")  # by browsers
 _KEPT_BEFORE = 8
 _BANDS_INFO = "Of an upload, for red, green and blue, such as 4, 3, 2; or one for gray."
-_BANDS_OF_A_TILE = "a tile has the bands of its collection; open that one with ?bands=4,3,2 behind its address (Places)"
+BANDS_OF_A_TILE = "a tile has the bands of its collection; open that one with ?bands=4,3,2 behind its address (Places)"
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def opened(
     """
     if ref is not None and ref.is_of(picture) and ref.tile_id:
         if bands_of(bands) is not None:
-            raise PictureError(_BANDS_OF_A_TILE)
+            raise PictureError(BANDS_OF_A_TILE)
         yield of_tile(collections.of(ref.spec), ref.tile_id)
     else:
         upload = ref.upload if ref is not None and ref.is_of(picture) else picture
@@ -238,7 +238,7 @@ def _in_other_bands(box: SceneBox, values: dict[Block, Any]) -> dict[Block, Any]
         if bands == ref.bands:
             return same
         if ref.upload is None:
-            raise PictureError(_BANDS_OF_A_TILE)
+            raise PictureError(BANDS_OF_A_TILE)
         with opened_upload(ref.upload, bands) as opened_one:
             summary, preview = opened_one.scene.summary, opened_one.scene.thumbnail(LARGE_PX)
     except PictureError as error:

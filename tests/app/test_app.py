@@ -213,7 +213,7 @@ def test_uploads_come_upright_and_without_metadata(tmp_path: Path) -> None:
 def test_uploads_that_are_no_pictures_are_named_so(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "fake.png"
     path.write_bytes(content)
-    with pytest.raises(PictureError, match=r"the upload is no TIFF, JPEG|cannot read the upload"):
+    with pytest.raises(PictureError, match=r"the upload is (an .*, )?no JPEG, PNG|cannot read the upload"):
         uploaded(as_sent(path))
     with pytest.raises(PictureError, match="upload one"):
         uploaded(None)
@@ -312,9 +312,9 @@ def test_only_the_endpoints_meant_for_programs_are_public(client: Client) -> Non
             "text", "k", "exclude", "exclude_weight", "like", "picture", "picture_weight", "min_score_cos", "bbox",
             "hide_duplicates",
         ],
-        "/classify": ["picture", "labels", "templates", "tile_id"],
+        "/classify": ["picture", "labels", "templates", "tile_id", "bands"],
         "/classify_many": ["pictures", "labels", "templates"],
-        "/localize": ["text", "picture", "tile_id", "method", "exclude", "scales_px", "threshold"],
+        "/localize": ["text", "picture", "tile_id", "method", "exclude", "scales_px", "threshold", "bands"],
         "/grow": ["tile_id", "text", "by"],
         "/order": ["tile_id", "text", "seed"],
         "/swap": ["tile_id", "true_text", "false_text", "kind"],
