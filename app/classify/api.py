@@ -9,15 +9,13 @@ import gradio as gr
 from app.classify.label_sets import FIRST_SET
 from app.classify.service import Row, judge_many, judge_one
 from app.collections import AppState
-from app.media.images import tile_picture, upload_box, uploaded_as
-from app.media.scene_input import BANDS_OF_A_TILE
+from app.media.images import tile_picture, upload_box, uploaded
 from app.server.api_snippets import file_named
 from app.server.endpoint import publish
 from app.server.events import UPLOAD
 from app.server.upload_folder import Upload
 from lrsclip.calibration.labels import Classification
 from lrsclip.errors import PictureError
-from lrsclip.io.bands import bands_of
 from lrsclip.zero_shot.classifier import DEFAULT_TEMPLATES
 
 
@@ -26,11 +24,7 @@ def add_classify(state: AppState) -> None:
     usual, phrasings = FIRST_SET.text, "\n".join(DEFAULT_TEMPLATES)
 
     def classify(
-        picture: Upload | None = None,
-        labels: str = usual,
-        templates: str = phrasings,
-        tile_id: str = "",
-        bands: str = "",
+        picture: Upload | None = None, labels: str = usual, templates: str = phrasings, tile_id: str = ""
     ) -> list[dict[str, Any]]:
         """Score a picture, or a tile of the collection, against class names.
 
@@ -39,17 +33,13 @@ def add_classify(state: AppState) -> None:
             labels: Class names, one a line.
             templates: Phrasings with {} where the class name goes, one a line.
             tile_id: A tile as /search names it, in place of a picture.
-            bands: Bands of the picture for red, green and blue, such as 4,3,2; leave it out for its usual ones.
 
         Returns:
             A list of objects with label, score_cos and probability (calibrated where the checkpoint is), best first.
         """
         if picture is None and not tile_id:
             raise PictureError("there is neither picture nor tile_id; give one of them")
-        chosen = bands_of(bands)
-        if tile_id and chosen is not None:
-            raise PictureError(BANDS_OF_A_TILE)
-        image = tile_picture(state, tile_id) if tile_id else uploaded_as(picture, chosen)[0]
+        image = tile_picture(state, tile_id) if tile_id else uploaded(picture)
         return _scores(judge_one(state, image, labels, templates))
 
     def classify_many(
@@ -72,10 +62,9 @@ def add_classify(state: AppState) -> None:
     labels = gr.Textbox(usual, label="labels", visible=False)
     templates = gr.Textbox(phrasings, label="templates", visible=False)
     tile_id = gr.Textbox("", label="tile_id", visible=False)
-    bands = gr.Textbox("", label="bands", visible=False)
     words = {"labels": "harbor\nforest\nstadium"}
     tile = {"tile_id": next(iter(state.tile_ids()), "")}
-    publish(classify, [picture, labels, templates, tile_id, bands], words | tile, **UPLOAD)
+    publish(classify, [picture, labels, templates, tile_id], words | tile, **UPLOAD)
     pictures = gr.File(label="pictures", file_count="multiple", visible=False)
     files = {"pictures": [file_named("picture.jpg")]}
     publish(classify_many, [pictures, labels, templates], files | words, **UPLOAD)

@@ -9,12 +9,11 @@ import gradio as gr
 from app.collections import AppState
 from app.localize.service import Question, answer_json, ask, method_of, sizes_of, threshold_of
 from app.media.images import upload_box
-from app.media.scene_input import BANDS_OF_A_TILE, of_tile, opened_upload
+from app.media.scene_input import of_tile, opened_upload
 from app.server.endpoint import numbers_box, publish
 from app.server.events import SCENES, UPLOAD
 from app.server.upload_folder import Upload
 from lrsclip.errors import PictureError
-from lrsclip.io.bands import bands_of
 
 
 def add_localize(state: AppState) -> None:
@@ -28,7 +27,6 @@ def add_localize(state: AppState) -> None:
         exclude: str = "",
         scales_px: list[int] | None = None,
         threshold: float | None = None,
-        bands: str = "",
     ) -> dict[str, Any]:
         """Find where in a scene a sentence is true.
 
@@ -40,14 +38,13 @@ def add_localize(state: AppState) -> None:
             exclude: Not like this: subtracted from the score.
             scales_px: Window sizes in px; leave it out for automatic ones.
             threshold: Regions are where the map reaches this cosine; leave it out to have it chosen from the map.
-            bands: Bands of the picture for red, green and blue, such as 4,3,2; leave it out for its usual ones.
 
         Returns:
-            An object with the scene's size, shown (its bands, and how they are shown), the method, the window sizes, the
-            best window, the range of the map's mean cosines (min_cos, max_cos), grid_cos, the map sampled to at most 64
-            values a side (null where there is no data), bounds_lonlat (west, south, east, north; null without a place
-            on Earth), regions (GeoJSON; in pixels x, -y without a place) and presence (probability, verdict yes, unsure
-            or no, present if it is yes, false_alarm_rate; null if the model is not calibrated).
+            An object with the scene's size, the method, the window sizes, the best window, the range of the map's mean
+            cosines (min_cos, max_cos), grid_cos, the map sampled to at most 64 values a side (null where there is no
+            data), bounds_lonlat (west, south, east, north; null without a place on Earth), regions (GeoJSON; in pixels
+            x, -y without a place) and presence (probability, verdict yes, unsure or no, present if it is
+            yes, false_alarm_rate; null if the model is not calibrated), and shown: which bands it saw, and how.
         """
         question = Question(
             text,
@@ -59,10 +56,8 @@ def add_localize(state: AppState) -> None:
         if picture is None and not tile_id:
             raise PictureError("there is neither picture nor tile_id; give one of them")
         if tile_id:
-            if bands_of(bands) is not None:
-                raise PictureError(BANDS_OF_A_TILE)
             return answer_json(ask(state, of_tile(state, tile_id), question))
-        with opened_upload(picture, bands_of(bands)) as scene:
+        with opened_upload(picture) as scene:
             return answer_json(ask(state, scene, question))
 
     text = gr.Textbox(label="text", visible=False)
@@ -72,7 +67,5 @@ def add_localize(state: AppState) -> None:
     exclude = gr.Textbox("", label="exclude", visible=False)
     scales_px = numbers_box("scales_px")
     threshold = gr.Number(None, label="threshold", visible=False)
-    bands = gr.Textbox("", label="bands", visible=False)
     example = {"text": "a road between fields", "tile_id": next(iter(state.tile_ids()), "")}
-    inputs = [text, picture, tile_id, method, exclude, scales_px, threshold, bands]
-    publish(localize, inputs, example, **UPLOAD, **SCENES)
+    publish(localize, [text, picture, tile_id, method, exclude, scales_px, threshold], example, **UPLOAD, **SCENES)
