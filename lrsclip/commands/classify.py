@@ -7,10 +7,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from PIL import Image
+
 import lrsclip
 from lrsclip.classification import classify_each
 from lrsclip.commands.parts import EXIT_ERROR, run
 from lrsclip.errors import PictureError, TextError
+from lrsclip.io.bands import bands_argument
+from lrsclip.io.decode import decode
+from lrsclip.io.look import is_plain
 from lrsclip.numbers import whole_argument
 from lrsclip.zero_shot.classifier import DEFAULT_TEMPLATES, class_prototypes
 
@@ -37,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--labels", type=Path, metavar="FILE", help="class names, one a line")
     parser.add_argument("--template", action="append", metavar="TEXT", help="a phrasing with {} for the name")
     parser.add_argument("-k", type=whole_argument, default=_START_BEST, help="labels shown (default: %(default)s)")
+    parser.add_argument("--bands", type=bands_argument, metavar="R,G,B", help="bands to show, or one for gray")
     parser.add_argument("--checkpoint", default="tiny", help="the model (default: %(default)s)")
     return parser
 
@@ -46,7 +52,15 @@ def _classify(asked: argparse.Namespace) -> int:
     bundle = lrsclip.load(asked.checkpoint)
     prototypes = class_prototypes(bundle, labels, asked.template or DEFAULT_TEMPLATES)
     status = 0
-    for path, answer in zip(asked.pictures, classify_each(bundle, asked.pictures, prototypes), strict=True):
+
+    def opened(path: Path) -> Image.Image:
+        decoded = decode(path, bands=asked.bands)
+        if not is_plain(decoded.summary):
+            print(f"{path}: {decoded.summary}", file=sys.stderr)  # beside the table, which programs read
+        return decoded.image
+
+    answers = classify_each(bundle, asked.pictures, prototypes, opened=opened)
+    for path, answer in zip(asked.pictures, answers, strict=True):
         if isinstance(answer, PictureError):  # one bad file does not lose the others
             print(f"error: {answer}", file=sys.stderr)
             status = EXIT_ERROR

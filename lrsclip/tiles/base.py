@@ -124,6 +124,25 @@ class Previewed(Protocol):
         ...
 
 
+@runtime_checkable
+class Summarized(Protocol):
+    """A source whose tiles may have more bands than three, or deeper ones, and that knows how they are shown."""
+
+    def summary(self, tile_id: str) -> str:
+        """Say which bands a tile shows, and how: "bands 4, 3, 2; stretched 2-98 %".
+
+        Raises:
+            TileSourceError: the source has no such tile.
+            PictureError: the tile is there and cannot be read.
+        """
+        ...
+
+
+def summary_of_tile(source: TileSource, tile_id: str) -> str:
+    """Say which bands a tile shows, and how, as `Summarized.summary`; "" where its source only has plain pictures."""
+    return source.summary(tile_id) if isinstance(source, Summarized) else ""
+
+
 def preview_of(source: TileSource, tile_id: str, min_px: int) -> Image.Image:
     """Read a tile's picture for a small view, as `Previewed.preview` where the source has that, else whole."""
     return source.preview(tile_id, min_px) if isinstance(source, Previewed) else source.picture(tile_id)
@@ -197,3 +216,22 @@ def decimal_option(kind: str, options: Mapping[str, str], name: str, usual: floa
     if (value := decimal_of(options[name])) is None:
         raise TileSourceError(f"{kind}: {name} is {clipped(options[name])}; give a number in plain digits, such as 0.5")
     return value
+
+
+def bands_option(kind: str, options: Mapping[str, str]) -> tuple[int, ...] | None:
+    """Parse the option `bands` of an address, as in `bands=4,3,2`; None where it is missing.
+
+    Raises:
+        TileSourceError: it is not one number or three.
+    """
+    if "bands" not in options:
+        return None
+    parts = [whole_of(part.strip()) for part in options["bands"].split(",")]
+    bands = tuple(part for part in parts if part is not None)
+    if len(bands) < len(parts):
+        raise TileSourceError(
+            f"{kind}: bands is {clipped(options['bands'])}; give whole numbers with commas, as in bands=4,3,2"
+        )
+    if len(bands) not in (1, 3):
+        raise TileSourceError(f"{kind}: bands names {len(bands)} bands; name one, or three as in bands=4,3,2")
+    return bands
