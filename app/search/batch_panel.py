@@ -72,9 +72,10 @@ def wire(collections: Collections, demo: gr.Blocks, part: BatchPart, opened: gr.
         def done(number: int, of: int) -> None:
             progress((number, of), desc="searching", unit="descriptions")
 
-        rows = run(collections.of(values[opened]), read_queries(upload), template, done)
+        notes: list[str] = []
+        rows = run(collections.of(values[opened]), read_queries(upload, notes.append), template, done)
         return {
-            part.table: batch_table(rows),
+            part.table: batch_table(rows, notes),
             part.download: gr.Button(visible=True),
             part.text: as_csv(rows),
             part.answered: answered.mark("batch"),

@@ -158,6 +158,6 @@ def batch_hint() -> Markup:
     return render("search/batch_hint.html", max_rows=MAX_ROWS)
 
 
-def batch_table(rows: Sequence[Row]) -> Markup:
-    """Render the best tile of each description."""
-    return render("search/batch_table.html", rows=rows)
+def batch_table(rows: Sequence[Row], notes: Sequence[str] = ()) -> Markup:
+    """Render the best tile of each description, below sentences about the file that they come from."""
+    return render("search/batch_table.html", rows=rows, notes=notes)
