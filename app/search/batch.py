@@ -25,7 +25,8 @@ _KEYS = tuple(
     query queries description descriptions caption captions text texts sentence sentences prompt prompts search
     beschreibung beschreibungen anfrage suche suchtext suchbegriff requete texte recherche descripcion consulta texto
     busqueda descricao descrizione testo ricerca omschrijving beskrivning beskrivelse opis tekst zapytanie popis dotaz
-    leiras описание запрос текст опис запит 描述 查询 文本 说明 图像描述 场景描述 查詢 說明 説明 検索 설명 검색 وصف विवरण
+    leiras описание запрос текст опис запит 描述 查询 文本 说明 图像描述 场景描述 查詢 說明 説明 検索
+    설명 검색 وصف विवरण
     """.split()
 )
 _BESIDE = tuple(

@@ -36,7 +36,8 @@ def test_utf_16_needs_no_mark(order: str) -> None:
     ("codec", "texts"),
     [
         ("cp1252", ["ein Hafen mit weißen Booten", "Lärm", "un port près de la forêt", "una ciudad pequeña",
-                    "skov ved sø", "um avião na pista", "the river’s mouth – a “delta”", "20° north", "più case", "São Paulo", "Öl"]),
+                    "skov ved sø", "um avião na pista", "the river’s mouth – a “delta”", "20° north", "più case",
+                    "São Paulo", "Öl"]),
         ("cp1250", ["port z białymi statkami", "żółte pole", "łąka", "přístav s loděmi\nletiště",
                     "kikötő fehér hajókkal"]),
         ("cp1251", ["порт с белыми лодками", "лес", "літовище біля річки"]),

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from lrsclip.atlas.seeds import DEFAULT_SEED, GROUNDING_SEED
 from lrsclip.errors import DataError, PictureError
 from tests.train.data import layouts as lay
-from tests.train.data.layouts import read
+from tests.train.data.layouts import messages, read
 from train.data import pictures
 from train.data.pictures import open_ref, read_bytes
 from train.data.records import PictureRef
@@ -70,17 +70,59 @@ def test_samples_that_are_not_whole(tmp_path: Path) -> None:
         ("d.txt", b"x" * (2**20 + 1)),
         ("c.jpg", lay.encoded()),
         ("e.cls", b"3"),
+        ("f.jpg", lay.encoded()),
+        ("f.txt", b"\xff\xfe"),
     ]
     lay.write_tar(tmp_path / "some.tar", members)
     records, faults = read(sources.WebDatasetSource(name="s", root=tmp_path))
-    assert [record.key for record in records] == ["s/some/b", "s/some/c", "s/some/d"]
+    assert [record.key for record in records] == ["s/some/b", "s/some/c", "s/some/d", "s/some/f"]
     assert faults == {
-        "picture missing": 2,
+        "picture missing": 3,
+        "text not UTF-8": 1,
+        "no captions": 1,
         "annotation unreadable": 2,
         "broken coordinates": 1,
         "broken ground size": 1,
         "picture named twice": 1,
     }
+
+
+def test_a_key_ends_at_the_first_dot(tmp_path: Path) -> None:
+    members = [
+        ("a.b/0002.rgb.jpg", lay.encoded(1)),
+        ("a.b/0002.nir.jpg", lay.encoded(2)),
+        ("a.b/0002.caption.txt", "a forest, 森林, जंगल".encode()),
+        ("a.b/0002.meta.json", b'{"lon": 9, "lat": 50}'),
+        ("a.b/0002.url.txt", b"http://x"),
+        ("a.b/0003.left.png", lay.encoded(3, kind="PNG")),
+        ("a.b/0003.cls", b"harbor"),
+        ("0004.left.jpg", lay.encoded()),
+        ("0004.right.jpg", lay.encoded()),
+    ]
+    lay.write_tar(tmp_path / "val.tar", members)
+    source = sources.WebDatasetSource(name="s", root=tmp_path)
+    (one, two), faults = read(source)
+    assert one.key == "s/val/a.b/0002" and one.facts.captions == ("a forest, 森林, जंगल",) and one.lon_deg == 9
+    assert one.picture and read_bytes(one.picture) == lay.encoded(1)
+    assert two.facts.scene == "harbor" and two.picture
+    assert faults == {"picture missing": 1}
+    assert "left.jpg, right.jpg" in messages(source)[0] and "picture_members" in messages(source)[0]
+
+
+def test_members_can_be_named_and_are_told_where_none_is_known(tmp_path: Path) -> None:
+    members = [
+        ("01.img_content", lay.encoded()), ("01.img_name", b"a.jpg"), ("01.caption", b"a harbor"),
+        ("02.img_content", lay.encoded()), ("02.img_name", b"b.jpg"), ("02.caption", b'["a lake", "water"]'),
+    ]  # fmt: skip
+    lay.write_tar(tmp_path / "0.tar", members)
+    with pytest.raises(DataError, match=r"\.caption \(2\), \.img_content \(2\), \.img_name \(2\).*picture_members"):
+        read(sources.WebDatasetSource(name="rs5m", root=tmp_path))
+    named = {"picture_members": ("img_content",), "caption_members": ("caption",)}
+    records, faults = read(sources.WebDatasetSource(name="rs5m", root=tmp_path, **named))
+    assert [record.facts.captions for record in records] == [("a harbor",), ("a lake", "water")] and not faults
+    assert records[0].picture and read_bytes(records[0].picture) == lay.encoded()
+    source = sources.WebDatasetSource(name="rs5m", root=tmp_path, picture_members=("img_*t",), caption_members=("cap",))
+    assert "caption_members" in messages(source)[0] and ".caption (2)" in messages(source)[0]
 
 
 def test_what_the_engine_wrote_keeps_its_names_and_broken_rows_are_counted(tmp_path: Path) -> None:
