@@ -173,11 +173,36 @@ def test_parquet_that_lacks_things(tmp_path: Path) -> None:
     source = lay.make_parquet(tmp_path)
     lay.text_file(tmp_path / "data/test-0.parquet", "no parquet")
     pq.write_table(pa.table({"text": ["a"]}), tmp_path / "data/test-1.parquet")
-    pq.write_table(pa.table({"image": [b"x", None]}), tmp_path / "data/test-2.parquet")
+    pq.write_table(pa.table({"image": [b"x", None, b"y"]}), tmp_path / "data/test-2.parquet")
     pq.write_table(pa.table({"image": [b"x"] * 3, "label": [5, None, -1]}), tmp_path / "data/test-3.parquet")
     records, faults = read(source)
     assert Counter(record.split for record in records) == {"test": 5, "train": 5}
-    assert faults == {"file unreadable": 1, "picture missing": 1, "class not in the map": 1}
+    assert faults == {"file unreadable": 1, "picture missing": 2, "class not in the map": 1}
+
+
+@pytest.mark.parametrize("statistics", [True, False])
+def test_parquet_columns_of_every_kind_that_holds_pictures(tmp_path: Path, statistics: bool) -> None:
+    one, two = lay.encoded(1), lay.encoded(2)
+    lay.picture_file(tmp_path / "files/a.jpg", 3)
+    struct = {"bytes": one, "path": None}
+    columns: dict[str, tuple[pa.Array, list[bytes | None]]] = {
+        "struct": (pa.array([struct, None, {"bytes": None, "path": "files/a.jpg"}, {"bytes": None, "path": "../b"}]),
+                   [one, None, lay.encoded(3), None]),
+        "list of structs": (pa.array([[struct], [], None, [None, {"bytes": two, "path": "x"}, struct]]),
+                            [one, None, None, two]),
+        "list of bytes": (pa.array([[one, two], [None], None, [two]]), [one, None, None, two]),
+        "large bytes": (pa.array([one, None, two, None], pa.large_binary()), [one, None, two, None]),
+        "names of files": (pa.array(["files/a.jpg", None, "", "gone.jpg"]), [lay.encoded(3), None, None, None]),
+    }  # fmt: skip
+    for name, (column, expected) in columns.items():
+        table = pa.table({"Image": column, "text": [["ein Fluß", None], [], None, ["港口"]]})
+        pq.write_table(table, tmp_path / "0.parquet", write_statistics=statistics, row_group_size=3)
+        records, faults = read(sources.ParquetSource(name="p", root=tmp_path))
+        assert [record.key for record in records] == [f"p/0/{n}" for n, one in enumerate(expected) if one], name
+        assert [read_bytes(record.picture) for record in records if record.picture] == [e for e in expected if e], name
+        assert faults["picture missing"] == expected.count(None), name
+        assert faults["several pictures"] == {"list of structs": 1, "list of bytes": 1}.get(name, 0)
+        assert records[0].facts.captions == ("ein Fluß",)
 
 
 @pytest.mark.slow
