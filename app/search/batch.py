@@ -18,7 +18,7 @@ MAX_BYTES = 2_000_000
 MAX_BATCH_CHARACTERS = 300_000
 """Characters of all descriptions of a file together: 200 of what the model reads; each hit repeats its own."""
 
-_SHOWN_HEADING = 60
+_SHOWN_HEADING, _SHOWN_WORDS = 60, 5
 # Headings of a column of descriptions: what people call it, in the languages of their spreadsheets, the surest first.
 _KEYS = tuple(
     """
@@ -46,12 +46,14 @@ class Row:
         text: the description.
         found: the answer; None where there is none.
         fault: the reason for that.
+        note: what the model cannot read well in the description.
     """
 
     number: int
     text: str
     found: Found | None = None
     fault: str = ""
+    note: str = ""
 
 
 def read_queries(upload: Upload, tell: Callable[[str], None] = lambda _: None) -> list[str]:
@@ -108,7 +110,7 @@ def run(state: AppState, queries: list[str], template: Query, done: Callable[[in
         try:
             if stopped:
                 raise Cancelled("stopped before its turn came")
-            rows.append(Row(number, text, search(state, replace(template, text=text))))
+            rows.append(Row(number, text, search(state, replace(template, text=text)), note=_note(state, text)))
         except (TextError, Busy) as error:
             rows.append(Row(number, text, fault=str(error)))
         except Cancelled as error:
@@ -116,6 +118,13 @@ def run(state: AppState, queries: list[str], template: Query, done: Callable[[in
             rows.append(Row(number, text, fault=str(error)))
         done(number, len(queries))
     return rows
+
+
+def _note(state: AppState, text: str) -> str:
+    """Say which words of a description the model reads letter by letter; "" where there are none."""
+    words = state.bundle.describe_tokens(text).spelled_words
+    shown = ", ".join(word[:_SHOWN_HEADING] for word in words[:_SHOWN_WORDS])
+    return f"read letter by letter, hardly understood: {shown}; write in English" if words else ""
 
 
 def as_csv(rows: list[Row]) -> str:
@@ -126,7 +135,7 @@ def as_csv(rows: list[Row]) -> str:
         judged = (round(match.probability, 4), match.verdict) if match else ("", "")
         hits = row.found.hits if row.found else ()
         for hit in hits:
-            out.append((row.number, row.text, hit.rank, hit.tile_id, round(hit.score_cos, 6), *judged, ""))
+            out.append((row.number, row.text, hit.rank, hit.tile_id, round(hit.score_cos, 6), *judged, row.note))
         if not hits:
             out.append((row.number, row.text, "", "", "", *judged, row.fault or "no tile passes"))
     names = ("number", "query", "rank", "tile_id", "score_cos", "match_probability", "match", "note")

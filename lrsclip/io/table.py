@@ -14,6 +14,7 @@ from lrsclip.errors import TextError
 SEPARATORS = (",", ";", "\t", "|")
 _SEPARATOR_LINE = re.compile(r'\s*"?sep=(?P<mark>\\t|[^\n])"?[\s,;]*', re.IGNORECASE)
 _LONGEST_CELL_LINES = 1000
+_LONG_CELL = f"a cell has more than {csv.field_size_limit():,} characters; shorten it"
 _INNER_CAPITAL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _OPEN_QUOTE = 'it has a quote (") that is not closed; close it, or write a quote inside of a cell twice ("")'
 
@@ -81,12 +82,12 @@ def table_rows(lines: Iterable[str], separator: str) -> Iterator[TableRow]:
             if len(feed.taken) > 1:  # a quote that is closed by the next one that opens gives no error otherwise
                 tuple(csv.reader(feed.taken, delimiter=separator, strict=True))
         except csv.Error:
-            fault = _OPEN_QUOTE
+            fault = _OPEN_QUOTE if len(feed.taken) > 1 else _LONG_CELL
         if not feed.taken:
             return
         if fault or feed.is_short:
             source.give_back(feed.taken[1:])
-            yield TableRow(number, line, (), _OPEN_QUOTE)
+            yield TableRow(number, line, (), fault or _OPEN_QUOTE)
             line, number = line + 1, number + 1
         else:
             yield TableRow(number, line, cells)

@@ -181,7 +181,7 @@ def test_coco_as_it_is_distributed(json_at: str, pictures: str, tmp_path: Path) 
     whole = (tmp_path / json_at).read_text(encoding="utf-8")
     for cut in (whole[:-200], whole + "x", whole.replace("[", "{", 1), "[]", ""):
         (tmp_path / json_at).write_text(cut, encoding="utf-8")
-        faults = Faults()
+        broken = Faults()
         with pytest.raises(DataError):
-            list(source.records(faults))
-        assert faults.counts == {"annotation unreadable": 1}
+            list(source.records(broken))
+        assert broken.counts == {"annotation unreadable": 1}

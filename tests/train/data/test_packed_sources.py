@@ -117,8 +117,10 @@ def test_members_can_be_named_and_are_told_where_none_is_known(tmp_path: Path) -
     lay.write_tar(tmp_path / "0.tar", members)
     with pytest.raises(DataError, match=r"\.caption \(2\), \.img_content \(2\), \.img_name \(2\).*picture_members"):
         read(sources.WebDatasetSource(name="rs5m", root=tmp_path))
-    named = {"picture_members": ("img_content",), "caption_members": ("caption",)}
-    records, faults = read(sources.WebDatasetSource(name="rs5m", root=tmp_path, **named))
+    named = sources.WebDatasetSource(
+        name="rs5m", root=tmp_path, picture_members=("img_content",), caption_members=("caption",)
+    )
+    records, faults = read(named)
     assert [record.facts.captions for record in records] == [("a harbor",), ("a lake", "water")] and not faults
     assert records[0].picture and read_bytes(records[0].picture) == lay.encoded()
     source = sources.WebDatasetSource(name="rs5m", root=tmp_path, picture_members=("img_*t",), caption_members=("cap",))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
@@ -92,9 +93,17 @@ def folders_below(root: Path, depth: int = _MAX_DEPTH) -> Iterator[Path]:
 
 
 def below(folder: Path, name: object) -> Path | None:
-    """Return the file of that name below the folder, or None: no archive may point at files elsewhere."""
+    """Return the file of that name below the folder, or None: no archive may point at files elsewhere.
+
+    A name beyond ASCII may be written with its accents apart, as macOS does, on one side alone.
+    """
     if not isinstance(name, str) or not name or not is_text(name):
         return None
+    forms = (name,) if name.isascii() else (name, *(unicodedata.normalize(form, name) for form in ("NFC", "NFD")))
+    return next((found for form in dict.fromkeys(forms) if (found := _below(folder, form))), None)
+
+
+def _below(folder: Path, name: str) -> Path | None:
     pure = PurePosixPath(name)
     inside = not pure.is_absolute() and ".." not in pure.parts and os.path.isfile(folder / name)  # False if too long
     if not inside:
