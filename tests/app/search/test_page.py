@@ -300,6 +300,13 @@ def test_a_description_that_cannot_be_read_does_not_stop_the_others(state: AppSt
     assert "<img" not in batch_table(rows)
 
 
+def test_what_the_model_cannot_read_well_is_said(state: AppState) -> None:
+    rows = run(state, ["white boats", "港口里的船"], Query(k=1), lambda *_: None)
+    plain, foreign = csv.DictReader(io.StringIO(as_csv(rows)))
+    assert not plain["note"] and "港口里的船" in foreign["note"] and "English" in foreign["note"]
+    assert "letter by letter" in batch_table(rows)
+
+
 # fragments
 
 
