@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ _SPACES = frozenset("\t\n\r\v\f")
 _SAMPLE_BYTES, _REPEATED_BYTES = 2**14, 4096
 _CHAOS = 0.05  # by which a guess may look worse than the best one and still be weighed against it
 _NO_LETTERS = b'0123456789,;\t"'  # none of them is the second byte of a letter
+_CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x19\x1c-\x1f]")  # a DOS file may end in 1A, and 1B begins modes of Japanese
 _FITTING = 0.75  # share of letters below which a guess is none
 _WHOLE_LETTERS = 3  # of UTF-8, and as many as there are broken bytes: then it is UTF-8, damaged
 _FIRST_COMMON, _LAST_COMMON_GB, _LAST_COMMON_BIG5, _FIRST_JIS, _LAST_JIS = 0xB0, 0xD7, 0xC6, 0x88, 0x97
@@ -170,6 +172,8 @@ def _is_damaged_utf8(raw: bytes) -> bool:
 def _guessed(raw: bytes, what: str) -> DecodedText:
     from charset_normalizer import from_bytes  # only here: most files are UTF-8
 
+    if _CONTROLS.search(raw):  # of a binary file; nothing would come of a guess
+        raise TextError(f"{what} is no CSV text; save it as CSV in UTF-8")
     sample = _sample(raw)
     found = from_bytes(sample, cp_isolation=[page.codec for page in _CODE_PAGES])
     best = min((match.chaos for match in found), default=0.0)

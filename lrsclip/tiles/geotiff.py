@@ -215,6 +215,8 @@ class _naming:
 def _look_at(path: Path, name: str, wanted: tuple[int, ...] | None) -> _Raster:
     """Read the size, bands and stretch of a raster, from its head and one decimated read."""
     try:
+        if not path.stat().st_size:
+            raise PictureError(f"{path} is empty; fetch it again")
         with closing(open_raster(path)) as file:
             if file.use(_is_cut_off):
                 raise PictureError(f"{path} is cut off before its last pixels; fetch it again")

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lrsclip.io.table import column_named, separator_line, table_rows, text_lines
+from lrsclip.errors import TextError
+from lrsclip.io.table import column_named, read_column, separator_line, table_rows, text_lines
 
 CELLS = st.lists(st.text(st.characters(exclude_categories=("Cs", "Cc")) | st.sampled_from('",;\n')), min_size=1)
 
@@ -56,6 +57,16 @@ def test_every_line_is_in_one_row(text: str) -> None:
     begins = [row.line for row in rows]
     assert begins == sorted(set(begins))
     assert not begins or begins[0] == 1
+
+
+@given(st.text(st.sampled_from('"a,;\t\n |=\ufeffsepqury'), max_size=60))
+def test_a_column_is_read_or_refused_in_words(text: str) -> None:
+    try:
+        column = read_column(text, ["query"])
+    except TextError as error:
+        assert "row " in str(error)
+        return
+    assert all(one == one.strip() != "" for one in column.texts)
 
 
 @pytest.mark.parametrize(

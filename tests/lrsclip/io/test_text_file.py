@@ -72,6 +72,12 @@ def test_damaged_utf_8_is_not_taken_for_a_code_page() -> None:
         decode_text(raw)
 
 
+def test_a_binary_file_is_no_text() -> None:
+    for raw in (b"\x89PNG\r\n\x1a\n\0\0", b"PK\3\4\0", b"query\n\x01\xff\x02", b"%PDF-1.7\n%\xe2\xe3\x01"):
+        with pytest.raises(TextError, match="no CSV text"):
+            decode_text(raw)
+
+
 @settings(deadline=None)
 @given(st.binary(max_size=400))
 def test_garbage_is_text_or_a_sentence(raw: bytes) -> None:

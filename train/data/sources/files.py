@@ -61,6 +61,8 @@ def matching_files(root: Path, pattern: str, name: str) -> list[Path]:
         DataError: there is none.
     """
     need_folder(root, name)
+    if (root / pattern).is_file():  # a name with the signs of a pattern
+        return [root / pattern]
     found = sorted(path for path in root.glob(pattern) if path.is_file())
     if not found:
         raise DataError(f"{root} of the source {name} has no file {pattern}; mend the path or the pattern")
