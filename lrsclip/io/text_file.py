@@ -153,11 +153,11 @@ def decode_text(raw: bytes, what: str = "the file") -> DecodedText:
 def utf16_without_mark(raw: bytes) -> str | None:
     """Return the UTF-16 codec of a text of mostly plain letters that has no byte order mark; None for any other."""
     even, odd = raw[::2].count(0), raw[1::2].count(0)
-    if max(even, odd) < _NUL_SHARE * len(raw) or min(even, odd):
+    if len(raw) % 2 or max(even, odd) < _NUL_SHARE * len(raw) or min(even, odd):
         return None
     codec = "utf-16-be" if even else "utf-16-le"
     try:
-        text = raw[: len(raw) - len(raw) % 2].decode(codec)
+        text = codecs.getincrementaldecoder(codec)().decode(raw)  # a letter may be cut at the end
     except UnicodeDecodeError:
         return None
     return codec if all(letter in _SPACES or unicodedata.category(letter) != "Cc" for letter in text) else None
