@@ -27,6 +27,7 @@ from lrsclip.io.encode import encoded
 from lrsclip.io.kinds import READ, head_of, kind_of, other_kind
 from lrsclip.io.recode import RECODED, recode_task
 from lrsclip.io.reduced import KEPT_PX, decode_task, decoded_small
+from lrsclip.io.text_file import utf16_without_mark
 from lrsclip.io.tiff_tags import TIFF_BEGINS, compressions, hides_its_size, samples_per_pixel, scans_of_a_piece, size_of
 from lrsclip.tiles import preview_of
 
@@ -40,7 +41,7 @@ _MAX_BANDS, _MAX_SCANS_OF_A_TILE = 512, 8
 _COMPRESSIONS = frozenset({1, 5, 7, 8, 32773, 32946, 34887, 50000, 50001})  # no fax: libtiff tells of each row
 _OLD_JPEG = 6
 _HEAD_BYTES = 12
-_TABLES, _UTF_16 = (".csv", ".tsv", ".txt"), (b"\xff\xfe", b"\xfe\xff")
+_TABLES, _UTF_16 = (".csv", ".tsv", ".txt"), (b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")
 _SHOWN_PX = 4 * KEPT_PX**2  # of a TIFF that is shown as PNG
 _DECODED_AT_ONCE_PX = 50_000_000  # 15 bytes each at worst (WebP), 750 MB of memory; a larger one goes alone
 _LOST_GRAY = (203, 213, 225)
@@ -174,7 +175,7 @@ def check_kind(path: Path) -> None:
     if head.startswith(TIFF_BEGINS) or is_known(head) or kind_of(head) in RECODED:
         return
     is_table = path.suffix.lower() in _TABLES
-    if is_table and b"\0" in head and not head.startswith(_UTF_16):
+    if is_table and b"\0" in head and not (head.startswith(_UTF_16) or utf16_without_mark(head)):
         raise PictureError("the upload is no CSV file, whatever its name says; save it as CSV in UTF-8")
     if not is_table:
         told = other_kind(head)

@@ -62,12 +62,17 @@ def token_meter(report: TokenReport | None, limit: int) -> Markup:
     )
 
 
+_SPELLED_SHOWN = 8
+
+
 def reading(report: TokenReport | None) -> Markup:
-    """What the model cannot make use of: the part that is cut, struck out, and the words that are new to it, marked."""
+    """What the model cannot make use of: the part that is cut, and words that are new or read by letters."""
     if report is None:
         return Markup()
     before = _shortened(report.kept, keep_start=False)
-    return render("ui/reading.html", report=report, before=before, parts=_marked(report) if report.unseen_words else ())
+    parts = _marked(report) if report.unseen_words else ()
+    spelled = [_shortened(word, keep_end=False) for word in report.spelled_words[:_SPELLED_SHOWN]]
+    return render("ui/reading.html", report=report, before=before, parts=parts, spelled=spelled)
 
 
 def _marked(report: TokenReport) -> list[tuple[str, bool]]:

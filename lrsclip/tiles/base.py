@@ -109,6 +109,16 @@ class Fingerprinted(Protocol):
 
 
 @runtime_checkable
+class Partial(Protocol):
+    """A source that went on without some of its files; an index lists them beside the pictures it cannot read."""
+
+    @property
+    def left_out(self) -> Mapping[str, str]:
+        """Names of the files that give no tiles, each with the reason; none of them is the id of a tile."""
+        ...
+
+
+@runtime_checkable
 class Previewed(Protocol):
     """A source that reads a small picture of a tile faster than a whole one."""
 

@@ -16,7 +16,7 @@ from lrsclip.io.decode import DECODE_FAULTS, decode, image_size, open_image, ope
 from lrsclip.io.kinds import SUFFIXES, head_of, is_raster
 from lrsclip.io.plain_file import leads_inside, open_plain
 from lrsclip.tiles.base import Tile
-from lrsclip.tiles.sidecar import place_in_exif, place_in_name, read_captions
+from lrsclip.tiles.sidecar import one_form, place_in_exif, place_in_name, read_captions
 
 _TOLD_EVERY = 500
 _LOOKED_AT_PX = 64  # of a file that is opened for its summary
@@ -136,7 +136,7 @@ class FolderTiles:
     def _caption(self, path: Path) -> str | None:
         """Look up a picture's caption by its path, or by its name if no other picture here is called so."""
         parts = path.relative_to(self.root).parts
-        tails = ["/".join(parts[start:]) for start in range(len(parts))]
+        tails = [one_form("/".join(parts[start:])) for start in range(len(parts))]
         if self._names[path.name] > 1 and len(tails) > 1:
             tails.pop()
         return next((self._captions[tail] for tail in tails if tail in self._captions), None)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import glob
+import logging
 import math
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -26,8 +27,10 @@ from lrsclip.io.plain_file import open_plain
 from lrsclip.io.raster import read_rgb, starts
 from lrsclip.io.raster_file import RASTER_FAULTS, RasterFile, driver_of, names_other_files, open_raster
 from lrsclip.tiles.base import Tile, bands_option, unwrapped, whole_option
+from lrsclip.tiles.raster_paths import raster_paths
 
-_OPEN_RASTERS = 8
+log = logging.getLogger(__name__)
+_OPEN_RASTERS, _TOLD_FILES = 8, 5
 _OPTIONS = frozenset({"tile_px", "overlap_px", "bands"})
 
 
@@ -46,6 +49,9 @@ class _Raster:
 class GeoTiffTiles:
     """Tiles of one or many rasters, of any kind that `open_image` reads, by their content.
 
+    A file among several that cannot be read as a raster is left out and listed in `left_out`; the rest goes on. A path
+    that is a file is that file, also where its name has signs of a pattern.
+
     A tile's id is the raster's file name, with the column and row of its upper left pixel. Windows at the right and
     lower edge are moved inwards so that all have one size; a raster smaller than a tile is one tile. Tiles without any
     data are listed as well, since listing must not read pixels, and cannot be read; an index leaves them out.
@@ -58,7 +64,7 @@ class GeoTiffTiles:
             green and blue where it names them, else its first three; `summary` says which.
 
     Raises:
-        TileSourceError: nothing fits the pattern, a file is no raster, a band is not there, or a size is out of range.
+        TileSourceError: nothing fits the pattern, no file is a raster that has these bands, or a size is out of range.
     """
 
     def __init__(
@@ -72,15 +78,28 @@ class GeoTiffTiles:
             raise TileSourceError(f"geotiff: bands names {len(bands)} bands; name one, or three as in bands=4,3,2")
         self._pattern = str(Path(pattern).expanduser().absolute())
         self.tile_px, self.overlap_px, self._bands = tile_px, overlap_px, bands
-        paths = [Path(found) for found in sorted(glob.glob(self._pattern, recursive=True)) if Path(found).is_file()]
+        paths = raster_paths(self._pattern)
         if not paths:
             raise TileSourceError(
                 f"no raster fits {pattern!r}; check the path, and quote a pattern with * for the shell"
             )
         self._rasters: dict[str, _Raster] = {}
+        self._left_out: dict[str, str] = {}
         for path in paths:
-            name = path.name if path.name not in self._rasters else str(path)
-            self._rasters[name] = _look_at(path, name, bands)
+            name = next(name for name in (_printable(path.name), _printable(str(path))) if name not in self._rasters)
+            try:
+                self._rasters[name] = _look_at(path, name, bands)
+            except TileSourceError as error:
+                if len(paths) == 1:
+                    raise
+                self._left_out[name] = str(error)
+        if not self._rasters:
+            first = next(iter(self._left_out.values()))
+            raise TileSourceError(f"none of the {len(paths)} files that fit {pattern!r} is a raster: {first}")
+        for told in list(self._left_out.values())[:_TOLD_FILES]:
+            log.warning("left out: %s", told)
+        if len(self._left_out) > _TOLD_FILES:
+            log.warning("left out: %d files of %s in all", len(self._left_out), pattern)
         self._corners = {
             f"{raster.name}@{x},{y}": (raster, x, y)
             for raster in self._rasters.values()
@@ -120,6 +139,11 @@ class GeoTiffTiles:
     def __len__(self) -> int:
         """Count the tiles."""
         return len(self._corners)
+
+    @property
+    def left_out(self) -> Mapping[str, str]:
+        """Names of the files that fit the pattern and cannot be read as rasters, each with the reason."""
+        return self._left_out
 
     def tile_ids(self) -> list[str]:
         """List the ids raster by raster, row by row."""
@@ -227,13 +251,37 @@ def _look_at(path: Path, name: str, wanted: tuple[int, ...] | None) -> _Raster:
     try:
         with open_plain(path) as content:
             head = head_of(content)
+        if not head:
+            raise PictureError(f"{path} is empty; fetch it again")
         if kind_of(head) and not is_raster(head) and (found := _picture_at(path, name, wanted)):
             return found
         with closing(open_raster(path)) as file:
+            if file.use(_is_cut_off):
+                raise PictureError(f"{path} is cut off before its last pixels; fetch it again")
             look = file.look(wanted)
         return _Raster(path, name, *look.size_px, look, look.summary)
-    except (PictureError, *RASTER_FAULTS) as error:
-        raise TileSourceError(f"{path} cannot be read as a raster ({error}); leave it out of the pattern") from error
+    except PictureError as error:
+        raise TileSourceError(f"{path} cannot be read as a raster: {error}; or leave it out of the pattern") from error
+    except (*RASTER_FAULTS, UnicodeError) as error:  # UnicodeError: a name that is not UTF-8
+        raise TileSourceError(
+            f"{_printable(str(path))} cannot be read as a raster ({error}); leave it out of the pattern"
+        ) from error
+
+
+def _is_cut_off(data: rasterio.DatasetReader) -> bool:
+    """Tell whether a TIFF ends before its last block of pixels; False for other formats."""
+    if data.driver != "GTiff":
+        return False
+    high, wide = data.block_shapes[-1]
+    last = f"{(data.width - 1) // wide}_{(data.height - 1) // high}"
+    place = [data.get_tag_item(f"BLOCK_{fact}_{last}", "TIFF", bidx=data.count) for fact in ("OFFSET", "SIZE")]
+    # A sparse file has blocks of no place; they hold no data.
+    return None not in place and sum(map(int, place)) > os.path.getsize(data.name)
+
+
+def _printable(name: str) -> str:
+    """Return a name of a file as text; bytes of it that are not UTF-8 become backslash escapes."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _picture_at(path: Path, name: str, wanted: tuple[int, ...] | None) -> _Raster | None:

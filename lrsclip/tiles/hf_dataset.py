@@ -25,9 +25,11 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RevisionNo
 from PIL import Image
 
 from lrsclip.errors import PictureError, TileSourceError
+from lrsclip.io.caption_json import as_given, texts_in
 from lrsclip.io.confined import Confined
 from lrsclip.io.decode import DECODE_FAULTS, Decoded, decode, image_size
 from lrsclip.io.kinds import HEAD_BYTES, kind_of
+from lrsclip.io.picture_column import paths_in, picture_columns, pictures_in
 from lrsclip.io.reduced import decode_task
 from lrsclip.numbers import clipped, whole_of
 from lrsclip.tiles.base import Tile, bands_option, check_count
@@ -36,7 +38,6 @@ _NAME = r"[A-Za-z0-9_.-]{1,96}"
 _ADDRESS = re.compile(rf"(?P<repo>{_NAME}/{_NAME}?)(?::(?P<split>[\w.-]{{1,96}}))?")
 _CONVERTED = "refs/convert/parquet"  # the Hub keeps its own conversions there
 _CAPTIONS = ("caption", "captions", "text", "description", "sentences", "raw")
-_IMAGES = ("image", "img", "picture", "tile", "jpg", "png", "webp")
 # The HTTP library's own errors too, which are no OSError; which library that is changes with huggingface_hub.
 _FAULTS: tuple[type[BaseException], ...] = (
     OSError,
@@ -278,16 +279,14 @@ class HubTiles:
                 raise TileSourceError(
                     f"the data set {self.repo} has no column {name!r}; it has {', '.join(schema.names)}"
                 )
-        pictures = [f.name for f in schema if pa.types.is_struct(f.type) and f.type.get_field_index("bytes") >= 0]
-        pictures += [f.name for f in schema if f.name in _IMAGES and _is_bytes(f.type)]
-        pictures.sort(key=lambda name: name not in _IMAGES)  # sounds are stored alike
-        image = self._asked["image"] or next(iter(pictures), None)
+        image = self._asked["image"] or next(iter(picture_columns(schema)), None)
         if image is None:
             raise TileSourceError(
                 f"the data set {self.repo} has no column of pictures; name it with ?image=, its columns are "
                 f"{', '.join(schema.names)}"
             )
-        caption = self._asked["caption"] or next((name for name in _CAPTIONS if name in schema.names), None)
+        by_name = {name.lower(): name for name in reversed(schema.names)}
+        caption = self._asked["caption"] or next((by_name[name] for name in _CAPTIONS if name in by_name), None)
         return image, caption
 
     def _row(self, tile_id: str) -> dict[str, Any]:
@@ -374,23 +373,19 @@ def _opened_there(endpoint: str | None, token: bool, repo: str, path: str) -> pq
 
 
 def _bytes(cell: Any, tile_id: str) -> bytes:
-    content = cell.get("bytes") if isinstance(cell, dict) else cell
-    if not isinstance(content, bytes) or not content:
+    """Return the picture of a row, the first one where it has several."""
+    if found := pictures_in(cell):
+        return found[0]
+    if paths_in(cell):
         raise PictureError(
             f"{tile_id} holds no picture, only the name of one; only pictures inside the Parquet are read"
         )
-    return content
-
-
-def _is_bytes(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+    raise PictureError(f"{tile_id} holds no picture: its cell is empty")
 
 
 def _text(cell: Any) -> str | None:
-    """Extract a caption, or the first of several."""
-    while isinstance(cell, (list, dict)):
-        cell = (cell[0] if cell else None) if isinstance(cell, list) else cell.get("raw")
-    return cell if isinstance(cell, str) and cell.strip() else None
+    """Extract a caption, or the first of several that says something."""
+    return next(iter(texts_in(cell, as_given)), None)
 
 
 def _sentence(error: BaseException) -> str:

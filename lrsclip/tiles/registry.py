@@ -15,6 +15,7 @@ from lrsclip.tiles.folder import FolderTiles
 
 # Two letters at least, so that the drive in C:\tiles is not taken for a kind of source.
 _KIND = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+):")
+_RASTER_OPTIONS = re.compile(r"\?(?=[A-Za-z_]+=[^?/]*$)")
 UNTRUSTED_KINDS, UNTRUSTED_OPTIONS = (
     frozenset({"atlas", "hub", "place"}),
     frozenset({"seed", "tiles", "px_m", "service", "image", "caption", "bands"}),
@@ -58,7 +59,11 @@ def open_tiles(
     kind = _KIND.match(address)
     if address == "atlas" or (kind is not None and kind.group(1) in ("atlas", "geotiff", "hub", "place")):
         name, _, rest = address.partition(":")
-        rest, _, options = rest.partition("?")
+        if name == "geotiff":  # a question mark is a sign of patterns too
+            mark = _RASTER_OPTIONS.search(rest)
+            rest, options = (rest[: mark.start()], rest[mark.end() :]) if mark else (rest.removesuffix("?"), "")
+        else:
+            rest, _, options = rest.partition("?")
         return _kinds()[name](rest, _options(options, address), None)
     if kind is None:
         return _folder(address, address, progress)

@@ -63,6 +63,26 @@ def test_classify_names_pictures_and_goes_on_past_a_bad_one(tmp_path: Path, caps
     assert classify.main([pictures[1], "--labels", str(tmp_path)]) == 2 and "text file" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("labels.txt", "ein Fluß, breit\nLärm\n".encode("cp1252"), "Windows-1252"),
+        ("labels.csv", "id;Class name\n1;a field\n2;a harbor\n".encode("utf-16"), ""),
+        ("labels.csv", b'sep=,\rlabel,id\ra field,1\r"a harbor, large",2\r', ""),
+        ("labels.tsv", b"a field\na harbor\n", ""),
+    ],
+)
+def test_labels_come_from_what_spreadsheets_write(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, content: bytes, told: str
+) -> None:
+    draw_tile("road", 1).save(tmp_path / "a.png")
+    (tmp_path / name).write_bytes(content)
+    assert classify.main([str(tmp_path / "a.png"), "--labels", str(tmp_path / name)]) == 0
+    answer = capsys.readouterr()
+    assert answer.out.count("%") == 2
+    assert told in answer.err and bool(told) == bool(answer.err)
+
+
 def test_checkpoint_tells_and_verifies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert checkpoint.main(["info", "tiny"]) == 0
     assert "tokens      248" in (told := capsys.readouterr().out) and "dimensions  256" in told

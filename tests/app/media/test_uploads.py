@@ -234,6 +234,12 @@ def test_what_holds_nothing_of_the_kind_is_not_written_anew(tmp_path: Path) -> N
         assert as_sent(path).path.read_bytes() == path.read_bytes()
 
 
+@pytest.mark.parametrize("codec", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "gbk", "cp1250"])
+def test_tables_of_every_encoding_come_in(codec: str, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes("query;id\r\na harbor;1\r\n".encode(codec))
+    assert not as_sent(tmp_path / "a.csv").refusal
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [

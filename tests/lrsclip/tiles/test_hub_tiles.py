@@ -90,6 +90,20 @@ def hub() -> Iterator[DatasetHub]:
             "data/train-00001-of-00002.parquet": parquet(rows(5, 3)),
             "data/test-00000-of-00001.parquet": parquet(rows(8, 2)),
         },
+        "someone/lists": {
+            "train.parquet": parquet(
+                {
+                    "Images": [
+                        [{"bytes": png((1, 2, 3)), "path": "a"}, {"bytes": png((9, 9, 9)), "path": "b"}],
+                        None,
+                        [],
+                        [None, {"bytes": png((4, 5, 6)), "path": None}],
+                        [{"bytes": None, "path": "c.png"}],
+                    ],
+                    "Caption": [[None, "a harbor"], None, [], ["港口"], [""]],
+                }
+            )
+        },
         "someone/plain": {
             "train.parquet": parquet({"id": [1, 2], "jpg": [png((9, 9, 9)), b"no picture"], "text": ["a", ""]})
         },
@@ -241,3 +255,14 @@ def test_rasters_of_a_data_set_look_as_they_do_elsewhere(untrusted: bool, hub: D
     other = open_tiles("hub:someone/deep?bands=1,2,3", untrusted=untrusted)
     assert other.spec.endswith("?bands=1,2,3")
     assert summary_of_tile(other, other.tile_ids()[0]) == "bands 1, 2, 3; stretched 2-98 %"
+
+
+@pytest.mark.usefixtures("hub")
+def test_lists_of_pictures_and_nulls() -> None:
+    source = open_tiles("hub:someone/lists")
+    assert len(source) == 5
+    assert [source.picture(f"train/{row}").getpixel((0, 0)) for row in (0, 3)] == [(1, 2, 3), (4, 5, 6)]
+    assert [source.tile(f"train/{row}").caption for row in (0, 3)] == ["a harbor", "港口"]
+    for row, told in ((1, "empty"), (2, "empty"), (4, "only the name")):
+        with pytest.raises(PictureError, match=told):
+            source.picture(f"train/{row}")
