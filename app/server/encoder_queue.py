@@ -242,7 +242,7 @@ class EncoderQueue:
                     job.error = error
             self._moved_s = time.monotonic()
             self._longest_s = max(self._longest_s, self._moved_s - began)
-            # By tokens and by pixels: who asks a word shall not pay for the long texts beside it. A job may have no rows.
+            # By tokens and by pixels: a word does not pay for the long texts beside it. A job may have no rows.
             each_s = (self._moved_s - began) / max(1, sum(job.rows.numel() for job in jobs))
             self._runs += 1
             self._jobs += len(jobs)
