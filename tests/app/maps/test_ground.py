@@ -15,6 +15,7 @@ from starlette.applications import Starlette
 import lrsclip
 from app.collections import AppState, Collections
 from app.maps import ground
+from app.maps.world import draw_square
 from app.server.callers import Callers
 from app.server.fair_work import FairWork
 from app.server.front_door import FrontDoor, Known, Limits
@@ -37,18 +38,24 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> AppState:
 
 
 @pytest.fixture
-def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int, int]]:
+def drawing(monkeypatch: pytest.MonkeyPatch) -> FairWork:
+    """The line of squares to be drawn, of this test's own loop."""
+    line = FairWork(at_once=2, of_one_client=1)
+    monkeypatch.setattr(ground, "DRAWING", line)
+    return line
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch, drawing: FairWork) -> list[tuple[int, int, int]]:
     """The squares of the world that are drawn, in a store that is empty at first."""
     squares: list[tuple[int, int, int]] = []
-    own = ground.draw_square
 
     def noted(zoom: int, x: int, y: int) -> Image.Image:
         squares.append((zoom, x, y))
-        return own(zoom, x, y)
+        return draw_square(zoom, x, y)
 
     monkeypatch.setattr(ground, "draw_square", noted)
     monkeypatch.setattr(ground, "_SQUARES", type(ground._SQUARES)(40_000))  # room for some fifty
-    monkeypatch.setattr(ground, "DRAWING", FairWork(at_once=2, of_one_client=1))
     return squares
 
 
@@ -61,7 +68,7 @@ def asking(state: AppState, work: Callable[[Ask], Any], per_minute: int = 100_00
     door = FrontDoor(app, limits=Limits(per_minute, 2**20, proxies=1), known=known)
 
     async def run() -> Any:
-        transport = httpx.ASGITransport(app=door)  # type: ignore[arg-type]
+        transport = httpx.ASGITransport(app=door)
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
 
             async def ask(square: str, who: str) -> httpx.Response:
@@ -118,11 +125,13 @@ def test_a_square_that_must_be_drawn_costs_more_than_one_that_is_kept(state: App
     asking(state, spend, per_minute=3)
 
 
-def test_a_kept_square_waits_behind_no_drawing(state: AppState, drawn: list[tuple[int, int, int]]) -> None:
+def test_a_kept_square_waits_behind_no_drawing(
+    state: AppState, drawn: list[tuple[int, int, int]], drawing: FairWork
+) -> None:
     async def behind(ask: Ask) -> None:
         await ask("world/8/100/90", MINE)
         let_go = threading.Event()
-        slow = [asyncio.create_task(ground.DRAWING.run(who, lambda: let_go.wait(20))) for who in (MINE, OTHER)]
+        slow = [asyncio.create_task(drawing.run(who, lambda: let_go.wait(20))) for who in (MINE, OTHER)]
         await asyncio.sleep(0.1)
         try:
             answer = await asyncio.wait_for(ask("world/8/100/90", MINE), 10)
