@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import math
 import secrets
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from threading import Thread
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from app.collections import AppState, Collections
+from app.maps.kept_squares import KeptSquares, Square
 from app.maps.world import draw_square
 from app.server.concurrency import LruCache
 from app.server.fair_work import DRAWING
-from app.server.rate_limit import CLIENT
+from app.server.rate_limit import CHARGE, CLIENT
+from app.server.request_log import log_event
 from lrsclip.errors import Cancelled, IndexArgumentError
 from lrsclip.io.encode import encoded
 from lrsclip.tiles.web_map import WebMap
@@ -34,34 +36,16 @@ SQUARES = Path(__file__).with_name("squares.js")
 WORLD = "world"
 """Name of the ground on which a place is chosen."""
 _MAPS: LruCache[WebMap] = LruCache(8)  # as many as collections can be open, or nearly
-_SQUARES: LruCache[bytes | None] = LruCache(2048)  # of some 10 kB
+_SQUARES = KeptSquares()
+_FOR_GOOD_ZOOM = 5  # up to which the world's squares stay: 1,365 of some 2 kB, with which every visit begins
+_DRAWING_COST = 0.2  # requests that a square costs beside its own if it must be drawn, which takes up to 1.5 s
 _SECRET = secrets.token_bytes(16)
 _BUDGET_S = 1.5  # of one square; the page asks again for what is not ready by then
 _QUALITY = 58
 _AHEAD = 8_192  # tiles whose very small pictures are read before anybody looks; of more when they are looked at
 _KEPT = {"cache-control": "private, max-age=86400, immutable"}  # the key changes with the index
+_TOO_MANY = "too many squares of the map; wait a moment"
 _UNFINISHED = {"cache-control": "no-store", "x-unfinished": "1"}
-
-
-@dataclass(frozen=True)
-class Square:
-    """A square of the map as a file.
-
-    Attributes:
-        content: WebP; None where no tile lies.
-        complete: whether all of it was ready in time.
-    """
-
-    content: bytes | None
-    complete: bool
-
-
-class _UnfinishedError(Exception):
-    """Carries a square that must not be kept."""
-
-    def __init__(self, square: Square) -> None:
-        super().__init__()
-        self.square = square
 
 
 def web_map_of(state: AppState) -> WebMap:
@@ -88,41 +72,43 @@ def ground_key(state: AppState) -> str:
     return hmac.new(_SECRET, said, hashlib.sha256).hexdigest()[:16]
 
 
-def world_square(zoom: int, x: int, y: int) -> Square:
-    """Draw a square of the world, or take the one that is kept.
+def world_square(zoom: int, x: int, y: int, client: str = "") -> Square:
+    """Draw a square of the world for a client, or take the one that is kept.
 
     Raises:
         IndexArgumentError: there is no such square.
     """
+    name = _name_of(WORLD, zoom, x, y)
+    if (kept := _SQUARES.get(name)) is not None:
+        return kept
+    drawn = Square(encoded(draw_square(zoom, x, y), "WEBP", quality=_QUALITY, method=4), complete=True)
+    _SQUARES.put(name, drawn, client, for_good=zoom <= _FOR_GOOD_ZOOM)
+    return drawn
 
-    def draw() -> bytes:
-        return encoded(draw_square(zoom, x, y), "WEBP", quality=_QUALITY, method=4)
 
-    return Square(_SQUARES.get((WORLD, zoom, x, y), draw), complete=True)
-
-
-def square_of(state: AppState, zoom: int, x: int, y: int) -> Square:
-    """Draw a square of a collection's map, or take the one that is kept.
+def square_of(state: AppState, zoom: int, x: int, y: int, client: str = "") -> Square:
+    """Draw a square of a collection's map for a client, or take the one that is kept.
 
     Raises:
         IndexArgumentError: there is no such square.
     """
+    name = _name_of(ground_key(state), zoom, x, y)
+    if (kept := _SQUARES.get(name)) is not None:
+        return kept
+    drawn = web_map_of(state).draw(zoom, x, y, _BUDGET_S)
+    content = None
+    if drawn.picture is not None:
+        solid = drawn.picture.getchannel("A").getextrema()[0] == 255
+        picture = drawn.picture.convert("RGB") if solid else drawn.picture
+        content = encoded(picture, "WEBP", quality=_QUALITY, method=4)
+    square = Square(content, drawn.complete)
+    if square.complete:
+        _SQUARES.put(name, square, client)
+    return square
 
-    def draw() -> bytes | None:
-        drawn = web_map_of(state).draw(zoom, x, y, _BUDGET_S)
-        content = None
-        if drawn.picture is not None:
-            solid = drawn.picture.getchannel("A").getextrema()[0] == 255
-            picture = drawn.picture.convert("RGB") if solid else drawn.picture
-            content = encoded(picture, "WEBP", quality=_QUALITY, method=4)
-        if not drawn.complete:
-            raise _UnfinishedError(Square(content, complete=False))
-        return content
 
-    try:
-        return Square(_SQUARES.get((ground_key(state), zoom, x, y), draw), complete=True)
-    except _UnfinishedError as unfinished:
-        return unfinished.square
+def _name_of(ground: str, zoom: int, x: int, y: int) -> str:
+    return f"{ground}/{zoom}/{x}/{y}"
 
 
 def ground_route(collections: Collections) -> Route:
@@ -133,14 +119,21 @@ def ground_route(collections: Collections) -> Route:
         state = next((one for one in collections.opened() if hmac.compare_digest(ground_key(one), key)), None)
         if state is None and key != WORLD:
             return Response("this collection was closed", 404)
-        at = tuple(int(request.path_params[name]) for name in ("zoom", "x", "y"))
-        draw = partial(world_square, *at) if state is None else partial(square_of, state, *at)
-        try:
-            found = await DRAWING.run(str(request.scope.get(CLIENT, "")), draw, request.is_disconnected)
-        except IndexArgumentError as error:
-            return Response(str(error), 404)
-        except Cancelled:
-            return Response(status_code=204, headers=_UNFINISHED)
+        zoom, x, y = (int(request.path_params[name]) for name in ("zoom", "x", "y"))
+        found = _SQUARES.get(_name_of(key, zoom, x, y))  # and then it waits behind no drawing
+        if found is None:
+            charge = request.scope.get(CHARGE)  # the front door has charged what a kept one costs
+            if charge is not None and (wait_s := charge(_DRAWING_COST)):
+                log_event("request", "refused", code=429)
+                return JSONResponse({"error": _TOO_MANY}, 429, headers={"Retry-After": str(math.ceil(wait_s))})
+            client = str(request.scope.get(CLIENT, ""))
+            draw = world_square if state is None else partial(square_of, state)
+            try:
+                found = await DRAWING.run(client, partial(draw, zoom, x, y, client), request.is_disconnected)
+            except IndexArgumentError as error:
+                return Response(str(error), 404)
+            except Cancelled:
+                return Response(status_code=204, headers=_UNFINISHED)
         headers = _KEPT if found.complete else _UNFINISHED
         if found.content is None:
             return Response(status_code=204, headers=headers)

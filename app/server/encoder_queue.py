@@ -1,18 +1,18 @@
 """One line for all work of the model: one thread runs it, small jobs of several visitors in one batch.
 
 Short texts go first, so a search waits for one piece of a long heat-map at most; after a few of them one piece of other
-work has its turn. Among other work the event that had least of the model so far goes first, so that one picture does
-not wait for a scene of a thousand windows; waiting counts too, so that nothing waits for ever. Where clients can be
-told apart, all events of one count together. A caller with much work hands it over piece by piece and waits for each
-(`app.server.queued_model`).
+work has its turn. Among the short texts, as among the rest, the event that had least of the model so far goes first, so
+that one picture does not wait for a scene of a thousand windows; waiting counts too, so that nothing waits for ever.
+Where clients can be told apart, all events of one count together, and one's second job comes after another's first. A
+caller with much work hands it over piece by piece and waits for each (`app.server.queued_model`).
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -72,11 +72,15 @@ class Work:
         kind: key that jobs done together share; None if jobs are done one by one.
         run: maps (N, ...) rows to as many results.
         max_rows: of the jobs that are done together.
+        max_tokens: of the same, where rows are (N, L) token ids: each row costs as much as the longest, to whose length
+            it is padded; None for any number. A job with more is done alone, and so is one that would add more than a
+            quarter of this in padding: together, a word and a long text take twice the time of the text.
     """
 
     kind: Hashable
     run: Callable[[Tensor], Tensor] = field(compare=False)
     max_rows: int = 1
+    max_tokens: int | None = None
 
 
 @contextmanager
@@ -107,6 +111,20 @@ class _Job:
     def given_up(self) -> bool:
         return self.stop is not None and self.stop.is_set()
 
+    def may_join(self, others: Sequence[_Job]) -> bool:
+        """Return whether this job may be done together with others, the first of which says how."""
+        work = others[0].work
+        if work.kind is None or self.work.kind != work.kind:
+            return False
+        jobs = [*others, self]
+        rows = sum(len(job.rows) for job in jobs)
+        if work.max_tokens is not None:
+            tokens = rows * max(job.rows.shape[1] for job in jobs)
+            padding = tokens - sum(job.rows.numel() for job in jobs)
+            if tokens > work.max_tokens or padding > work.max_tokens // 4:
+                return False
+        return rows <= work.max_rows
+
 
 class EncoderQueue:
     """The line and its thread, which starts with the first job.
@@ -117,7 +135,7 @@ class EncoderQueue:
 
     def __init__(self, max_waiting: int = MAX_WAITING) -> None:
         self._max_waiting = max_waiting
-        self._urgent: deque[_Job] = deque()
+        self._urgent: list[_Job] = []
         self._others: list[_Job] = []
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -228,12 +246,13 @@ class EncoderQueue:
                     job.error = error
             self._moved_s = time.monotonic()
             self._longest_s = max(self._longest_s, self._moved_s - began)
-            each_s = (self._moved_s - began) / max(1, sum(len(job.rows) for job in jobs))  # a job may have none
+            # By tokens and by pixels: a word does not pay for the long texts beside it. A job may have no rows.
+            each_s = (self._moved_s - began) / max(1, sum(job.rows.numel() for job in jobs))
             self._runs += 1
             self._jobs += len(jobs)
             self._running = 0
             for job in jobs:
-                job.spent.seconds += each_s * len(job.rows)
+                job.spent.seconds += each_s * job.rows.numel()
                 job.done.set()
 
     def _next(self) -> list[_Job] | None:
@@ -245,28 +264,32 @@ class EncoderQueue:
                 self._changed.wait()
             urgent = bool(self._urgent) and (not self._others or self._urgent_before < _URGENT_IN_A_ROW)
             self._urgent_before = self._urgent_before + 1 if urgent else 0
-            line: deque[_Job] | list[_Job] = self._urgent if urgent else self._others
-            if not urgent:
-                now_s = time.monotonic()
-                self._others.sort(key=lambda job: job.rank(now_s))  # stable: equals stay as they came
+            line = self._urgent if urgent else self._others
+            now_s = time.monotonic()
             jobs: list[_Job] = []
-            rows = 0
-            for job in list(line):
+            for job in _in_turn(line, now_s):
                 if job.given_up:
                     line.remove(job)
                     job.done.set()
-                    continue
-                if jobs and (
-                    job.work.kind is None
-                    or job.work.kind != jobs[0].work.kind
-                    or rows + len(job.rows) > job.work.max_rows
-                ):
-                    continue
-                line.remove(job)
-                jobs.append(job)
-                rows += len(job.rows)
+                elif not jobs or job.may_join(jobs):
+                    line.remove(job)
+                    jobs.append(job)
+            served = {id(job.spent) for job in jobs}
+            for job in line:
+                if id(job.spent) in served:  # else a burst would have waited once and gain by it with every job
+                    job.since_s = now_s
             self._running = len(jobs)
             return jobs
+
+
+def _in_turn(line: Iterable[_Job], now_s: float) -> list[_Job]:
+    """Order the jobs of a line: each client's first, then each one's second; of these the one that had least first."""
+    turns: Counter[int] = Counter()
+    order: list[tuple[int, _Job]] = []
+    for job in sorted(line, key=lambda job: job.rank(now_s)):  # stable: equals stay as they came
+        order.append((turns[id(job.spent)], job))
+        turns[id(job.spent)] += 1
+    return [job for _, job in sorted(order, key=lambda one: one[0])]
 
 
 def _joined(parts: Iterable[Tensor]) -> Tensor:

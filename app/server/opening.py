@@ -1,25 +1,33 @@
 """The address answers while the server starts: a page that says what is being loaded, drawn or indexed, and how far.
 
-It begins before the large imports, so that nobody meets a dead port. `/health` says 503 and the same as JSON.
+It begins before the large imports, so that nobody meets a dead port. `/health` says 503 and the same as JSON. Strangers
+may come from the first second, so their connections are few, end soon, and do not outlive the page.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import socket
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
+from app.fair_store import FairStore
 from app.server.settings import SettingError, Settings
 
 _PAGE = Path(__file__).with_name("opening.html")
-_TIMEOUT_S = 10  # of a request
+_HEAD_S = 10.0  # in which all of a request is there, and then its answer read
+_MAX_HEAD_BYTES = 32 * 1024
+_MAX_OPEN = 64  # connections, each with a thread
+_LAST_S = 0.2  # for answers at hand when the server takes over
 _FEW = 3  # pieces of work after which a guess at the rest begins
 
 
@@ -59,19 +67,27 @@ class Opening:
     Args:
         host: address to listen on.
         port: port to listen on.
+        head_s: seconds in which all of a request's head must be there.
 
     Raises:
         OSError: the port is taken, or may not be used.
     """
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, head_s: float = _HEAD_S) -> None:
         self._doing = Doing("Loading the program", 0, 0, time.monotonic())
         page = _PAGE.read_bytes()
         opening = self
 
         class Handler(BaseHTTPRequestHandler):
-            timeout = _TIMEOUT_S
+            timeout = _HEAD_S  # for the answer to be read
             server_version, sys_version = "LRSCLIP", ""
+
+            def setup(self) -> None:
+                super().setup()
+                head = _head_of(self.connection, head_s)
+                self.connection.settimeout(self.timeout)
+                self.rfile.close()
+                self.rfile = io.BytesIO(head)
 
             def do_GET(self) -> None:
                 health = self.path.partition("?")[0] == "/health"
@@ -110,14 +126,62 @@ class Opening:
         """Leave the port to the server itself."""
         self._server.shutdown()
         self._server.server_close()
+        self._server.hang_up()
 
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     allow_reuse_address = os.name == "posix"  # on Windows it would share the port with another server
+    request_queue_size = 128  # while Python is busy with imports, nobody is let in
+
+    def __init__(self, *given: Any) -> None:
+        self._open: FairStore[socket.socket] = FairStore(_MAX_OPEN)
+        self._lock = threading.Lock()
+        super().__init__(*given)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Count a connection; of too many, the oldest of the address that has most ends."""
+        with self._lock:
+            for one in self._open.put(str(id(request)), request, str(client_address[0])):
+                _end(one)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Close a connection, which is counted no longer."""
+        with self._lock:  # what is in the store is not closed yet, so that its number is no other's
+            self._open.pop(str(id(request)))
+        super().shutdown_request(request)
+
+    def hang_up(self) -> None:
+        """End all connections; answers at hand have a moment."""
+        until_s = time.monotonic() + _LAST_S
+        while time.monotonic() < until_s and self._open.size:
+            time.sleep(0.01)
+        with self._lock:
+            for one in self._open.values():
+                _end(one)
 
     def handle_error(self, *_: object) -> None:
         """Say nothing of callers that hang up."""
+
+
+def _end(connection: socket.socket) -> None:
+    """End a connection, whose thread then closes it."""
+    with suppress(OSError):  # its caller was faster
+        connection.shutdown(socket.SHUT_RDWR)
+
+
+def _head_of(connection: socket.socket, within_s: float) -> bytes:
+    """Read the head of a request; return nothing if it is not there in time or too long, which ends the connection."""
+    until_s, head = time.monotonic() + within_s, b""
+    with suppress(OSError):
+        while (left_s := until_s - time.monotonic()) > 0 and len(head) <= _MAX_HEAD_BYTES:
+            connection.settimeout(left_s)
+            part = connection.recv(8192)
+            head += part
+            if not part or b"\r\n\r\n" in head or b"\n\n" in head:
+                return head
+    return b""
 
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'"

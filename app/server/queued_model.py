@@ -16,8 +16,9 @@ from lrsclip.errors import TextError
 from lrsclip.models.tame_text import tame
 
 MAX_CHARACTERS = 10_000
-_URGENT_TEXTS = 8  # a search has one or two; class names and prompts by the hundred can wait
-_TEXTS = 32
+_URGENT_TOKENS = 512  # all of a search's two texts, of any length; class names and prompts by the hundred can wait
+_TOKENS, _TOKENS_ON_CPU = 8192, 512  # at once: on two cores some 0.2 s, for which a search has to wait
+_TEXTS = 1_000_000  # of a call: it is cut by tokens
 _MAX_WRITTEN_OUT = 18  # letters that the tokenizer writes for one sign
 _PICTURES_ON_CPU = 8  # at once: some 0.1 s on two cores, for which a search has to wait
 
@@ -36,6 +37,24 @@ def check_length(texts: Sequence[str], most: int) -> None:
             count = len(normalize("NFKC", tame(text)))  # as the tokenizer writes it out
         if count > most:
             raise TextError(f"the text has {count:,} characters; {most:,} are the limit: shorten it")
+
+
+def pieces_of(lengths: Sequence[int], most: int) -> list[list[int]]:
+    """Divide texts among pieces, texts of like length together, so that little is padded.
+
+    Args:
+        lengths: (N,) tokens of each text.
+        most: tokens of a piece, each text padded to its longest; a longer text is a piece of its own.
+
+    Returns:
+        The texts' numbers by piece, in each the longest last.
+    """
+    pieces: list[list[int]] = []
+    for number in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if not pieces or (len(pieces[-1]) + 1) * lengths[number] > most:
+            pieces.append([])
+        pieces[-1].append(number)
+    return pieces
 
 
 @dataclass(frozen=True)
@@ -82,8 +101,13 @@ class SharedModel(LRSCLIP):
 
     @property
     def texts_at_once(self) -> int:
-        """Number of texts of a piece."""
+        """Number of texts in one call of `encode_tokens`: all, since it makes pieces itself, by tokens."""
         return _TEXTS
+
+    @property
+    def tokens_at_once(self) -> int:
+        """Number of tokens of a piece, padding included."""
+        return _TOKENS_ON_CPU if self.device.type == "cpu" else _TOKENS
 
     @property
     def pictures_at_once(self) -> int:
@@ -91,10 +115,14 @@ class SharedModel(LRSCLIP):
         return _PICTURES_ON_CPU if self.device.type == "cpu" else super().pictures_at_once
 
     def encode_tokens(self, tokens: Tensor, *, normalize: bool = True) -> Tensor:
-        """Encode (N, L) token ids to (N, D) in the queue; texts of several visitors together."""
-        own = super().encode_tokens
-        work = Work(("texts", normalize), lambda rows: own(rows, normalize=normalize), _TEXTS)
-        return self.queue.do(work, tokens, urgent=len(tokens) <= _URGENT_TEXTS)
+        """Encode (N, L) token ids to (N, D) in the queue; short texts of several visitors together, many in pieces."""
+        own, most = super().encode_tokens, self.tokens_at_once
+        work = Work(("texts", normalize), lambda rows: own(rows, normalize=normalize), most, most)
+        lengths = (tokens.argmax(dim=1) + 1).tolist()  # the end-of-text token has the highest id
+        urgent = len(lengths) * max(lengths, default=0) <= _URGENT_TOKENS
+        pieces = pieces_of(lengths, most)
+        parts = [self.queue.do(work, tokens[piece, : lengths[piece[-1]]], urgent=urgent) for piece in pieces]
+        return torch.cat(parts)[torch.tensor([row for piece in pieces for row in piece]).argsort()]
 
     def encode_pixels(self, pixels: Tensor) -> Tensor:
         """Encode (N, 3, S, S) pictures to (N, D) in the queue; pictures of several visitors together."""

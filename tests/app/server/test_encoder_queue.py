@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor
 
@@ -21,7 +23,7 @@ import lrsclip
 from app.server.concurrency import StopFlags
 from app.server.encoder_queue import STOP, EncoderQueue, Spent, SpentByClient, Work, one_event
 from app.server.events import for_page, for_programs
-from app.server.queued_model import SharedModel
+from app.server.queued_model import SharedModel, pieces_of
 from lrsclip.errors import Busy, Cancelled, PictureError, TextError
 from lrsclip.localize import WindowMemory, localize
 from tests.helpers.app_parts import draw_tile
@@ -44,14 +46,14 @@ class Gate:
         assert self._open.wait(30)
         return rows
 
-    def work(self, kind: str | None, max_rows: int = 8) -> Work:
+    def work(self, kind: str | None, max_rows: int = 8, max_tokens: int | None = None) -> Work:
         """Doubles its rows, and notes each run."""
 
         def run(rows: Tensor) -> Tensor:
             self.runs.append(rows[:, 0].tolist())
             return rows * 2
 
-        return Work(kind, run, max_rows)
+        return Work(kind, run, max_rows, max_tokens)
 
     def ask(
         self, name: str, work: Work, *values: float, urgent: bool = False, stop: threading.Event | None = None
@@ -126,6 +128,73 @@ def test_short_texts_go_first_but_not_for_ever(gate: Gate) -> None:
     gate.let_go()
     order = [run[0] for run in gate.runs]
     assert order == [0, 1, 2, 3, 100, 4, 5, 101, 102]
+
+
+def test_a_clients_second_short_text_comes_after_anothers_first(gate: Gate) -> None:
+    greedy, other = Spent(), Spent()
+    with one_event(greedy):
+        for number in range(3):
+            gate.ask(f"greedy {number}", gate.work(None), number, urgent=True)
+    time.sleep(0.3)  # a burst that has waited has waited once, and not with each of its jobs
+    with one_event(other):
+        gate.ask("other", gate.work(None), 100, urgent=True)
+    gate.let_go()
+    assert gate.runs == [[0], [100], [1], [2]]
+
+
+def test_whoever_had_least_goes_first_among_short_texts_too(gate: Gate) -> None:
+    for name, seconds in (("much", 1000.0), ("little", 1.0), ("nothing", 0.0)):
+        with one_event(Spent(seconds)):
+            gate.ask(name, gate.work(None), seconds, urgent=True)
+    gate.let_go()
+    assert gate.runs == [[0], [1], [1000]]
+
+
+def test_a_batch_takes_the_first_of_each_client_before_the_second_of_any(gate: Gate) -> None:
+    with one_event(Spent()):
+        gate.ask("first", gate.work("texts", 2), 1, urgent=True)
+        gate.ask("second", gate.work("texts", 2), 2, urgent=True)
+    with one_event(Spent()):
+        gate.ask("other", gate.work("texts", 2), 3, urgent=True)
+    gate.let_go()
+    assert gate.runs == [[1, 3], [2]]
+
+
+def test_a_batch_is_bounded_by_tokens_padding_included_and_each_pays_for_its_own(gate: Gate) -> None:
+    short, long = Spent(), Spent()
+    runs: list[tuple[int, ...]] = []
+
+    def run(rows: Tensor) -> Tensor:
+        runs.append(tuple(rows.shape))
+        time.sleep(0.05)
+        return rows[:, :1]
+
+    def ask(name: str, rows: int, length: int, spent: Spent) -> None:
+        with one_event(spent):
+            work = Work("texts", run, 100, 100)
+            gate.call(name, lambda: gate.queue.do(work, torch.ones(rows, length)))
+
+    ask("short", 1, 25, short)
+    ask("long", 1, 45, long)
+    ask("too many, padded", 1, 6, Spent())
+    ask("longer than all", 1, 200, Spent())
+    gate.let_go()
+    assert runs == [(2, 45), (1, 6), (1, 200)]
+    assert long.seconds == pytest.approx(1.8 * short.seconds)
+
+
+def test_a_word_is_not_padded_to_the_length_of_a_long_text(gate: Gate) -> None:
+    shapes: list[tuple[int, ...]] = []
+
+    def run(rows: Tensor) -> Tensor:
+        shapes.append(tuple(rows.shape))
+        return rows
+
+    for name, length in (("word", 4), ("long", 80), ("word too", 5), ("long too", 70)):
+        rows = torch.ones(1, length)
+        gate.call(name, functools.partial(gate.queue.do, Work("texts", run, 200, 200), rows))
+    gate.let_go()
+    assert shapes == [(2, 5), (2, 80)]
 
 
 def test_whoever_had_least_of_the_model_goes_first(gate: Gate) -> None:
@@ -220,7 +289,7 @@ def shared(plain: lrsclip.LRSCLIP) -> Iterator[SharedModel]:
 def test_texts_of_many_at_once_are_done_together_and_the_same_as_alone(
     plain: lrsclip.LRSCLIP, shared: SharedModel, gate: Gate
 ) -> None:
-    texts = ["white boats", "a long road with fields on both sides " * 8, "tanks", "an airport " * 40]
+    texts = ["white boats", "a long road with fields on both sides " * 4, "tanks", "an airport " * 20]
     alone = [plain.encode_text([text])[0] for text in texts]
     model = dataclasses.replace(shared, queue=gate.queue)
     for text in texts:
@@ -256,6 +325,44 @@ def test_a_search_waits_for_one_piece_of_a_map_at_most(
     gate.call("text", lambda: model.encode_text(["white boats"]))
     gate.let_go()
     assert order == ["encode_tokens", *["encode_pixels"] * 4]
+
+
+def test_long_texts_wait_and_go_in_pieces_and_many_short_ones_need_not(
+    shared: SharedModel, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    own = lrsclip.LRSCLIP.encode_tokens
+
+    def noted(self: lrsclip.LRSCLIP, tokens: Tensor, **how: Any) -> Tensor:
+        sizes.append(tokens.numel())
+        return own(self, tokens, **how)
+
+    monkeypatch.setattr(lrsclip.LRSCLIP, "encode_tokens", noted)
+    model = dataclasses.replace(shared, queue=gate.queue)
+    shuffles = [f"{number} " + "a b c d e f g h i j k l m n o. " * 12 for number in range(8)]
+    gate.call("order", lambda: model.encode_text(shuffles))
+    gate.call("labels", lambda: model.encode_text([f"class {number}" for number in range(40)]))
+    gate.call("search", lambda: model.encode_text(["white boats", "an airport " * 120]))
+    gate.let_go()
+    most = model.tokens_at_once
+    assert sizes[0] < sizes[1] <= most and max(sizes) <= most, "the labels, and the search"
+    assert sum(sizes[2:]) > 3 * most, "and only then the eight long ones"
+    np.testing.assert_allclose(gate.results["order"], model_of(shuffles, shared), atol=5e-3)
+
+
+def model_of(texts: list[str], model: lrsclip.LRSCLIP) -> Any:
+    """The vectors of texts, encoded one by one."""
+    return np.concatenate([model.encode_text([text]) for text in texts])
+
+
+@given(st.lists(st.integers(1, 300), min_size=1, max_size=60), st.integers(1, 600))
+def test_texts_are_divided_among_pieces_by_tokens(lengths: list[int], most: int) -> None:
+    pieces = pieces_of(lengths, most)
+    assert sorted(number for piece in pieces for number in piece) == list(range(len(lengths)))
+    for piece in pieces:
+        longest = max(lengths[number] for number in piece)
+        assert lengths[piece[-1]] == longest
+        assert len(piece) == 1 or len(piece) * longest <= most
 
 
 def test_large_calls_go_in_pieces_and_give_what_the_model_gives(plain: lrsclip.LRSCLIP, shared: SharedModel) -> None:

@@ -6,15 +6,18 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import httpx
 import pytest
 from playwright.sync_api import Browser, expect
 
-from app.server.opening import Opening
+from app.server.opening import Opening, _Server
 from tests.helpers.app_parts import write_tiles
 from tests.helpers.browsing import needs_chromium
 
@@ -98,3 +101,86 @@ def test_a_port_that_is_taken_is_said_at_once(opening: tuple[Opening, str]) -> N
     )
     assert ran.returncode == 2
     assert f"cannot listen on 127.0.0.1:{port}" in ran.stderr
+
+
+def begun(port: int, words: bytes = b"GET /", source: str = "127.0.0.1") -> socket.socket:
+    """A connection that has said something and means to go on."""
+    one = socket.create_connection(("127.0.0.1", port), timeout=20, source_address=(source, 0))
+    one.sendall(words)
+    return one
+
+
+def is_open(one: socket.socket, wait_s: float = 0.0) -> bool:
+    """Whether nobody has hung up; waits for that so long."""
+    one.settimeout(max(wait_s, 0.001))
+    try:
+        return one.recv(1) != b""
+    except TimeoutError:
+        return True
+    except ConnectionError:
+        return False
+
+
+def test_a_head_that_trickles_is_not_waited_for() -> None:
+    port = free_port()
+    answers = Opening("127.0.0.1", port, head_s=0.6)
+    try:
+        with begun(port) as one:
+            began = time.monotonic()
+            while time.monotonic() - began < 8:
+                try:
+                    one.sendall(b"a")
+                except ConnectionError:
+                    break
+                if not is_open(one, 0.1):
+                    break
+            assert 0.4 < time.monotonic() - began < 6
+    finally:
+        answers.close()
+
+
+def test_a_head_without_end_is_not_read_to_its_end(opening: tuple[Opening, str]) -> None:
+    with begun(int(opening[1].rstrip("/").rsplit(":", 1)[1])) as one:
+        try:
+            for number in range(1000):
+                one.sendall(b"a" * 1000 + b"\r\nx-%d: " % number)
+        except ConnectionError:
+            return
+        assert not is_open(one, 5)
+
+
+def test_the_opening_has_few_connections_and_who_has_most_loses_the_oldest(opening: tuple[Opening, str]) -> None:
+    port = int(opening[1].rstrip("/").rsplit(":", 1)[1])
+    with ExitStack() as open_ones:
+        other = open_ones.enter_context(begun(port, source="127.0.0.2"))
+        mine = [open_ones.enter_context(begun(port)) for _ in range(80)]
+        assert httpx.get(f"{opening[1]}health", timeout=20).status_code == 503
+        first = mine[:17]  # 80 and the other and the one that was answered are 18 too many
+        deadline = time.monotonic() + 10
+        while any(is_open(one) for one in first) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not any(is_open(one) for one in first)
+        assert all(is_open(one) for one in mine[20:]) and is_open(other)
+
+
+def test_no_connection_outlives_the_opening() -> None:
+    port, before = free_port(), threading.active_count()
+    answers = Opening("127.0.0.1", port)
+    with ExitStack() as open_ones:
+        mine = [open_ones.enter_context(begun(port)) for _ in range(20)]
+        assert httpx.get(f"http://127.0.0.1:{port}/", timeout=20).status_code == 503
+        began = time.monotonic()
+        answers.close()
+        assert not any(is_open(one, 2) for one in mine)
+        while threading.active_count() > before and time.monotonic() - began < 5:
+            time.sleep(0.02)
+        assert threading.active_count() <= before
+    Opening("127.0.0.1", port).close()
+
+
+def test_who_comes_while_python_is_busy_waits_in_line() -> None:
+    """Nobody is let in here: the system itself holds so many, and has the rest ask again after seconds."""
+    with _Server(("127.0.0.1", 0), BaseHTTPRequestHandler) as server, ExitStack() as open_ones:
+        for _ in range(100):
+            one = socket.create_connection(server.server_address[:2], timeout=2)  # type: ignore[arg-type]
+            open_ones.enter_context(one)
