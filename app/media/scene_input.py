@@ -26,8 +26,8 @@ from app.server.settings import in_force
 from app.server.upload_folder import Upload, own_folder
 from lrsclip.errors import PictureError
 from lrsclip.io.bands import bands_of
+from lrsclip.io.georeference import georeference_of_corners
 from lrsclip.localize import Allowance, Scene, open_scene
-from lrsclip.localize.georeference import georeference_of_corners
 from lrsclip.tiles.atlas import AtlasTiles
 from lrsclip.tiles.base import summary_of_tile
 

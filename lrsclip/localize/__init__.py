@@ -8,10 +8,10 @@ from types import ModuleType
 from typing import Unpack
 
 from lrsclip.calibration.presence import Presence
+from lrsclip.io.georeference import GeoReference
 from lrsclip.localize.allowance import Allowance
 from lrsclip.localize.embedding_cache import EmbeddedScene, WindowMemory
 from lrsclip.localize.export import write_geojson, write_geotiff, write_png
-from lrsclip.localize.georeference import GeoReference
 from lrsclip.localize.localizer import Heatmap, How, Picture, ScoredWindow, embed_scene, localize, localize_all
 from lrsclip.localize.regions import Region, Regions, find_regions
 from lrsclip.localize.scene import Scene, open_scene

@@ -26,8 +26,8 @@ from rasterio.windows import Window
 
 from lrsclip.errors import ExportError, PictureError
 from lrsclip.io.atomic import write_atomically
+from lrsclip.io.georeference import GeoReference
 from lrsclip.localize.colormap import Drawable, Palette, overlay
-from lrsclip.localize.georeference import GeoReference
 from lrsclip.localize.regions import Regions
 from lrsclip.localize.score_grid import CellMap, Floats
 

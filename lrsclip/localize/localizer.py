@@ -21,8 +21,8 @@ from PIL import Image
 
 from lrsclip.calibration.presence import Presence, presence_of
 from lrsclip.errors import Busy, Cancelled, PictureError, TextError
+from lrsclip.io.georeference import GeoReference
 from lrsclip.localize.embedding_cache import EmbeddedScene, SceneKey, WindowMemory
-from lrsclip.localize.georeference import GeoReference
 from lrsclip.localize.scene import Scene, open_scene
 from lrsclip.localize.score_grid import CellMap, Floats, mean_over_windows
 from lrsclip.localize.window_encoding import Part, parts_of, scales_of

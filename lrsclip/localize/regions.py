@@ -12,7 +12,7 @@ import shapely
 from pyproj import Geod
 from rasterio.features import shapes
 
-from lrsclip.localize.georeference import GeoReference
+from lrsclip.io.georeference import GeoReference
 from lrsclip.localize.score_grid import CellMap
 
 MIN_AREA_SHARE = 1e-4  # of the scene: less is a crumb between window edges, not a place

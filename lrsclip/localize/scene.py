@@ -25,6 +25,7 @@ from lrsclip.io.decode import (
     upright,
     with_bands,
 )
+from lrsclip.io.georeference import GeoReference, georeference_of
 from lrsclip.io.kinds import head_of, is_raster, kind_of
 from lrsclip.io.look import UPRIGHT, stretch_ends
 from lrsclip.io.plain_file import open_plain
@@ -32,7 +33,6 @@ from lrsclip.io.raster import read_whole, stretched
 from lrsclip.io.raster_file import RASTER_FAULTS, check_sidecars, damaged, open_raster
 from lrsclip.io.raster_limits import check_total, item_bytes, together
 from lrsclip.io.tiff_tags import hides_its_size, largest_block_bytes
-from lrsclip.localize.georeference import GeoReference, georeference_of
 from lrsclip.localize.scene_kinds import Box, PictureScene, Place, RasterScene, Scene
 from lrsclip.localize.windows import check_scene_size
 

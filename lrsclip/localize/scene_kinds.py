@@ -21,11 +21,11 @@ from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from lrsclip.errors import Cancelled, PictureError
+from lrsclip.io.georeference import GeoReference
 from lrsclip.io.look import Look
 from lrsclip.io.raster import data_mask, may_have_gaps, read_rgb, resized
 from lrsclip.io.raster_file import RASTER_FAULTS, RasterFile, damaged
 from lrsclip.localize.embedding_cache import scene_sha256
-from lrsclip.localize.georeference import GeoReference
 
 T = TypeVar("T")
 

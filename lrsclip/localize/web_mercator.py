@@ -19,7 +19,7 @@ from rasterio.transform import Affine, from_bounds
 from rasterio.warp import reproject
 
 from lrsclip.errors import PictureError
-from lrsclip.localize.georeference import GeoReference
+from lrsclip.io.georeference import GeoReference
 
 LONGEST_SIDE_PX = 1024
 _LAST_LATITUDE = math.degrees(math.atan(math.sinh(math.pi)))  # 85.05: where the square map of the web ends

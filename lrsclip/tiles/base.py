@@ -27,7 +27,7 @@ class Tile:
         footprint_lonlat: outline as (longitude, latitude) pairs in degrees, where known.
         caption: a sentence about the tile, where there is one.
         attribution: credit line for the picture, where that is known.
-        center_lonlat: its center in degrees, where only that is known; see `middle_lonlat`.
+        center_lonlat: its center in degrees, where that is known apart from the outline; see `middle_lonlat`.
     """
 
     tile_id: str
@@ -41,8 +41,8 @@ class Tile:
 
     @property
     def middle_lonlat(self) -> tuple[float, float] | None:
-        """Longitude and latitude of the center in degrees, from the footprint or else `center_lonlat`."""
-        if not self.footprint_lonlat:
+        """Longitude and latitude of the center in degrees: `center_lonlat`, or else of the footprint."""
+        if self.center_lonlat is not None or not self.footprint_lonlat:
             return self.center_lonlat
         corners = unwrapped(self.footprint_lonlat)
         longitude, latitude = (sum(corner[axis] for corner in corners) / len(corners) for axis in (0, 1))

@@ -10,22 +10,22 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import rasterio
 from PIL import Image
-from rasterio.errors import CRSError
-from rasterio.transform import xy
-from rasterio.warp import transform
 from rasterio.windows import Window
 
 from lrsclip.errors import PictureError, TileSourceError
 from lrsclip.io.decode import DECODE_FAULTS, Decoded, decode, opened, summary_of, unreadable, upright_size
+from lrsclip.io.georeference import GeoReference, georeference_of
 from lrsclip.io.kinds import head_of, is_raster, kind_of
 from lrsclip.io.look import Look
 from lrsclip.io.plain_file import open_plain
 from lrsclip.io.raster import read_rgb, starts
-from lrsclip.io.raster_file import RASTER_FAULTS, RasterFile, driver_of, names_other_files, open_raster
+from lrsclip.io.raster_file import RASTER_FAULTS, RasterFile, driver_of, open_raster
 from lrsclip.tiles.base import Tile, bands_option, unwrapped, whole_option
 from lrsclip.tiles.raster_paths import raster_paths
 
@@ -106,6 +106,7 @@ class GeoTiffTiles:
             for y in starts(raster.height, tile_px, overlap_px)
             for x in starts(raster.width, tile_px, overlap_px)
         }
+        self._references: dict[Path, GeoReference | None] = {}
         self._lock = threading.Lock()  # none may be closed while it is read
         self._held: OrderedDict[Path, RasterFile] = OrderedDict()
         self._whole: tuple[Path, Decoded] | None = None  # one picture, since it may fill hundreds of megabytes
@@ -162,8 +163,9 @@ class GeoTiffTiles:
         raster, x, y = self._listed(tile_id)
         wide, high = min(self.tile_px, raster.width), min(self.tile_px, raster.height)
         with self._lock, _naming(tile_id):
-            outline = self._outline(raster, x, y, wide, high)
-        return Tile(tile_id, wide, high, _side_m(outline), outline, attribution=None)
+            reference = self._reference(raster)
+        outline, middle = (None, None) if reference is None else _placed(reference, x, y, wide, high)
+        return Tile(tile_id, wide, high, _side_m(outline), outline, attribution=None, center_lonlat=middle)
 
     def picture(self, tile_id: str) -> Image.Image:
         """Read a tile, RGB; pixels without data are black.
@@ -204,15 +206,14 @@ class GeoTiffTiles:
             raise PictureError(f"{tile_id} holds no data: it lies outside what the raster shows")
         return decoded.image.crop((left, top, right, bottom))
 
-    def _outline(self, raster: _Raster, x: int, y: int, wide: int, high: int) -> tuple[tuple[float, float], ...] | None:
-        def outline(data: rasterio.DatasetReader) -> tuple[tuple[float, float], ...] | None:
-            # A camera's turn is not in the place that a world file gives.
-            turned = (data.width, data.height) != (raster.width, raster.height)
-            return None if turned else _outline(data, x, y, wide, high)
-
-        if raster.look is None and driver_of(raster.path) is None:  # a picture that rasterio does not read
-            return None
-        return self._open(raster.path).use(outline)
+    def _reference(self, raster: _Raster) -> GeoReference | None:
+        """Read where a raster lies, once."""
+        if raster.path not in self._references:
+            self._references[raster.path] = None
+            # A picture that rasterio does not read has no place.
+            if raster.look is not None or driver_of(raster.path) is not None:
+                self._references[raster.path] = self._open(raster.path).use(partial(_reference_of, raster=raster))
+        return self._references[raster.path]
 
     def _listed(self, tile_id: str) -> tuple[_Raster, int, int]:
         if tile_id not in self._corners:
@@ -295,20 +296,21 @@ def _picture_at(path: Path, name: str, wanted: tuple[int, ...] | None) -> _Raste
         raise unreadable(str(path), error) from error
 
 
-def _outline(
-    data: rasterio.DatasetReader, x: int, y: int, wide: int, high: int
-) -> tuple[tuple[float, float], ...] | None:
-    rows, columns = [y, y, y + high, y + high], [x, x + wide, x + wide, x]
-    try:
-        if data.crs is None or data.transform.is_identity:
-            return None
-        if names_other_files(data.crs.to_wkt()):
-            return None
-        longitudes, latitudes = transform(data.crs, "EPSG:4326", *xy(data.transform, rows, columns, offset="ul"))
-    except (*RASTER_FAULTS, CRSError, UnicodeError):  # a local grid, as of drones, has no known place
-        return None
-    outline = tuple((float(lon), float(lat)) for lon, lat in zip(longitudes, latitudes, strict=True))
-    return outline if all(math.isfinite(v) for point in outline for v in point) else None
+def _reference_of(data: rasterio.DatasetReader, *, raster: _Raster) -> GeoReference | None:
+    # A camera's turn is not in the place that a world file gives.
+    turned = (data.width, data.height) != (raster.width, raster.height)
+    return None if turned else georeference_of(data)[0]
+
+
+def _placed(
+    reference: GeoReference, x: int, y: int, wide: int, high: int
+) -> tuple[tuple[tuple[float, float], ...] | None, tuple[float, float] | None]:
+    """Compute outline and middle of a window in degrees; the middle is that of its pixels, at a pole too."""
+    columns, rows = np.array([x, x + wide, x + wide, x]), np.array([y, y, y + high, y + high])
+    corners = np.stack(reference.outline_lonlat(columns, rows), axis=1)
+    middle = np.stack(reference.lonlat(x + wide / 2, y + high / 2))
+    outline = tuple((float(lon), float(lat)) for lon, lat in corners) if np.isfinite(corners).all() else None
+    return outline, (float(middle[0]), float(middle[1])) if np.isfinite(middle).all() else None
 
 
 def _side_m(outline: tuple[tuple[float, float], ...] | None) -> float | None:

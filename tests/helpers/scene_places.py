@@ -5,7 +5,7 @@ from __future__ import annotations
 from rasterio.crs import CRS
 from rasterio.transform import Affine
 
-from lrsclip.localize.georeference import GeoReference
+from lrsclip.io.georeference import GeoReference
 
 # Nebraska, near the middle of UTM zone 14: the CRS, and the affine transform from px to it; a pixel is ten meters or so
 _TRANSFORMS = {

@@ -16,10 +16,10 @@ from pyproj import CRS
 from rasterio.transform import Affine
 
 from lrsclip.errors import ExportError
+from lrsclip.io.georeference import GeoReference
 from lrsclip.localize import CellMap, export
 from lrsclip.localize.colormap import overlay
 from lrsclip.localize.export import regions_geojson, write_geojson, write_geotiff, write_png
-from lrsclip.localize.georeference import GeoReference
 from lrsclip.localize.regions import find_regions
 from tests.helpers.scene_places import PLACES, place, reference
 from tests.lrsclip.localize.test_colormap import Map, random_map

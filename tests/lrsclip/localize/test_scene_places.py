@@ -15,7 +15,7 @@ from rasterio.crs import CRS
 from rasterio.transform import from_origin
 from rasterio.warp import transform_bounds
 
-from lrsclip.localize.georeference import georeference_of_corners
+from lrsclip.io.georeference import georeference_of_corners
 from lrsclip.localize.scene import open_scene
 from tests.helpers.scene_parts import HIGH_PX, UTM, WIDE_PX, noise, whole, write_raster
 

@@ -13,7 +13,7 @@ from rasterio.transform import Affine
 from rasterio.warp import transform
 
 from lrsclip.errors import PictureError
-from lrsclip.localize.georeference import GeoReference
+from lrsclip.io.georeference import GeoReference
 from lrsclip.localize.web_mercator import WebMercatorImage, warped
 from tests.helpers.scene_places import PLACES, place, reference
 

@@ -19,7 +19,7 @@ from rasterio.transform import from_origin
 
 from lrsclip.errors import PictureError, TileSourceError
 from lrsclip.io.raster import starts
-from lrsclip.tiles import Partial, open_tiles, unwrapped
+from lrsclip.tiles import Partial, Tile, open_tiles, unwrapped
 from lrsclip.tiles.geotiff import GeoTiffTiles
 
 SHARED = Path(__file__).parents[3].parent / "shared" / "data" / "geotiff"
@@ -258,3 +258,38 @@ def test_an_outline_across_the_date_line_is_the_same_elsewhere(west: float, wide
     lons = [lon for lon, _ in unwrapped(outline)]
     assert max(lons) - min(lons) == pytest.approx(wide, abs=1e-6)
     assert unwrapped([(-180.0, 1), (180.0, 1)]) == [(-180.0, 1), (180.0, 1)]
+
+
+def one_tile(path: Path, crs: str, transform: rasterio.Affine, width: int = 128, height: int = 96) -> Tile:
+    """The tile of a raster that is one."""
+    values = np.full((3, height, width), 90, np.uint8)
+    with rasterio.open(
+        path, "w", driver="GTiff", width=width, height=height, count=3, dtype="uint8", crs=crs, transform=transform
+    ) as data:
+        data.write(values)
+    source = GeoTiffTiles(str(path), tile_px=8192)
+    return source.tile(source.tile_ids()[0])
+
+
+@pytest.mark.parametrize(("crs", "latitude"), [("EPSG:3413", 90), ("EPSG:3031", -90)])
+def test_the_middle_of_a_tile_that_holds_a_pole_is_the_pole(tmp_path: Path, crs: str, latitude: float) -> None:
+    tile = one_tile(tmp_path / "a.tif", crs, from_origin(-640_000, 480_000, 10_000, 10_000))
+    assert tile.middle_lonlat is not None and tile.middle_lonlat[1] == pytest.approx(latitude)
+
+
+def test_the_middle_beside_a_pole_is_that_of_the_pixels(tmp_path: Path) -> None:
+    tile = one_tile(tmp_path / "a.tif", "EPSG:3413", from_origin(10_000, 480_000, 10_000, 10_000))
+    assert tile.middle_lonlat == pytest.approx((45, 84.0049), abs=1e-3)  # its corners' mean is 81.5 north
+
+
+def test_grids_from_0_to_360_lie_where_they_do(tmp_path: Path) -> None:
+    tile = one_tile(tmp_path / "a.tif", "EPSG:4326", from_origin(185, 10, 0.01, 0.01))
+    assert tile.middle_lonlat == pytest.approx((-174.36, 9.52))
+    assert tile.footprint_lonlat is not None and tile.footprint_lonlat[0] == pytest.approx((-175, 10))
+    whole = one_tile(tmp_path / "b.tif", "EPSG:4326", from_origin(0, 90, 360 / 128, 180 / 96)).footprint_lonlat
+    assert whole is not None and whole[1][0] - whole[0][0] == pytest.approx(360)
+    beyond = one_tile(
+        tmp_path / "c.tif", "EPSG:4326", from_origin(-180 - 180 / 128, 90 + 90 / 95, 360 / 128, 180 / 95)
+    ).footprint_lonlat
+    assert beyond is not None and max(abs(latitude) for _, latitude in beyond) == 90
+    assert one_tile(tmp_path / "d.tif", "EPSG:4326", from_origin(700, 10, 0.01, 0.01)).middle_lonlat is None

@@ -71,6 +71,16 @@ class GeoReference:
         longitudes, latitudes = _to_degrees(self.crs_wkt).transform(x, y)
         return np.asarray(longitudes, np.float64), np.asarray(latitudes, np.float64)
 
+    def outline_lonlat(self, x_px: ArrayLike, y_px: ArrayLike) -> tuple[Degrees, Degrees]:
+        """Convert as `lonlat`, but let the longitudes of a grid in degrees run on beyond 180 from the first point.
+
+        So the outline of a tile that goes all round the Earth has a width.
+        """
+        if not self.in_degrees:
+            return self.lonlat(x_px, y_px)
+        x, y = self._native(x_px, y_px)
+        return x - 360 * np.floor((x.flat[0] + 180 + _SLACK_DEG) / 360), np.clip(y, -90.0, 90.0)
+
     def pixels(self, longitudes: ArrayLike, latitudes: ArrayLike) -> tuple[Degrees, Degrees]:
         """Convert longitude and latitude in degrees to points of the raster: the inverse of `lonlat`.
 
