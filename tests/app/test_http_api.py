@@ -86,7 +86,7 @@ def test_every_endpoint_answers(api: httpx.Client, state: AppState) -> None:
         ("grow", {}, "tile_id: Field required"),
         ("grow", {"tile_id": "nowhere"}, "no tile 'nowhere'"),
         ("classify", {}, "there is neither picture nor tile_id; give one of them"),
-        ("classify_many", {"pictures": ["QQ=="] * 65}, "pictures: List should have at most 64"),
+        ("classify_many", {"pictures": ["QQ=="] * 33}, "pictures: List should have at most 32"),
     ],
 )
 def test_what_makes_no_sense_is_one_sentence_that_names_the_parameter(
