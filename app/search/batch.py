@@ -14,6 +14,7 @@ from app.ui.csv_export import csv_text
 from lrsclip.errors import Busy, Cancelled, TextError
 
 MAX_ROWS = 200
+MAX_LINES = 20_000
 MAX_BYTES = 2_000_000
 _COLUMN = "query"
 
@@ -48,6 +49,8 @@ def read_queries(upload: Upload) -> list[str]:
     """
     with upload.open() as file:
         raw = file.read(MAX_BYTES + 1)
+    if max(raw.count(b"\n"), raw.count(b"\r")) > MAX_LINES:  # a million empty ones take a second to read
+        raise TextError(f"the CSV file has more than {MAX_LINES:,} lines; leave out empty ones, or split it")
     if len(raw) > MAX_BYTES:
         raise TextError(f"the CSV file has more than {MAX_BYTES // 1_000_000} MB; split it")
     if b"\0" in raw:

@@ -244,6 +244,8 @@ def test_descriptions_are_read_from_a_csv(tmp_path: Path, content: str, expected
         (b"a road\nwhite boats, many of them\n", "row 2 .* 2 columns instead of 1; .*quotes"),
         (b"dark water; white boats\n", "row 1 .* 2 columns instead of 1"),
         (b"id,query\n1,white boats, many of them\n", "row 2 .* 3 columns instead of 2"),
+        (b"\n" * 2_000_000, "more than 20,000 lines; leave out empty ones"),
+        (b"\r" * 2_000_000, "more than 20,000 lines; leave out empty ones"),
     ],
 )
 def test_a_csv_that_is_none_is_refused_in_words(tmp_path: Path, content: bytes, says: str) -> None:
