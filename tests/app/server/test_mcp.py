@@ -218,7 +218,8 @@ def test_arguments_are_checked_once_away_from_the_loop_and_refused_in_a_line(
     assert [said(answer).partition(":")[0] for answer in answers[:2]] == ["bbox.0", "the arguments"]
     assert "there is no tool" in said(answers[2])
     assert len(threads) == 3 and all("worker" in name for name in threads)
-    assert len(lines) == 3 and all('"event": "mcp", "status": "refused"' in line for line in lines)
+    told = [line for line in lines if '"page.' not in line]  # pages of tests before may be closed meanwhile
+    assert len(told) == 3 and all('"event": "mcp", "status": "refused"' in line for line in told)
     assert "SECRET" not in "".join(lines)
 
 
