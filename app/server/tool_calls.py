@@ -40,7 +40,7 @@ def unchecked_server(base: type[Any]) -> type[Any]:
         base: the library's own class.
     """
 
-    class Unchecked(base):  # type: ignore[misc]
+    class Unchecked(base):
         """The server of the library, without its check of arguments."""
 
         def call_tool(self, **_: Any) -> Any:
