@@ -132,12 +132,13 @@ def serve(
     limits = Limits(settings.requests_per_minute, one, settings.trust_proxy, hosts, all_files)
 
     def front_door(inner: ASGIApp) -> FrontDoor:
-        return FrontDoor(inner, limits=limits, known=Known.of(demo))
+        return FrontDoor(inner, limits=limits, known=Known.of(demo), is_up=lambda: demo.is_up)
 
     demo.front_door = front_door
     each = 0 if settings.trust_proxy or not settings.requests_per_minute else _MAX_CONNECTIONS_EACH
     demo.connection = counted(OpenConnections(max_connections(), each))
     demo.folder.keep_own()
+    demo.is_up = False
     silence_libtiff()
     if mcp:
         bring_mcp()
@@ -165,6 +166,7 @@ def serve(
         css="\n".join(part.read_text(encoding="utf-8") for part in sorted((_UI / "styles").glob("*.css"))),
         head=_head(),
     )
+    demo.is_up = True
     if once_up is not None:
         once_up()
     if block:

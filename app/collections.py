@@ -8,6 +8,7 @@ from threading import Lock
 import numpy as np
 
 from app.fair_store import FairStore
+from app.server.concurrency import LruCache
 from lrsclip import LRSCLIP
 from lrsclip.errors import TileSourceError
 from lrsclip.index import TileIndex
@@ -16,6 +17,7 @@ from lrsclip.tiles import TileSource
 FIRST = ""
 """Stands for the address of the first collection, which may be a folder that visitors need not know."""
 _LOOKED_THROUGH = 512  # tiles of a collection, to choose a varied few from
+_VARIED: LruCache[tuple[str, ...]] = LruCache(32)
 _MAX_OPEN = 6  # collections beside the first; each costs the memory of its vectors
 
 
@@ -54,6 +56,10 @@ class AppState:
 
         Of a collection that has no more of them all are taken, in the order of the rows.
         """
+        key = (self.source.spec, self.index.manifest.created, self.tile_count, count)
+        return _VARIED.get(key, lambda: self._chosen_varied(count))
+
+    def _chosen_varied(self, count: int) -> tuple[str, ...]:
         all_ids = self.tile_ids()
         if len(all_ids) <= count:
             return tuple(all_ids)

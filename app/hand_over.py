@@ -14,7 +14,6 @@ from gradio.events import Dependency
 from app.classify.page import ClassifyPage
 from app.collections import AppState, Collections
 from app.localize.page import LocalizePage
-from app.media.images import tile_picture
 from app.places.page import PlacesPage
 from app.search.html import note
 from app.search.link import LONGEST_ADDRESS, MAX_PARAMETERS, Link, read_parameters
@@ -49,7 +48,7 @@ def wire_tiles(
 
     def chosen_picture(values: dict[Block, Any]) -> dict[Block, Any]:
         state, tile_id = chosen_tile(values[results.found], values[details.chosen])
-        picture = {classify.picture: tile_picture(state, tile_id), tabs: gr.Tabs(selected="classify")}
+        picture = {**classify.picture.with_tile(state, tile_id), tabs: gr.Tabs(selected="classify")}
         return {**picture, to_classify: str(next(handed))}
 
     details.to_localize.click(
@@ -57,7 +56,10 @@ def wire_tiles(
         [*localize.scene.parts, localize.text, tabs, to_localize], **INTERNAL,
     )  # fmt: skip
     details.to_classify.click(
-        for_page(chosen_picture), {results.found, details.chosen}, [classify.picture, tabs, to_classify], **INTERNAL
+        for_page(chosen_picture),
+        {results.found, details.chosen},
+        [*classify.picture.parts, tabs, to_classify],
+        **INTERNAL,
     )
     to_localize.change(None, None, None, js=click_js("localize-button"))
     to_classify.change(None, None, None, js=click_js("classify-button"))
@@ -126,7 +128,10 @@ def wire_links(
     known: set[Block] = {search.results.opened, places.mine}
     search_if_asked: dict[str, Any] = {"fn": None, "inputs": link_part.arrived, "outputs": None, "js": SEARCH_IF_ASKED}
     demo.load(for_page(at_load), known, outputs, **QUICK).then(**search_if_asked, **QUICK)
-    back = link_part.visited.change(for_page(gone_back), {*known, link_part.visited}, outputs, **QUICK)
+    # in the queue: it may draw all tabs anew
+    back = link_part.visited.change(
+        for_page(gone_back), {*known, link_part.visited}, outputs, show_progress="hidden", **INTERNAL
+    )
     back.then(**search_if_asked, **QUICK)
 
 

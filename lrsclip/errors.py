@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-_HEAD, _TAIL = 700, 300  # characters of a message: what is wrong stands first, the way to mend it last
+_HEAD, _TAIL = 900, 280  # characters of a message: what is wrong stands first, the way to mend it last
 
 
 def clipped(text: str, head: int = _HEAD, tail: int = _TAIL) -> str:
@@ -16,7 +16,7 @@ def clipped(text: str, head: int = _HEAD, tail: int = _TAIL) -> str:
     Returns:
         The text itself where it is no longer than both together with the mark between them.
     """
-    mark = " [...] "
+    mark = " ... "
     return text if len(text) <= head + len(mark) + tail else f"{text[:head]}{mark}{text[-tail:]}"
 
 
@@ -33,7 +33,15 @@ class UnknownModelError(LRSCLIPError):
 
 
 class CheckpointError(LRSCLIPError):
-    """A checkpoint with missing files or damage, or with tensors that do not fit together."""
+    """A checkpoint with missing files or damage, with tensors that do not fit together, or that leaves something open.
+
+    Its message is one printable line of bounded length: the names of tensors and fields in it are a stranger's, and may
+    hold anything, such as control codes of a terminal.
+    """
+
+    def __init__(self, message: str) -> None:
+        printable = (letter if letter.isprintable() else ascii(letter)[1:-1] for letter in clipped(message))
+        super().__init__("".join(printable))
 
 
 class TextError(LRSCLIPError, ValueError):

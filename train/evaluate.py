@@ -87,7 +87,7 @@ def evaluate(args: argparse.Namespace) -> list[Result]:
         air_slt=args.air_slt,
         selo=args.selo_protocol,
     )
-    if args.record and not locate(args.checkpoint).is_dir():
+    if args.record and not (locate(args.checkpoint) / MANIFEST).is_file():
         raise DataError(f"--record writes into a manifest, and {args.checkpoint} has none; use --json")
     if args.record and (wishes.tasks != TASKS or wishes.sets is not None):
         raise DataError("--record keeps whole runs, so that no figure is lost: leave --tasks and --sets out")

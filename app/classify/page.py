@@ -14,7 +14,7 @@ from app.classify.html import table, verdict
 from app.classify.label_sets import FIRST_SET, LABEL_SETS, OWN, about, set_of
 from app.classify.service import judge_many, judge_one
 from app.collections import AppState, Collections
-from app.media.images import tile_picture, upload_box, uploaded
+from app.media.picture_input import PictureBox
 from app.server.events import ENCODING, INTERNAL, QUICK, UPLOAD, for_page, show_js
 from app.server.values import MAX_PICTURES
 from app.ui import answered
@@ -81,7 +81,7 @@ class ClassifyPage:
     """
 
     tab: gr.Tab
-    picture: gr.Image
+    picture: PictureBox
     strip: TileStrip
     names: Names
     button: gr.Button
@@ -98,7 +98,7 @@ def lay_out(state: AppState) -> ClassifyPage:
     with gr.Row(elem_classes="columns"):
         with gr.Column(scale=4, min_width=280), gr.Tabs():
             with gr.Tab("One picture") as tab:
-                picture = upload_box(label="Picture", height=300, elem_id="classify-picture")
+                picture = PictureBox.lay_out("classify-picture", label="Picture", height=300)
                 strip = TileStrip.lay_out(state, "classify-strip")
             with gr.Tab("Several pictures") as several_tab:
                 files = gr.File(
@@ -159,11 +159,7 @@ def wire(collections: Collections, page: ClassifyPage) -> None:
     """Connect the tab's parts."""
     _wire_one(collections.first, page)  # all collections share its model
     _wire_several(collections.first, page)
-
-    def with_tile(state: AppState, tile_id: str) -> dict[Block, Any]:
-        return {page.picture: tile_picture(state, tile_id)}
-
-    page.strip.wire(collections, [page.picture], with_tile)
+    page.strip.wire(collections, page.picture.parts, page.picture.with_tile)
     _wire_names(page.names)
     _wire_tabs(page)
 
@@ -172,7 +168,8 @@ def _wire_one(state: AppState, page: ClassifyPage) -> None:
     names = page.names
 
     def classify(values: dict[Block, Any]) -> dict[Block, Any]:
-        picture, labels, templates = uploaded(values[page.picture]), values[names.labels], values[names.templates]
+        labels, templates = values[names.labels], values[names.templates]
+        picture, _ = page.picture.read(values)  # which of its bands are shown stands beside it
         classification = judge_one(state, picture, labels or "", templates or "")
         bars = verdict(classification, int(values[page.count] or _START_COUNT))
         return {page.bars: bars, page.classification: classification, page.answered: answered.mark("classify")}
@@ -181,7 +178,7 @@ def _wire_one(state: AppState, page: ClassifyPage) -> None:
         return gr.skip() if classification is None else verdict(classification, int(count or _START_COUNT))
 
     page.button.click(
-        for_page(classify), {page.picture, names.labels, names.templates, page.count},
+        for_page(classify), {*page.picture.parts, names.labels, names.templates, page.count},
         [page.bars, page.classification, page.answered], **UPLOAD, **ENCODING, **INTERNAL,
     ).success(None, None, None, js=show_js("bars", 0.6))  # fmt: skip
     page.count.release(show, [page.classification, page.count], page.bars, **QUICK)

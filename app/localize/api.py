@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from app.collections import AppState
-from app.localize.service import Question, as_json, ask, method_of, sizes_of, threshold_of
+from app.localize.service import Question, answer_json, ask, method_of, sizes_of, threshold_of
 from app.media.images import upload_box
 from app.media.scene_input import of_tile, opened_upload
 from app.server.endpoint import numbers_box, publish
@@ -44,7 +44,7 @@ def add_localize(state: AppState) -> None:
             cosines (min_cos, max_cos), grid_cos, the map sampled to at most 64 values a side (null where there is no
             data), bounds_lonlat (west, south, east, north; null without a place on Earth), regions (GeoJSON; in pixels
             x, -y without a place) and presence (probability, verdict yes, unsure or no, present if it is
-            yes, false_alarm_rate; null if the model is not calibrated).
+            yes, false_alarm_rate; null if the model is not calibrated), and shown: which bands it saw, and how.
         """
         question = Question(
             text,
@@ -56,9 +56,9 @@ def add_localize(state: AppState) -> None:
         if picture is None and not tile_id:
             raise PictureError("there is neither picture nor tile_id; give one of them")
         if tile_id:
-            return as_json(ask(state, of_tile(state, tile_id), question).findings[0])
+            return answer_json(ask(state, of_tile(state, tile_id), question))
         with opened_upload(picture) as scene:
-            return as_json(ask(state, scene, question).findings[0])
+            return answer_json(ask(state, scene, question))
 
     text = gr.Textbox(label="text", visible=False)
     picture = upload_box(label="picture", visible=False)

@@ -22,7 +22,7 @@ def answer_facts(answer: Answer) -> Markup:
     """Draw the facts of every large map; of two, each under its sentence. Below: the clauses that have own maps."""
     return render(
         "localize/answer_facts.html",
-        findings=[(one.heatmap.text, list_of(_rows(one, answer.place_note))) for one in answer.findings],
+        findings=[(one.heatmap.text, list_of(_rows(one, answer.place_note, answer.shown))) for one in answer.findings],
         clauses=[(heatmap.text, _capital(clause_summary(heatmap))) for heatmap in answer.clauses],
     )
 
@@ -52,7 +52,7 @@ def presence_text(presence: Presence) -> str:
     return f'{answer} In tests, {often} {truth} sentences were also called "{verdict}".'
 
 
-def _rows(finding: Finding, place_note: str) -> list[tuple[str, str]]:
+def _rows(finding: Finding, place_note: str, shown: str) -> list[tuple[str, str]]:
     heatmap = finding.heatmap
     rows = []
     if heatmap.presence is not None:
@@ -72,6 +72,8 @@ def _rows(finding: Finding, place_note: str) -> list[tuple[str, str]]:
         rows.append(("Place", _place(heatmap.bounds_lonlat)))
     elif place_note:
         rows.append(("Place", place_note))
+    if shown:
+        rows.append(("Bands", shown))
     return rows
 
 

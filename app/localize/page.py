@@ -163,12 +163,12 @@ def wire(collections: Collections, demo: gr.Blocks, page: LocalizePage, base: Ba
         request: gr.Request,
         progress: gr.Progress = gr.Progress(),  # noqa: B008  (Gradio finds it as a default)
     ) -> dict[Block, Any]:
-        question = question_of(page, values)
+        question, bands = question_of(page, values), values[page.scene.bands] or ""
 
         def on_progress(done: int, total: int) -> None:
             progress((done, total), desc="Looking through the windows", unit="windows")
 
-        with opened(collections, values[page.scene.image], values[page.scene.ref]) as scene:
+        with opened(collections, values[page.scene.image], values[page.scene.ref], bands) as scene:
             answer = ask(state, scene, question, progress=on_progress, stop=stops.start(str(request.session_hash)))
             ground = ground_of(scene, base)
         if question.by_clause and not answer.clauses:

@@ -73,12 +73,14 @@ class Answer:
         findings: of the text, then of the sentence to compare with, if there is one.
         clauses: maps of the text's clauses; empty unless the question wants them and there are two or more.
         place_note: why the scene has no place on Earth although its file claims one, or "".
+        shown: which bands of the scene are shown, and how.
     """
 
     question: Question
     findings: tuple[Finding, ...]
     clauses: tuple[Heatmap, ...]
     place_note: str
+    shown: str = ""
 
     @property
     def range_cos(self) -> tuple[float, float]:
@@ -142,7 +144,7 @@ def ask(
     findings = tuple(
         Finding(heatmap, regions_of(heatmap, question.threshold_cos, opened.px_m)) for heatmap in maps[: len(texts)]
     )
-    return Answer(question, findings, tuple(maps[len(texts) :]), opened.scene.place_note)
+    return Answer(question, findings, tuple(maps[len(texts) :]), scene.place_note, scene.summary)
 
 
 def ground_of(opened: OpenScene, base: BaseMap | None = None) -> Ground:
@@ -243,6 +245,11 @@ def threshold_of(value: float | str | None) -> float | None:
         typed = clipped(str(value))
         raise PictureError(f"the threshold is {typed}; give a cosine from -1 to 1, or none for an automatic one")
     return threshold_cos
+
+
+def answer_json(answer: Answer) -> dict[str, Any]:
+    """Turn the first finding of an answer into JSON, with the bands of the scene that it saw."""
+    return {**as_json(answer.findings[0]), "shown": answer.shown}
 
 
 def as_json(finding: Finding) -> dict[str, Any]:

@@ -7,14 +7,11 @@ corner, since Leaflet's plain coordinate system counts upwards.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
-from pyproj import Transformer
-from rasterio.transform import Affine
 
 from app.media.images import LARGE_PX, data_url, shrunk
 from lrsclip.errors import PictureError
@@ -139,10 +136,7 @@ class EarthGround:
         north, south = (np.arcsinh(np.tan(np.radians(v))) for v in (self.image.north, self.image.south))
         latitudes = np.degrees(np.arctan(np.sinh(north + share * (south - north))))
         longitudes = self.image.west + share * (self.image.east - self.image.west)
-        lon, lat = np.meshgrid((longitudes + 180) % 360 - 180, latitudes)
-        x, y = _from_degrees(self.georeference.crs_wkt).transform(lon, lat)
-        a, b, c, d, e, f = (~Affine(*self.georeference.transform))[:6]
-        columns, rows = a * x + b * y + c, d * x + e * y + f
+        columns, rows = self.georeference.pixels(*np.meshgrid(longitudes, latitudes))
         found = np.stack([columns, rows], axis=2).round(2)
         return [[point.tolist() if np.isfinite(point).all() else None for point in row] for row in found]
 
@@ -164,8 +158,3 @@ def map_ground(picture: Image.Image, heatmap: Heatmap) -> MapGround:
         except PictureError:  # beyond where web maps end
             pass
     return PixelGround(picture, width_px, height_px)
-
-
-@lru_cache(maxsize=16)
-def _from_degrees(crs_wkt: str) -> Transformer:
-    return Transformer.from_crs("EPSG:4326", crs_wkt, always_xy=True)

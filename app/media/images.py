@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import math
 import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,23 +22,26 @@ from app.server.settings import in_force
 from app.server.upload_folder import Upload, UploadFolder, own_folder
 from lrsclip.errors import PictureError, TileSourceError
 from lrsclip.io.confined import Confined
-from lrsclip.io.decode import DECODE_FAULTS, FORMATS, opened
+from lrsclip.io.decode import DECODE_FAULTS, opened
 from lrsclip.io.encode import encoded
+from lrsclip.io.kinds import READ, head_of, kind_of, other_kind
+from lrsclip.io.recode import RECODED, recode_task
 from lrsclip.io.reduced import KEPT_PX, decode_task, decoded_small
-from lrsclip.io.tiff_tags import TIFF_BEGINS, compressions, hides_its_size, samples_per_pixel, scans_of_a_piece
+from lrsclip.io.text_file import utf16_without_mark
+from lrsclip.io.tiff_tags import TIFF_BEGINS, compressions, hides_its_size, samples_per_pixel, scans_of_a_piece, size_of
 from lrsclip.tiles import preview_of
 
 THUMB_PX = 360
 _GALLERY_PX, _GALLERY_QUALITY = 240, 62  # of a picture in the gallery: some 5 kB
 LARGE_PX = 1600
-_NO_RASTERS = ("JPEG", "PNG", "WEBP")
+_LIGHT = ("JPEG", "PNG", "WebP", "BMP")
 _SCAN, _READ_AT_ONCE = b"\xff\xda", 2**20
 _MAX_SCANS, _MAX_SCANNED_PX = 100, 1_500_000_000  # a progressive JPEG has ten scans; each goes over all pixels
 _MAX_BANDS, _MAX_SCANS_OF_A_TILE = 512, 8
 _COMPRESSIONS = frozenset({1, 5, 7, 8, 32773, 32946, 34887, 50000, 50001})  # no fax: libtiff tells of each row
 _OLD_JPEG = 6
 _HEAD_BYTES = 12
-_TABLES, _UTF_16 = (".csv", ".tsv", ".txt"), (b"\xff\xfe", b"\xfe\xff")
+_TABLES, _UTF_16 = (".csv", ".tsv", ".txt"), (b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")
 _SHOWN_PX = 4 * KEPT_PX**2  # of a TIFF that is shown as PNG
 _DECODED_AT_ONCE_PX = 50_000_000  # 15 bytes each at worst (WebP), 750 MB of memory; a larger one goes alone
 _LOST_GRAY = (203, 213, 225)
@@ -47,6 +51,7 @@ DECODING = WeightedSemaphore(_DECODED_AT_ONCE_PX)
 DECODER = Confined(workers=2, memory_bytes=2 * 2**30, what="the upload")
 """Decodes large uploads, which would keep all others waiting: Pillow holds Python's lock for some formats."""
 _AT_HAND_PX, _AT_HAND_BYTES = 4_000_000, 8 * 2**20  # of an upload that is decoded here: some 50 ms
+_AT_HAND_TIFF_BYTES = 16 * 2**20  # of pixels in all bands
 _MOST_SECONDS = 60.0  # for a picture of the largest size, on a busy machine
 _THUMBS: LruCache[Image.Image] = LruCache(128)
 _GALLERY: LruCache[Path] = LruCache(1024)
@@ -75,13 +80,42 @@ def uploaded(upload: Upload | None) -> Image.Image:
     Raises:
         PictureError: there is no picture, or the file is none.
     """
+    return uploaded_as(upload, None)[0]
+
+
+def uploaded_as(upload: Upload | None, bands: tuple[int, ...] | None) -> tuple[Image.Image, str]:
+    """Read the uploaded picture in other bands than the usual ones, and say how it is shown.
+
+    Args:
+        upload: the file, as the gate let it through.
+        bands: numbers (from 1) of the bands for red, green and blue, or of one for gray; None for the usual ones.
+
+    Returns:
+        The picture, and a text such as "bands 4, 3, 2; stretched 2-98 %".
+
+    Raises:
+        PictureError: there is no picture, the file is none, or a band is not there.
+    """
     with given(upload).open() as file:
         pixels, size = check_pixels(file, whole=True), os.fstat(file.fileno()).st_size
         with DECODING.of(pixels):
-            if 0 < pixels <= _AT_HAND_PX and size <= _AT_HAND_BYTES:
-                return decoded_small(file)
-            facts, content = DECODER.run(decode_task, {}, file.read(), seconds=_MOST_SECONDS, stop=STOP.get())
-    return Image.frombytes("RGB", (int(facts["width"]), int(facts["height"])), content)
+            if 0 < pixels <= _AT_HAND_PX and size <= _AT_HAND_BYTES and _is_light(file):
+                decoded = decoded_small(file, bands)
+                return decoded.image, decoded.summary
+            request = {"bands": list(bands) if bands else None}
+            facts, content = DECODER.run(decode_task, request, file.read(), seconds=_MOST_SECONDS, stop=STOP.get())
+    size_px = int(facts["width"]), int(facts["height"])
+    return Image.frombytes("RGB", size_px, content), str(facts["summary"])
+
+
+def _is_light(file: BinaryIO) -> bool:
+    """Tell whether a file is of a kind that costs what its pixels do; a raster may have hundreds of bands."""
+    kind = kind_of(head_of(file))
+    if kind != "TIFF":
+        return kind in _LIGHT
+    width_px, height_px, px_bytes = size_of(file)
+    file.seek(0)
+    return width_px * height_px * px_bytes <= _AT_HAND_TIFF_BYTES
 
 
 def given(upload: Upload | None) -> Upload:
@@ -138,13 +172,34 @@ def check_kind(path: Path) -> None:
     """
     with path.open("rb") as file:
         head = file.read(_READ_AT_ONCE)
-    if head.startswith(TIFF_BEGINS) or is_known(head):
+    if head.startswith(TIFF_BEGINS) or is_known(head) or kind_of(head) in RECODED:
         return
     is_table = path.suffix.lower() in _TABLES
-    if is_table and b"\0" in head and not head.startswith(_UTF_16):
+    if is_table and b"\0" in head and not (head.startswith(_UTF_16) or utf16_without_mark(head)):
         raise PictureError("the upload is no CSV file, whatever its name says; save it as CSV in UTF-8")
     if not is_table:
-        raise PictureError("the upload is no TIFF, JPEG, PNG or WebP picture; save it as one of these")
+        told = other_kind(head)
+        raise PictureError(f"the upload is {f'{told}, ' if told else ''}no {READ} picture; save it as one of these")
+
+
+def recoded(path: Path) -> tuple[bytes, str] | None:
+    """Write an upload of a costly kind anew, as a plain one without metadata; in a process of its own.
+
+    Args:
+        path: the file, which is only read.
+
+    Returns:
+        The new file and the ending of its name; None for a kind that stays as it is.
+
+    Raises:
+        PictureError: it is damaged, or takes more time or memory than one file may.
+    """
+    with path.open("rb") as file:
+        if kind_of(head_of(file)) not in RECODED:
+            return None
+        check_pixels(file, whole=True)
+        facts, content = DECODER.run(recode_task, {}, file.read(), seconds=_MOST_SECONDS, stop=STOP.get())
+    return content, str(facts["suffix"])
 
 
 def keep(picture: Image.Image, folder: UploadFolder, name: str = "picture.png") -> Path:
@@ -210,9 +265,8 @@ def check_pixels(file: Path | BinaryIO, *, whole: bool = False) -> int:
         PictureError: it would have more pixels than are allowed.
     """
     try:
-        with opened(file, FORMATS if whole else _NO_RASTERS) as head:
-            width_px, height_px = head.size
-    except DECODE_FAULTS:  # another format, or none: its reader says so
+        width_px, height_px = _size_in_head(file, whole)
+    except (PictureError, *DECODE_FAULTS):  # another format, or none: its reader says so
         return 0
     finally:
         if not isinstance(file, Path):
@@ -224,6 +278,17 @@ def check_pixels(file: Path | BinaryIO, *, whole: bool = False) -> int:
     return width_px * height_px
 
 
+def _size_in_head(file: Path | BinaryIO, whole: bool) -> tuple[int, int]:
+    with file.open("rb") if isinstance(file, Path) else nullcontext(file) as content:
+        kind = kind_of(head_of(content))
+        if kind == "TIFF":  # its tags alone
+            return size_of(content)[:2] if whole else (0, 0)
+        if kind == "JPEG 2000":  # only its process opens it
+            return 0, 0
+        with opened(content) as head:
+            return head.size
+
+
 def _checked(upload: Upload | None) -> Any:
     """Empty the box if the upload is no picture; show a TIFF, which browsers cannot, as PNG."""
     try:
@@ -232,10 +297,10 @@ def _checked(upload: Upload | None) -> Any:
         gr.Warning(sentence(error))
         return None
     is_tiff = given(upload).path.suffix.lower() in (".tif", ".tiff")
-    return str(keep(_smaller(picture), own_folder())) if is_tiff else gr.skip()
+    return str(keep(smaller(picture), own_folder())) if is_tiff else gr.skip()
 
 
-def _smaller(picture: Image.Image) -> Image.Image:
+def smaller(picture: Image.Image) -> Image.Image:
     """Reduce a picture that would take tens of megabytes as PNG."""
     return picture.reduce(max(1, math.ceil(math.sqrt(picture.width * picture.height / _SHOWN_PX))))
 

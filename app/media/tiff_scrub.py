@@ -35,6 +35,9 @@ _GDAL_METADATA = 42112
 _ITEM = re.compile(
     rb'<Item name="(?:SCALE|OFFSET|DESCRIPTION|UNITTYPE|COLORINTERP)" sample="\d{1,6}" '
     rb'role="[a-z]{1,20}">[^<>]{0,64}</Item>'
+    # Light has no owner: by it the red band is found.
+    rb'|<Item name="(?i:[a-z_]{0,16}wavelength(?:_um|s)?)" sample="\d{1,6}"(?: domain="IMAGERY")?>'
+    rb"\d{1,5}(?:\.\d{1,12})?</Item>"
 )
 _ROLE = re.compile(rb'role="([a-z]+)"')
 _NUMERIC_ROLES = (b"scale", b"offset", b"description", b"unittype", b"colorinterp")
@@ -145,7 +148,7 @@ def _kept_of(tiff: TiffTags, directory: Directory, *, alone: bool = False) -> _K
                 anew += [(value.offset, new)] if new != old else []
             stay.append(at)
             values[code] = value
-    if _COMPRESSION in values and tiff.numbers(values[_COMPRESSION]).tolist() == [_OLD_JPEG]:
+    if tiff.all_of(directory, _COMPRESSION) == {_OLD_JPEG}:  # a number that may be larger than the file
         raise NotUnderstoodError
     places = [_pixels(tiff, values[at], values.get(length)) for at, length in _PIXELS if at in values]
     if not places:
@@ -165,7 +168,7 @@ def _kept_of(tiff: TiffTags, directory: Directory, *, alone: bool = False) -> _K
 def _without_owners(metadata: bytes) -> bytes:
     """Keep of GDAL's metadata the items on the numbers' meaning, as long as before; b"" where none is."""
     parts = b"".join(
-        item for item in _ITEM.findall(metadata) if (named := _ROLE.search(item)) and named[1] in _NUMERIC_ROLES
+        item for item in _ITEM.findall(metadata) if (named := _ROLE.search(item)) is None or named[1] in _NUMERIC_ROLES
     )
     new = b"<GDALMetadata>" + parts + b"</GDALMetadata>\0"
     return new.ljust(len(metadata), b"\0") if parts and len(new) <= len(metadata) else b""

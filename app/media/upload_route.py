@@ -22,7 +22,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from app.media.images import check_kind, check_pixels, check_work, copy_without_metadata
+from app.media.images import check_kind, check_pixels, check_work, copy_without_metadata, recoded
 from app.server.fair_work import TAKING_IN
 from app.server.rate_limit import CHARGE, CLIENT
 from app.server.request_log import log_event
@@ -100,7 +100,11 @@ def take_in(file: Path, folder: UploadFolder, sender: str = "") -> Path:
     place = folder.new_place(file.name, sender)
     try:
         check_kind(file)
-        if not copy_without_metadata(file, place):
+        if anew := recoded(file):
+            content, suffix = anew
+            place = place.with_name(f"{place.name}{suffix}")
+            place.write_bytes(content)
+        elif not copy_without_metadata(file, place):
             os.replace(file, place)
         # Only now, when it has few parts: Pillow takes a time that grows with the square of a picture's metadata.
         check_work(place)

@@ -28,7 +28,7 @@ from app.places.choose import (
     targets_of,
 )
 from app.places.place_map import place_frame, shown_place
-from app.places.service import PRESETS, Preset, look_up, open_collection
+from app.places.service import PRESETS, Preset, look_up, open_collection, shown_bands
 from app.search.service import public_address
 from app.server.concurrency import StopFlags
 from app.server.events import INTERNAL, PLACES, QUICK, for_page
@@ -44,6 +44,7 @@ _FORMS = """
 | `place:box=-122.46,37.75,-122.44,37.77@17` | an area: west, south, east, north, as on the Search page |
 | `place:...?service=Esri.WorldImagery` | another map service: a name of xyzservices, or an address with {z}, {x}, {y} |
 | `hub:owner/name` or `hub:owner/name:split` | the pictures of a data set on the Hugging Face Hub |
+| `hub:...?bands=4,3,2` | its bands 4, 3 and 2 as red, green and blue; for folders and rasters too |
 | `atlas:?seed=5&tiles=1024` | a rendered landscape |
 """
 _LOCAL_FORMS = """| `~/pictures` | a folder of pictures, at any depth |
@@ -211,7 +212,8 @@ def wire(collections: Collections, demo: gr.Blocks, page: PlacesPage) -> Depende
 
         flag = stops.start(str(request.session_hash))
         state = open_collection(collections, values[page.address], on_progress, flag)
-        facts = collection_facts(state.source.spec, state.tile_count, [s.reason for s in state.index.manifest.skipped])
+        skipped = [one.reason for one in state.index.manifest.skipped]
+        facts = collection_facts(state.source.spec, state.tile_count, skipped, shown_bands(state.source))
         return {
             page.plan: facts,
             page.just_opened: FIRST if state is collections.first else state.source.spec,
@@ -248,7 +250,7 @@ def _looking(collections: Collections, page: PlacesPage, spec: str) -> Any:
 
 def _looked_up(collections: Collections, page: PlacesPage, spec: str) -> dict[Block, Any]:
     plan = look_up(collections, spec)
-    facts = plan_facts(plan.source.spec, len(plan.source), plan.first, plan.work, plan.note)
+    facts = plan_facts(plan.source.spec, len(plan.source), plan.first, plan.work, plan.note, plan.shown)
     written = plan.source.spec if collections.untrusted or ":" in spec else spec
     return {page.address: written, page.plan: facts, page.open: gr.Button(interactive=True)}
 

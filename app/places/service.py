@@ -15,6 +15,7 @@ from app.server.settings import in_force
 from lrsclip.errors import LRSCLIPError, TileSourceError
 from lrsclip.index import build_index, default_cache_dir
 from lrsclip.tiles import Planned, Preparable, Tile, TileSource, open_tiles
+from lrsclip.tiles.base import summary_of_tile
 from lrsclip.tiles.xyz import PlaceTiles
 
 _MIB = 2**20
@@ -31,12 +32,14 @@ class Plan:
         first: facts of the first tile; None where they are not known.
         work: what is to be drawn or fetched, as a sentence; empty for nothing.
         note: a warning, such as of a service without pictures of the place; empty for none.
+        shown: which bands of its first tile are shown, and how; empty where it only has plain pictures.
     """
 
     source: TileSource
     first: Tile | None
     work: str
     note: str = ""
+    shown: str = ""
 
 
 @dataclass(frozen=True)
@@ -85,12 +88,20 @@ def look_up(collections: Collections, spec: str) -> Plan:
     """
     source = _opened(collections, spec)
     work = source.plan() if isinstance(source, Planned) else ""
-    first = None
+    first, shown = None, ""
     # one that has a plan and no preparation fetches a tile to tell of it
     if isinstance(source, Preparable) or not work:
         with suppress(LRSCLIPError, IndexError):  # opening it says why
             first = source.tile(source.tile_ids()[0])
-    return Plan(source, first, work, coverage_note(source) if isinstance(source, PlaceTiles) else "")
+            shown = shown_bands(source)
+    return Plan(source, first, work, coverage_note(source) if isinstance(source, PlaceTiles) else "", shown)
+
+
+def shown_bands(source: TileSource) -> str:
+    """Say which bands the first tile of a collection shows, and how; "" where its tiles are plain pictures."""
+    with suppress(LRSCLIPError, IndexError):
+        return summary_of_tile(source, source.tile_ids()[0])
+    return ""
 
 
 def _opened(collections: Collections, spec: str) -> TileSource:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -12,15 +10,32 @@ from app.search.service import Found, Query, search
 from app.server.upload_folder import Upload
 from app.ui.csv_export import csv_text
 from lrsclip.errors import Busy, Cancelled, TextError
+from lrsclip.io.table import read_column
+from lrsclip.io.text_file import decode_text
 
 MAX_ROWS = 200
 MAX_LINES = 20_000
 MAX_BYTES = 2_000_000
-_COLUMN = "query"
-
-
 MAX_BATCH_CHARACTERS = 300_000
 """Characters of all descriptions of a file together: 200 of what the model reads; each hit repeats its own."""
+
+_SHOWN_HEADING, _SHOWN_WORDS = 60, 5
+# Headings of a column of descriptions: what people call it, in the languages of their spreadsheets, the surest first.
+_KEYS = tuple(
+    """
+    query queries description descriptions caption captions text texts sentence sentences prompt prompts search
+    beschreibung beschreibungen anfrage suche suchtext suchbegriff requete texte recherche descripcion consulta texto
+    busqueda descricao descrizione testo ricerca omschrijving beskrivning beskrivelse opis tekst zapytanie popis dotaz
+    leiras описание запрос текст опис запит 描述 查询 文本 说明 图像描述 场景描述 查詢 說明 説明 検索
+    설명 검색 وصف विवरण
+    """.split()
+)
+_BESIDE = tuple(
+    """
+    the of for in a my your image images picture scene tile long short full free english en natural language string term
+    phrase words raw column input user 1
+    """.split()
+)
 
 
 @dataclass(frozen=True)
@@ -32,20 +47,30 @@ class Row:
         text: the description.
         found: the answer; None where there is none.
         fault: the reason for that.
+        note: what the model cannot read well in the description.
     """
 
     number: int
     text: str
     found: Found | None = None
     fault: str = ""
+    note: str = ""
 
 
-def read_queries(upload: Upload) -> list[str]:
-    """Read the descriptions of a CSV file: its column `query`, or its only column, then without a heading.
+def read_queries(upload: Upload, tell: Callable[[str], None] = lambda _: None) -> list[str]:
+    """Read the descriptions of a CSV file as spreadsheets write it, in any encoding and with any usual separator.
+
+    They stand in the column whose heading says so (`query`, `Search text`, `DESCRIPTION`, ...), or in the only column,
+    then with or without such a heading.
+
+    Args:
+        upload: the file.
+        tell: called with a sentence about each thing that was guessed: the encoding, the column.
 
     Raises:
         PictureError: the file is gone.
-        TextError: the file is too large, no CSV, has too many rows or none, or a comma in a description would cut it.
+        TextError: the file is too large, no CSV, has too many rows or none, a quote is not closed, or a comma in a
+            description would cut it.
     """
     with upload.open() as file:
         raw = file.read(MAX_BYTES + 1)
@@ -53,27 +78,11 @@ def read_queries(upload: Upload) -> list[str]:
         raise TextError(f"the CSV file has more than {MAX_LINES:,} lines; leave out empty ones, or split it")
     if len(raw) > MAX_BYTES:
         raise TextError(f"the CSV file has more than {MAX_BYTES // 1_000_000} MB; split it")
-    if b"\0" in raw:
-        raise TextError("the file is no CSV text; save it as CSV in UTF-8")
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = raw.decode("cp1252", errors="replace")
-    try:
-        rows = [row for row in csv.reader(io.StringIO(text), _dialect(text)) if any(cell.strip() for cell in row)]
-    except csv.Error as error:
-        raise TextError(f"the CSV file cannot be read ({error}); save it as CSV in UTF-8") from error
-    names = [cell.strip().lower() for cell in rows[0]] if rows else []
-    column, first = (names.index(_COLUMN), 1) if _COLUMN in names else (0, 0)
-    widest = len(names) if first else 1
-    if broken := next((number for number, row in enumerate(rows, 1) if any(map(str.strip, row[widest:]))), None):
-        raise TextError(
-            f"row {broken} of the CSV file has {len(rows[broken - 1])} columns instead of {widest}; put descriptions "
-            f'with commas or semicolons into "quotes" or, with several columns, name the description column "{_COLUMN}"'
-        )
-    queries = [row[column].strip() for row in rows[first:] if len(row) > column and row[column].strip()]
+    decoded = decode_text(raw)
+    column = read_column(decoded.text, _KEYS, _BESIDE)
+    queries = list(column.texts)
     if not queries:
-        raise TextError(f"the CSV file has no descriptions; put them into a column named {_COLUMN}, or into the first")
+        raise TextError(f"the CSV file has no descriptions; put them into a column named {_KEYS[0]}, or into the first")
     if len(queries) > MAX_ROWS:
         raise TextError(f"the CSV file has {len(queries):,} descriptions; {MAX_ROWS} at a time can be searched")
     if (characters := sum(map(len, queries))) > MAX_BATCH_CHARACTERS:
@@ -81,14 +90,11 @@ def read_queries(upload: Upload) -> list[str]:
             f"the descriptions have {characters:,} characters together; {MAX_BATCH_CHARACTERS:,} at a time can be "
             "searched: split the file"
         )
+    if decoded.note:
+        tell(decoded.note)
+    if not column.is_alone:
+        tell(f'The descriptions are those of the column "{column.heading[:_SHOWN_HEADING]}".')
     return queries
-
-
-def _dialect(text: str) -> type[csv.Dialect]:
-    """Detect the separator: a comma, unless the heading has semicolons or tabs and no comma, as Excel may write."""
-    heading = text.split("\n", 1)[0]
-    found = next((mark for mark in ";\t" if mark in heading and "," not in heading), ",")
-    return type("Marked", (csv.excel,), {"delimiter": found})
 
 
 def run(state: AppState, queries: list[str], template: Query, done: Callable[[int, int], None]) -> list[Row]:
@@ -107,7 +113,7 @@ def run(state: AppState, queries: list[str], template: Query, done: Callable[[in
         try:
             if stopped:
                 raise Cancelled("stopped before its turn came")
-            rows.append(Row(number, text, search(state, replace(template, text=text))))
+            rows.append(Row(number, text, search(state, replace(template, text=text)), note=_note(state, text)))
         except (TextError, Busy) as error:
             rows.append(Row(number, text, fault=str(error)))
         except Cancelled as error:
@@ -115,6 +121,13 @@ def run(state: AppState, queries: list[str], template: Query, done: Callable[[in
             rows.append(Row(number, text, fault=str(error)))
         done(number, len(queries))
     return rows
+
+
+def _note(state: AppState, text: str) -> str:
+    """Say which words of a description the model reads letter by letter; "" where there are none."""
+    words = state.bundle.describe_tokens(text).spelled_words
+    shown = ", ".join(word[:_SHOWN_HEADING] for word in words[:_SHOWN_WORDS])
+    return f"read letter by letter, hardly understood: {shown}; write in English" if words else ""
 
 
 def as_csv(rows: list[Row]) -> str:
@@ -125,7 +138,7 @@ def as_csv(rows: list[Row]) -> str:
         judged = (round(match.probability, 4), match.verdict) if match else ("", "")
         hits = row.found.hits if row.found else ()
         for hit in hits:
-            out.append((row.number, row.text, hit.rank, hit.tile_id, round(hit.score_cos, 6), *judged, ""))
+            out.append((row.number, row.text, hit.rank, hit.tile_id, round(hit.score_cos, 6), *judged, row.note))
         if not hits:
             out.append((row.number, row.text, "", "", "", *judged, row.fault or "no tile passes"))
     names = ("number", "query", "rank", "tile_id", "score_cos", "match_probability", "match", "note")

@@ -80,10 +80,11 @@ def wire(collections: Collections, demo: gr.Blocks, part: BatchPart, opened: gr.
         def done(number: int, of: int) -> None:
             progress((number, of), desc="searching", unit="descriptions")
 
+        notes: list[str] = []
         state = collections.of(values[opened])
-        rows = run(state, read_queries(upload), template, done)
+        rows = run(state, read_queries(upload, notes.append), template, done)
         return {
-            part.table: batch_table(rows, _pictures(state, rows)),
+            part.table: batch_table(rows, _pictures(state, rows), notes),
             part.download: gr.Button(visible=True),
             part.text: as_csv(rows),
             part.answered: answered.mark("batch"),

@@ -160,11 +160,12 @@ def batch_hint() -> Markup:
     return render("search/batch_hint.html", max_rows=MAX_ROWS)
 
 
-def batch_table(rows: Sequence[Row], pictures: Mapping[int, str]) -> Markup:
-    """Render the best tile of each description.
+def batch_table(rows: Sequence[Row], pictures: Mapping[int, str], notes: Sequence[str] = ()) -> Markup:
+    """Render the best tile of each description, below sentences about the file that they come from.
 
     Args:
         rows: the descriptions with their answers.
         pictures: address of a small picture of the best tile, by the number of its row.
+        notes: the sentences.
     """
-    return render("search/batch_table.html", rows=rows, pictures=pictures, size_px=BATCH_PX)
+    return render("search/batch_table.html", rows=rows, pictures=pictures, notes=notes, size_px=BATCH_PX)

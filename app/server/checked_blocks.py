@@ -38,6 +38,7 @@ class CheckedBlocks(gr.Blocks):
     Attributes:
         callers: the calls that run, and the streams of their callers.
         front_door: builds the middleware before all of Gradio once it serves.
+        is_up: whether the start is over.
         connection: the server's connection class; None for uvicorn's own.
         routes: answers beside Gradio's own.
         endpoints: functions for programs, by name; see `app.server.endpoint.Endpoint`.
@@ -55,6 +56,7 @@ class CheckedBlocks(gr.Blocks):
         self.endpoints: dict[str, Endpoint] = {}
         self._sessions = SessionShares(self.callers)
         self.front_door: Callable[[ASGIApp], ASGIApp] | None = None
+        self.is_up = True
         self.connection: type[Any] | None = None
         self.routes: tuple[BaseRoute, ...] = ()
 

@@ -38,7 +38,7 @@ from app.server.reply import Refused, Reply
 from app.server.request_body import BodyError, check_json, read_call
 from app.server.request_log import log_event
 from app.server.routes import Door, door_of
-from app.server.shares import Kind, Shares
+from app.server.shares import Kind, Shares, Turns
 from app.server.upload_folder import UploadFolder
 from lrsclip.errors import PictureError
 
@@ -63,6 +63,9 @@ _MAX_DIRECT = 8  # events outside the queue, of one client at once: each has one
 _SHARE_OF_ROOM = 4  # a client has a quarter of the room for bodies on their way
 _MCP_METHODS = frozenset("initialize ping logging/setLevel tools/list tools/call".split())
 _MCP_METHODS |= {"prompts/list", "resources/list", "resources/templates/list"}  # asked for at the start; all are empty
+_AT_WORK = 4  # requests of one client that are worked on at once; each holds Python's lock, or the loop, for a while
+_LONG = frozenset({"upload", "plain", "mcp"})  # bodies whose requests last, and have lines of their own
+_OWN_QUESTION = "/gradio_api/startup-events"  # which Gradio asks at its start
 _MIN_PACE_BYTES = 32 * 1024  # a second, of an upload
 
 
@@ -144,10 +147,12 @@ class FrontDoor:
         app: the app behind it.
         limits: limits of a client.
         known: functions, files and calls of the app.
+        is_up: tells whether the start is over; until then only the server's own question is passed on.
     """
 
-    def __init__(self, app: ASGIApp, *, limits: Limits, known: Known) -> None:
-        self._app, self._limits, self._known = app, limits, known
+    def __init__(self, app: ASGIApp, *, limits: Limits, known: Known, is_up: Callable[[], bool] = lambda: True) -> None:
+        self._app, self._limits, self._known, self._is_up = app, limits, known, is_up
+        self._turns = Turns(_AT_WORK)
         self._zipped = GZipMiddleware(app, minimum_size=_ZIPPED_FROM_BYTES, compresslevel=6)
         self._buckets = Buckets(limits.per_minute)
         self._shares = Shares(by_client=bool(limits.per_minute))
@@ -227,6 +232,8 @@ class FrontDoor:
         if not is_own_page(header_of(scope, b"origin"), host, self._limits.hosts):
             raise Refused(403, "a page of another server may not ask this one")
         groups = match.groupdict()
+        if str(scope["path"]) != _OWN_QUESTION and not self._is_up():
+            raise Refused(503, "the server is about to start; try again in a moment", 1.0)
         self._charge(scope, door)
         if groups.get("file") is not None:
             self._check_file(groups["file"])
@@ -347,7 +354,11 @@ class FrontDoor:
         try:
             with self._shares.of(scope[CLIENT], door.share, 1, _MAX_DIRECT if door.direct else _MAX_OPEN), here:
                 app = self._zipped if str(scope["path"]) in _ZIPPED else self._app
-                await app(scope, receive, reply)
+                if door.stream or door.body in _LONG or not self._limits.per_minute:
+                    await app(scope, receive, reply)
+                    return
+                async with self._turns.of(scope[CLIENT]) as turn:
+                    await app(scope, receive, turn.ending_with(reply))
         finally:
             OUTCOME.reset(token)
 

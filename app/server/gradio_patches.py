@@ -20,12 +20,12 @@ from functools import lru_cache, partial
 from importlib.util import find_spec
 from json import dumps
 from pathlib import Path
-from threading import Thread
+from threading import Thread, local
 from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import gradio as gr
-from gradio import http_server, processing_utils, queueing, route_utils, routes
+from gradio import http_server, networking, processing_utils, queueing, route_utils, routes
 from gradio.components import State
 from gradio.state_holder import SessionState, StateHolder
 from gradio_client.utils import is_file_obj_with_meta
@@ -58,6 +58,7 @@ def patch_gradio(drafts: Path) -> None:
         RuntimeError: this Gradio is built otherwise.
     """
     _make_the_app_once()
+    _ask_not_oneself()
     _stand_before_all()
     _keep_no_values()
     _keep_open_sessions()
@@ -68,6 +69,7 @@ def patch_gradio(drafts: Path) -> None:
     _fetch_nothing()
     _log_instead_of_traces()
     _show_code_that_runs()
+    _keep_no_addresses()
     if find_spec("mcp") is not None:
         _keep_drafts_of_models(drafts)
     # They warn of each damaged form and each unknown tool, and the warning shows its content.
@@ -85,6 +87,37 @@ def _make_the_app_once() -> None:
         return make(blocks, *rest, **settings)
 
     routes.App.create_app = staticmethod(make_at_launch)  # type: ignore[method-assign]
+
+
+def _ask_not_oneself() -> None:
+    """Leave out the question at the end of the start whether the server answers within three seconds.
+
+    Whoever keeps it busy at that moment would end it.
+    """
+    _there(networking, "url_ok")
+    networking.url_ok = lambda url: True
+
+
+def _keep_no_addresses() -> None:
+    """Write *Use via API* anew for each reader: Gradio keeps that of the first, with the name that they asked."""
+    _there(routes.App, "create_app")
+    routes.App.api_info = _ReadOnce()  # type: ignore[assignment]
+
+
+class _ReadOnce:
+    """An attribute that holds what the same thread has put there, until it is read."""
+
+    def __init__(self) -> None:
+        self._own = local()
+
+    def __get__(self, _owner: Any, _kind: Any = None) -> Any:
+        """Return the value, and forget it."""
+        value, self._own.value = getattr(self._own, "value", None), None
+        return value
+
+    def __set__(self, _owner: Any, value: Any) -> None:
+        """Keep a value for the next reading."""
+        self._own.value = value
 
 
 def _stand_before_all() -> None:

@@ -1,12 +1,16 @@
-"""Shares of one client in open requests and bodies on their way, so that the rest is left to others."""
+"""Shares of one client in open requests, in those at work, and in bodies on their way: the rest is left to others."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
+from weakref import WeakValueDictionary
+
+import anyio
+from starlette.types import Message, Send
 
 from app.server.reply import Refused
 
@@ -61,3 +65,46 @@ class Shares:
             self._each[client, kind] -= amount
             if not self._each[client, kind]:
                 del self._each[client, kind]
+
+
+class Turn:
+    """One request's turn at work; it ends once, with the answer's first part at the latest."""
+
+    def __init__(self, own: anyio.Semaphore) -> None:
+        self._own, self._over = own, False
+
+    def end(self) -> None:
+        """Let the next one begin."""
+        if not self._over:
+            self._over = True
+            self._own.release()
+
+    def ending_with(self, send: Send) -> Send:
+        """Wrap the way back: what is left once an answer is ready is its reader's time."""
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                self.end()
+            await send(message)
+
+        return sending
+
+
+class Turns:
+    """Requests of a client take turns, so many at once; those of others need not wait for them."""
+
+    def __init__(self, at_once: int) -> None:
+        self._at_once = at_once
+        self._own: WeakValueDictionary[str, anyio.Semaphore] = WeakValueDictionary()
+
+    @asynccontextmanager
+    async def of(self, client: str) -> AsyncIterator[Turn]:
+        """Wait for a turn, and hold it until it is ended, or the context is left."""
+        own = self._own.get(client) or anyio.Semaphore(self._at_once)
+        self._own[client] = own
+        await own.acquire()
+        turn = Turn(own)
+        try:
+            yield turn
+        finally:
+            turn.end()

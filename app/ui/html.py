@@ -23,7 +23,7 @@ def header(state: AppState) -> Markup:
     return render("ui/header.html", model=bundle.name, tiles=state.tile_count, limit=bundle.context_length)
 
 
-def plan_facts(spec: str, tiles: int, first: Tile | None, work: str, note: str = "") -> Markup:
+def plan_facts(spec: str, tiles: int, first: Tile | None, work: str, note: str = "", shown: str = "") -> Markup:
     """What opening a collection would mean: how many tiles, how large, what is fetched and whom it is from."""
     rows = [("Tiles", f"{tiles:,}"), ("Address", spec)]
     if first is not None and first.ground_m is not None:
@@ -32,13 +32,17 @@ def plan_facts(spec: str, tiles: int, first: Tile | None, work: str, note: str =
         rows.append(("Source", first.attribution))
     if note:
         rows.append(("Note", note))
+    if shown:
+        rows.append(("Bands", f"{shown}; ?bands=4,3,2 behind the address chooses others"))
     rows.append(("To do", work or "ready: nothing to download or draw; its tiles will be indexed"))
     return list_of(rows)
 
 
-def collection_facts(spec: str, tiles: int, skipped: Sequence[str]) -> Markup:
+def collection_facts(spec: str, tiles: int, skipped: Sequence[str], shown: str = "") -> Markup:
     """What was opened."""
     rows = [("Open", spec), ("Tiles", f"{tiles:,}, searched from now on")]
+    if shown:
+        rows.append(("Bands", f"{shown}; ?bands=4,3,2 behind the address chooses others"))
     if skipped:
         rows.append(("Left out", f"{len(skipped)}, such as: {skipped[0]}"))
     return list_of(rows)
@@ -58,12 +62,17 @@ def token_meter(report: TokenReport | None, limit: int) -> Markup:
     )
 
 
+_SPELLED_SHOWN = 8
+
+
 def reading(report: TokenReport | None) -> Markup:
-    """What the model cannot make use of: the part that is cut, struck out, and the words that are new to it, marked."""
+    """What the model cannot make use of: the part that is cut, and words that are new or read by letters."""
     if report is None:
         return Markup()
     before = _shortened(report.kept, keep_start=False)
-    return render("ui/reading.html", report=report, before=before, parts=_marked(report) if report.unseen_words else ())
+    parts = _marked(report) if report.unseen_words else ()
+    spelled = [_shortened(word, keep_end=False) for word in report.spelled_words[:_SPELLED_SHOWN]]
+    return render("ui/reading.html", report=report, before=before, parts=parts, spelled=spelled)
 
 
 def _marked(report: TokenReport) -> list[tuple[str, bool]]:

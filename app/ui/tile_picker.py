@@ -9,10 +9,9 @@ from typing import Any
 import gradio as gr
 from gradio.blocks import Block
 from gradio.components import Component
-from PIL import Image
 
 from app.collections import AppState, Collections
-from app.media.images import thumbnail
+from app.media.images import gallery_file
 from app.server.events import INTERNAL, for_page
 from app.ui.html import hint
 from lrsclip.errors import TileSourceError
@@ -105,5 +104,6 @@ class TileStrip:
         self.gallery.select(for_page(take), self.tiles, outputs, show_progress="hidden", **INTERNAL)
 
 
-def _pictures(state: AppState, tiles: StripTiles) -> list[tuple[Image.Image, None]]:
-    return [(thumbnail(state, tile_id), None) for tile_id in tiles.tile_ids]
+def _pictures(state: AppState, tiles: StripTiles) -> list[tuple[str, None]]:
+    """Return files that are made once: pictures would be encoded anew for each visitor."""
+    return [(gallery_file(state, tile_id), None) for tile_id in tiles.tile_ids]

@@ -6,11 +6,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from lrsclip.checkpoints.factory import locate
+from lrsclip.checkpoints.factory import find
 from lrsclip.checkpoints.native import read_checkpoint, read_manifest
 from lrsclip.checkpoints.published import read_published
 from lrsclip.commands.parts import run
-from lrsclip.io.atomic import file_sha256
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -24,33 +23,44 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(prog="lrsclip checkpoint", description="Tell of a checkpoint, or verify it.")
     parser.add_argument("what", choices=("info", "verify"))
-    parser.add_argument("name", help="name, folder, .pt file or Hub address")
+    parser.add_argument(
+        "name",
+        help="name, folder, file of weights or Hub address; with what it leaves open, as in x.pt?activation=gelu",
+    )
     asked = parser.parse_args(argv)
     return run(lambda: _info(asked.name) if asked.what == "info" else _verify(asked.name))
 
 
 def _info(name: str) -> int:
-    path = locate(name)
-    if not path.is_dir():
-        model = read_published(path)
-        print(f"file        {path}\nsha256      {file_sha256(path)}")
+    place, told = find(name)
+    if place.choice.kind != "own":
+        model = read_published(place, told)
+        config = model.config
+        print(f"file        {', '.join(map(str, place.weights))}\nsha256      {place.sha256}")
         print(f"parameters  {sum(tensor.numel() for tensor in model.parameters()):,}")
+        print(f"tokens      {config.text.context_length}\ndimensions  {config.embed_dim}")
+        print(f"activation  {'quick_gelu' if config.quick_gelu else 'gelu'}")
+        print(f"heads       image {config.image.heads}, text {config.text.heads}")
+        mean, std = (
+            ", ".join(f"{x:.3f}" for x in values) for values in (config.preprocess.mean, config.preprocess.std)
+        )
+        print(f"pictures    {config.image.image_px} px, mean {mean}, deviation {std}")
         return 0
-    manifest = read_manifest(path)
+    manifest = read_manifest(place.root)
     text = manifest["config"].get("text", {})
-    print(f"name        {manifest['name']}\nfolder      {path}\nsha256      {manifest['sha256']}")
+    print(f"name        {manifest['name']}\nfolder      {place.root}\nsha256      {manifest['sha256']}")
     print(f"tokens      {text.get('context_length', '?')}\ndimensions  {manifest['config'].get('embed_dim', '?')}")
     print(f"vocabulary  {len(manifest.get('vocabulary') or {}):,} words of the training texts")
     return 0
 
 
 def _verify(name: str) -> int:
-    path = locate(name)
-    if path.is_dir():
-        read_checkpoint(path)  # checks the hash, each tensor's shape, and that all numbers are finite
+    place, told = find(name)
+    if place.choice.kind == "own":
+        read_checkpoint(place.root)  # checks the hash, each tensor's shape, and that all numbers are finite
     else:
-        read_published(path)
-    print(f"{path}: whole")
+        read_published(place, told)
+    print(f"{place.path}: whole")
     return 0
 
 

@@ -14,7 +14,17 @@ import lrsclip
 from lrsclip.calibration.presence import PRESENCE_WORDS
 from lrsclip.commands.parts import run
 from lrsclip.errors import PictureError
-from lrsclip.localize import Heatmap, Method, Regions, find_regions, localize_all, write_geojson, write_geotiff
+from lrsclip.io.bands import bands_argument
+from lrsclip.localize import (
+    Heatmap,
+    Method,
+    Regions,
+    find_regions,
+    localize_all,
+    open_scene,
+    write_geojson,
+    write_geotiff,
+)
 from lrsclip.numbers import decimal_argument, whole_argument
 from lrsclip.workers import stop_on_signals
 
@@ -43,22 +53,25 @@ def _parser() -> argparse.ArgumentParser:
         "--scales", type=whole_argument, nargs="+", metavar="PX", help="window sizes (default: automatic)"
     )
     parser.add_argument("--threshold", type=decimal_argument, metavar="COS", help="regions are above this score")
+    parser.add_argument("--bands", type=bands_argument, metavar="R,G,B", help="bands to show, or one for gray")
     parser.add_argument("--checkpoint", default="tiny", help="the model (default: %(default)s)")
     return parser
 
 
 def _localize(asked: argparse.Namespace) -> int:
     bundle = lrsclip.load(asked.checkpoint)
-    with stop_on_signals() as stop, tqdm(desc="looking", unit="window", leave=False, delay=0.5) as bar:
+    bar_of_windows = tqdm(desc="looking", unit="window", leave=False, delay=0.5)
+    with stop_on_signals() as stop, bar_of_windows as bar, open_scene(str(asked.scene), bands=asked.bands) as scene:
 
         def show(done: int, total: int) -> None:
             bar.total = total
             bar.update(done - bar.n)
 
         maps = localize_all(
-            bundle, str(asked.scene), asked.text, exclude=asked.exclude, method=asked.method, scales_px=asked.scales,
+            bundle, scene, asked.text, exclude=asked.exclude, method=asked.method, scales_px=asked.scales,
             progress=show, stop=stop,
         )  # fmt: skip
+    print(f"{asked.scene}: {scene.summary}")
     for number, heatmap in enumerate(maps, 1):
         regions = find_regions(heatmap.cells, threshold_cos=asked.threshold, georeference=heatmap.georeference)
         print(_told(heatmap, regions))

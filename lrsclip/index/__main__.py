@@ -10,7 +10,7 @@ import argparse
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,13 +22,18 @@ from lrsclip.index import search_command
 from lrsclip.index.build import build_index, default_cache_dir
 from lrsclip.index.index import TileIndex
 from lrsclip.index.storage import read_manifest
+from lrsclip.io.look import is_plain
 from lrsclip.numbers import whole_argument
 from lrsclip.program import program
 from lrsclip.retrieval import search
-from lrsclip.tiles import Preparable, TileSource, open_tiles
+from lrsclip.tiles import Planned, Preparable, TileSource, open_tiles
+from lrsclip.tiles.base import summary_of_tile
 from lrsclip.workers import interrupted_by_term, stop_on_signals
 
-_SPEC_HELP = "folder of pictures, geotiff:PATTERN, place:LAT,LON,2km@17, hub:OWNER/NAME, or atlas"
+_SPEC_HELP = (
+    "folder of pictures, geotiff:PATTERN, place:LAT,LON,2km@17, hub:OWNER/NAME, or atlas; ?bands=4,3,2 behind a "
+    "folder, rasters or a data set chooses bands"
+)
 _EXIT_ERROR = 2
 _EXIT_STOPPED = 130  # shells expect it after Ctrl-C
 
@@ -161,6 +166,11 @@ def _listed(spec: str) -> TileSource:
     """Open a source; show the tiles found so far, because many files take a while."""
     with tqdm(desc="listing", unit="tile", delay=0.3) as bar:
         source = open_tiles(spec, progress=lambda found: bar.update(found - bar.n))
+    if not (isinstance(source, Planned) and source.plan()):  # no request only for this
+        with suppress(LRSCLIPError, IndexError):  # an unreadable tile is told of when its turn comes
+            first = source.tile_ids()[0]
+            if (shown := summary_of_tile(source, first)) and not is_plain(shown):
+                print(f"{first}: {shown}", file=sys.stderr)
     print("loading the model", file=sys.stderr)
     return source
 

@@ -14,10 +14,11 @@ from lrsclip.errors import Cancelled, IndexArgumentError, TileSourceError
 from lrsclip.index.build_parts import Encoded, PartStore
 from lrsclip.index.encode import encode_tiles, fingerprint_of
 from lrsclip.index.schema import ImageEncoder, IndexData, Row, Skipped, build_command
-from lrsclip.tiles.base import TileSource
+from lrsclip.tiles.base import Partial, TileSource
 
 Progress = Callable[[int, int], None]
 _TOLD_EVERY = 1000
+_FILE = "file"  # the state of a file without tiles: opening the source looks at it anew every time
 
 
 @dataclass(frozen=True)
@@ -58,13 +59,13 @@ def is_current(data: IndexData, source: TileSource, *, retry: bool = True, pace:
         retry: whether skipped tiles without a fingerprint count as changed: they may be readable by now.
         pace: receiver of the progress.
     """
-    listed = _listing(source, pace)
+    listed, left_out = _listing(source, pace), _left_out(source)
     bad = {one.tile_id: one.fingerprint for one in data.skipped if one.source_spec == source.spec}
     good = [(row.tile.tile_id, row.fingerprint) for row in data.rows if row.source_spec == source.spec]
     return (
         source.spec in data.source_specs
         and good == [pair for pair in listed.items() if pair[0] not in bad]
-        and bad == {tile_id: mark for tile_id, mark in listed.items() if tile_id in bad}
+        and bad == {name: mark for name, mark in (listed | left_out).items() if name in bad or name in left_out}
         and not (retry and None in bad.values())
     )
 
@@ -106,6 +107,8 @@ def refresh(
         raise TileSourceError(
             f"none of the {len(listed)} pictures of {source.spec} can be read ({skipped[0].reason}); replace them"
         )
+    files = source.left_out.items() if isinstance(source, Partial) else ()
+    skipped += tuple(Skipped(name, reason, source.spec, _FILE) for name, reason in files)
     return _merged(data, source.spec, mine, skipped)
 
 
@@ -206,6 +209,10 @@ def without(data: IndexData, source_spec: str) -> IndexData:
         tuple(spec for spec in data.source_specs if spec != source_spec),
         tuple(one for one in data.skipped if one.source_spec != source_spec),
     )
+
+
+def _left_out(source: TileSource) -> dict[str, str | None]:
+    return dict.fromkeys(source.left_out, _FILE) if isinstance(source, Partial) else {}
 
 
 def _listing(source: TileSource, pace: Pace | None) -> dict[str, str | None]:

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from lrsclip.index.filters import parse_area
 from lrsclip.index.index import TileIndex
+from lrsclip.io.bands import bands_argument
+from lrsclip.io.decode import decode
+from lrsclip.io.look import is_plain
 from lrsclip.numbers import decimal_argument, whole_argument
 from lrsclip.retrieval import Query, SearchResult
 
@@ -24,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "text", nargs="?", default="", metavar="TEXT", help="the description; not needed with --image or --like"
     )
     parser.add_argument("--image", type=Path, metavar="FILE", help="an image that the tiles should be like")
+    parser.add_argument("--bands", type=bands_argument, metavar="R,G,B", help="bands of that image, or one for gray")
     parser.add_argument("--like", default="", metavar="TILE", help="id of a tile that they should be like")
     parser.add_argument(
         "--image-weight",
@@ -67,11 +74,12 @@ def make_query(asked: argparse.Namespace) -> Query:
 
     Raises:
         IndexArgumentError: a number is out of range, or the area is no box.
+        PictureError: the image cannot be read.
     """
     area = parse_area(asked.area or "")
     return Query(
         asked.text,
-        image=asked.image,
+        image=_image(asked.image, asked.bands),
         like=asked.like,
         image_weight=asked.image_weight,
         exclude=asked.exclude,
@@ -82,6 +90,15 @@ def make_query(asked: argparse.Namespace) -> Query:
         polygon_lonlat=area.polygon_lonlat,
         hide_duplicates=not asked.keep_duplicates,
     )
+
+
+def _image(path: Path | None, bands: tuple[int, ...] | None) -> Image.Image | None:
+    if path is None:
+        return None
+    decoded = decode(path, bands=bands)
+    if not is_plain(decoded.summary):
+        print(f"{path}: {decoded.summary}", file=sys.stderr)  # beside the hits, which programs read
+    return decoded.image
 
 
 def as_lines(result: SearchResult) -> str:

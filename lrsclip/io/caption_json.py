@@ -12,6 +12,8 @@ from typing import Any
 from lrsclip.errors import DataError
 from lrsclip.io.plain_file import open_plain
 
+JOINERS = "\u200c\u200d"
+"""Signs that nobody sees and that tell letters how to join."""
 _DEPTH = 4  # of lists in lists; who nests deeper means no captions
 
 
@@ -80,9 +82,16 @@ def read_json(path: Path, max_bytes: int | None = None) -> Any:
 
 
 def one_line(text: str) -> str:
-    """Return the text in one line, without what UTF-8 cannot hold and without marks that nobody sees."""
+    """Return the text in one line, without what UTF-8 cannot hold and without marks that nobody sees.
+
+    Joiners inside a word stay: Persian, the scripts of India and emoji are written with them.
+    """
     words = text.encode(errors="replace").decode().split()
-    return " ".join(filter(None, ("".join(letter for letter in word if letter.isprintable()) for word in words)))
+    return " ".join(filter(None, ("".join(filter(_stays, word)).strip(JOINERS) for word in words)))
+
+
+def _stays(letter: str) -> bool:
+    return letter.isprintable() or letter in JOINERS
 
 
 def as_given(text: str) -> str:

@@ -12,15 +12,15 @@ from typing import BinaryIO
 
 from lrsclip.io.tiff_tags import TIFF_BEGINS, NotUnderstoodError, TiffTags
 
-_JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
+_JPEG, _PNG, _GIF = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8"
 _START_OF_SCAN, _END_OF_JPEG, _DQT, _APP1 = 0xDA, 0xD9, 0xDB, 0xE1
 _EXIF_HEAD = b"Exif\0\0"
 _MAX_SEGMENTS, _MAX_TABLE_BYTES, _MAX_EXIF_BYTES, _MAX_BETWEEN, _MAX_BANDS = 5_000, 2**18, 3 * 2**16, 2**16, 4
 _WITHOUT_LENGTH = frozenset({0x00, 0x01, *range(0xD0, 0xD9), 0xC8, *range(0xF0, 0xFE)})
 FRAMES_OF_JPEG = frozenset({*range(0xC0, 0xD0), 0xDE} - {0xC4, 0xC8, 0xCC})
 """Marks of the segments that say how large a JPEG's picture is; it has one."""
-_ODD_BIGTIFF = b"MM\0+"  # Pillow takes it for an old TIFF, and reads another list
 _MAX_CHUNKS, _MAX_OTHER_CHUNKS, _MAX_CHUNK_BYTES = 100_000, 1_000, 2**24
+_MAX_BLOCKS_OF_GIF = 5_000  # of 255 bytes: a color profile and notes of an editor
 _PIXELS_OF_PNG = (b"IDAT", b"fdAT", b"fcTL")
 ONCE_IN_PNG = frozenset(b"IHDR PLTE IEND tRNS gAMA cHRM sRGB iCCP sBIT bKGD pHYs cICP acTL eXIf".split())
 """Chunks that a PNG has once, if at all."""
@@ -51,6 +51,8 @@ def check_parts(file: BinaryIO) -> None:
             _check_png(file)
         elif head.startswith(TIFF_BEGINS):
             _check_tiff(file)
+        elif head.startswith(_GIF):
+            _check_gif(file)
     finally:
         file.seek(0)
 
@@ -74,6 +76,24 @@ def orientation_in(exif: bytes) -> int:
         tag, kind, values, value = struct.unpack(f"{order}HHIH", entry[:10])
         if tag == _ORIENTATION_TAG:
             return value if kind == _SHORT and values == 1 and value in range(1, 9) else UPRIGHT
+    return UPRIGHT
+
+
+def orientation_of_png(file: BinaryIO) -> int:
+    """Read the orientation of a PNG's pixels, 1 (upright) to 8, from the EXIF before them.
+
+    Args:
+        file: open at its start; it stands anywhere afterwards.
+    """
+    file.seek(len(_PNG))
+    for _ in range(_MAX_OTHER_CHUNKS):
+        head = file.read(8)
+        size, kind = int.from_bytes(head[:4], "big"), head[4:]
+        if len(head) < 8 or kind in (b"IDAT", b"IEND"):
+            break
+        if kind == b"eXIf":
+            return orientation_in(file.read(min(size, _MAX_EXIF_BYTES)))
+        file.seek(size + 4, 1)
     return UPRIGHT
 
 
@@ -134,9 +154,6 @@ def _check_png(file: BinaryIO) -> None:
 
 def _check_tiff(file: BinaryIO) -> None:
     """Look through the first list, the only one that is read with the picture."""
-    if file.read(4) == _ODD_BIGTIFF:
-        raise OddFileError("it is a big-endian BigTIFF; save it as TIFF, or as BigTIFF in little-endian order")
-    file.seek(0)
     try:
         tiff = TiffTags(file)
         first = next(tiff.directories(), None)
@@ -145,3 +162,20 @@ def _check_tiff(file: BinaryIO) -> None:
             tiff.check_pieces(first)
     except NotUnderstoodError as error:
         raise OddFileError("its list of tags is damaged; save it anew") from error
+
+
+def _check_gif(file: BinaryIO) -> None:
+    """Look through the notes before the first picture: their reader takes a time that grows with their square."""
+    head = file.read(13)
+    if len(head) < 13:
+        return
+    if head[10] & 0x80:
+        file.seek(3 * 2 ** ((head[10] & 7) + 1), 1)
+    blocks = 0
+    while file.read(1) == b"!":  # an extension; a picture begins otherwise
+        file.read(1)
+        while size := int.from_bytes(file.read(1), "big"):
+            file.seek(size, 1)
+            blocks += 1
+            if blocks > _MAX_BLOCKS_OF_GIF:
+                raise OddFileError("it is a GIF with far too many notes; save it anew")

@@ -1,111 +1,22 @@
-"""Rasters to RGB: choice of bands, stretch of deep values, and mask of pixels without data."""
+"""Rasters to RGB by windows, in the bands and colors of their look; pixels without data are black."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
 from PIL import Image
-from rasterio.enums import ColorInterp, MaskFlags, Resampling
+from rasterio.enums import ColorInterp, Resampling
 from rasterio.windows import Window
 
-from lrsclip.errors import TileSourceError
+from lrsclip.io.look import SIDEWAYS, UPRIGHT, Ends, Look, mask_of, values_of
 
-Ends = tuple[tuple[float, float], ...]  # for each band the values that become black and white
-
-_SAMPLE_PX = 1024  # side of the decimated read that the stretch is taken from
-_SAMPLED_WHOLE_PX = 25_000_000  # a larger raster without overviews is sampled in pieces
-_PIECES_A_SIDE, _PIECE_PX, _ENOUGH_VALUES = 8, 128, 100_000
-_PERCENTILES = (2.0, 98.0)
 _PICKED_PER_PX = 4  # values picked along each side of a pixel where the library cannot take their mean
 _PICKED_PX = 2048  # and no more than this along a side of the whole, unless more is asked for
-
-
-@dataclass(frozen=True, eq=False)
-class Look:
-    """The bands and colors in which one raster is shown.
-
-    Attributes:
-        bands: numbers (from 1) of the bands for red, green and blue, or of one for gray.
-        stretch: for each band the values that become black and white; None where 8 bits are shown as they are.
-        palette: (256 or 65536, 3) uint8 where the one band numbers colors.
-    """
-
-    bands: tuple[int, ...]
-    stretch: Ends | None
-    palette: NDArray[np.uint8] | None
-
-
-def look_at(data: rasterio.DatasetReader, wanted: tuple[int, ...] | None = None) -> Look:
-    """Choose bands, stretch and palette of a raster, from its head and, where it is deep, one decimated read.
-
-    Args:
-        data: the raster.
-        wanted: numbers (from 1) of three bands or one; by default the file's own red, green and blue where it names
-            them, else its first three.
-
-    Raises:
-        TileSourceError: a band is not there, or the bands hold complex numbers.
-        RasterioError: the file is damaged.
-    """
-    if data.count == 0:
-        raise TileSourceError(f"{data.name} has no bands that can be shown; name one of the rasters inside it")
-    bands = wanted or usual_bands(data)
-    if max(bands) > data.count or min(bands) < 1:
-        absent = max(bands) if max(bands) > data.count else min(bands)
-        raise TileSourceError(f"{data.name} has {data.count} bands, so there is no band {absent}; choose others")
-    kinds = {data.dtypes[band - 1] for band in bands}
-    if any(kind.startswith("complex") for kind in kinds):
-        raise TileSourceError(f"{data.name} holds complex numbers; save their amplitude and give that")
-    if bands == (1,) and data.colorinterp[0] == ColorInterp.palette and kinds <= {"uint8", "uint16"}:
-        return Look(bands, None, palette_of(data.colormap(1), 256 if kinds == {"uint8"} else 65536))
-    ends = None if kinds == {"uint8"} else stretch_ends(_sample(data, bands))
-    depths = [int(data.tags(band, ns="IMAGE_STRUCTURE").get("NBITS", 8)) for band in bands]
-    if ends is None and min(depths) < 8:  # four bits fill 0 to 15 only
-        ends = tuple((0.0, 2.0**depth - 1) for depth in depths)
-    if data.tags(ns="IMAGE_STRUCTURE").get("MINISWHITE") == "YES":  # as scanned paper: the lowest value is white
-        ends = tuple((white, black) for black, white in ends or ((0.0, 255.0),) * len(bands))
-    return Look(bands, ends, None)
-
-
-def usual_bands(data: rasterio.DatasetReader) -> tuple[int, ...]:
-    """Choose the file's own red, green and blue where it names them, else its first three or one; never its alpha."""
-    named = {interpretation: number for number, interpretation in enumerate(data.colorinterp, 1)}
-    rgb = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
-    if all(band in named for band in rgb):
-        return tuple(named[band] for band in rgb)
-    shown = [number for number, kind in enumerate(data.colorinterp, 1) if kind != ColorInterp.alpha] or [1]
-    return tuple(shown[:3]) if len(shown) >= 3 else (shown[0],)
-
-
-def palette_of(colors: Mapping[int, tuple[int, ...]], size: int = 256) -> NDArray[np.uint8]:
-    """Build the color table of numbered colors, (size, 3) uint8."""
-    table = np.zeros((size, 3), np.uint8)
-    for number, color in colors.items():
-        if 0 <= number < size:
-            table[number] = color[:3]
-    return table
-
-
-def stretch_ends(sample: NDArray[Any]) -> Ends:
-    """Compute the values that become black and white in each band: the 2nd and the 98th percentile.
-
-    Args:
-        sample: (bands, ...) values of any kind; masked or non-finite ones do not count.
-    """
-    ends = []
-    for band in sample:
-        values = np.ma.compressed(band).astype(np.float64)
-        values = values[np.isfinite(values)]
-        low, high = np.percentile(values, _PERCENTILES).tolist() if values.size else (0.0, 1.0)
-        if high <= low and values.size:  # nearly all pixels alike: keep the little contrast there is
-            low, high = values.min().item(), values.max().item()
-        ends.append((low, high if high > low else low + 1))
-    return tuple(ends)
+_STRIP_ROWS = 512  # of a whole raster read at once: floats of all of it would be gigabytes
+_INKS = 4
 
 
 def stretched(values: NDArray[Any], ends: Ends) -> NDArray[np.uint8]:
@@ -135,7 +46,7 @@ def read_rgb(
     Args:
         data: the raster.
         look: its bands and stretch, from `look_at`.
-        window: the part, in whole pixels and inside the raster.
+        window: the part, in whole pixels and inside the upright raster.
         size_px: width and height to resample to, smoothed where that is smaller; None for the raster's own pixels.
 
     Returns:
@@ -148,10 +59,28 @@ def read_rgb(
     size = size_px or own
     if size == own or not _needs_picking(data, look):
         return _shown(data, look, window, size, Resampling.cubic)
-    # GDAL smooths numbers of colors as if they were colors, and one NaN makes NaN of all around it. So values are
-    # picked, several for each pixel, and their colors are smoothed.
+    # GDAL smooths numbers of colors as if they were colors, one NaN makes NaN of all around it, and of a transparency
+    # it takes its own view. So values are picked, several for each pixel, and their colors are smoothed.
     picked = [min(px, max(asked, min(asked * _PICKED_PER_PX, _PICKED_PX))) for px, asked in zip(own, size, strict=True)]
     return resized(*_shown(data, look, window, (picked[0], picked[1]), Resampling.nearest), size)
+
+
+def read_whole(data: rasterio.DatasetReader, look: Look) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Read all of a raster in color, in strips, as `read_rgb` would at once.
+
+    Raises:
+        RasterioError: the file is gone or damaged.
+    """
+    rgb = np.empty((data.height, data.width, 3), np.uint8)
+    there = np.empty((data.height, data.width), np.bool_)
+    # In whole blocks, so that none is decoded twice.
+    block = max(shape[0] for shape in data.block_shapes)
+    rows = max(block, _STRIP_ROWS // block * block)
+    for top in range(0, data.height, rows):
+        strip = Window(0, top, data.width, min(rows, data.height - top))
+        shape = int(strip.height), int(strip.width)
+        rgb[top : top + rows], there[top : top + rows] = _stored(data, look, strip, shape, Resampling.nearest)
+    return _turned(rgb, look.orientation), _turned(there, look.orientation)
 
 
 def resized(
@@ -181,103 +110,78 @@ def resized(
 
 def data_mask(data: rasterio.DatasetReader, look: Look, window: Window, size_px: tuple[int, int]) -> NDArray[np.bool_]:
     """Mask the pixels where at least one of the shown bands holds data; (h, w) bool at `size_px` (width, height)."""
-    shape = size_px[1], size_px[0]
-    there = _mask(data, look, window, shape)
+    stored, shape = _as_stored(look, window, size_px)
+    there = _mask(data, look, stored, shape)
     if _is_float(data, look):
-        there &= np.isfinite(_values(data, look, window, shape, Resampling.nearest)).any(axis=0)
-    return there
+        there &= np.isfinite(values_of(data, look.bands, stored, shape)).any(axis=0)
+    if look.palette is not None and _clear_colors(look):
+        there &= look.palette[values_of(data, look.bands, stored, shape)[0]][:, :, 3] > 0
+    return _turned(there, look.orientation)
 
 
 def may_have_gaps(data: rasterio.DatasetReader, look: Look) -> bool:
-    """Tell from the head alone whether some pixels may hold no data: a mask, a no-data value, or floats."""
-    return _is_float(data, look) or not _all_valid(data, look)
+    """Tell from the head alone whether some pixels may hold no data: a mask, transparency, or floats."""
+    return look.file_mask or look.transparency is not None or _clear_colors(look) or _is_float(data, look)
 
 
 def _shown(
     data: rasterio.DatasetReader, look: Look, window: Window, size_px: tuple[int, int], resampling: Resampling
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    shape = size_px[1], size_px[0]
-    values = _values(data, look, window, shape, resampling)
+    stored, shape = _as_stored(look, window, size_px)
+    rgb, there = _stored(data, look, stored, shape, resampling)
+    return _turned(rgb, look.orientation), _turned(there, look.orientation)
+
+
+def _stored(
+    data: rasterio.DatasetReader, look: Look, window: Window, shape: tuple[int, int], resampling: Resampling
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Read part of a raster in color as it lies in the file."""
+    values = values_of(data, look.bands, window, shape, resampling)
     there = _mask(data, look, window, shape)
     if values.dtype.kind == "f":
         there &= np.isfinite(values).any(axis=0)
     if look.palette is not None:
-        rgb = look.palette[values[0]]
+        colors = look.palette[values[0]]
+        rgb = _over_black(colors[:, :, :3], colors[:, :, 3] / 255)
+        there &= colors[:, :, 3] > 0
+    elif len(look.bands) == _INKS:
+        rgb = _printed(values)
     else:
         bands = values if look.stretch is None else stretched(values, look.stretch)
         rgb = np.array(np.broadcast_to(bands, (3, *shape)).transpose(1, 2, 0), order="C")
+    if look.transparency is not None and not look.transparency.premultiplied:
+        opacity = values_of(data, (look.transparency.band,), window, shape, resampling)[0]
+        rgb = _over_black(rgb, opacity.astype(np.float32) / look.transparency.full)
     rgb[~there] = 0
     return rgb, there
 
 
-def _values(
-    data: rasterio.DatasetReader, look: Look, window: Window, shape: tuple[int, int], resampling: Resampling
-) -> NDArray[Any]:
-    """Read the values as stored, (bands, h, w)."""
-    values: NDArray[Any] = data.read(
-        look.bands,
-        window=window,
-        out_shape=(len(look.bands), *shape),
-        resampling=resampling,
-        out_dtype=_common_dtype(data, look.bands),
-    )
-    return values
+def _over_black(rgb: NDArray[np.uint8], opacity: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
+    """Lay (h, w, 3) colors over black, by their (h, w) opacity from 0 to 1."""
+    if (opacity >= 1).all():
+        return np.array(rgb)
+    shares = np.clip(np.nan_to_num(opacity), 0, 1).astype(np.float32)[:, :, None]
+    laid: NDArray[np.uint8] = np.rint(rgb * shares).astype(np.uint8)
+    return laid
+
+
+def _printed(values: NDArray[Any]) -> NDArray[np.uint8]:
+    """Convert (4, h, w) cyan, magenta, yellow and black to (h, w, 3) RGB, as screens show them without a profile."""
+    shares = 1 - values.astype(np.float32) / np.iinfo(values.dtype).max
+    rgb: NDArray[np.uint8] = np.rint(shares[:3] * shares[3] * 255).astype(np.uint8).transpose(1, 2, 0)
+    return np.ascontiguousarray(rgb)
 
 
 def _mask(data: rasterio.DatasetReader, look: Look, window: Window, shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """Read the file's own mask of data, (h, w) bool: from a no-data value, an alpha band, or a mask."""
-    if _all_valid(data, look):
-        return np.ones(shape, np.bool_)
-    shared = MaskFlags.per_dataset in data.mask_flag_enums[look.bands[0] - 1]
-    bands = list(look.bands[:1] if shared else look.bands)
-    masks: NDArray[np.uint8] = data.read_masks(bands, window=window, out_shape=(len(bands), *shape))
-    return np.asarray((masks > 0).any(axis=0))
+    """Mask the pixels that hold data by the file's own words, (h, w) bool."""
+    there = mask_of(data, look.bands, window, shape) if look.file_mask else np.ones(shape, np.bool_)
+    if look.transparency is not None:
+        there &= values_of(data, (look.transparency.band,), window, shape)[0] > 0
+    return there
 
 
-def _sample(data: rasterio.DatasetReader, bands: tuple[int, ...]) -> NDArray[Any]:
-    """Read the whole raster at no more than 1024 px a side, (bands, ...); pixels without data are masked."""
-    if data.width * data.height > _SAMPLED_WHOLE_PX and not data.overviews(bands[0]):
-        pieces = _sampled_pieces(data, bands)
-        # The pieces may miss nearly all data of a narrow swath in a wide frame.
-        if min(_finite_count(band) for band in pieces) >= _ENOUGH_VALUES:
-            return pieces
-    share = min(1.0, _SAMPLE_PX / max(data.width, data.height))
-    size = len(bands), max(1, round(data.height * share)), max(1, round(data.width * share))
-    sample: NDArray[Any] = data.read(bands, out_shape=size, masked=True, out_dtype=_common_dtype(data, bands))
-    return sample
-
-
-def _finite_count(band: NDArray[Any]) -> int:
-    return int(np.isfinite(np.ma.compressed(band)).sum())
-
-
-def _sampled_pieces(data: rasterio.DatasetReader, bands: tuple[int, ...]) -> NDArray[Any]:
-    """Read pieces spread over a large raster, (bands, n): a decimated read would decode all of it."""
-    rows, columns = (
-        np.linspace(0, length - _PIECE_PX, _PIECES_A_SIDE).round().astype(int).tolist()
-        for length in (max(data.height, _PIECE_PX), max(data.width, _PIECE_PX))
-    )
-    pieces = [
-        data.read(
-            bands,
-            window=Window(left, top, min(_PIECE_PX, data.width), min(_PIECE_PX, data.height)),
-            masked=True,
-            out_dtype=_common_dtype(data, bands),
-        ).reshape(len(bands), -1)
-        for top in rows
-        for left in columns
-    ]
-    whole: NDArray[Any] = np.ma.concatenate(pieces, axis=1)  # type: ignore[no-untyped-call]
-    return whole
-
-
-def _common_dtype(data: rasterio.DatasetReader, bands: tuple[int, ...]) -> np.dtype[Any]:
-    """Find one type that holds the values of all these bands; they may differ in a virtual raster."""
-    return np.result_type(*(np.dtype(data.dtypes[band - 1]) for band in bands))
-
-
-def _all_valid(data: rasterio.DatasetReader, look: Look) -> bool:
-    return all(MaskFlags.all_valid in data.mask_flag_enums[band - 1] for band in look.bands)
+def _clear_colors(look: Look) -> bool:
+    return look.palette is not None and bool((look.palette[:, 3] == 0).any())
 
 
 def _is_float(data: rasterio.DatasetReader, look: Look) -> bool:
@@ -285,7 +189,44 @@ def _is_float(data: rasterio.DatasetReader, look: Look) -> bool:
 
 
 def _needs_picking(data: rasterio.DatasetReader, look: Look) -> bool:
-    return look.palette is not None or _is_float(data, look)
+    flagged = any(kind == ColorInterp.alpha for kind in data.colorinterp)
+    numbers = look.palette is not None or len(look.bands) == _INKS
+    return numbers or look.transparency is not None or flagged or _is_float(data, look)
+
+
+def _as_stored(look: Look, window: Window, size_px: tuple[int, int]) -> tuple[Window, tuple[int, int]]:
+    """Find the part of the file that a window of the upright raster shows, with the rows and columns to read."""
+    wide, high = size_px
+    if look.orientation == UPRIGHT:
+        return window, (high, wide)
+    left, top = int(window.col_off), int(window.row_off)
+    right, bottom = left + int(window.width), top + int(window.height)
+    full_wide, full_high = look.size_px
+    from_right, from_bottom = full_wide - right, full_high - bottom
+    # Column and row where it begins in the file, by orientation.
+    begin = {
+        2: (from_right, top),
+        3: (from_right, from_bottom),
+        4: (left, from_bottom),
+        5: (top, left),
+        6: (top, from_right),
+        7: (from_bottom, from_right),
+        8: (from_bottom, left),
+    }[look.orientation]
+    if look.orientation in SIDEWAYS:
+        return Window(*begin, bottom - top, right - left), (wide, high)
+    return Window(*begin, right - left, bottom - top), (high, wide)
+
+
+def _turned(stored: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """Turn pixels, (h, w, ...), upright."""
+    if orientation == UPRIGHT:
+        return stored
+    if orientation in SIDEWAYS:
+        stored = stored.swapaxes(0, 1)
+    down = -1 if orientation in (3, 4, 7, 8) else 1
+    right = -1 if orientation in (2, 3, 6, 7) else 1
+    return np.ascontiguousarray(stored[::down, ::right])
 
 
 def starts(length_px: int, tile_px: int, overlap_px: int) -> list[int]:

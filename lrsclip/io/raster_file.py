@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import html
+import io
 import os
 import re
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,10 +17,14 @@ from typing import Any, TypeVar
 import rasterio
 from rasterio._err import CPLE_BaseError  # GDAL's own error; published under no other name
 from rasterio.errors import RasterioError
+from rasterio.io import MemoryFile
 
-from lrsclip.errors import PictureError
+from lrsclip.errors import PictureError, TileSourceError
+from lrsclip.io.kinds import HEAD_BYTES, kind_of, other_kind, refusal_of
+from lrsclip.io.look import Facts, Look, look_at, upright_size_px
+from lrsclip.io.picture_parts import orientation_of_png
 from lrsclip.io.plain_file import open_plain
-from lrsclip.io.tiff_tags import texts_of
+from lrsclip.io.tiff_tags import Source, is_premultiplied, orientation_of, texts_of
 
 T = TypeVar("T")
 
@@ -39,7 +45,6 @@ _SIGNATURES = {
     b"\xff\x4f\xff\x51": "JP2OpenJPEG",  # its bare code stream
 }
 _FOR_STRANGERS = frozenset({"GTiff", "JPEG", "PNG", "WEBP"})
-_HEAD_BYTES = 1024
 _MAX_XML_BYTES = 64 * 2**20
 
 _CACHE_BYTES = 64 * 2**20  # of decoded blocks, in the whole process; by default GDAL takes a twentieth of the memory
@@ -77,10 +82,43 @@ class RasterFile:
         path: its file.
     """
 
-    def __init__(self, path: Path, data: rasterio.DatasetReader, options: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        data: rasterio.DatasetReader,
+        options: dict[str, Any],
+        facts: Facts,
+        memory: MemoryFile | None = None,
+    ) -> None:
         self.path = path
-        self._data, self._options = data, options
+        self._data, self._options, self._facts, self._memory = data, options, facts, memory
         self._lock = threading.Lock()
+
+    @property
+    def upright_size_px(self) -> tuple[int, int]:
+        """Width and height as the raster is shown."""
+        return self.use(lambda data: upright_size_px(data, self._facts))
+
+    def look(self, bands: tuple[int, ...] | None = None) -> Look:
+        """Choose how the raster is shown; see `look_at`.
+
+        Args:
+            bands: numbers (from 1) of three bands or one; None for the file's own.
+
+        Raises:
+            TileSourceError: a band is not there, or the bands hold complex numbers.
+            RasterioError: the file is damaged.
+        """
+
+        def look(data: rasterio.DatasetReader) -> Look:
+            try:
+                return look_at(data, bands, self._facts)
+            except TileSourceError as error:  # GDAL calls a raster in memory by a number
+                raise TileSourceError(str(error).replace(data.name, str(self.path))) from error
+            except (ValueError, LookupError, TypeError, ArithmeticError) as error:  # rasterio's, of an odd file
+                raise RasterioError(f"its head is damaged ({error})") from error
+
+        return self.use(look)
 
     def use(self, work: Callable[[rasterio.DatasetReader], T]) -> T:
         """Run a function on the data set, and return its result.
@@ -105,6 +143,8 @@ class RasterFile:
         """Close the file once nobody reads it."""
         with self._lock:
             self._data.close()
+            if self._memory is not None:
+                self._memory.close()
 
 
 def open_raster(path: Path, *, untrusted: bool = False) -> RasterFile:
@@ -125,14 +165,56 @@ def open_raster(path: Path, *, untrusted: bool = False) -> RasterFile:
     driver = driver_of(path, untrusted=untrusted)
     if driver is None:
         raise _refused(path, untrusted)
-    _check_citations(path, driver)
+    _check_citations(path, path, driver)
     options = _ALONE if untrusted or not has_sidecars(path) else _WITH_SIDECARS
     if options is _WITH_SIDECARS:
         check_sidecars(path)
     try:
-        return RasterFile(path, _with_options(lambda: _open(path, driver), options), options)
+        data = _with_options(lambda: _open(path, driver), options)
     except RASTER_FAULTS as error:
         raise damaged(path, error) from error
+    return RasterFile(path, data, options, _facts_of(path, driver))
+
+
+def open_raster_bytes(content: bytes, name: str, *, untrusted: bool = False) -> RasterFile:
+    """Open a raster in memory, as of a data set; of the same kinds as one on disk, and nothing lies beside it.
+
+    Args:
+        content: the file.
+        name: for messages.
+        untrusted: as of `open_raster`.
+
+    Raises:
+        PictureError: it is of none of the kinds, damaged, or names other files.
+    """
+    path = Path(name)
+    driver = _driver_in(content[:HEAD_BYTES], untrusted)
+    if driver is None:
+        raise PictureError(f"cannot read {name}: {refusal_of(content[:HEAD_BYTES])}")
+    _check_citations(io.BytesIO(content), path, driver)
+
+    def opened() -> tuple[MemoryFile, rasterio.DatasetReader]:
+        memory = MemoryFile(content)
+        try:
+            data = memory.open(driver=driver, sharing=False)
+            _check_overviews(data, path)
+        except BaseException:
+            memory.close()
+            raise
+        return memory, data
+
+    try:
+        memory, data = _with_options(opened, _ALONE)
+    except RASTER_FAULTS as error:
+        raise damaged(path, error) from error
+    return RasterFile(path, data, _ALONE, _facts_of(io.BytesIO(content), driver), memory)
+
+
+def _facts_of(source: Source, driver: str) -> Facts:
+    if driver == "PNG":
+        with open_plain(source) if isinstance(source, Path) else nullcontext(source) as file:
+            return Facts(orientation_of_png(file))
+    return Facts(orientation_of(source), is_premultiplied(source)) if driver == "GTiff" else Facts()
 
 
 def driver_of(path: Path, *, untrusted: bool = False) -> str | None:
@@ -141,7 +223,10 @@ def driver_of(path: Path, *, untrusted: bool = False) -> str | None:
     Raises:
         PictureError: the file cannot be read.
     """
-    head = _head(path)
+    return _driver_in(_head(path), untrusted)
+
+
+def _driver_in(head: bytes, untrusted: bool) -> str | None:
     found = next((driver for signature, driver in _SIGNATURES.items() if head.startswith(signature)), None)
     if found == "WEBP" and head[8:12] != b"WEBP":
         return None
@@ -205,18 +290,22 @@ def _open(path: Path, driver: str) -> rasterio.DatasetReader:
     before = _identity(path)
     data = rasterio.open(str(path), driver=driver, sharing=False)
     try:
-        # GDAL follows this when it next looks for overviews or masks, which is not before a read.
-        if any(name.upper() == "OVERVIEW_FILE" for name in data.tags(ns="OVERVIEWS")):
-            raise PictureError(
-                f"{path} takes its overviews from another file, which is not followed; save its pixels as a new "
-                "GeoTIFF, as by Export in QGIS"
-            )
+        _check_overviews(data, path)
         if _identity(path) != before:
             raise PictureError(f"{path} was replaced while it was opened; open it again")
     except BaseException:
         data.close()
         raise
     return data
+
+
+def _check_overviews(data: rasterio.DatasetReader, path: Path) -> None:
+    """Refuse a raster that names a file: GDAL follows it when it next looks for overviews or masks, before no read."""
+    if any(name.upper() == "OVERVIEW_FILE" for name in data.tags(ns="OVERVIEWS")):
+        raise PictureError(
+            f"{path} takes its overviews from another file, which is not followed; save its pixels as a new "
+            "GeoTIFF, as by Export in QGIS"
+        )
 
 
 def _with_options(work: Callable[[], T], options: dict[str, Any]) -> T:
@@ -243,7 +332,7 @@ if hasattr(os, "register_at_fork"):  # a process that is forked off has none of 
     os.register_at_fork(after_in_child=_apart.cache_clear)
 
 
-def _check_citations(path: Path, driver: str) -> None:
+def _check_citations(source: Source, path: Path, driver: str) -> None:
     """Refuse a raster whose own texts lead PROJ to a file: GDAL passes them on once the system is asked for.
 
     Raises:
@@ -251,9 +340,9 @@ def _check_citations(path: Path, driver: str) -> None:
     """
     try:
         if driver == "GTiff":
-            told = b"\n".join(texts_of(path, _CITATIONS, _MAX_CITED_BYTES))
+            told = b"\n".join(texts_of(source, _CITATIONS, _MAX_CITED_BYTES))
         elif driver == "JP2OpenJPEG":  # a small GeoTIFF stands in one of its boxes, before the pixels
-            with open_plain(path) as file:
+            with open_plain(source) if isinstance(source, Path) else nullcontext(source) as file:
                 told = file.read(_MAX_CITED_BYTES)
             told = told[told.find(b"ESRI PE String") :] if b"ESRI PE String" in told else b""
         else:
@@ -274,18 +363,22 @@ def _refused(path: Path, untrusted: bool) -> PictureError:
             f"{path.name} is a virtual raster, whose pixels lie in other files; save it as one of its own, as by "
             "gdal_translate mosaic.vrt mosaic.tif"
         )
-    if untrusted:
-        return PictureError(f"{path.name} is no TIFF, JPEG, PNG or WebP picture; save it as one of these")
-    return PictureError(
-        f"{path} is no TIFF, JPEG 2000, JPEG, PNG or WebP file, whatever its name says; save it as GeoTIFF, as by "
-        "gdal_translate"
-    )
+    if kind_of(head) == "JPEG 2000":
+        return PictureError(
+            f"{path.name} is a JPEG 2000 image, which is not opened for visitors; save it as GeoTIFF, as by "
+            "gdal_translate"
+        )
+    told = other_kind(head)
+    known = "no TIFF, JPEG, PNG or WebP picture" if untrusted else "no TIFF, JPEG 2000, JPEG, PNG or WebP file"
+    called = f"{told}, {known}" if told else f"{known}, whatever its name says"
+    mend = "save it as one of these" if untrusted else "save it as GeoTIFF, as by gdal_translate"
+    return PictureError(f"{path.name if untrusted else path} is {called}; {mend}")
 
 
 def _head(path: Path) -> bytes:
     try:
         with open_plain(path) as file:
-            return file.read(_HEAD_BYTES)
+            return file.read(HEAD_BYTES)
     except OSError as error:
         raise damaged(path, error) from error
 

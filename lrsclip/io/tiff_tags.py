@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -20,11 +20,14 @@ from lrsclip.errors import PictureError
 from lrsclip.io.plain_file import open_plain
 
 Fact = TypeVar("Fact")
+Source = Path | BinaryIO
+"""A file by its path, or open; an open one stands anywhere afterwards."""
 SUB_DIRECTORIES = 330
 TIFF_BEGINS: tuple[bytes, ...] = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"II\0*", b"MM*\0", b"II\0+", b"MM+\0")
 """First bytes of TIFFs; the last four are of none, and Pillow reads them all the same."""
 _WIDTH, _LENGTH, _BITS, _COMPRESSION, _ORIENTATION, _SAMPLES, _ROWS, _PLANAR = 256, 257, 258, 259, 274, 277, 278, 284
 _TILE_WIDTH, _TILE_LENGTH = 322, 323
+_EXTRA_SAMPLES, _ASSOCIATED = 338, 1
 _PIECES, _PIECE_BYTES, _FEW_PIECES = (273, 324), (279, 325), 8
 _JPEG, _START_OF_SCAN = 7, b"\xff\xda"
 _PLAIN, _SEPARATE = 1, 2  # no compression; a plane for each sample
@@ -36,7 +39,7 @@ _MAX_NUMBERS_BYTES, _MAX_BYTES_BYTES = 2**20, 2**22  # of all values of a list b
 _MAX_COUNTS = {258: 1024, 277: 1, 282: 1, 283: 1, 274: 1, 320: 3 * 2**16, 338: 1024, 339: 1024}  # by their meaning
 # Descriptions, profiles, editors' layers and notes: bytes that are read once and not looked into.
 _BLOBS = frozenset((270, 700, 33723, 34377, 34675, 37500, 37724, 42112, 50740))
-_MAX_PIECES_OF_A_WHOLE = 2**16  # of a picture that is read at once, each of which takes its reader a while
+_MAX_PIECES_OF_A_WHOLE = 2**19  # of a picture that is read at once, each of which takes its reader a while
 _BYTE_TYPES = (1, 2, 6, 7)
 _MAX_READ = 2**22  # bytes of lists: half a million pieces, each of which costs its reader some hundred bytes
 
@@ -279,9 +282,13 @@ class TiffTags:
         return Directory(offset, begin, number, entries, following)
 
 
-def _of_each(path: Path, fact: Callable[[TiffTags, Directory], Fact]) -> Iterator[Fact]:
+def _opened(source: Source) -> AbstractContextManager[BinaryIO]:
+    return open_plain(source) if isinstance(source, Path) else nullcontext(source)
+
+
+def _of_each(path: Source, fact: Callable[[TiffTags, Directory], Fact]) -> Iterator[Fact]:
     """Yield a fact of each picture in a TIFF, up to the first list that cannot be understood."""
-    with open_plain(path) as file, suppress(NotUnderstoodError):
+    with _opened(path) as file, suppress(NotUnderstoodError):
         tiff = TiffTags(file)
         for directory in tiff.directories():
             yield fact(tiff, directory)
@@ -302,7 +309,7 @@ def compressions(path: Path) -> set[int]:
     return found
 
 
-def orientation_of(path: Path) -> int:
+def orientation_of(path: Source) -> int:
     """Read the orientation of a TIFF's first picture, 1 (upright) to 8; 1 where it cannot be read.
 
     Args:
@@ -313,6 +320,38 @@ def orientation_of(path: Path) -> int:
     except (PictureError, OSError):
         return 1
     return next((number for number in first if number in range(1, 9)), 1)
+
+
+def size_of(path: Source) -> tuple[int, int, int]:
+    """Read the size of a TIFF's first picture: width and height in px, and bytes of a pixel in all its bands.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The three; zeros where its lists cannot be read.
+
+    Raises:
+        PictureError: it has more parts than any image.
+    """
+
+    def size(tiff: TiffTags, directory: Directory) -> tuple[int, int, int]:
+        width, length = (tiff.largest(directory, code, 0) for code in (_WIDTH, _LENGTH))
+        return width, length, tiff.largest(directory, _SAMPLES, 1) * _sample_bytes(tiff, directory)
+
+    return next(_of_each(path, size), (0, 0, 0))
+
+
+def is_premultiplied(path: Source) -> bool:
+    """Tell whether a TIFF says that its colors are multiplied by their transparency already.
+
+    Args:
+        path: the file.
+    """
+    try:
+        return _ASSOCIATED in next(_of_each(path, lambda tiff, directory: tiff.all_of(directory, _EXTRA_SAMPLES)), ())
+    except (PictureError, OSError):
+        return False
 
 
 def largest_block_bytes(path: Path) -> int:
@@ -376,7 +415,7 @@ def scans_of_a_piece(path: Path) -> int:
     return max(_of_each(path, scans), default=0)
 
 
-def hides_its_size(path: Path) -> bool:
+def hides_its_size(path: Source) -> bool:
     """Tell whether a TIFF needs far more bytes decoded at once than its size in pixels lets expect.
 
     A picture of 64 x 64 px may say that its one tile is 46,000 x 46,000 px, and its reader makes room for that.
@@ -390,7 +429,7 @@ def hides_its_size(path: Path) -> bool:
     return any(_of_each(path, _has_a_far_larger_block))
 
 
-def texts_of(path: Path, code: int, max_bytes: int) -> list[bytes]:
+def texts_of(path: Source, code: int, max_bytes: int) -> list[bytes]:
     """Read the value of a tag in every picture of a TIFF, as far as its lists can be read.
 
     Args:
@@ -409,7 +448,7 @@ def texts_of(path: Path, code: int, max_bytes: int) -> list[bytes]:
         for value in tiff.values(directory, code):
             left_bytes -= (size := value.count * value.number_bytes)
             if left_bytes < 0:
-                raise PictureError(f"{path} holds a text of {size:,} bytes where a few are usual; save it anew")
+                raise PictureError(f"the file holds a text of {size:,} bytes where a few are usual; save it anew")
             found.append(tiff.read(value.offset, size, np.dtype("u1")).tobytes())
 
     for _ in _of_each(path, collect):
@@ -417,7 +456,7 @@ def texts_of(path: Path, code: int, max_bytes: int) -> list[bytes]:
     return found
 
 
-def shares_pieces(path: Path) -> bool:
+def shares_pieces(path: Source) -> bool:
     """Tell whether many tiles or strips of a TIFF are one and the same piece of the file; no program writes them so.
 
     Args:

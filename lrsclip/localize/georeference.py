@@ -14,8 +14,10 @@ from numpy.typing import ArrayLike, NDArray
 from pyproj import Transformer
 from pyproj.exceptions import ProjError
 from rasterio._err import CPLE_BaseError  # GDAL's own error; published under no other name
+from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
 from rasterio.errors import CRSError, RasterioError
+from rasterio.transform import Affine
 
 from lrsclip.io.plain_file import open_plain
 from lrsclip.io.raster_file import names_other_files
@@ -26,6 +28,15 @@ _MAX_PRJ_BYTES = 2**16
 _POINTS_PER_SIDE = 21  # a straight side in meters bends in degrees
 _MERCATOR_END_DEG = 85.06  # where web maps end
 _SLACK_DEG = 1e-6  # a raster of the whole Earth may miss 180 degrees by a rounding
+_SLACK_CELLS = 1.0  # grids whose points are the middles of cells reach half a cell beyond the poles
+_FURTHEST_DEG = 540.0  # longitudes go from 0 to 360, and on across an edge
+_ALL_ROUND_DEG = 10.0  # that a raster of the whole Earth may leave out
+_FIT_PX = 1.0  # by which a plane may miss the control points of a raster
+
+
+_POINTS_MISS = (
+    "The raster is placed by control points that lie on no plane of its pixels; warp it first, as by gdalwarp -tps."
+)
 
 
 @dataclass(frozen=True)
@@ -54,16 +65,51 @@ class GeoReference:
         Raises:
             ProjError: the coordinate system has no place on Earth; `georeference_of` returns no such reference.
         """
+        x, y = self._native(x_px, y_px)
+        if self.in_degrees:  # some beyond 180, as of grids from 0 to 360, and half a cell beyond a pole
+            x, y = _wrapped(x), np.clip(y, -90.0, 90.0)
+        longitudes, latitudes = _to_degrees(self.crs_wkt).transform(x, y)
+        return np.asarray(longitudes, np.float64), np.asarray(latitudes, np.float64)
+
+    def pixels(self, longitudes: ArrayLike, latitudes: ArrayLike) -> tuple[Degrees, Degrees]:
+        """Convert longitude and latitude in degrees to points of the raster: the inverse of `lonlat`.
+
+        Returns:
+            Columns and rows, float64; infinite where the coordinate system has no such place.
+        """
+        x, y = _from_degrees(self.crs_wkt).transform(_wrapped(np.asarray(longitudes, np.float64)), latitudes)
+        x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
+        a, b, c, d, e, f = (~Affine(*self.transform))[:6]
+        if not self.in_degrees:
+            return a * x + b * y + c, d * x + e * y + f
+        # of the turns of the Earth, the one on which the place is nearest after the raster's first pixel
+        turns = [(a * (x + turn) + b * y + c, d * (x + turn) + e * y + f) for turn in (0, 360, -360)]
+        columns, rows = (np.stack(values) for values in zip(*turns, strict=True))
+        after = np.minimum(columns, rows) >= -1
+        nearest = np.where(after, np.maximum(columns, rows), np.inf).argmin(axis=0)[None]
+        return np.take_along_axis(columns, nearest, 0)[0], np.take_along_axis(rows, nearest, 0)[0]
+
+    @property
+    def in_degrees(self) -> bool:
+        """Whether the coordinate system is one of longitude and latitude in degrees."""
+        return _is_in_degrees(self.crs_wkt)
+
+    def turned(self, degrees: float) -> GeoReference:
+        """Shift a reference in degrees along the parallels, as to bring it to the middle of the map."""
+        a, b, c, d, e, f = self.transform
+        return GeoReference(self.crs_wkt, (a, b, c + degrees, d, e, f))
+
+    def _native(self, x_px: ArrayLike, y_px: ArrayLike) -> tuple[Degrees, Degrees]:
         x, y = np.asarray(x_px, np.float64), np.asarray(y_px, np.float64)
         a, b, c, d, e, f = self.transform
-        longitudes, latitudes = _to_degrees(self.crs_wkt).transform(a * x + b * y + c, d * x + e * y + f)
-        return np.asarray(longitudes, np.float64), np.asarray(latitudes, np.float64)
+        return a * x + b * y + c, d * x + e * y + f
 
     def bounds_lonlat(self, width_px: int, height_px: int) -> tuple[float, float, float, float]:
         """Compute west, south, east and north of the raster's outline, degrees.
 
-        West is at least -180. East is never less than west: it runs on beyond 180 where the outline crosses the date
-        line. An outline around a pole reaches it, and all the way round.
+        West is at least -180, or a little less for a raster all round the Earth. East is never less than west: it runs
+        on beyond 180 where the outline crosses the date line. An outline around a pole reaches it, and all the way
+        round.
         """
         longitudes, latitudes = self.lonlat(*_outline(width_px, height_px))
         south, north = float(latitudes.min()), float(latitudes.max())
@@ -71,7 +117,9 @@ class GeoReference:
         if abs(steps.sum()) > 180:
             return (-180.0, south, 180.0, 90.0) if south + north > 0 else (-180.0, -90.0, 180.0, north)
         run = longitudes[0] + np.concatenate([[0.0], np.cumsum(steps[:-1])])
-        run -= 360 * math.floor((run.min() + 180 + _SLACK_DEG) / 360)
+        all_round = np.ptp(run) > 360 - _ALL_ROUND_DEG
+        middle = (run.min() + run.max()) / 2
+        run -= 360 * (round(middle / 360) if all_round else math.floor((run.min() + 180 + _SLACK_DEG) / 360))
         return float(run.min()), south, float(run.max()), north
 
 
@@ -120,18 +168,26 @@ def georeference_of(data: rasterio.DatasetReader, *, sidecar_crs: bool = False) 
         The reference and "", or None and one sentence on the fault of the place that the file claims ("" if it
         claims none).
     """
-    placed = not data.transform.is_identity
+    placed, transform = not data.transform.is_identity, data.transform
     try:
         crs = data.crs or (_crs_beside(Path(data.name)) if sidecar_crs and placed else None)
+        if not placed and data.gcps[0] and data.gcps[1]:
+            (points, crs), placed = data.gcps, True
+            fitted, miss_px = _fitted(points)
+            if fitted is None or miss_px > _FIT_PX:
+                return None, _POINTS_MISS
+            transform = fitted
         if not crs or not placed:
             return None, _half_a_claim(data, bool(crs), placed)
-        if data.transform.is_degenerate:
+        if transform.is_degenerate:
             return None, "The raster's pixels have no size on the ground; set its geotransform anew."
-        a, b, c, d, e, f = (float(part) for part in data.transform[:6])
+        a, b, c, d, e, f = (float(part) for part in transform[:6])
         found = GeoReference(crs.to_wkt(version="WKT2_2019"), (a, b, c, d, e, f))
         if names_other_files(found.crs_wkt):
             return None, "The raster's coordinate system needs a file of shifts, which is not read; set one without."
         longitudes, latitudes = found.lonlat(*_outline(data.width, data.height))
+        if found.in_degrees:
+            longitudes, latitudes = _beyond(found, data.width, data.height)
     except UnicodeError:  # names of old programs in letters of their country; rasterio wants UTF-8
         return (
             None,
@@ -152,6 +208,50 @@ def georeference_of(data: rasterio.DatasetReader, *, sidecar_crs: bool = False) 
             f"latitude {latitudes[worst]:.6g}, which is not on Earth; set the right one."
         )
     return found, ""
+
+
+def _beyond(reference: GeoReference, width_px: int, height_px: int) -> tuple[Degrees, Degrees]:
+    """Compute the outline of a raster in degrees as it claims it, less what is usual beyond 180 and the poles."""
+    x, y = reference._native(*_outline(width_px, height_px))
+    _, _, _, d, e, _ = reference.transform
+    cell_deg = abs(d) + abs(e)
+    latitudes = np.where(np.abs(y) <= 90 + _SLACK_CELLS * cell_deg + _SLACK_DEG, np.clip(y, -90, 90), y)
+    a, b, *_ = reference.transform
+    is_usual = np.abs(x).max() <= _FURTHEST_DEG and np.ptp(x) <= 360 + 2 * _SLACK_CELLS * (abs(a) + abs(b))
+    return (_wrapped(x) if is_usual else x), latitudes
+
+
+def _wrapped(longitudes: Degrees) -> Degrees:
+    """Bring longitudes to -180 to 180 degrees; those that lie there stay as they are, 180 too."""
+    return np.where(np.abs(longitudes) > 180, (longitudes + 180) % 360 - 180, longitudes)
+
+
+def _fitted(points: Sequence[GroundControlPoint]) -> tuple[Affine | None, float]:
+    """Lay a plane through control points; with it, by how many pixels it misses the worst of them."""
+    if len(points) < 3:
+        return None, math.inf
+    ones = np.array([(point.col, point.row, 1.0) for point in points])
+    places = np.array([(point.x, point.y) for point in points])
+    middle = places.mean(axis=0)
+    (solved, *_), rank = np.linalg.lstsq(ones, places - middle, rcond=None), np.linalg.matrix_rank(ones)
+    (a, d), (b, e), (c, f) = solved.tolist()
+    plane = Affine(a, b, c + middle[0], d, e, f + middle[1])
+    if rank < 3 or plane.is_degenerate:
+        return None, math.inf
+    back = ~plane
+    misses = [math.hypot(*np.subtract(back @ (point.x, point.y), (point.col, point.row))) for point in points]
+    return plane, max(misses)
+
+
+@lru_cache(maxsize=32)
+def _is_in_degrees(crs_wkt: str) -> bool:
+    crs = CRS.from_wkt(crs_wkt)
+    return bool(crs.is_geographic) and math.isclose(crs.units_factor[1], math.pi / 180, rel_tol=1e-6)
+
+
+@lru_cache(maxsize=32)
+def _from_degrees(crs_wkt: str) -> Transformer:
+    return Transformer.from_crs("EPSG:4326", crs_wkt, always_xy=True)
 
 
 @lru_cache(maxsize=32)
@@ -186,6 +286,11 @@ def _half_a_claim(data: rasterio.DatasetReader, has_crs: bool, placed: bool) -> 
     """Explain in one sentence what is missing of a raster's place; "" where it claims none."""
     if placed:
         return "The raster has a geotransform but names no coordinate system; set one, or add a .prj file beside it."
-    if data.gcps[0] or data.rpcs is not None:
-        return "The raster is placed by control points only; warp it to a map projection first."
+    if data.gcps[0]:
+        return _POINTS_MISS
+    if data.rpcs is not None:
+        return (
+            "The raster is placed by a camera model alone (RPC), which needs the heights of the ground; "
+            "orthorectify it first, as by gdalwarp -rpc -to RPC_DEM=heights.tif."
+        )
     return "The raster names a coordinate system but not where its pixels lie; set its geotransform." if has_crs else ""

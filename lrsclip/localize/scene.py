@@ -12,13 +12,26 @@ import numpy as np
 import rasterio
 from numpy.typing import NDArray
 from PIL import Image
-from rasterio.enums import Interleaving
 
 from lrsclip.errors import PictureError, TileSourceError
-from lrsclip.io.decode import DECODE_FAULTS, as_rgb, opened, orientation, unreadable, upright
-from lrsclip.io.raster import look_at, stretch_ends, stretched
-from lrsclip.io.raster_file import RASTER_FAULTS, check_sidecars, damaged, driver_of, open_raster
-from lrsclip.io.tiff_tags import hides_its_size, largest_block_bytes, orientation_of, shares_pieces
+from lrsclip.io.decode import (
+    DECODE_FAULTS,
+    as_rgb,
+    data_in,
+    opened,
+    orientation,
+    summary_of,
+    unreadable,
+    upright,
+    with_bands,
+)
+from lrsclip.io.kinds import head_of, is_raster, kind_of
+from lrsclip.io.look import UPRIGHT, stretch_ends
+from lrsclip.io.plain_file import open_plain
+from lrsclip.io.raster import read_whole, stretched
+from lrsclip.io.raster_file import RASTER_FAULTS, check_sidecars, damaged, open_raster
+from lrsclip.io.raster_limits import check_total, item_bytes, together
+from lrsclip.io.tiff_tags import hides_its_size, largest_block_bytes
 from lrsclip.localize.georeference import GeoReference, georeference_of
 from lrsclip.localize.scene_kinds import Box, PictureScene, Place, RasterScene, Scene
 from lrsclip.localize.windows import check_scene_size
@@ -30,13 +43,10 @@ MAX_PICTURE_PX = 175_000_000  # for pictures decoded whole: 700 MB in Pillow, wh
 _MAX_BLOCK_BYTES = 512 * 2**20  # of a block, which is decoded at once, however small the window
 _MAX_STRANGERS_BLOCK_BYTES = 16 * 2**20  # four fit into GDAL's cache: so none is decoded again for each window
 _BANDS_OF_A_WINDOW = 4  # three colors and a mask: of bands that are stored apart, a window decodes a block each
-_MAX_STRANGERS_BYTES = 3 * 2**29  # of pixels, unpacked: Sentinel-2's 10,980 px a side in four bands have 0.9
-_MAX_PACKED, _SLACK_BYTES = 2_000, 64 * 2**20  # deflate packs a thousandfold at most; nearly empty rasters more
 _MAX_WHOLE_PX = 40_000_000  # of a stranger's raster in larger blocks, which is decoded once
 _SAMPLE_PX = 1024  # side of the decimated array that the stretch is taken from
 _STRIP_PX = 512  # rows of an array stretched at once
 _REMOTE = re.compile(r"/vsi|[a-z][a-z0-9+.-]+:/", re.IGNORECASE)  # Path makes one slash of two
-_ONLY_RASTERS = ("GTiff", "JP2OpenJPEG")  # read by windows even without bands chosen
 
 
 def open_scene(
@@ -50,13 +60,13 @@ def open_scene(
 
     Args:
         scene: a picture of any mode, which must stay as it is while the scene is in use; an array of (H, W), (H, W, 1),
-            (H, W, 3) or (H, W, 4), whose fourth band is alpha, of uint8, uint16 or floats; the path of a TIFF, JPEG
-            2000, JPEG, PNG or WebP file on this machine, recognized by its content; or a scene, which is returned. More
-            than 8 bits are stretched. NaN and alpha 0 mean no data.
-        bands: numbers (from 1) of a raster's bands for red, green and blue, or of one for gray.
+            (H, W, 3) or (H, W, 4), whose fourth band is alpha, of uint8, uint16 or floats; the path of a file on this
+            machine, of any kind that `open_image` reads; or a scene, which is returned. More than 8 bits are stretched.
+            NaN and alpha 0 mean no data.
+        bands: numbers (from 1) of a file's bands for red, green and blue, or of one for gray; the choice stands in
+            the scene's `summary`.
         georeference: the place of a picture in memory; files have their own.
-        untrusted: whether a stranger sent the file: only TIFF, JPEG, PNG and WebP are then opened, and no file beside
-            it is read.
+        untrusted: whether a stranger sent the file: JPEG 2000 is then not opened, and no file beside it is read.
 
     Raises:
         PictureError: it is none of these, not there, damaged, under 16 px on a side, or over the limit on pixels; or a
@@ -67,7 +77,7 @@ def open_scene(
     if isinstance(scene, str | os.PathLike):
         return _from_path(_local_file(scene), bands, untrusted)
     if bands is not None:
-        raise PictureError("bands can be chosen of a raster file only; give its path, or pick the bands of the array")
+        raise PictureError("bands can be chosen of a file only; give its path, or pick the bands of the array")
     if isinstance(scene, Scene):
         return scene
     if isinstance(scene, Image.Image):
@@ -78,25 +88,34 @@ def open_scene(
 
 
 def _from_path(path: Path, bands: tuple[int, ...] | None, untrusted: bool) -> Scene:
-    driver = driver_of(path, untrusted=untrusted)
-    if driver in (None, *_ONLY_RASTERS) or bands is not None:
-        return _from_raster(path, driver, bands, untrusted)  # without a driver it raises the right error
-    return _from_picture_file(path, (None, "") if untrusted else None)
+    try:
+        with open_plain(path) as file:
+            head = head_of(file)
+    except OSError as error:
+        raise damaged(path, error) from error
+    kind = kind_of(head)
+    deep = kind == "PNG" and is_raster(head)
+    # Of a PNG, windows could only be read from its first row on.
+    if (is_raster(head) and not deep) or not kind:
+        return _from_raster(path, bands, untrusted)  # of no known kind, it raises the right error
+    if not deep:
+        return _from_picture_file(path, bands, (None, "") if untrusted else None)
+    return _from_deep_picture(path, bands, untrusted)
 
 
-def _from_raster(path: Path, driver: str | None, bands: tuple[int, ...] | None, untrusted: bool) -> Scene:
+def _from_raster(path: Path, bands: tuple[int, ...] | None, untrusted: bool) -> Scene:
     file = open_raster(path, untrusted=untrusted)
     try:
         place = file.use(lambda data: _place_of(path, data, untrusted))
-        if place[0] is None and bands is None and driver == "GTiff" and orientation_of(path) != 1:
-            if untrusted:
-                file.use(lambda data: _check_turned(path, data))
-            file.close()
-            return _from_picture_file(path, place)  # GDAL would leave it lying on its side
-        if file.use(lambda data: _needs_whole(path, data, bands, untrusted)):
-            file.close()
-            return _from_picture_file(path, place)
-        return RasterScene(file, file.use(lambda data: look_at(data, bands)), place, untrusted)
+        whole = file.use(lambda data: _needs_whole(path, data, untrusted))
+        look = file.look(bands)
+        if look.orientation != UPRIGHT:
+            whole = file.use(lambda data: _check_turned(path, data, untrusted))
+        if not whole:
+            return RasterScene(file, look, place, untrusted)
+        with closing(file):
+            rgb, there = file.use(lambda data: read_whole(data, look))
+        return _in_memory(path, rgb, there, place, look.summary)
     except RASTER_FAULTS as error:
         file.close()
         raise damaged(path, error) from error
@@ -108,18 +127,37 @@ def _from_raster(path: Path, driver: str | None, bands: tuple[int, ...] | None, 
         raise
 
 
+def _from_deep_picture(path: Path, bands: tuple[int, ...] | None, untrusted: bool) -> Scene:
+    """Read a PNG of 16 bits whole, at the place that a world file beside it gives."""
+    try:
+        with closing(open_raster(path, untrusted=untrusted)) as file:
+            file.use(lambda data: _check_size(str(path), data.width, data.height, MAX_PICTURE_PX))
+            look = file.look(bands)
+            rgb, there = file.use(lambda data: read_whole(data, look))
+    except RASTER_FAULTS as error:
+        raise damaged(path, error) from error
+    except TileSourceError as error:
+        raise PictureError(str(error)) from error
+    place = (None, "") if untrusted else _place_beside(path, look.orientation != UPRIGHT)
+    return _in_memory(path, rgb, there, place, look.summary)
+
+
+def _in_memory(path: Path, rgb: NDArray[np.uint8], there: NDArray[np.bool_], place: Place, summary: str) -> Scene:
+    return PictureScene(str(path), Image.fromarray(rgb), None if there.all() else there, place, summary)
+
+
 def _place_of(path: Path, data: rasterio.DatasetReader, untrusted: bool) -> Place:
     _check_size(str(path), data.width, data.height, MAX_SCENE_PX)
     return georeference_of(data, sidecar_crs=not untrusted)
 
 
-def _from_picture_file(path: Path, place: Place | None) -> Scene:
+def _from_picture_file(path: Path, bands: tuple[int, ...] | None, place: Place | None) -> Scene:
     """Read a file that Pillow decodes whole; with None, take its place from a world file beside it."""
     try:
         with opened(path) as stored:
             if place is None:
                 place = _place_beside(path, orientation(stored) != 1)
-            return _from_picture(stored, str(path), place)
+            return _from_picture(stored, str(path), place, bands)
     except PictureError:
         raise
     except Image.DecompressionBombError as error:
@@ -128,35 +166,25 @@ def _from_picture_file(path: Path, place: Place | None) -> Scene:
         raise unreadable(str(path), error) from error
 
 
-def _from_picture(picture: Image.Image, name: str, place: Place = (None, "")) -> PictureScene:
+def _from_picture(
+    picture: Image.Image, name: str, place: Place = (None, ""), bands: tuple[int, ...] | None = None
+) -> PictureScene:
     _check_size(name, *picture.size, MAX_PICTURE_PX)
     try:
         picture.load()
         turned = upright(picture)
-        there = _data_in(turned)
+        there = data_in(turned)
         # No copy without need: a scene may fill 700 MB.
         rgb = turned if turned.mode == "RGB" and there is None else as_rgb(turned)
+        if bands is not None:
+            rgb = with_bands(rgb, len(turned.getbands()), bands, name)
         if there is not None:
             rgb.paste((0, 0, 0), mask=Image.fromarray(~there))
+    except PictureError:
+        raise
     except DECODE_FAULTS as error:
         raise unreadable(name, error) from error
-    return PictureScene(name, rgb, there, place)
-
-
-def _data_in(picture: Image.Image) -> NDArray[np.bool_] | None:
-    """Mask the pixels where a picture holds data, (H, W) bool; None where it does all over."""
-    clear = picture.info.get("transparency")
-    if picture.mode == "F" or picture.mode.startswith("I"):
-        values = np.asarray(picture)
-        there = np.isfinite(values) & (values != clear if isinstance(clear, int | float) else True)
-    elif picture.has_transparency_data:
-        there = np.empty((picture.height, picture.width), np.bool_)
-        for top in range(0, picture.height, _STRIP_PX):
-            strip = picture.crop((0, top, picture.width, min(top + _STRIP_PX, picture.height)))
-            there[top : top + _STRIP_PX] = np.asarray(strip.convert("RGBA").getchannel("A")) > 0
-    else:
-        return None
-    return None if there.all() else there
+    return PictureScene(name, rgb, there, place, summary_of(turned, bands))
 
 
 def _from_array(values: NDArray[Any]) -> PictureScene:
@@ -187,7 +215,9 @@ def _from_array(values: NDArray[Any]) -> PictureScene:
         strip = layers[top : top + _STRIP_PX, :, :3].transpose(2, 0, 1)
         rgb[top : top + _STRIP_PX] = stretched(strip, ends).transpose(1, 2, 0)
     rgb[~there] = 0
-    return PictureScene("the scene", Image.fromarray(rgb), None if there.all() else there)
+    bands = "bands 1, 2, 3" if layers.shape[2] >= 3 else "band 1"
+    summary = f"{bands}; stretched 2-98 %"
+    return PictureScene("the scene", Image.fromarray(rgb), None if there.all() else there, summary=summary)
 
 
 def _local_file(scene: str | os.PathLike[str]) -> Path:
@@ -236,52 +266,34 @@ def _limit(limit_px: int) -> str:
     )
 
 
-def _check_total(path: Path, data: rasterio.DatasetReader, together: int) -> None:
-    """Refuse a stranger's raster that takes minutes or gigabytes, however small its file is.
+def _check_turned(path: Path, data: rasterio.DatasetReader, untrusted: bool) -> bool:
+    """Tell whether a raster that lies on its side is read whole: a row of it upright is a column of its file.
 
     Raises:
-        PictureError: it holds too much in all, or far more than a file of its size can, with one piece for many.
+        PictureError: a stranger sent it, and it is too large for that.
     """
-    each_px = together * max(np.dtype(kind.replace("complex_int16", "int32")).itemsize for kind in data.dtypes)
-    total = data.width * data.height * each_px
-    if total > _MAX_STRANGERS_BYTES:
-        raise PictureError(
-            f"{path} holds {total / 2**30:.1f} GB of pixels in {data.count} bands; save the bands that are to be shown"
-        )
-    if total > _SLACK_BYTES + _MAX_PACKED * path.stat().st_size or shares_pieces(path):
-        raise PictureError(f"{path} holds far more pixels than a file of its size can; save it anew")
+    px = data.width * data.height
+    if untrusted and (px > _MAX_WHOLE_PX or hides_its_size(path)):
+        raise PictureError(f"{path} is turned by a camera tag and too large for that; save it upright")
+    return px <= MAX_PICTURE_PX
 
 
-def _check_turned(path: Path, data: rasterio.DatasetReader) -> None:
-    """Refuse a stranger's raster that lies on its side, and so has to be decoded whole, if it is large or deep.
-
-    Raises:
-        PictureError: it is; and as `_check_total`.
-    """
-    _check_total(path, data, data.count if data.interleaving == Interleaving.pixel else 1)
-    if data.width * data.height > _MAX_WHOLE_PX or set(data.dtypes) != {"uint8"} or hides_its_size(path):
-        raise PictureError(f"{path} is turned by a camera tag and too large or too deep for that; save it upright")
-
-
-def _needs_whole(path: Path, data: rasterio.DatasetReader, bands: tuple[int, ...] | None, untrusted: bool) -> bool:
+def _needs_whole(path: Path, data: rasterio.DatasetReader, untrusted: bool) -> bool:
     """Tell whether a raster must be decoded whole, because each window would decode nearly all of it again.
 
     Raises:
         PictureError: it would have to be, and is too large or of a kind that only GDAL reads.
     """
-    together = data.count if data.interleaving == Interleaving.pixel else min(data.count, _BANDS_OF_A_WINDOW)
     blocks = zip(data.block_shapes, data.dtypes, strict=True)
-    block_bytes = max(
-        shape[0] * shape[1] * together * np.dtype(kind.replace("complex_int16", "int32")).itemsize
-        for shape, kind in blocks
-    )
+    of_a_window = together(data, _BANDS_OF_A_WINDOW)
+    block_bytes = max(shape[0] * shape[1] * of_a_window * item_bytes(kind) for shape, kind in blocks)
     if untrusted:
-        _check_total(path, data, data.count if data.interleaving == Interleaving.pixel else 1)
+        check_total(path, str(path), path.stat().st_size, data)
         # A malicious file may hide its block size where GDAL does not show it.
         block_bytes = max(block_bytes, largest_block_bytes(path))
     if block_bytes <= (_MAX_STRANGERS_BLOCK_BYTES if untrusted else _MAX_BLOCK_BYTES):
         return False
-    plain = data.count in (1, 3, 4) and set(data.dtypes) == {"uint8"} and bands is None
+    plain = together(data) <= _BANDS_OF_A_WINDOW and set(data.dtypes) == {"uint8"}
     if untrusted and plain and data.width * data.height <= _MAX_WHOLE_PX and not hides_its_size(path):
         return True
     raise PictureError(

@@ -21,7 +21,8 @@ from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from lrsclip.errors import Cancelled, PictureError
-from lrsclip.io.raster import Look, data_mask, may_have_gaps, read_rgb, resized
+from lrsclip.io.look import Look
+from lrsclip.io.raster import data_mask, may_have_gaps, read_rgb, resized
 from lrsclip.io.raster_file import RASTER_FAULTS, RasterFile, damaged
 from lrsclip.localize.embedding_cache import scene_sha256
 from lrsclip.localize.georeference import GeoReference
@@ -40,6 +41,7 @@ _AT_ONCE_PX, _AT_ONCE_BYTES = (
 _MASK_PX = 256  # side of the decimated mask that a share is counted on
 _MAX_MASK_PX = 16_000_000  # of the mask of a whole scene, from which the shares of many windows are counted
 _STRIP_ROWS = 512
+_LOOKS = "look 2"  # to be counted up when a file comes to look otherwise
 
 
 class Scene(ABC):
@@ -52,11 +54,13 @@ class Scene(ABC):
         place_note: one sentence on why there is no place although the file claims one; else "".
         stop: set it to end the reading early, of a large part and of one after the other; None to read them to the end.
         has_gaps: whether some pixels may hold no data; False means that all do hold some.
+        summary: which bands are shown, and how: "bands 4, 3, 2; stretched 2-98 %".
     """
 
-    def __init__(self, name: str, size_px: tuple[int, int], has_gaps: bool, place: Place) -> None:
+    def __init__(self, name: str, size_px: tuple[int, int], has_gaps: bool, place: Place, summary: str) -> None:
         self.width_px, self.height_px = size_px
         self.has_gaps = has_gaps
+        self.summary = summary
         self.georeference, self.place_note = place
         self._name = name
         self._closed = False
@@ -201,8 +205,15 @@ class Scene(ABC):
 class PictureScene(Scene):
     """A picture in memory, RGB, with its mask of data `there`, (H, W) bool; None for data all over."""
 
-    def __init__(self, name: str, rgb: Image.Image, there: NDArray[np.bool_] | None, place: Place = (None, "")) -> None:
-        super().__init__(name, rgb.size, there is not None, place)
+    def __init__(
+        self,
+        name: str,
+        rgb: Image.Image,
+        there: NDArray[np.bool_] | None,
+        place: Place = (None, ""),
+        summary: str = "bands 1, 2, 3; shown as stored",
+    ) -> None:
+        super().__init__(name, rgb.size, there is not None, place, summary)
         self._rgb, self._there = rgb, there
 
     @cached_property
@@ -241,8 +252,8 @@ class RasterScene(Scene):
     """A raster that stays on disk."""
 
     def __init__(self, file: RasterFile, look: Look, place: Place, untrusted: bool) -> None:
-        size_px, gaps, files = file.use(lambda data: ((data.width, data.height), may_have_gaps(data, look), data.files))
-        super().__init__(str(file.path), size_px, gaps, place)
+        gaps, files = file.use(lambda data: (may_have_gaps(data, look), data.files))
+        super().__init__(str(file.path), look.size_px, gaps, place, look.summary)
         self._file, self._look, self._untrusted = file, look, untrusted
         self._at_once_px = file.use(_fitting_px)
         self._beside = [Path(name) for name in files if Path(name) != file.path]
@@ -258,7 +269,8 @@ class RasterScene(Scene):
         try:
             with self._file.path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256")
-            digest.update(f":bands={self._look.bands}".encode())
+            # How a file is shown has changed over time: vectors of an earlier look do not count.
+            digest.update(f":bands={self._look.bands}:{_LOOKS}".encode())
             for path in sorted(self._beside):
                 facts = path.stat()
                 digest.update(f":{path.name}:{facts.st_size}:{facts.st_mtime_ns}".encode())

@@ -70,6 +70,12 @@ def warped(
         PictureError: the scene lies wholly beyond 85.05 degrees, or nowhere on Earth.
     """
     west, south, east, north = _bounds(width_px, height_px, georeference)
+    turn = 0.0
+    if georeference.in_degrees and _leaves_the_map(georeference, width_px, height_px):
+        # GDAL knows a parallel from -180 to 180 alone: all is moved to the middle of the map, where it looks the same
+        turn = -(west + east) / 2
+        georeference = georeference.turned(turn + _turns_to(georeference, width_px, height_px, west))
+        west, east = west + turn, east + turn
     left_m, lower_m, right_m, upper_m = _easting_m(west), _northing_m(south), _easting_m(east), _northing_m(north)
     ratio = longest_px / max(right_m - left_m, upper_m - lower_m)
     width, height = max(1, round((right_m - left_m) * ratio)), max(1, round((upper_m - lower_m) * ratio))
@@ -93,7 +99,23 @@ def warped(
         )
     except RasterioError as error:
         raise PictureError(f"the scene cannot be put on a web map ({error}); reproject it to EPSG:3857") from error
-    return WebMercatorImage(result.transpose(1, 2, 0), south, west, north, east)
+    return WebMercatorImage(result.transpose(1, 2, 0), south, west - turn, north, east - turn)
+
+
+def _leaves_the_map(georeference: GeoReference, width_px: int, height_px: int) -> bool:
+    """Return whether a raster in degrees goes beyond 180, as grids from 0 to 360 do."""
+    longitudes = _corner_longitudes(georeference, width_px, height_px)
+    return max(map(abs, longitudes)) > 180
+
+
+def _turns_to(georeference: GeoReference, width_px: int, height_px: int, west: float) -> float:
+    """Return the whole turns, in degrees, between a raster's own west and the west of its bounds."""
+    return 360 * round((west - min(_corner_longitudes(georeference, width_px, height_px))) / 360)
+
+
+def _corner_longitudes(georeference: GeoReference, width_px: int, height_px: int) -> list[float]:
+    a, b, c, *_ = georeference.transform
+    return [a * x + b * y + c for x in (0, width_px) for y in (0, height_px)]
 
 
 def _bounds(width_px: int, height_px: int, georeference: GeoReference) -> tuple[float, float, float, float]:

@@ -7,6 +7,7 @@ part was kept, which was cut, and which words no training picture was described 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -39,6 +40,8 @@ class TokenReport:
         kept: the part that is read, in whole words.
         cut: the rest ("" if all is read); of the word it begins with, some tokens may still have been read.
         unseen_words: words that never stood in a training text, lower case, in order of appearance.
+        spelled_words: words beyond ASCII that the tokenizer takes apart into single letters or bytes, as it has no
+            pieces of their language, in order of appearance; a model of English texts hardly understands them.
     """
 
     count: int
@@ -46,6 +49,7 @@ class TokenReport:
     kept: str
     cut: str
     unseen_words: tuple[str, ...]
+    spelled_words: tuple[str, ...] = ()
 
     @property
     def is_cut(self) -> bool:
@@ -56,6 +60,11 @@ class TokenReport:
 def words(text: str) -> list[str]:
     """Split a text into its words in lower case, without digits and punctuation."""
     return WORD.findall(text.lower())
+
+
+def _whole_words(text: str) -> list[str]:
+    """Split a text into words of any script; signs of vowels and accents, which are no letters, belong to them."""
+    return "".join(letter if unicodedata.category(letter)[0] in "LM" else " " for letter in text).split()
 
 
 @lru_cache(maxsize=1)
@@ -119,7 +128,7 @@ class Tokenizer:
         count = self.count(text)
         kept = text if count <= self.context_length else text[: self._kept_characters(text)]
         unseen = dict.fromkeys(w for w in words(text) if seen is not None and w not in seen)
-        return TokenReport(count, self.context_length, kept, text[len(kept) :], tuple(unseen))
+        return TokenReport(count, self.context_length, kept, text[len(kept) :], tuple(unseen), self.spelled_words(text))
 
     def count(self, text: str) -> int:
         """Count the tokens of a text, start and end included."""
@@ -128,6 +137,17 @@ class Tokenizer:
     def is_cut(self, text: str) -> bool:
         """Tell whether a part of the text is not read."""
         return self.count(text) > self.context_length
+
+    def spelled_words(self, text: str) -> tuple[str, ...]:
+        """List the words beyond ASCII that take as many tokens as they have letters, or more; each once, in order."""
+        if text.isascii():
+            return ()
+        found = []
+        for word in dict.fromkeys(_whole_words(text)):
+            letters = sum(map(str.isalpha, word))
+            if not word.isascii() and len(self._encoded(word)) >= max(letters, 2):
+                found.append(word)
+        return tuple(found)
 
     def _encoded(self, text: str) -> list[int]:
         return list(self._clip.encode(tame(text)))

@@ -6,13 +6,24 @@ picture files, rasters (`geotiff`), places on Earth (`place`), data sets (`hub`)
 """
 
 from lrsclip.io.decode import open_image
-from lrsclip.tiles.base import Fingerprinted, Planned, Preparable, Previewed, Tile, TileSource, preview_of, unwrapped
+from lrsclip.tiles.base import (
+    Fingerprinted,
+    Partial,
+    Planned,
+    Preparable,
+    Previewed,
+    Tile,
+    TileSource,
+    preview_of,
+    unwrapped,
+)
 from lrsclip.tiles.folder import FolderTiles
 from lrsclip.tiles.registry import is_for_untrusted, open_tiles
 
 __all__ = [
     "Fingerprinted",
     "FolderTiles",
+    "Partial",
     "Planned",
     "Preparable",
     "Previewed",

@@ -109,6 +109,16 @@ class Fingerprinted(Protocol):
 
 
 @runtime_checkable
+class Partial(Protocol):
+    """A source that went on without some of its files; an index lists them beside the pictures it cannot read."""
+
+    @property
+    def left_out(self) -> Mapping[str, str]:
+        """Names of the files that give no tiles, each with the reason; none of them is the id of a tile."""
+        ...
+
+
+@runtime_checkable
 class Previewed(Protocol):
     """A source that reads a small picture of a tile faster than a whole one."""
 
@@ -122,6 +132,25 @@ class Previewed(Protocol):
             PictureError: the tile is there and cannot be read.
         """
         ...
+
+
+@runtime_checkable
+class Summarized(Protocol):
+    """A source whose tiles may have more bands than three, or deeper ones, and that knows how they are shown."""
+
+    def summary(self, tile_id: str) -> str:
+        """Say which bands a tile shows, and how: "bands 4, 3, 2; stretched 2-98 %".
+
+        Raises:
+            TileSourceError: the source has no such tile.
+            PictureError: the tile is there and cannot be read.
+        """
+        ...
+
+
+def summary_of_tile(source: TileSource, tile_id: str) -> str:
+    """Say which bands a tile shows, and how, as `Summarized.summary`; "" where its source only has plain pictures."""
+    return source.summary(tile_id) if isinstance(source, Summarized) else ""
 
 
 def preview_of(source: TileSource, tile_id: str, min_px: int) -> Image.Image:
@@ -197,3 +226,22 @@ def decimal_option(kind: str, options: Mapping[str, str], name: str, usual: floa
     if (value := decimal_of(options[name])) is None:
         raise TileSourceError(f"{kind}: {name} is {clipped(options[name])}; give a number in plain digits, such as 0.5")
     return value
+
+
+def bands_option(kind: str, options: Mapping[str, str]) -> tuple[int, ...] | None:
+    """Parse the option `bands` of an address, as in `bands=4,3,2`; None where it is missing.
+
+    Raises:
+        TileSourceError: it is not one number or three.
+    """
+    if "bands" not in options:
+        return None
+    parts = [whole_of(part.strip()) for part in options["bands"].split(",")]
+    bands = tuple(part for part in parts if part is not None)
+    if len(bands) < len(parts):
+        raise TileSourceError(
+            f"{kind}: bands is {clipped(options['bands'])}; give whole numbers with commas, as in bands=4,3,2"
+        )
+    if len(bands) not in (1, 3):
+        raise TileSourceError(f"{kind}: bands names {len(bands)} bands; name one, or three as in bands=4,3,2")
+    return bands

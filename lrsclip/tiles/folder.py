@@ -12,18 +12,19 @@ from pathlib import Path
 from PIL import Image
 
 from lrsclip.errors import PictureError, TileSourceError
-from lrsclip.io.decode import DECODE_FAULTS, open_image, opened, unreadable, upright_size
-from lrsclip.io.plain_file import leads_inside
+from lrsclip.io.decode import DECODE_FAULTS, decode, image_size, open_image, opened, unreadable, upright_size
+from lrsclip.io.kinds import SUFFIXES, head_of, is_raster
+from lrsclip.io.plain_file import leads_inside, open_plain
 from lrsclip.tiles.base import Tile
-from lrsclip.tiles.sidecar import place_in_exif, place_in_name, read_captions
+from lrsclip.tiles.sidecar import one_form, place_in_exif, place_in_name, read_captions
 
-_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"})
 _TOLD_EVERY = 500
+_LOOKED_AT_PX = 64  # of a file that is opened for its summary
 _DIGITS = re.compile(r"(\d+)")
 
 
 class FolderTiles:
-    """The pictures under a folder: JPEG, PNG, WebP and TIFF by suffix, in any case.
+    """The pictures under a folder, of the kinds that `open_image` reads, by suffix in any case.
 
     A tile's id is its path relative to the folder, with forward slashes; bytes of a name that are not UTF-8 are
     written as backslash escapes. The order is natural (2 before 10) and the same on every machine. Hidden files and
@@ -33,12 +34,20 @@ class FolderTiles:
     Args:
         folder: path of the folder; a leading ~ stands for the home folder.
         progress: called with the pictures found so far, at least once a folder.
+        bands: numbers (from 1) of the bands that are shown as red, green and blue, or of one for gray, in every
+            file; None for each file's usual ones.
 
     Raises:
         TileSourceError: there is no such folder, it cannot be read, or it holds no picture.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], progress: Callable[[int], None] | None = None) -> None:
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        progress: Callable[[int], None] | None = None,
+        bands: tuple[int, ...] | None = None,
+    ) -> None:
+        self._bands = bands
         try:
             self.root = Path(folder).expanduser().resolve(strict=True)
         except (OSError, ValueError, RuntimeError) as error:
@@ -53,8 +62,8 @@ class FolderTiles:
 
     @property
     def spec(self) -> str:
-        """Address of the source: "folder:" and the resolved path."""
-        return f"folder:{self.root}"
+        """Address of the source: "folder:" and the resolved path, with the bands if they were chosen."""
+        return f"folder:{self.root}" + (f"?bands={','.join(map(str, self._bands))}" if self._bands else "")
 
     def __len__(self) -> int:
         """Count the picture files listed, readable or not."""
@@ -73,9 +82,15 @@ class FolderTiles:
         """
         path = self._path(tile_id)
         try:
-            with opened(path) as picture:
-                width_px, height_px = upright_size(picture)
-                place = place_in_name(path) or place_in_exif(picture)
+            with open_plain(path) as content:
+                raster = is_raster(head_of(content))
+            if raster:
+                width_px, height_px = image_size(path)
+                place = place_in_name(path) or _place_in_raster(path)
+            else:
+                with opened(path) as picture:
+                    width_px, height_px = upright_size(picture)
+                    place = place_in_name(path) or place_in_exif(picture)
         except DECODE_FAULTS as error:
             raise unreadable(tile_id, error) from error
         return Tile(tile_id, width_px, height_px, caption=self._caption(path), center_lonlat=place)
@@ -87,7 +102,7 @@ class FolderTiles:
             TileSourceError: the folder had no such tile when it was listed.
             PictureError: the file is gone, broken, or over Pillow's limit on pixels.
         """
-        return open_image(self._path(tile_id), name=tile_id)
+        return open_image(self._path(tile_id), name=tile_id, bands=self._bands)
 
     def preview(self, tile_id: str, min_px: int) -> Image.Image:
         """Read a small picture of one tile, as `Previewed.preview`.
@@ -95,7 +110,15 @@ class FolderTiles:
         Raises:
             TileSourceError, PictureError: as of `picture`.
         """
-        return open_image(self._path(tile_id), name=tile_id, min_px=min_px)
+        return open_image(self._path(tile_id), name=tile_id, min_px=min_px, bands=self._bands)
+
+    def summary(self, tile_id: str) -> str:
+        """Say which bands a tile shows, and how: "bands 4, 3, 2; stretched 2-98 %".
+
+        Raises:
+            TileSourceError, PictureError: as of `picture`.
+        """
+        return decode(self._path(tile_id), name=tile_id, min_px=_LOOKED_AT_PX, bands=self._bands).summary
 
     def fingerprint(self, tile_id: str) -> str:
         """Fingerprint a tile by the size and modification time of its file; "gone" if that is missing.
@@ -113,7 +136,7 @@ class FolderTiles:
     def _caption(self, path: Path) -> str | None:
         """Look up a picture's caption by its path, or by its name if no other picture here is called so."""
         parts = path.relative_to(self.root).parts
-        tails = ["/".join(parts[start:]) for start in range(len(parts))]
+        tails = [one_form("/".join(parts[start:])) for start in range(len(parts))]
         if self._names[path.name] > 1 and len(tails) > 1:
             tails.pop()
         return next((self._captions[tail] for tail in tails if tail in self._captions), None)
@@ -133,6 +156,15 @@ class FolderTiles:
         return path
 
 
+def _place_in_raster(path: Path) -> tuple[float, float] | None:
+    """Read the place that a camera wrote into a TIFF or a PNG of 16 bits, whose tags alone Pillow reads."""
+    try:
+        with opened(path, ("TIFF", "PNG")) as picture:
+            return place_in_exif(picture)
+    except (*DECODE_FAULTS, PictureError):  # a kind of TIFF that Pillow does not know
+        return None
+
+
 def _scan(root: Path, progress: Callable[[int], None] | None) -> dict[str, Path]:
     found: list[tuple[str, Path]] = []
     links_out = 0
@@ -142,7 +174,7 @@ def _scan(root: Path, progress: Callable[[int], None] | None) -> dict[str, Path]
         subfolders[:] = [name for name in subfolders if not name.startswith(".")]
         for name in names:
             path = Path(folder, name)
-            if name.startswith(".") or path.suffix.lower() not in _SUFFIXES:
+            if name.startswith(".") or path.suffix.lower() not in SUFFIXES:
                 continue
             # A file that is no link lies inside for sure, and resolving each one takes most of the time.
             if _is_plain(path) or leads_inside(path, root):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import glob
+import logging
 import math
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -19,26 +20,37 @@ from rasterio.warp import transform
 from rasterio.windows import Window
 
 from lrsclip.errors import PictureError, TileSourceError
-from lrsclip.io.raster import Look, look_at, read_rgb, starts
-from lrsclip.io.raster_file import RASTER_FAULTS, RasterFile, names_other_files, open_raster
-from lrsclip.numbers import clipped, whole_of
-from lrsclip.tiles.base import Tile, unwrapped, whole_option
+from lrsclip.io.decode import DECODE_FAULTS, Decoded, decode, opened, summary_of, unreadable, upright_size
+from lrsclip.io.kinds import head_of, is_raster, kind_of
+from lrsclip.io.look import Look
+from lrsclip.io.plain_file import open_plain
+from lrsclip.io.raster import read_rgb, starts
+from lrsclip.io.raster_file import RASTER_FAULTS, RasterFile, driver_of, names_other_files, open_raster
+from lrsclip.tiles.base import Tile, bands_option, unwrapped, whole_option
+from lrsclip.tiles.raster_paths import raster_paths
 
-_OPEN_RASTERS = 8
+log = logging.getLogger(__name__)
+_OPEN_RASTERS, _TOLD_FILES = 8, 5
 _OPTIONS = frozenset({"tile_px", "overlap_px", "bands"})
 
 
 @dataclass(frozen=True)
 class _Raster:
+    """A file of the pattern; a picture that is decoded whole has no look."""
+
     path: Path
     name: str
     width: int
     height: int
-    look: Look
+    look: Look | None
+    summary: str
 
 
 class GeoTiffTiles:
-    """Tiles of one or many rasters: TIFF, JPEG 2000, JPEG, PNG and WebP files by their content.
+    """Tiles of one or many rasters, of any kind that `open_image` reads, by their content.
+
+    A file among several that cannot be read as a raster is left out and listed in `left_out`; the rest goes on. A path
+    that is a file is that file, also where its name has signs of a pattern.
 
     A tile's id is the raster's file name, with the column and row of its upper left pixel. Windows at the right and
     lower edge are moved inwards so that all have one size; a raster smaller than a tile is one tile. Tiles without any
@@ -49,10 +61,10 @@ class GeoTiffTiles:
         tile_px: side of a tile in pixels of the raster.
         overlap_px: how far neighboring tiles overlap.
         bands: numbers (from 1) of the bands for red, green and blue, or one for gray; by default the file's own red,
-            green and blue where it names them, else its first three.
+            green and blue where it names them, else its first three; `summary` says which.
 
     Raises:
-        TileSourceError: nothing fits the pattern, a file is no raster, a band is not there, or a size is out of range.
+        TileSourceError: nothing fits the pattern, no file is a raster that has these bands, or a size is out of range.
     """
 
     def __init__(
@@ -66,15 +78,28 @@ class GeoTiffTiles:
             raise TileSourceError(f"geotiff: bands names {len(bands)} bands; name one, or three as in bands=4,3,2")
         self._pattern = str(Path(pattern).expanduser().absolute())
         self.tile_px, self.overlap_px, self._bands = tile_px, overlap_px, bands
-        paths = [Path(found) for found in sorted(glob.glob(self._pattern, recursive=True)) if Path(found).is_file()]
+        paths = raster_paths(self._pattern)
         if not paths:
             raise TileSourceError(
                 f"no raster fits {pattern!r}; check the path, and quote a pattern with * for the shell"
             )
         self._rasters: dict[str, _Raster] = {}
+        self._left_out: dict[str, str] = {}
         for path in paths:
-            name = path.name if path.name not in self._rasters else str(path)
-            self._rasters[name] = _look_at(path, name, bands)
+            name = next(name for name in (_printable(path.name), _printable(str(path))) if name not in self._rasters)
+            try:
+                self._rasters[name] = _look_at(path, name, bands)
+            except TileSourceError as error:
+                if len(paths) == 1:
+                    raise
+                self._left_out[name] = str(error)
+        if not self._rasters:
+            first = next(iter(self._left_out.values()))
+            raise TileSourceError(f"none of the {len(paths)} files that fit {pattern!r} is a raster: {first}")
+        for told in list(self._left_out.values())[:_TOLD_FILES]:
+            log.warning("left out: %s", told)
+        if len(self._left_out) > _TOLD_FILES:
+            log.warning("left out: %d files of %s in all", len(self._left_out), pattern)
         self._corners = {
             f"{raster.name}@{x},{y}": (raster, x, y)
             for raster in self._rasters.values()
@@ -83,6 +108,7 @@ class GeoTiffTiles:
         }
         self._lock = threading.Lock()  # none may be closed while it is read
         self._held: OrderedDict[Path, RasterFile] = OrderedDict()
+        self._whole: tuple[Path, Decoded] | None = None  # one picture, since it may fill hundreds of megabytes
 
     @classmethod
     def from_spec(cls, address: str, options: Mapping[str, str], max_tiles: int | None = None) -> GeoTiffTiles:
@@ -98,14 +124,7 @@ class GeoTiffTiles:
         unknown = sorted(set(options) - _OPTIONS)
         if unknown:
             raise TileSourceError(f"geotiff has no option {unknown[0]!r}; it has {', '.join(sorted(_OPTIONS))}")
-        bands: tuple[int, ...] | None = None
-        if "bands" in options:
-            read = [whole_of(part.strip()) for part in options["bands"].split(",")]
-            bands = tuple(part for part in read if part is not None)
-            if len(bands) < len(read):
-                raise TileSourceError(
-                    f"geotiff: bands is {clipped(options['bands'])}; give whole numbers with commas, as in bands=4,3,2"
-                )
+        bands = bands_option("geotiff", options)
         tile_px = whole_option("geotiff", options, "tile_px", 512)
         return cls(address, tile_px, whole_option("geotiff", options, "overlap_px", 0), bands)
 
@@ -120,6 +139,11 @@ class GeoTiffTiles:
     def __len__(self) -> int:
         """Count the tiles."""
         return len(self._corners)
+
+    @property
+    def left_out(self) -> Mapping[str, str]:
+        """Names of the files that fit the pattern and cannot be read as rasters, each with the reason."""
+        return self._left_out
 
     def tile_ids(self) -> list[str]:
         """List the ids raster by raster, row by row."""
@@ -138,7 +162,7 @@ class GeoTiffTiles:
         raster, x, y = self._listed(tile_id)
         wide, high = min(self.tile_px, raster.width), min(self.tile_px, raster.height)
         with self._lock, _naming(tile_id):
-            outline = self._open(raster.path).use(lambda data: _outline(data, x, y, wide, high))
+            outline = self._outline(raster, x, y, wide, high)
         return Tile(tile_id, wide, high, _side_m(outline), outline, attribution=None)
 
     def picture(self, tile_id: str) -> Image.Image:
@@ -151,10 +175,44 @@ class GeoTiffTiles:
         raster, x, y = self._listed(tile_id)
         window = Window(x, y, min(self.tile_px, raster.width), min(self.tile_px, raster.height))
         with self._lock, _naming(tile_id):
-            rgb, there = self._open(raster.path).use(lambda data: read_rgb(data, raster.look, window))
+            if (look := raster.look) is None:
+                return self._cut(raster, window, tile_id)
+            rgb, there = self._open(raster.path).use(lambda data: read_rgb(data, look, window))
         if not there.any():
             raise PictureError(f"{tile_id} holds no data: it lies outside what the raster shows")
         return Image.fromarray(rgb)
+
+    def summary(self, tile_id: str) -> str:
+        """Say which bands a tile shows, and how: "bands 4, 3, 2; stretched 2-98 %".
+
+        Raises:
+            TileSourceError: there is no such tile.
+        """
+        return self._listed(tile_id)[0].summary
+
+    def _cut(self, raster: _Raster, window: Window, tile_id: str) -> Image.Image:
+        """Cut a tile out of a picture that is decoded whole."""
+        if self._whole is None or self._whole[0] != raster.path:
+            self._whole = None
+            self._whole = raster.path, decode(raster.path, name=raster.name, bands=self._bands, mask=True)
+        decoded = self._whole[1]
+        left, top = int(window.col_off), int(window.row_off)
+        right, bottom = left + int(window.width), top + int(window.height)
+        if decoded.image.width < right or decoded.image.height < bottom:
+            raise PictureError(f"cannot read {tile_id}: the picture is smaller than when it was listed; open it again")
+        if decoded.there is not None and not decoded.there[top:bottom, left:right].any():
+            raise PictureError(f"{tile_id} holds no data: it lies outside what the raster shows")
+        return decoded.image.crop((left, top, right, bottom))
+
+    def _outline(self, raster: _Raster, x: int, y: int, wide: int, high: int) -> tuple[tuple[float, float], ...] | None:
+        def outline(data: rasterio.DatasetReader) -> tuple[tuple[float, float], ...] | None:
+            # A camera's turn is not in the place that a world file gives.
+            turned = (data.width, data.height) != (raster.width, raster.height)
+            return None if turned else _outline(data, x, y, wide, high)
+
+        if raster.look is None and driver_of(raster.path) is None:  # a picture that rasterio does not read
+            return None
+        return self._open(raster.path).use(outline)
 
     def _listed(self, tile_id: str) -> tuple[_Raster, int, int]:
         if tile_id not in self._corners:
@@ -189,14 +247,52 @@ class _naming:
 
 
 def _look_at(path: Path, name: str, wanted: tuple[int, ...] | None) -> _Raster:
-    """Read the size, bands and stretch of a raster, from its head and one decimated read."""
+    """Read the size, bands and stretch of a raster, from its head and decimated reads."""
     try:
+        with open_plain(path) as content:
+            head = head_of(content)
+        if not head:
+            raise PictureError(f"{path} is empty; fetch it again")
+        if kind_of(head) and not is_raster(head) and (found := _picture_at(path, name, wanted)):
+            return found
         with closing(open_raster(path)) as file:
-            return file.use(lambda data: _Raster(path, name, data.width, data.height, look_at(data, wanted)))
+            if file.use(_is_cut_off):
+                raise PictureError(f"{path} is cut off before its last pixels; fetch it again")
+            look = file.look(wanted)
+        return _Raster(path, name, *look.size_px, look, look.summary)
     except PictureError as error:
         raise TileSourceError(f"{path} cannot be read as a raster: {error}; or leave it out of the pattern") from error
-    except RASTER_FAULTS as error:
-        raise TileSourceError(f"{path} cannot be read as a raster ({error}); leave it out of the pattern") from error
+    except (*RASTER_FAULTS, UnicodeError) as error:  # UnicodeError: a name that is not UTF-8
+        raise TileSourceError(
+            f"{_printable(str(path))} cannot be read as a raster ({error}); leave it out of the pattern"
+        ) from error
+
+
+def _is_cut_off(data: rasterio.DatasetReader) -> bool:
+    """Tell whether a TIFF ends before its last block of pixels; False for other formats."""
+    if data.driver != "GTiff":
+        return False
+    high, wide = data.block_shapes[-1]
+    last = f"{(data.width - 1) // wide}_{(data.height - 1) // high}"
+    place = [data.get_tag_item(f"BLOCK_{fact}_{last}", "TIFF", bidx=data.count) for fact in ("OFFSET", "SIZE")]
+    # A sparse file has blocks of no place; they hold no data.
+    return None not in place and sum(map(int, place)) > os.path.getsize(data.name)
+
+
+def _printable(name: str) -> str:
+    """Return a name of a file as text; bytes of it that are not UTF-8 become backslash escapes."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def _picture_at(path: Path, name: str, wanted: tuple[int, ...] | None) -> _Raster | None:
+    """Look at a picture that is decoded whole, as every other door does; None for one that is too large for that."""
+    try:
+        with opened(path) as picture:
+            return _Raster(path, name, *upright_size(picture), None, summary_of(picture, wanted))
+    except Image.DecompressionBombError:
+        return None
+    except DECODE_FAULTS as error:
+        raise unreadable(str(path), error) from error
 
 
 def _outline(

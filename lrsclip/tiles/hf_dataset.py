@@ -25,16 +25,19 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, RevisionNo
 from PIL import Image
 
 from lrsclip.errors import PictureError, TileSourceError
+from lrsclip.io.caption_json import as_given, texts_in
 from lrsclip.io.confined import Confined
-from lrsclip.io.decode import DECODE_FAULTS, open_image, opened, upright_size
+from lrsclip.io.decode import DECODE_FAULTS, Decoded, decode, image_size
+from lrsclip.io.kinds import HEAD_BYTES, kind_of
+from lrsclip.io.picture_column import paths_in, picture_columns, pictures_in
+from lrsclip.io.reduced import decode_task
 from lrsclip.numbers import clipped, whole_of
-from lrsclip.tiles.base import Tile, check_count
+from lrsclip.tiles.base import Tile, bands_option, check_count
 
 _NAME = r"[A-Za-z0-9_.-]{1,96}"
 _ADDRESS = re.compile(rf"(?P<repo>{_NAME}/{_NAME}?)(?::(?P<split>[\w.-]{{1,96}}))?")
 _CONVERTED = "refs/convert/parquet"  # the Hub keeps its own conversions there
 _CAPTIONS = ("caption", "captions", "text", "description", "sentences", "raw")
-_IMAGES = ("image", "img", "picture", "tile", "jpg", "png", "webp")
 # The HTTP library's own errors too, which are no OSError; which library that is changes with huggingface_hub.
 _FAULTS: tuple[type[BaseException], ...] = (
     OSError,
@@ -63,6 +66,7 @@ class HubTiles:
         image: name of the image column.
         caption: name of the caption column.
         token: whether HF_TOKEN, if set, is used.
+        bands: numbers (from 1) of the bands that are shown as red, green and blue, or of one for gray.
         max_tiles: more are refused as soon as the files' footers add up to so many, and the data set may have
             fewer files; None for the owner of the machine.
 
@@ -78,7 +82,9 @@ class HubTiles:
         caption: str | None = None,
         token: bool = True,
         max_tiles: int | None = None,
+        bands: tuple[int, ...] | None = None,
     ) -> None:
+        self._bands = bands
         self.repo, self.split, self._max_tiles, self._token = repo, split, max_tiles, token
         self._asked = {"image": image, "caption": caption}
         # Read from the environment now: the library's own constant is as old as its import.
@@ -107,7 +113,7 @@ class HubTiles:
 
     @classmethod
     def from_spec(cls, address: str, options: Mapping[str, str], max_tiles: int | None = None) -> HubTiles:
-        """Open `hub:owner/name` or `hub:owner/name:split`, with options `image` and `caption`.
+        """Open `hub:owner/name` or `hub:owner/name:split`, with options `image`, `caption` and `bands`.
 
         Args:
             address: the data set.
@@ -120,20 +126,22 @@ class HubTiles:
         match = _ADDRESS.fullmatch(address)
         if match is None:
             raise TileSourceError(f"{clipped(address)} is no data set; write hub:owner/name or hub:owner/name:split")
-        unknown = sorted(set(options) - {"image", "caption", "token"})
+        unknown = sorted(set(options) - {"image", "caption", "token", "bands"})
         if unknown:
             raise TileSourceError(
-                f"hub has no option {clipped(unknown[0])}; it has image and caption, names of columns"
+                f"hub has no option {clipped(unknown[0])}; it has image and caption, names of columns, and bands"
             )
-        token = options.get("token") != "no"
-        return cls(match["repo"], match["split"], options.get("image"), options.get("caption"), token, max_tiles)
+        token, bands = options.get("token") != "no", bands_option("hub", options)
+        image, caption = options.get("image"), options.get("caption")
+        return cls(match["repo"], match["split"], image, caption, token, max_tiles, bands)
 
     @property
     def spec(self) -> str:
         """Address that opens the same tiles again."""
         asked = {name: column for name, column in self._asked.items() if column}
+        asked |= {"bands": ",".join(map(str, self._bands))} if self._bands else {}
         address = f"hub:{self.repo}" + (f":{self.split}" if self.split else "")
-        return f"{address}?{urlencode(asked)}" if asked else address
+        return f"{address}?{urlencode(asked, safe=',')}" if asked else address
 
     def __len__(self) -> int:
         """Count the rows."""
@@ -158,8 +166,10 @@ class HubTiles:
         """
         row = self._row(tile_id)
         try:
-            with opened(io.BytesIO(_bytes(row[self.image], tile_id))) as picture:
-                width, height = upright_size(picture)
+            content = _bytes(row[self.image], tile_id)
+            width, height = (
+                self._read(content, tile_id).image.size if self._is_costly(content) else image_size(io.BytesIO(content))
+            )
         except DECODE_FAULTS as error:
             if isinstance(error, PictureError):
                 raise
@@ -180,7 +190,29 @@ class HubTiles:
             TileSourceError: there is no such tile, or the Hub does not answer.
         """
         content = _bytes(self._row(tile_id)[self.image], tile_id)
-        return open_image(io.BytesIO(content), name=f"{tile_id} of {self.repo}")
+        return self._read(content, tile_id).image
+
+    def summary(self, tile_id: str) -> str:
+        """Say which bands a tile shows, and how: "bands 4, 3, 2; stretched 2-98 %".
+
+        Raises:
+            PictureError, TileSourceError: as of `picture`.
+        """
+        content = _bytes(self._row(tile_id)[self.image], tile_id)
+        return self._read(content, tile_id).summary
+
+    def _is_costly(self, content: bytes) -> bool:
+        """Tell whether a process of its own decodes a picture: a stranger named it, and it is of a costly kind."""
+        return self._max_tiles is not None and kind_of(content[:HEAD_BYTES]) not in ("JPEG", "PNG", "WebP", "")
+
+    def _read(self, content: bytes, tile_id: str) -> Decoded:
+        name = f"{tile_id} of {self.repo}"
+        if not self._is_costly(content):
+            return decode(io.BytesIO(content), name=name, bands=self._bands)
+        request = {"whole": True, "name": name, "bands": list(self._bands) if self._bands else None}
+        facts, pixels = _READER.run(decode_task, request, content, seconds=_PICTURE_SECONDS)
+        size_px = int(facts["width"]), int(facts["height"])
+        return Decoded(Image.frombytes("RGB", size_px, pixels), str(facts["summary"]))
 
     def _split_files(self, split: str | None) -> list[str]:
         """List the Parquet files in order; those converted by the Hub where the data set has none of its own."""
@@ -247,16 +279,14 @@ class HubTiles:
                 raise TileSourceError(
                     f"the data set {self.repo} has no column {name!r}; it has {', '.join(schema.names)}"
                 )
-        pictures = [f.name for f in schema if pa.types.is_struct(f.type) and f.type.get_field_index("bytes") >= 0]
-        pictures += [f.name for f in schema if f.name in _IMAGES and _is_bytes(f.type)]
-        pictures.sort(key=lambda name: name not in _IMAGES)  # sounds are stored alike
-        image = self._asked["image"] or next(iter(pictures), None)
+        image = self._asked["image"] or next(iter(picture_columns(schema)), None)
         if image is None:
             raise TileSourceError(
                 f"the data set {self.repo} has no column of pictures; name it with ?image=, its columns are "
                 f"{', '.join(schema.names)}"
             )
-        caption = self._asked["caption"] or next((name for name in _CAPTIONS if name in schema.names), None)
+        by_name = {name.lower(): name for name in reversed(schema.names)}
+        caption = self._asked["caption"] or next((by_name[name] for name in _CAPTIONS if name in by_name), None)
         return image, caption
 
     def _row(self, tile_id: str) -> dict[str, Any]:
@@ -308,6 +338,7 @@ class HubTiles:
 _READER = Confined(workers=1, memory_bytes=3 * 2**29, what="a part of the data set")
 """Reads what strangers name: a dictionary of one picture can stand for any number of rows."""
 _GROUP_SECONDS, _SMALL_GROUP_BYTES = 120.0, 64 * 2**20
+_PICTURE_SECONDS = 60.0
 
 
 def read_group_task(request: dict[str, Any], _content: bytes) -> tuple[dict[str, Any], bytes]:
@@ -342,23 +373,19 @@ def _opened_there(endpoint: str | None, token: bool, repo: str, path: str) -> pq
 
 
 def _bytes(cell: Any, tile_id: str) -> bytes:
-    content = cell.get("bytes") if isinstance(cell, dict) else cell
-    if not isinstance(content, bytes) or not content:
+    """Return the picture of a row, the first one where it has several."""
+    if found := pictures_in(cell):
+        return found[0]
+    if paths_in(cell):
         raise PictureError(
             f"{tile_id} holds no picture, only the name of one; only pictures inside the Parquet are read"
         )
-    return content
-
-
-def _is_bytes(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+    raise PictureError(f"{tile_id} holds no picture: its cell is empty")
 
 
 def _text(cell: Any) -> str | None:
-    """Extract a caption, or the first of several."""
-    while isinstance(cell, (list, dict)):
-        cell = (cell[0] if cell else None) if isinstance(cell, list) else cell.get("raw")
-    return cell if isinstance(cell, str) and cell.strip() else None
+    """Extract a caption, or the first of several that says something."""
+    return next(iter(texts_in(cell, as_given)), None)
 
 
 def _sentence(error: BaseException) -> str:

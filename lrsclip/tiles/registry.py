@@ -10,14 +10,15 @@ from urllib.parse import parse_qsl
 
 from lrsclip.errors import TileSourceError
 from lrsclip.numbers import clipped
-from lrsclip.tiles.base import TileSource
+from lrsclip.tiles.base import TileSource, bands_option
 from lrsclip.tiles.folder import FolderTiles
 
 # Two letters at least, so that the drive in C:\tiles is not taken for a kind of source.
 _KIND = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+):")
+_RASTER_OPTIONS = re.compile(r"\?(?=[A-Za-z_]+=[^?/]*$)")
 UNTRUSTED_KINDS, UNTRUSTED_OPTIONS = (
     frozenset({"atlas", "hub", "place"}),
-    frozenset({"seed", "tiles", "px_m", "service", "image", "caption"}),
+    frozenset({"seed", "tiles", "px_m", "service", "image", "caption", "bands"}),
 )
 UNTRUSTED_TILES = 4096
 _LONGEST_UNTRUSTED = 2000  # characters of an address
@@ -37,7 +38,8 @@ def open_tiles(
         uri: "atlas" for the landscape that the project renders, with options behind a question mark
             ("atlas:?seed=3&tiles=4096"); "place:37.76,-122.45,2km@17" for the web map of a place; "hub:owner/name" or
             "hub:owner/name:split" for a data set; "geotiff:scenes/*.tif?tile_px=512" for rasters; or the path of a
-            folder, or "folder:PATH". A leading ~ stands for the home folder. A `Path` is always a folder's.
+            folder, or "folder:PATH". Folders, rasters and data sets take "?bands=4,3,2", the bands to be shown as red,
+            green and blue. A leading ~ stands for the home folder. A `Path` is always a folder's.
         untrusted: a stranger typed it: no files of this machine, no access token, no more than UNTRUSTED_TILES tiles.
         progress: called with the pictures found so far, where listing them takes a while.
 
@@ -57,15 +59,19 @@ def open_tiles(
     kind = _KIND.match(address)
     if address == "atlas" or (kind is not None and kind.group(1) in ("atlas", "geotiff", "hub", "place")):
         name, _, rest = address.partition(":")
-        rest, _, options = rest.partition("?")
+        if name == "geotiff":  # a question mark is a sign of patterns too
+            mark = _RASTER_OPTIONS.search(rest)
+            rest, options = (rest[: mark.start()], rest[mark.end() :]) if mark else (rest.removesuffix("?"), "")
+        else:
+            rest, _, options = rest.partition("?")
         return _kinds()[name](rest, _options(options, address), None)
     if kind is None:
-        return FolderTiles(address, progress)
+        return _folder(address, address, progress)
     if kind.group(1).lower() == "folder":
         path = address[kind.end() :]
         if not path:
             raise TileSourceError(f"no path after folder:; {_ACCEPTED}")
-        return FolderTiles(path, progress)
+        return _folder(path, address, progress)
     if _is_folder(address):  # a real folder whose name holds a colon
         return FolderTiles(address, progress)
     raise TileSourceError(f"no tile source of kind {kind.group(1)!r} ({address}); {_ACCEPTED}")
@@ -74,6 +80,17 @@ def open_tiles(
 def is_for_untrusted(spec: str) -> bool:
     """Tell whether an address is of a kind that strangers may open."""
     return spec.partition(":")[0] in UNTRUSTED_KINDS
+
+
+def _folder(path: str, address: str, progress: Callable[[int], None] | None) -> FolderTiles:
+    """Open a folder, with the option `bands` where there is no folder of that whole name."""
+    bare, mark, text = path.rpartition("?")
+    if not mark or "=" not in text or _is_folder(os.path.expanduser(path)):
+        return FolderTiles(path, progress)
+    options = _options(text, address)
+    if unknown := sorted(set(options) - {"bands"}):
+        raise TileSourceError(f"folder has no option {clipped(unknown[0])}; it has bands")
+    return FolderTiles(bare, progress, bands_option("folder", options))
 
 
 def _for_untrusted(address: str) -> TileSource:

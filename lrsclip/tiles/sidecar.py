@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import re
+import unicodedata
 from pathlib import Path, PurePosixPath
 
 from PIL import Image
@@ -55,11 +56,16 @@ def read_captions(folder: Path) -> dict[str, str]:
             continue
         for row in rows:
             if row and row.captions:
-                file = PurePosixPath(row.file)
+                file = PurePosixPath(one_form(row.file))
                 captions[str(file)] = one_line(row.captions[0])
                 of_name.setdefault(file.name, set()).add(str(file))
     alone = {name: captions[min(files)] for name, files in of_name.items() if len(files) == 1}
     return alone | captions
+
+
+def one_form(name: str) -> str:
+    """Return a name with its letters and accents together: macOS takes them apart, and JSON may not."""
+    return unicodedata.normalize("NFC", name)
 
 
 def _degrees(parts: tuple[float, float, float]) -> float:

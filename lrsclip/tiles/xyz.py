@@ -33,6 +33,7 @@ from lrsclip.tiles.xyz_services import DEFAULT_SERVICE, MAX_ZOOM, provider_of
 
 DEFAULT_LIMIT = 2500
 FORM = "place:37.76,-122.45,2km@17, or place:box=-122.46,37.75,-122.44,37.77@17 (west, south, east, north)"
+_SERVED = ("JPEG", "PNG", "WEBP")  # what services of tiles hand out; no other decoder is lent to them
 _NUMBER = r"([-+.0-9]{1,32})"
 _AROUND = re.compile(rf"{_NUMBER},\s*{_NUMBER},\s*{_NUMBER}\s*(?P<unit>km|m)@(?P<zoom>[0-9]{{1,2}})")
 _BOX = re.compile(rf"(?:box=)?\s*{_NUMBER},\s*{_NUMBER},\s*{_NUMBER},\s*{_NUMBER}@(?P<zoom>[0-9]{{1,2}})")
@@ -221,7 +222,7 @@ class PlaceTiles:
         across_m = 2 * math.pi * _EARTH_M / 2**zoom * math.cos(math.radians((north + south) / 2))
         width, height = 256, 256
         try:
-            with opened(self._file(tile_id)) as kept:
+            with opened(self._file(tile_id), _SERVED) as kept:
                 width, height = kept.size
         except (FileNotFoundError, *DECODE_FAULTS):
             pass
@@ -425,7 +426,7 @@ def _pause_s(state: RetryCallState) -> float:
 def _checked(content: bytes, name: str) -> bytes:
     """Check that the bytes are a picture of a tile's size, whatever the server calls them; return them."""
     try:
-        with opened(io.BytesIO(content)) as picture:
+        with opened(io.BytesIO(content), _SERVED) as picture:
             if max(picture.size) > _MAX_PX:
                 raise PictureError(f"{name} is {picture.width} x {picture.height} px; a tile has {_MAX_PX} at most")
             picture.load()

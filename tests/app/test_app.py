@@ -92,6 +92,14 @@ def test_unseen_words_are_marked_where_they_stand(state: AppState) -> None:
     assert "a white Zeppelin and the long zeppelins of a quay" in visible(shown)
 
 
+def test_words_read_letter_by_letter_are_told(state: AppState) -> None:
+    shown = words.reading(
+        token_report(state, "boats in the 港口 " + "".join(f"<港{letter}> " for letter in "口里的船白色森林机"))
+    )
+    assert "letter by letter" in shown and "<mark>港口</mark>" in shown and ", …" in shown
+    assert "letter by letter" not in words.reading(token_report(state, "white boats near a café"))
+
+
 def test_an_unseen_word_that_is_also_cut_is_still_named(state: AppState) -> None:
     shown = words.reading(token_report(state, "boats " * 300 + "zeppelin"))
     assert "<mark>zeppelin</mark>" in shown
@@ -213,7 +221,7 @@ def test_uploads_come_upright_and_without_metadata(tmp_path: Path) -> None:
 def test_uploads_that_are_no_pictures_are_named_so(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "fake.png"
     path.write_bytes(content)
-    with pytest.raises(PictureError, match=r"the upload is no TIFF, JPEG|cannot read the upload"):
+    with pytest.raises(PictureError, match=r"the upload is (an .*, )?no JPEG, PNG|cannot read the upload"):
         uploaded(as_sent(path))
     with pytest.raises(PictureError, match="upload one"):
         uploaded(None)

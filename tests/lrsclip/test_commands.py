@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import rasterio
 from lrsclip.cli import COMMANDS, main
 from lrsclip.commands import checkpoint, classify, localize
 from tests.helpers.app_parts import draw_tile, write_geotiff
+from tests.helpers.picture_kinds import make
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -61,8 +63,56 @@ def test_classify_names_pictures_and_goes_on_past_a_bad_one(tmp_path: Path, caps
     assert classify.main([pictures[1], "--labels", str(tmp_path)]) == 2 and "text file" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("labels.txt", "ein Fluß, breit\nLärm\n".encode("cp1252"), "Windows-1252"),
+        ("labels.csv", "id;Class name\n1;a field\n2;a harbor\n".encode("utf-16"), ""),
+        ("labels.csv", b'sep=,\rlabel,id\ra field,1\r"a harbor, large",2\r', ""),
+        ("labels.tsv", b"a field\na harbor\n", ""),
+    ],
+)
+def test_labels_come_from_what_spreadsheets_write(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, content: bytes, told: str
+) -> None:
+    draw_tile("road", 1).save(tmp_path / "a.png")
+    (tmp_path / name).write_bytes(content)
+    assert classify.main([str(tmp_path / "a.png"), "--labels", str(tmp_path / name)]) == 0
+    answer = capsys.readouterr()
+    assert answer.out.count("%") == 2
+    assert told in answer.err and bool(told) == bool(answer.err)
+
+
 def test_checkpoint_tells_and_verifies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert checkpoint.main(["info", "tiny"]) == 0
     assert "tokens      248" in (told := capsys.readouterr().out) and "dimensions  256" in told
     assert checkpoint.main(["verify", "tiny"]) == 0 and "whole" in capsys.readouterr().out
     assert checkpoint.main(["verify", str(tmp_path / "none")]) == 2 and "no checkpoint" in capsys.readouterr().err
+
+
+def test_bands_are_told_and_chosen_in_the_shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "tiles").mkdir()
+    scene = make("planet.tif", tmp_path / "tiles")
+    for asked, bands in (([], "3, 2, 1"), (["--bands", "1,2,3"], "1, 2, 3")):
+        shown = f"bands {bands}; stretched 2-98 %"
+        assert localize.main([str(scene), "a road", *asked]) == 0
+        assert capsys.readouterr().out.startswith(f"{scene}: {shown}\n")
+        assert classify.main([str(scene), "--label", "a road", "--label", "a field", *asked]) == 0
+        told = capsys.readouterr()
+        assert told.err == f"{scene}: {shown}\n" and told.out.startswith(f"{scene}\ta "), "the table stays a table"
+    index = str(tmp_path / "index")
+    assert main(["index", "build", f"{scene.parent}?bands=1,2,3", "--out", index]) == 0
+    assert "planet.tif: bands 1, 2, 3; stretched 2-98 %" in capsys.readouterr().err
+    assert main(["search", index, "--image", str(scene), "--bands", "1,2,3", "--json"]) == 0
+    told = capsys.readouterr()
+    assert "bands 1, 2, 3" in told.err
+    assert json.loads(told.out)["hits"][0]["score_cos"] == pytest.approx(1, abs=1e-4), "the same pixels"
+    assert main(["search", index, "--image", str(scene), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["hits"][0]["score_cos"] < 0.9999
+    for wrong, said in (("red", "give three numbers"), ("9,2,1", "there is no band 9")):
+        with pytest.raises(SystemExit) if wrong == "red" else nullcontext():
+            assert localize.main([str(scene), "a road", "--bands", wrong]) == 2
+        assert said in capsys.readouterr().err
+    draw_tile("road", 1).save(tmp_path / "a.png")
+    assert classify.main([str(tmp_path / "a.png"), "--label", "a road"]) == 0
+    assert capsys.readouterr().err == "", "nothing is told of a plain picture"

@@ -173,7 +173,7 @@ def into_manifest(checkpoint: str, key: str, make: Callable[[LRSCLIP], dict[str,
         DataError: it has no manifest to write to.
     """
     folder = locate(checkpoint)
-    if not folder.is_dir():
+    if not (folder / MANIFEST).is_file():
         raise DataError(f"{checkpoint} has no manifest to write to; name a checkpoint's folder")
     entry = make(lrsclip.load(checkpoint))
     write_json(folder / MANIFEST, read_manifest(folder) | {key: entry})

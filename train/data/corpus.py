@@ -6,12 +6,14 @@ import logging
 from collections.abc import Iterable
 from pathlib import Path
 
+from lrsclip.models.tokenizer import Tokenizer
 from train.data.faults import Faults
 from train.data.public_sets import PUBLIC_SETS, known_sources
 from train.data.records import Record, training_record
 from train.data.sources.base import Source
 from train.data.sources.engine_output import FINISHED, EngineSource
 
+_CONTEXT, _SHOWN = 248, 5
 log = logging.getLogger(__name__)
 
 
@@ -50,5 +52,20 @@ def read_records(sources: Iterable[Source]) -> list[Record]:
     """
     faults, chosen = Faults(), list(sources)
     records = [training_record(found) for source in chosen for found in source.records(faults)]
+    _tell_spelled(records, faults)
     faults.log_total(", ".join(source.name for source in chosen))
     return records
+
+
+def _tell_spelled(records: Iterable[Record], faults: Faults) -> None:
+    """Count the records with captions in letters that the tokenizer hardly knows; they are learned from too."""
+    tokenizer = Tokenizer(_CONTEXT)
+    for record in records:
+        texts = (*record.captions, *(text for pair in record.texts for text in pair))
+        words = [word for text in texts if not text.isascii() for word in tokenizer.spelled_words(text)]
+        if words:
+            faults.add(
+                "words read letter by letter",
+                f"{record.key}: {', '.join(words[:_SHOWN])[:200]}; the tokenizer has no pieces of them: translate the "
+                "captions to English",
+            )

@@ -6,13 +6,15 @@ import hashlib
 import json
 import os
 import re
+import unicodedata
 from pathlib import Path
 
+from lrsclip.io.caption_json import JOINERS
 from train.data.records import Split
 
 PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp"}
 CLASS_NAMES = Path(__file__).parent / "class_names.json"
-_WORD_STARTS = re.compile(r"[\W_]+|(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_WORD_STARTS = re.compile(r" +|(?<=[a-z0-9ß-öø-ÿ])(?=[A-ZÀ-ÖØ-Þ])|(?<=[A-Z])(?=[A-Z][a-z])")
 _LETTERS = re.compile(r"[A-Za-z]+")
 _SPLITS: dict[str, Split] = {
     "train": "train",
@@ -38,7 +40,12 @@ def class_words(name: str) -> dict[str, str]:
 
 def folder_words(name: str) -> str:
     """Return a class folder's name as words: `SeaLake`, `sea_lake` and `sea-lake` become `sea lake`."""
-    return " ".join(word.lower() for word in _WORD_STARTS.split(name) if word)
+    # NFC, as macOS takes letters and accents apart; signs of vowels, as in Hindi, are no letters for a pattern.
+    whole = unicodedata.normalize("NFC", name)
+    apart = "".join(
+        sign if sign.isalnum() or sign in JOINERS or unicodedata.category(sign)[0] == "M" else " " for sign in whole
+    )
+    return " ".join(word.lower() for word in _WORD_STARTS.split(apart) if word)
 
 
 def hashed_split(name: str) -> Split:

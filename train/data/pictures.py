@@ -16,6 +16,7 @@ from PIL import Image
 
 from lrsclip.errors import PictureError
 from lrsclip.io.decode import open_image
+from lrsclip.io.picture_column import pictures_in
 from lrsclip.io.plain_file import open_plain
 from train.data.records import PictureRef
 
@@ -75,10 +76,10 @@ def _cell(ref: PictureRef, row: int) -> bytes:
         if isinstance(error, PictureError):
             raise
         raise PictureError(f"cannot read {name_of(ref)}: {error}; fetch the file again") from error
-    content = cell.get("bytes") if isinstance(cell, dict) else cell
-    if not isinstance(content, bytes) or not content:
+    found = pictures_in(cell)
+    if not found:
         raise PictureError(f"{name_of(ref)} holds no picture in {ref.column!r}; only pictures inside the file are read")
-    return content
+    return found[0]
 
 
 # The process is part of each key, because a forked one must not share open files; so is the file's stamp, because

@@ -72,7 +72,7 @@ def test_label_sets_are_what_they_are_called_and_in_the_words_that_were_measured
 def test_a_bad_file_stands_among_the_others(state: AppState, files: list[Path]) -> None:
     rows = judge_many(state, uploads(files), LABELS, "{}")
     assert [row.file for row in rows] == [path.name for path in files]
-    assert rows[1].judged is None and "no TIFF, JPEG, PNG" in rows[1].problem
+    assert rows[1].judged is None and "no JPEG, PNG, WebP, TIFF" in rows[1].problem
     alone = judge_many(state, uploads(files[2:]), LABELS, "{}")[0].judged
     assert rows[2].judged is not None and alone is not None
     got, expected = ({s.label: s.probability for s in one.scores} for one in (rows[2].judged, alone))

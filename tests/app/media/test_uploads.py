@@ -28,6 +28,7 @@ from app.server.settings import Settings, use
 from app.server.upload_folder import UploadFolder
 from lrsclip.errors import PictureError
 from lrsclip.io import reduced
+from lrsclip.io.decode import Decoded, decode
 from lrsclip.tiles import open_image
 from tests.helpers.app_parts import as_sent, draw_tile
 
@@ -206,16 +207,16 @@ def test_large_uploads_are_decoded_one_after_the_other_and_kept_small(
     Image.new("RGB", (6000, 2100), (90, 120, 60)).save(tmp_path / "large.png")
     budget, at_work, most, upload = WeightedSemaphore(20_000_000), [], [], as_sent(tmp_path / "large.png")
 
-    def read(*given: Any, **options: Any) -> Image.Image:
+    def read(*given: Any, **options: Any) -> Decoded:
         at_work.append(1)
         most.append(len(at_work))
         time.sleep(0.05)
         at_work.pop()
-        return open_image(*given, **options)
+        return decode(*given, **options)
 
     monkeypatch.setattr(pictures, "DECODING", budget)
     monkeypatch.setattr(pictures, "_AT_HAND_PX", 10**9)  # in this process, where it can be counted
-    monkeypatch.setattr(reduced, "open_image", read)
+    monkeypatch.setattr(reduced, "decode", read)
     with ThreadPoolExecutor(4) as pool:
         sizes = list(pool.map(lambda _: uploaded(upload).size, range(4)))
     assert sizes == [(3000, 1050)] * 4
@@ -233,10 +234,20 @@ def test_what_holds_nothing_of_the_kind_is_not_written_anew(tmp_path: Path) -> N
         assert as_sent(path).path.read_bytes() == path.read_bytes()
 
 
+@pytest.mark.parametrize("codec", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "gbk", "cp1250"])
+def test_tables_of_every_encoding_come_in(codec: str, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes("query;id\r\na harbor;1\r\n".encode(codec))
+    assert not as_sent(tmp_path / "a.csv").refusal
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [
         ("a.gif", b"GIF89a" + SECRET),
+        ("a.bmp", b"BM" + SECRET),
+        ("a.avif", b"\0\0\0\x20ftypavif" + SECRET),
+        ("a.jp2", b"\0\0\0\x0cjP  \r\n\x87\n" + SECRET),
+        ("a.heic", b"\0\0\0\x18ftypheic" + SECRET),
         ("a.html", b"<script>" + SECRET),
         ("a.zip", b"PK\3\4" + SECRET),
         ("a.csv", b"\0\1" + SECRET),
@@ -329,5 +340,5 @@ def test_what_is_made_for_a_user_is_under_the_bound_at_once(tmp_path: Path) -> N
         use(Settings())
     assert paths[-1].is_file() and not paths[0].is_file()
     assert sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()) <= 16 * 2**20
-    small = pictures._smaller(Image.new("RGB", (2047, 16_300)))
+    small = pictures.smaller(Image.new("RGB", (2047, 16_300)))
     assert small.width * small.height <= 4 * 1024**2

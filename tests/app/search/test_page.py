@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
+from markupsafe import escape
 
 from app.collections import AppState
 from app.search.batch import Row, as_csv, read_queries, run
@@ -226,11 +227,43 @@ def test_a_footprint_on_the_date_line_is_in_two_parts() -> None:
         ("\ufeffquery\nein Fluss\n", ["ein Fluss"]),
         ("query;id\nwhite boats;1\n", ["white boats"]),
         ("white boats,\na road,\n", ["white boats", "a road"]),
+        ("sep=;\nid;query\n1;a harbor\n", ["a harbor"]),
+        ("sep=\t\nid\tquery\n1\ta harbor, with boats\n", ["a harbor, with boats"]),
+        ("query\tid\na harbor, with boats\t1\n", ["a harbor, with boats"]),
+        ("id|Text\n1|a harbor\n", ["a harbor"]),
+        ("text\na harbor\n", ["a harbor"]),
+        ("description\na harbor\n", ["a harbor"]),
+        ("ID;Image Description;Name\n1;a harbor;x\n", ["a harbor"]),
+        ("nr,SEARCH_TEXT\n1,a harbor\n", ["a harbor"]),
+        ('"id, of mine";"query"\n1;a harbor\n', ["a harbor"]),
+        ('query\n"a harbor\nwith boats"\na lake\n', ["a harbor\nwith boats", "a lake"]),
+        ("\n\nquery\na harbor\n", ["a harbor"]),
+        ('a 5" pipe\na lake\n', ['a 5" pipe', "a lake"]),
     ],
 )
-def test_descriptions_are_read_from_a_csv(tmp_path: Path, content: str, expected: list[str]) -> None:
-    (tmp_path / "q.csv").write_text(content, encoding="utf-8")
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("codec", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le"])
+def test_descriptions_are_read_from_a_csv(
+    tmp_path: Path, content: str, expected: list[str], end: str, codec: str
+) -> None:
+    (tmp_path / "q.csv").write_bytes(content.removeprefix("\ufeff").replace("\n", end).encode(codec))
     assert read_queries(as_sent(tmp_path / "q.csv")) == expected
+
+
+@pytest.mark.parametrize(
+    ("codec", "query", "guess"),
+    [
+        ("cp1252", "ein Hafen mit weißen Booten", "Windows-1252"),
+        ("cp1250", "port z białymi statkami", "Windows-1250"),
+        ("gbk", "港口", "GBK"),
+    ],
+)
+def test_a_guessed_encoding_and_the_column_are_told(tmp_path: Path, codec: str, query: str, guess: str) -> None:
+    (tmp_path / "q.csv").write_bytes(f"id;Query\n1;{query}\n".encode(codec))
+    told: list[str] = []
+    assert read_queries(as_sent(tmp_path / "q.csv"), told.append) == [query]
+    assert guess in told[0] and '"Query"' in told[1]
+    assert all(str(escape(note)) in batch_table([], {}, told) for note in told)
 
 
 @pytest.mark.parametrize(
@@ -246,6 +279,10 @@ def test_descriptions_are_read_from_a_csv(tmp_path: Path, content: str, expected
         (b"id,query\n1,white boats, many of them\n", "row 2 .* 3 columns instead of 2"),
         (b"\n" * 2_000_000, "more than 20,000 lines; leave out empty ones"),
         (b"\r" * 2_000_000, "more than 20,000 lines; leave out empty ones"),
+        (b'query\n"a harbor\na forest\na lake\n', "row 2 .*quote .* not closed"),
+        (b'query\na forest\n\n"a harbor\n"a lake"\n', "row 4 .*quote .* not closed"),
+        (b'sep=;\n"id;query"\n1;a harbor\n', "row 3 .* 2 columns instead of 1"),
+        ("query\nFlüsse, Bäume, Öl und Gebüsch\n".encode().replace(b"Fl\xc3", b"Fl\xff"), "line 2 .* broken"),
     ],
 )
 def test_a_csv_that_is_none_is_refused_in_words(tmp_path: Path, content: bytes, says: str) -> None:
@@ -263,10 +300,16 @@ def test_a_description_that_cannot_be_read_does_not_stop_the_others(state: AppSt
     assert lines[0]["tile_id"] == search(state, Query("white boats", k=2)).hits[0].tile_id
     assert "write at least one word" in lines[2]["note"]
     table = batch_table(rows, dict.fromkeys((1, 2, 3), "data:image/webp;base64,AA=="))
-    assert table.count("<img") == sum(
-        row.found is not None for row in rows
-    )  # of the tile, and none that a description brought
+    found = sum(row.found is not None for row in rows)
+    assert table.count("<img") == found  # of the tiles, and none that a description brought
     assert NASTY not in table
+
+
+def test_what_the_model_cannot_read_well_is_said(state: AppState) -> None:
+    rows = run(state, ["white boats", "港口里的船"], Query(k=1), lambda *_: None)
+    plain, foreign = csv.DictReader(io.StringIO(as_csv(rows)))
+    assert not plain["note"] and "港口里的船" in foreign["note"] and "English" in foreign["note"]
+    assert "letter by letter" in batch_table(rows, dict.fromkeys((1, 2), "data:image/webp;base64,AA=="))
 
 
 # fragments

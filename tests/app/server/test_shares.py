@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
+import httpx
 import pytest
 from gradio.state_holder import StateHolder
 
@@ -26,8 +27,9 @@ from app.server.front_door import FrontDoor, Known, Limits
 from app.server.rate_limit import CLIENT
 from app.server.session_share import MAX_SESSIONS_EACH, SessionShares
 from app.server.upload_folder import UploadFolder, own_folder
+from app.ui.tile_picker import _pictures, spread
 from lrsclip.errors import Cancelled
-from tests.helpers.app_parts import calling, make_state
+from tests.helpers.app_parts import calling, make_state, running
 
 CALL = b'{"data": ["a road"]}'
 MINE, OTHER = ("192.0.2.1", 1), ("192.0.2.2", 1)
@@ -39,8 +41,9 @@ def asked(door: FrontDoor, path: str, client: tuple[str, int]) -> int:
 
 
 async def sent_to(
-    door: FrontDoor, path: str, client: tuple[str, int], body: bytes, wait: asyncio.Event | None = None, **headers: str
-) -> int:
+    door: FrontDoor, path: str, client: tuple[str, int], body: bytes, wait: asyncio.Event | None = None,
+    method: str = "POST", **headers: str,
+) -> int:  # fmt: skip
     """The same in a loop that runs; `wait` keeps the body from ending."""
     status = [0]
 
@@ -54,7 +57,7 @@ async def sent_to(
 
     told = {"host": "127.0.0.1", "content_type": "application/json"} | headers
     scope = {
-        "type": "http", "method": "POST", "path": path, "client": client, "query_string": b"",
+        "type": "http", "method": method, "path": path, "client": client, "query_string": b"",
         "headers": [(name.replace("_", "-").encode(), value.encode()) for name, value in told.items()],
     }  # fmt: skip
     await door(scope, receive, send)
@@ -119,7 +122,7 @@ def test_one_client_has_few_of_the_threads_outside_the_queue(path: str) -> None:
         done.set()
         return [busy, (await asyncio.gather(*mine)).count(429), await other]
 
-    assert asyncio.run(at_once(40)) == [9, 32, 0]
+    assert asyncio.run(at_once(40)) == [5, 32, 0]  # four of mine and the other's; four of mine wait for their turn
 
 
 def test_what_is_half_sent_keeps_its_room_and_no_more() -> None:
@@ -394,3 +397,95 @@ def test_a_large_share_is_not_passed_for_ever(monkeypatch: pytest.MonkeyPatch) -
         for thread in threads:
             thread.join()
     assert waited_s < 10, "always two of the four would be at work"
+
+
+def test_requests_of_one_client_take_turns_and_those_of_others_need_not_wait() -> None:
+    working: list[str] = []
+    go_on = asyncio.Event()
+
+    async def slow(scope: Any, _receive: Any, send: Any) -> None:
+        working.append(scope[CLIENT])
+        await go_on.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"", "more_body": True})
+        await asyncio.Event().wait()  # its reader is slow: that is no work
+
+    async def told() -> None:
+        door = FrontDoor(slow, limits=Limits(1000, 2**20), known=door_with([])._known)
+        asked = [asyncio.ensure_future(sent_to(door, "/", MINE, b"", method="GET")) for _ in range(9)]
+        asked.append(asyncio.ensure_future(sent_to(door, "/", OTHER, b"", method="GET")))
+        await asyncio.sleep(0.1)
+        assert sorted(working) == [MINE[0]] * 4 + [OTHER[0]]
+        go_on.set()
+        await asyncio.sleep(0.1)
+        assert len(working) == 10
+        for one in asked:
+            one.cancel()
+
+    asyncio.run(told())
+
+
+def test_until_the_start_is_over_nobody_but_the_server_itself_is_answered() -> None:
+    up = [False]
+    door = FrontDoor(passed_on, limits=Limits(1000, 2**20), known=door_with([])._known, is_up=lambda: up[0])
+    for path, status in (("/", 503), ("/health", 503), ("/gradio_api/startup-events", 0)):
+        assert asyncio.run(sent_to(door, path, MINE, b"", method="GET")) == status
+    up[0] = True
+    assert asyncio.run(sent_to(door, "/", MINE, b"", method="GET")) == 0
+
+
+def test_the_start_asks_nothing_that_a_busy_server_answers_too_late(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def busy(url: str, **_: Any) -> httpx.Response:
+        asked.append(url)
+        return httpx.Response(504)
+
+    monkeypatch.setattr(httpx, "head", busy)
+    with running(make_state(tmp_path)) as url:
+        assert httpx.get(f"{url}health").status_code == 200
+    assert not asked
+
+
+def test_what_one_reader_of_use_via_api_asked_for_is_not_told_to_another(tmp_path: Path) -> None:
+    with running(make_state(tmp_path)) as url:
+        path = f"{url}gradio_api/info"
+        assert "http://elsewhere.example" in httpx.get(path, headers={"host": "elsewhere.example"}).text
+        told = httpx.get(path).text
+    assert "elsewhere.example" not in told and url.rstrip("/") in told
+
+
+def test_only_small_things_run_outside_the_queue(tmp_path: Path) -> None:
+    """They count a tenth of a request: what draws tiles, reads a collection or asks the model stands in the queue."""
+    demo = build(make_state(tmp_path))
+    direct = {
+        f"{one.fn.__module__.removeprefix('app.')}.{request_log.name_of(one.fn)}"
+        for one in demo.fns.values()
+        if not one.queue and one.fn is not None
+    }
+    assert direct == {
+        "classify.page.choose",
+        "classify.page.lambda",
+        "classify.page.show",
+        "classify.page.typed",
+        "hand_over.at_load",
+        "learn.page.choose_mode",
+        "learn.page.stop",
+        "localize.page.stop",
+        "places.page.forget_plan",
+        "places.page.stop",
+        "search.batch_panel.stop",
+        "search.controls.forget_picture",
+        "search.controls.forget_tile",
+        "ui.token_counter.measure",
+    }
+
+
+def test_a_strip_of_tiles_is_chosen_and_drawn_once(tmp_path: Path) -> None:
+    state = make_state(tmp_path)
+    assert state.varied(3) is state.varied(3)
+    build(state)
+    strip = spread(state)
+    assert _pictures(state, strip) == _pictures(state, strip)  # the same files

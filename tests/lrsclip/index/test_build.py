@@ -22,6 +22,7 @@ import lrsclip
 from lrsclip.errors import Cancelled, IndexDamagedError, IndexMismatchError, TileSourceError
 from lrsclip.index import TileIndex, build_index, read_manifest
 from lrsclip.tiles import FolderTiles, Tile, open_tiles
+from tests.lrsclip.tiles.test_geotiff import write_raster
 
 from .helpers import KILL_TOOLS, REPOSITORY, Recorder, contents, names, paint, run_python, vectors_of
 
@@ -305,3 +306,25 @@ def test_second_builder_waits_for_the_first(folder: Path, tmp_path: Path, model:
         thread.join(20)
     assert [len(index) for index in found] == [20, 20]
     assert (first.encoded, second.encoded) == (20, 0)
+
+
+def test_files_that_a_source_left_out_are_listed_and_come_in_once_they_are_whole(
+    tmp_path: Path, model: lrsclip.LRSCLIP
+) -> None:
+    recorder = Recorder(model)
+    for name in "ac":
+        write_raster(tmp_path / f"{name}.tif", np.random.default_rng(0).integers(1, 255, (3, 64, 64), dtype=np.uint8))
+    (tmp_path / "b.tif").write_bytes(b"")
+    spec, place = f"geotiff:{tmp_path}/*.tif", tmp_path / "index"
+    index = build_index(open_tiles(spec), recorder, place)
+    assert index.tile_ids() == ["a.tif@0,0", "c.tif@0,0"]
+    assert [(one.tile_id, "b.tif" in one.reason) for one in index.manifest.skipped] == [("b.tif", True)]
+    encoded = recorder.encoded
+    assert build_index(open_tiles(spec), recorder, place).manifest == index.manifest
+    assert recorder.encoded == encoded
+    (tmp_path / "b.tif").write_bytes((tmp_path / "a.tif").read_bytes())
+    assert build_index(open_tiles(spec), recorder, place).tile_ids() == ["a.tif@0,0", "b.tif@0,0", "c.tif@0,0"]
+    (tmp_path / "c.tif").write_bytes(b"")
+    index = build_index(open_tiles(spec), recorder, place)
+    assert index.tile_ids() == ["a.tif@0,0", "b.tif@0,0"]
+    assert [one.tile_id for one in index.manifest.skipped] == ["c.tif"]

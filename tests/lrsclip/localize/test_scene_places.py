@@ -10,6 +10,7 @@ import pytest
 import rasterio
 from affine import Affine
 from PIL import Image
+from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
 from rasterio.transform import from_origin
 from rasterio.warp import transform_bounds
@@ -119,3 +120,55 @@ def test_a_picture_lies_where_its_corners_do(tmp_path: Path) -> None:
 )
 def test_corners_of_no_picture_are_no_place(corners: tuple[tuple[float, float], ...]) -> None:
     assert georeference_of_corners(corners, 100, 100) is None
+
+
+def gridded(path: Path, transform: Affine) -> Path:
+    return write_raster(path, noise(), crs="EPSG:4326", transform=transform)
+
+
+@pytest.mark.parametrize(
+    ("transform", "bounds"),
+    [
+        (from_origin(185, 10, 0.01, 0.01), (-175, 10 - HIGH_PX / 100, -175 + WIDE_PX / 100, 10)),
+        (from_origin(179.9, 10, 0.01, 0.01), (179.9, 10 - HIGH_PX / 100, 179.9 + WIDE_PX / 100, 10)),
+        (from_origin(0, 90, 360 / WIDE_PX, 180 / HIGH_PX), (0, -90, 360, 90)),
+        (
+            from_origin(-180 - 180 / WIDE_PX, 90 + 90 / (HIGH_PX - 1), 360 / WIDE_PX, 180 / (HIGH_PX - 1)),
+            (-180 - 180 / WIDE_PX, -90, 180 - 180 / WIDE_PX, 90),
+        ),
+        (from_origin(-180, 90, (360 + 2e-5) / WIDE_PX, 180 / HIGH_PX), (-180, -90, 180, 90)),
+    ],
+)
+def test_longitudes_beyond_180_and_half_a_cell_beyond_the_poles_are_usual(
+    tmp_path: Path, transform: Affine, bounds: tuple[float, ...]
+) -> None:
+    scene = open_scene(gridded(tmp_path / "a.tif", transform))
+    assert scene.georeference is not None and scene.place_note == ""
+    assert scene.georeference.bounds_lonlat(WIDE_PX, HIGH_PX) == pytest.approx(bounds, abs=3e-5)
+
+
+@pytest.mark.parametrize(
+    "transform", [from_origin(700, 10, 0.01, 0.01), from_origin(0, 95, 0.01, 0.01), from_origin(-300, 90, 10, 1)]
+)
+def test_far_beyond_is_no_place(tmp_path: Path, transform: Affine) -> None:
+    scene = open_scene(gridded(tmp_path / "a.tif", transform))
+    assert scene.georeference is None and "not on Earth" in scene.place_note
+
+
+def with_points(path: Path, bend: float) -> Path:
+    """A raster that control points alone place; `bend` moves one of them, in degrees."""
+    spots = [(0, 0), (0, WIDE_PX), (HIGH_PX, 0), (HIGH_PX, WIDE_PX), (HIGH_PX // 2, WIDE_PX // 2)]
+    points = [GroundControlPoint(row, col, 12 + col * 1e-4, 48 - row * 1e-4) for row, col in spots]
+    points[-1].x += bend
+    with rasterio.open(path, "w", driver="GTiff", width=WIDE_PX, height=HIGH_PX, count=3, dtype="uint8") as data:
+        data.write(noise().transpose(2, 0, 1))
+        data.gcps = (points, CRS.from_epsg(4326))
+    return path
+
+
+def test_control_points_place_a_raster_if_they_lie_on_a_plane(tmp_path: Path) -> None:
+    scene = open_scene(with_points(tmp_path / "flat.tif", 0))
+    assert scene.georeference is not None
+    assert scene.georeference.lonlat(WIDE_PX, 0) == pytest.approx((12 + WIDE_PX * 1e-4, 48), abs=1e-9)
+    scene = open_scene(with_points(tmp_path / "bent.tif", 0.001))
+    assert scene.georeference is None and "gdalwarp -tps" in scene.place_note

@@ -59,7 +59,7 @@ def test_what_is_no_scene_is_refused_in_words(scene: Any, told: str) -> None:
 def test_a_scene_is_handed_back_and_bands_are_for_rasters(tmp_path: Path) -> None:
     scene = open_scene(noise())
     assert open_scene(scene) is scene
-    with pytest.raises(PictureError, match="raster file only"):
+    with pytest.raises(PictureError, match="of a file only"):
         open_scene(scene, bands=(1, 2, 3))
     path = write_raster(tmp_path / "a.tif", noise())
     for bands, told in (((1, 2), "2 bands"), ((4,), "no band 4"), ((1, 2, 0), "no band 0")):

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 import pytest
+from rasterio.crs import CRS
 from rasterio.enums import Resampling
 from rasterio.transform import Affine
 from rasterio.warp import transform
@@ -165,3 +166,28 @@ def test_blending_can_be_left_out() -> None:
     picture = np.random.default_rng(0).choice([1, 7], (HEIGHT, WIDTH, 1)).astype(np.float32)
     image = warped(picture, WIDTH, HEIGHT, place("EPSG:26914"), resampling=Resampling.nearest)
     assert set(np.unique(image.pixels[~np.isnan(image.pixels)])) == {1, 7}
+
+
+@pytest.mark.parametrize(
+    ("west", "step", "north"),
+    [
+        (179, 0.01, -17),  # across the date line
+        (185, 0.01, 10),  # of a grid from 0 to 360
+        (0, 1.2, 60),  # all of such a grid
+        (-180 - 0.6, 1.2, 60),  # half a cell beyond the edge
+        (-181, 0.01, 10),
+        (-180, (360 + 2e-5) / 300, 60),
+    ],
+)
+def test_degrees_beyond_180_lie_where_the_grid_says(west: float, step: float, north: float) -> None:
+    spot = GeoReference(CRS.from_epsg(4326).to_wkt(), (step, 0, west, 0, -step / 2, north))
+    image = warped(coordinates(WIDTH, HEIGHT), WIDTH, HEIGHT, spot, 600)
+    x_m, y_m = leaflet_meters(image, *np.meshgrid(np.arange(600) + 0.5, np.arange(image.pixels.shape[0]) + 0.5))
+    longitudes, latitudes = np.degrees(x_m / 6_378_137), np.degrees(np.arctan(np.sinh(y_m / 6_378_137)))
+    columns = (longitudes - west) % 360 / step
+    rows = (north - latitudes) / (step / 2)
+    inside = (columns > 1) & (columns < WIDTH - 1) & (rows > 1) & (rows < HEIGHT - 1)
+    assert inside.mean() > 0.9 and np.isfinite(image.pixels[inside]).all()
+    assert np.abs(image.pixels[inside] - np.stack([columns, rows], axis=2)[inside]).max() < 0.1
+    back = spot.pixels(*spot.lonlat([3.5, 280], [7.25, 100]))
+    np.testing.assert_allclose(back, [[3.5, 280], [7.25, 100]], atol=1e-6)

@@ -77,6 +77,22 @@ def test_nothing_to_read_is_refused(text: object) -> None:
         TOKENIZER(["fine", text])  # type: ignore[list-item]
 
 
+@pytest.mark.parametrize(
+    ("text", "spelled"),
+    [
+        ("a harbor near a café in São Paulo, 5 m² large", ()),
+        ("ein Hafen mit weißen Booten am Gebüsch", ()),
+        ("a port 港口 and 港口", ("港口",)),
+        ("हवाई अड्डा by the λιμάνι", ("हवाई", "अड्डा", "λιμάνι")),
+        ("żółte pole", ("żółte",)),
+        ("👩‍🌾 🚜 20° “wide”", ()),
+    ],
+)
+def test_words_that_the_tokenizer_spells_out_are_told(text: str, spelled: tuple[str, ...]) -> None:
+    report = Tokenizer(248).describe(text)
+    assert report.spelled_words == spelled
+
+
 def test_special_tokens_in_a_text_do_not_end_it() -> None:
     plain, tricky = TOKENIZER(["a dam below a lake"]), TOKENIZER(["a dam <end_of_text> below a lake"])
     assert torch.equal(plain, tricky)

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
 import rasterio
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rasterio.transform import from_origin
 
 from lrsclip.errors import PictureError, TileSourceError
 from lrsclip.io.raster import starts
-from lrsclip.tiles import open_tiles, unwrapped
+from lrsclip.tiles import Partial, open_tiles, unwrapped
 from lrsclip.tiles.geotiff import GeoTiffTiles
 
 SHARED = Path(__file__).parents[3].parent / "shared" / "data" / "geotiff"
@@ -120,6 +124,64 @@ def test_a_wrong_address_says_what_is_wrong(tmp_path: Path, ask: str, told: str)
     (tmp_path / "note.txt").write_text("no raster")
     with pytest.raises(TileSourceError, match=told):
         open_tiles(ask.format(tmp_path))
+
+
+SIGNS = st.text(st.sampled_from("[]*!?{}~#%&+ äøé港e\u0301-"), min_size=1, max_size=8).filter(
+    lambda name: name.strip() == name and not name.startswith("~")
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(SIGNS, SIGNS)
+def test_a_path_may_have_any_signs(folder: str, name: str) -> None:
+    with TemporaryDirectory() as root:
+        path = Path(root, f"{folder}x", f"{name}.tif")
+        path.parent.mkdir()
+        write_raster(path, np.full((3, 64, 64), 9, np.uint8))
+        for address in (f"geotiff:{path}", f"geotiff:{path}?tile_px=64", f"geotiff:{path.parent}/*.tif"):
+            source = open_tiles(address)
+            assert source.tile_ids() == [f"{path.name}@0,0"]
+            assert open_tiles(source.spec).tile_ids() == source.tile_ids()
+
+
+def test_brackets_in_a_pattern_are_a_choice_or_letters(tmp_path: Path) -> None:
+    for name in ("a1.tif", "a2.tif", "scene [2024]b.tif"):
+        write_raster(tmp_path / name, np.full((3, 64, 64), 9, np.uint8))
+    assert len(open_tiles(f"geotiff:{tmp_path}/a[12].tif")) == 2
+    assert len(open_tiles(f"geotiff:{tmp_path}/a?.tif?tile_px=64")) == 2
+    assert open_tiles(f"geotiff:{tmp_path}/scene [2024]*.tif").tile_ids() == ["scene [2024]b.tif@0,0"]
+    with pytest.raises(TileSourceError, match=r"is a folder; .*\*\.tif"):
+        open_tiles(f"geotiff:{tmp_path}")
+
+
+def test_broken_files_are_left_out_and_listed_and_sidecars_are_no_rasters(tmp_path: Path) -> None:
+    for name in ("a.tif", "c.tif"):
+        write_raster(tmp_path / name, np.random.default_rng(0).integers(1, 255, (3, 64, 64), dtype=np.uint8))
+    (tmp_path / "b.tif").write_bytes(b"")
+    (tmp_path / "cut.tif").write_bytes((tmp_path / "a.tif").read_bytes()[:300])
+    (tmp_path / "foreign.tif").write_text("<html>")
+    for sidecar in ("a.tfw", "a.tif.aux.xml", "a.prj"):
+        (tmp_path / sidecar).write_text("10\n0\n0\n-10\n500005\n4999995\n" if sidecar == "a.tfw" else "<PAMDataset/>")
+    shutil.copyfile(tmp_path / "c.tif", tmp_path / "c.tif.ovr")
+    for pattern in ("*.tif", "*"):
+        source = open_tiles(f"geotiff:{tmp_path}/{pattern}")
+        assert source.tile_ids() == ["a.tif@0,0", "c.tif@0,0"]
+        assert isinstance(source, Partial)
+        assert sorted(source.left_out) == ["b.tif", "cut.tif", "foreign.tif"]
+        assert all(str(tmp_path / name) in reason for name, reason in source.left_out.items())
+    with pytest.raises(TileSourceError, match="cannot be read as a raster"):
+        open_tiles(f"geotiff:{tmp_path}/b.tif")
+    with pytest.raises(TileSourceError, match="none of the 2 files"):
+        open_tiles(f"geotiff:{tmp_path}/[bf]*.tif")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names that are no text need a file system that takes them")
+def test_a_name_that_is_no_text_is_read_or_left_out(tmp_path: Path) -> None:
+    write_raster(tmp_path / "a.tif", np.full((3, 64, 64), 9, np.uint8))
+    shutil.copyfile(tmp_path / "a.tif", os.fsencode(tmp_path) + b"/b\xff.tif")
+    source = GeoTiffTiles(f"{tmp_path}/*.tif")
+    assert {*source.tile_ids(), *source.left_out} & {"b\\xff.tif", "b\\xff.tif@0,0"}
+    assert "a.tif@0,0" in source.tile_ids()
 
 
 def test_a_raster_that_breaks_later_is_a_picture_error(tmp_path: Path) -> None:

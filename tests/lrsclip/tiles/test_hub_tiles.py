@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import resource
 import socket
+import tempfile
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, cast
 
 import huggingface_hub
@@ -19,8 +21,11 @@ from PIL import Image
 from app.collections import AppState, Collections
 from app.places.service import look_up
 from lrsclip.errors import PictureError, TileSourceError
+from lrsclip.io.decode import decode
 from lrsclip.tiles import open_tiles
+from lrsclip.tiles.base import summary_of_tile
 from tests.helpers.dataset_server import DatasetHub, serve_datasets
+from tests.helpers.picture_kinds import make
 
 
 def png(color: tuple[int, int, int], side: int = 24) -> bytes:
@@ -68,6 +73,14 @@ def sideways() -> bytes:
     return out.getvalue()
 
 
+DEEP = ("planet.tif", "deep.png", "deep.jp2", "plain.avif", "near_infrared.tif")
+
+
+def kind(name: str) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        return make(name, Path(folder)).read_bytes()
+
+
 @pytest.fixture(scope="module")
 def hub() -> Iterator[DatasetHub]:
     repos = {
@@ -76,6 +89,20 @@ def hub() -> Iterator[DatasetHub]:
             "data/train-00000-of-00002.parquet": parquet(rows(0, 5)),
             "data/train-00001-of-00002.parquet": parquet(rows(5, 3)),
             "data/test-00000-of-00001.parquet": parquet(rows(8, 2)),
+        },
+        "someone/lists": {
+            "train.parquet": parquet(
+                {
+                    "Images": [
+                        [{"bytes": png((1, 2, 3)), "path": "a"}, {"bytes": png((9, 9, 9)), "path": "b"}],
+                        None,
+                        [],
+                        [None, {"bytes": png((4, 5, 6)), "path": None}],
+                        [{"bytes": None, "path": "c.png"}],
+                    ],
+                    "Caption": [[None, "a harbor"], None, [], ["港口"], [""]],
+                }
+            )
         },
         "someone/plain": {
             "train.parquet": parquet({"id": [1, 2], "jpg": [png((9, 9, 9)), b"no picture"], "text": ["a", ""]})
@@ -95,6 +122,7 @@ def hub() -> Iterator[DatasetHub]:
                 {"audio": [{"bytes": b"RIFF", "path": ""}], "image": [{"bytes": sideways(), "path": ""}]}
             )
         },
+        "someone/deep": {"train.parquet": parquet({"image": [{"bytes": kind(name), "path": ""} for name in DEEP]})},
         "someone/bomb": {"train.parquet": bomb(2400)},
         "someone/broken": {"train.parquet": b"PAR1 but not really"},
     }
@@ -213,3 +241,28 @@ def test_looking_a_data_set_up_fetches_none_of_it(hub: DatasetHub) -> None:
     assert plan.first is None
     assert plan.work.startswith("24 rows of 1 file are read from the Hub")
     assert hub.sent_bytes - before < 1_500_000  # a footer and what is read ahead of it
+
+
+@pytest.mark.parametrize("untrusted", [True, False])
+def test_rasters_of_a_data_set_look_as_they_do_elsewhere(untrusted: bool, hub: DatasetHub, tmp_path: Path) -> None:
+    source = open_tiles("hub:someone/deep", untrusted=untrusted)
+    for tile_id, name in zip(source.tile_ids(), DEEP, strict=True):
+        expected = decode(make(name, tmp_path))
+        assert source.picture(tile_id).tobytes() == expected.image.tobytes(), name
+        assert summary_of_tile(source, tile_id) == expected.summary
+        tile = source.tile(tile_id)
+        assert (tile.width_px, tile.height_px) == expected.image.size
+    other = open_tiles("hub:someone/deep?bands=1,2,3", untrusted=untrusted)
+    assert other.spec.endswith("?bands=1,2,3")
+    assert summary_of_tile(other, other.tile_ids()[0]) == "bands 1, 2, 3; stretched 2-98 %"
+
+
+@pytest.mark.usefixtures("hub")
+def test_lists_of_pictures_and_nulls() -> None:
+    source = open_tiles("hub:someone/lists")
+    assert len(source) == 5
+    assert [source.picture(f"train/{row}").getpixel((0, 0)) for row in (0, 3)] == [(1, 2, 3), (4, 5, 6)]
+    assert [source.tile(f"train/{row}").caption for row in (0, 3)] == ["a harbor", "港口"]
+    for row, told in ((1, "empty"), (2, "empty"), (4, "only the name")):
+        with pytest.raises(PictureError, match=told):
+            source.picture(f"train/{row}")

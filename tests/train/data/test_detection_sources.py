@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
+from lrsclip.errors import DataError
 from tests.train.data import layouts as lay
 from tests.train.data.layouts import messages, read
+from train.data.faults import Faults
 from train.data.sources import settings as sources
 
 
@@ -60,6 +63,24 @@ def test_dota_without_ground_size_labels_or_readable_pictures(tmp_path: Path) ->
     assert [record.gsd_m for record in records] == [0.25, None]
     assert records[1].facts.things == () and records[1].facts.things_complete
     assert faults == {"annotation missing": 2, "picture unreadable": 1}
+
+
+def test_dota_as_it_is_unpacked(tmp_path: Path) -> None:
+    for number, part in enumerate(("part1/images", "part2/images")):
+        lay.picture_file(tmp_path / "train/images" / part / f"P{number:04d}.png", number)
+        for labels, box in (
+            ("labelTxt-v1.0/labelTxt", "10 10 70 10 70 20 10 20 ship 0"),
+            ("labelTxt-v1.5/DOTA-v1.5_train", "10 10 70 10 70 20 10 20 plane 0"),
+            ("labelTxt-v1.5/DOTA-v1.5_train_hbb", "10 10 70 10 70 20 10 20 harbor 0"),
+        ):
+            lay.text_file(
+                tmp_path / "train" / labels / f"P{number:04d}.txt", f"imagesource:GoogleEarth\ngsd:null\n{box}"
+            )
+    lay.picture_file(tmp_path / "test/images/P0009.png")
+    records, faults = read(sources.DotaSource(name="dota", root=tmp_path))
+    assert [record.key.rsplit("/", 1)[1] for record in records] == ["P0000.png", "P0001.png"]
+    assert {thing.kind for record in records for thing in record.facts.things} == {"plane"}
+    assert faults == {"annotation missing": 1}
 
 
 def test_boxes_are_of_the_upright_picture(tmp_path: Path) -> None:
@@ -130,3 +151,37 @@ def test_broken_coco_entries(tmp_path: Path) -> None:
     assert faults["broken annotation line"] == 4 + 2 + len(broken)  # in the other JSON all are of no picture
     lay.text_file(tmp_path / "annotations/captions_train2017.json", '{"images": []}')
     assert read(sources.CocoSource(name="coco", root=tmp_path))[1]["annotation unreadable"] == 1
+
+
+@pytest.mark.parametrize(
+    ("json_at", "pictures"),
+    [
+        ("annotations/instances_val2017.json", "val2017"),
+        ("annotations/instances_val2017.json", "images/val2017"),
+        ("val/_annotations.coco.json", "val"),
+        ("val/Annotations/iSAID_val.json", "val/images"),
+    ],
+)
+def test_coco_as_it_is_distributed(json_at: str, pictures: str, tmp_path: Path) -> None:
+    lay.picture_file(tmp_path / pictures / "ä 1.jpg")
+    content = {
+        "info": {"year": 2017, "more": [1, 2, {"images": []}]},
+        "licenses": [{"id": 1}],
+        "annotations": [
+            {"id": 5, "image_id": "a", "category_id": 3, "bbox": [10, 20, 30, 40], "segmentation": [[1.5e1] * 4000]}
+        ],
+        "images": [{"id": "a", "file_name": "ä 1.jpg", "width": lay.WIDTH, "height": lay.HEIGHT}],
+        "categories": [{"id": 3, "name": "storage_tank"}],
+    }
+    lay.text_file(tmp_path / json_at, "\ufeff" + json.dumps(content, indent=1))
+    source = sources.CocoSource(name="coco", root=tmp_path, annotations="**/*.json")
+    (record,), faults = read(source)
+    assert record.split == "val" and not faults and record.facts.things_complete
+    assert [thing.kind for thing in record.facts.things] == ["storage tank"]
+    whole = (tmp_path / json_at).read_text(encoding="utf-8")
+    for cut in (whole[:-200], whole + "x", whole.replace("[", "{", 1), "[]", ""):
+        (tmp_path / json_at).write_text(cut, encoding="utf-8")
+        broken = Faults()
+        with pytest.raises(DataError):
+            list(source.records(broken))
+        assert broken.counts == {"annotation unreadable": 1}

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from lrsclip.atlas.seeds import DEFAULT_SEED, GROUNDING_SEED
 from lrsclip.errors import DataError, PictureError
 from tests.train.data import layouts as lay
-from tests.train.data.layouts import read
+from tests.train.data.layouts import messages, read
 from train.data import pictures
 from train.data.pictures import open_ref, read_bytes
 from train.data.records import PictureRef
@@ -70,17 +70,61 @@ def test_samples_that_are_not_whole(tmp_path: Path) -> None:
         ("d.txt", b"x" * (2**20 + 1)),
         ("c.jpg", lay.encoded()),
         ("e.cls", b"3"),
+        ("f.jpg", lay.encoded()),
+        ("f.txt", b"\xff\xfe"),
     ]
     lay.write_tar(tmp_path / "some.tar", members)
     records, faults = read(sources.WebDatasetSource(name="s", root=tmp_path))
-    assert [record.key for record in records] == ["s/some/b", "s/some/c", "s/some/d"]
+    assert [record.key for record in records] == ["s/some/b", "s/some/c", "s/some/d", "s/some/f"]
     assert faults == {
-        "picture missing": 2,
+        "picture missing": 3,
+        "text not UTF-8": 1,
+        "no captions": 1,
         "annotation unreadable": 2,
         "broken coordinates": 1,
         "broken ground size": 1,
         "picture named twice": 1,
     }
+
+
+def test_a_key_ends_at_the_first_dot(tmp_path: Path) -> None:
+    members = [
+        ("a.b/0002.rgb.jpg", lay.encoded(1)),
+        ("a.b/0002.nir.jpg", lay.encoded(2)),
+        ("a.b/0002.caption.txt", "a forest, 森林, जंगल".encode()),
+        ("a.b/0002.meta.json", b'{"lon": 9, "lat": 50}'),
+        ("a.b/0002.url.txt", b"http://x"),
+        ("a.b/0003.left.png", lay.encoded(3, kind="PNG")),
+        ("a.b/0003.cls", b"harbor"),
+        ("0004.left.jpg", lay.encoded()),
+        ("0004.right.jpg", lay.encoded()),
+    ]
+    lay.write_tar(tmp_path / "val.tar", members)
+    source = sources.WebDatasetSource(name="s", root=tmp_path)
+    (one, two), faults = read(source)
+    assert one.key == "s/val/a.b/0002" and one.facts.captions == ("a forest, 森林, जंगल",) and one.lon_deg == 9
+    assert one.picture and read_bytes(one.picture) == lay.encoded(1)
+    assert two.facts.scene == "harbor" and two.picture
+    assert faults == {"picture missing": 1}
+    assert "left.jpg, right.jpg" in messages(source)[0] and "picture_members" in messages(source)[0]
+
+
+def test_members_can_be_named_and_are_told_where_none_is_known(tmp_path: Path) -> None:
+    members = [
+        ("01.img_content", lay.encoded()), ("01.img_name", b"a.jpg"), ("01.caption", b"a harbor"),
+        ("02.img_content", lay.encoded()), ("02.img_name", b"b.jpg"), ("02.caption", b'["a lake", "water"]'),
+    ]  # fmt: skip
+    lay.write_tar(tmp_path / "0.tar", members)
+    with pytest.raises(DataError, match=r"\.caption \(2\), \.img_content \(2\), \.img_name \(2\).*picture_members"):
+        read(sources.WebDatasetSource(name="rs5m", root=tmp_path))
+    named = sources.WebDatasetSource(
+        name="rs5m", root=tmp_path, picture_members=("img_content",), caption_members=("caption",)
+    )
+    records, faults = read(named)
+    assert [record.facts.captions for record in records] == [("a harbor",), ("a lake", "water")] and not faults
+    assert records[0].picture and read_bytes(records[0].picture) == lay.encoded()
+    source = sources.WebDatasetSource(name="rs5m", root=tmp_path, picture_members=("img_*t",), caption_members=("cap",))
+    assert "caption_members" in messages(source)[0] and ".caption (2)" in messages(source)[0]
 
 
 def test_what_the_engine_wrote_keeps_its_names_and_broken_rows_are_counted(tmp_path: Path) -> None:
@@ -131,11 +175,36 @@ def test_parquet_that_lacks_things(tmp_path: Path) -> None:
     source = lay.make_parquet(tmp_path)
     lay.text_file(tmp_path / "data/test-0.parquet", "no parquet")
     pq.write_table(pa.table({"text": ["a"]}), tmp_path / "data/test-1.parquet")
-    pq.write_table(pa.table({"image": [b"x", None]}), tmp_path / "data/test-2.parquet")
+    pq.write_table(pa.table({"image": [b"x", None, b"y"]}), tmp_path / "data/test-2.parquet")
     pq.write_table(pa.table({"image": [b"x"] * 3, "label": [5, None, -1]}), tmp_path / "data/test-3.parquet")
     records, faults = read(source)
     assert Counter(record.split for record in records) == {"test": 5, "train": 5}
-    assert faults == {"file unreadable": 1, "picture missing": 1, "class not in the map": 1}
+    assert faults == {"file unreadable": 1, "picture missing": 2, "class not in the map": 1}
+
+
+@pytest.mark.parametrize("statistics", [True, False])
+def test_parquet_columns_of_every_kind_that_holds_pictures(tmp_path: Path, statistics: bool) -> None:
+    one, two = lay.encoded(1), lay.encoded(2)
+    lay.picture_file(tmp_path / "files/a.jpg", 3)
+    struct = {"bytes": one, "path": None}
+    columns: dict[str, tuple[pa.Array, list[bytes | None]]] = {
+        "struct": (pa.array([struct, None, {"bytes": None, "path": "files/a.jpg"}, {"bytes": None, "path": "../b"}]),
+                   [one, None, lay.encoded(3), None]),
+        "list of structs": (pa.array([[struct], [], None, [None, {"bytes": two, "path": "x"}, struct]]),
+                            [one, None, None, two]),
+        "list of bytes": (pa.array([[one, two], [None], None, [two]]), [one, None, None, two]),
+        "large bytes": (pa.array([one, None, two, None], pa.large_binary()), [one, None, two, None]),
+        "names of files": (pa.array(["files/a.jpg", None, "", "gone.jpg"]), [lay.encoded(3), None, None, None]),
+    }  # fmt: skip
+    for name, (column, expected) in columns.items():
+        table = pa.table({"Image": column, "text": [["ein Fluß", None], [], None, ["港口"]]})
+        pq.write_table(table, tmp_path / "0.parquet", write_statistics=statistics, row_group_size=3)
+        records, faults = read(sources.ParquetSource(name="p", root=tmp_path))
+        assert [record.key for record in records] == [f"p/0/{n}" for n, one in enumerate(expected) if one], name
+        assert [read_bytes(record.picture) for record in records if record.picture] == [e for e in expected if e], name
+        assert faults["picture missing"] == expected.count(None), name
+        assert faults["several pictures"] == {"list of structs": 1, "list of bytes": 1}.get(name, 0)
+        assert records[0].facts.captions == ("ein Fluß",)
 
 
 @pytest.mark.slow

@@ -1,7 +1,10 @@
+# ruff: noqa: RUF001  (letters of many scripts are what this is about)
 """Caption sets, class folders, masks and tables into records."""
 
 from __future__ import annotations
 
+import json
+import unicodedata
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -11,11 +14,12 @@ import pytest
 from pydantic import ValidationError
 
 from lrsclip.errors import DataError
+from lrsclip.io.caption_json import texts_in
 from tests.helpers.corpora import COLORS
 from tests.train.data import layouts as lay
 from tests.train.data.layouts import messages, read
 from train.data.records import Share
-from train.data.sources.settings import FolderSource, MaskSource
+from train.data.sources.settings import CaptionSource, FolderSource, MaskSource
 
 
 def test_captions_have_classes_extra_sentences_and_splits(tmp_path: Path) -> None:
@@ -173,6 +177,52 @@ def test_broken_table_lines(tmp_path: Path) -> None:
         "picture named twice": 1,
     }
     assert any("line 9 of" in message for message in messages(source))
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize(
+    ("codec", "separator", "guess"),
+    [("utf-8", ",", 0), ("utf-8-sig", ";", 0), ("utf-16", "\t", 0), ("cp1252", ";", 1), ("gbk", "\t", 1)],
+)
+def test_tables_as_spreadsheets_save_them(tmp_path: Path, codec: str, separator: str, guess: int, end: str) -> None:
+    source = lay.make_tags(tmp_path)
+    title = {"gbk": "港口里有许多白色的船"}.get(codec, "Flüsse; große Wälder, Öl")
+    rows = [["filepath", "title"], ["a/0.jpg", f'"{title}"'], ["a/1.jpg", '"open'], ["a/2.jpg", "x"]]
+    head = "sep=;" + end if codec == "utf-8-sig" else ""
+    source.table.write_bytes((head + end.join(map(separator.join, rows))).encode(codec))
+    (first, last), faults = read(source)
+    assert first.facts.captions == (title,) and last.key == "tags/a/2.jpg"
+    assert faults == {"broken table line": 1} | ({"encoding guessed": 1} if guess else {})
+    assert any(f"line {4 if head else 3} of" in message for message in messages(source))
+
+
+def test_damaged_letters_break_their_own_row(tmp_path: Path) -> None:
+    source = lay.make_tags(tmp_path)
+    rows = "filepath,title\na/0.jpg,Flüsse\na/1.jpg,Wälder\na/2.jpg,Öl und Gebüsch\n".encode()
+    source.table.write_bytes(rows.replace("ä".encode(), b"\xff"))
+    records, faults = read(source)
+    assert [record.key for record in records] == ["tags/a/0.jpg", "tags/a/2.jpg"]
+    assert faults == {"broken table line": 1}
+    source.table.write_bytes(b"filepath\0\1\2")
+    with pytest.raises(DataError, match="no CSV text"):
+        read(source)
+
+
+def test_names_and_captions_of_any_language_are_kept_whole(tmp_path: Path) -> None:
+    names = {"Cafe\u0301Straße": "café straße"} | {
+        name: name for name in ("हवाई अड्डा", "می\u200cخواهم", "ท่าเรือ", "港口")
+    }
+    for folder in names:
+        lay.picture_file(tmp_path / "f" / folder / "a.jpg")
+    records, _ = read(FolderSource(name="f", root=tmp_path / "f"))
+    assert {record.facts.scene for record in records} == {*names.values()}
+    lay.picture_file(tmp_path / "p" / unicodedata.normalize("NFD", "Wälder_1.jpg"))
+    caption = "می\u200cخواهم क्\u200dष 港口 👩\u200d🌾"
+    rows = [{"filename": "Wälder_1.jpg", "split": "train", "sentences": [{"raw": caption}]}]
+    lay.text_file(tmp_path / "a.json", json.dumps({"images": rows}))
+    source = CaptionSource(name="c", annotations=tmp_path / "a.json", pictures=tmp_path / "p", scene="prefix")
+    (record,), faults = read(source)
+    assert record.facts.captions == (caption,) == texts_in(caption) and record.facts.scene == "wälder" and not faults
 
 
 def test_a_table_without_the_column_of_pictures_is_refused(tmp_path: Path) -> None:

@@ -429,3 +429,14 @@ def test_a_false_picture_is_one_more_to_tell_a_text_from() -> None:
     alone = info_nce(text, text, scale)
     assert info_nce(text, text, scale, false_image=text[:2]) > alone + 0.1
     assert torch.allclose(info_nce(text, text, scale, false_image=text[:0]), alone)
+
+
+def test_captions_that_the_tokenizer_spells_out_are_kept_and_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_picture(tmp_path / "p/a.jpg", COLORS["forest"], 1)
+    rows = [{"filename": "a.jpg", "split": "train", "sentences": [{"raw": "港口里的船"}, {"raw": "a harbor"}]}]
+    (tmp_path / "a.json").write_text(json.dumps({"images": rows}), encoding="utf-8")
+    (record,) = read_records([CaptionSource(name="c", annotations=tmp_path / "a.json", pictures=tmp_path / "p")])
+    assert record.captions == ("港口里的船", "a harbor")
+    assert "words read letter by letter 1" in caplog.text and "港口里的船" in caplog.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -110,8 +111,9 @@ class Source(BaseModel):
 
     def words_of(self, name: str, faults: Faults, where: str) -> str | None:
         """Return a class in plain words; None (and a fault) where the map must have it and has not."""
-        if name in self.classes:
-            return self.classes[name]
+        for form in (name, unicodedata.normalize("NFC", name)):  # macOS takes letters and accents apart
+            if form in self.classes:
+                return self.classes[form]
         if self.strict_classes:
             faults.add("class not in the map", f"{where}: class {name!r} is not in the map of {self.name}; add it")
             return None

@@ -15,7 +15,9 @@ from train.data.records import Facts, SourceRecord
 from train.data.sources.base import Source
 from train.data.sources.files import Place, need_folder, picture_in
 
-_PREFIX = re.compile(r"([A-Za-z][A-Za-z_-]*?)[_-]\d+$")  # airport_102; files that are only a number have no class
+_PREFIX = re.compile(
+    r"([^\W\d_](?:[^\W\d]|-|[^\w\s\x00-\x7f])*?)[_-]\d+$"
+)  # airport_102; files that are only a number have no class
 
 
 class CaptionSource(Source):

@@ -1,36 +1,32 @@
-"""Detection sets: DOTA's text files, Pascal VOC's XML as DIOR has it, COCO's JSON."""
+"""Detection sets: DOTA's text files, and Pascal VOC's XML as DIOR has it."""
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from defusedxml.ElementTree import parse as parse_xml
 
-from lrsclip.errors import DataError
-from lrsclip.io.caption_json import read_json
 from train.data.faults import Faults
-from train.data.names import split_in_name, split_or_none
+from train.data.names import split_or_none
 from train.data.records import SourceRecord, Split
 from train.data.sources.base import Source
 from train.data.sources.files import (
     Pattern,
     Place,
-    below,
+    folders_below,
     gsd_in,
     header_size,
-    matching_files,
     need_folder,
     number_in,
     picture_files,
-    picture_in,
 )
 from train.data.sources.marks import Marks
 
 _HEADER = re.compile(r"\s*(imagesource|gsd)\s*:\s*(.*)", re.IGNORECASE)
+_UPRIGHT = re.compile(r"hbb|reclabel|task2", re.IGNORECASE)  # the same things in boxes that are not turned
 _DIOR_BOXES = "Annotations/Horizontal Bounding Boxes"
 _XML_FAULTS = (OSError, SyntaxError, ValueError, LookupError, RecursionError)  # ValueError: defused entities too
 
@@ -38,15 +34,20 @@ _XML_FAULTS = (OSError, SyntaxError, ValueError, LookupError, RecursionError)  #
 class DotaSource(Source):
     """DOTA: `images/*.png` and `labelTxt/*.txt`, optionally below `train`, `val`, `test`.
 
+    Both as they are unpacked, too: pictures at any depth below `images` (`images/part1/images/P0000.png`), labels below
+    a folder of their version (`labelTxt-v1.5/DOTA-v1.5_train/P0000.txt`). Of several versions the last one is read, and
+    never the copies with upright boxes.
+
     Attributes:
         root: the folder.
-        pictures, labels: names of the two folders.
+        pictures: name of the folder of pictures.
+        labels: pattern of the folder of labels.
     """
 
     layout: Literal["dota"] = "dota"
     root: Place
     pictures: Pattern = "images"
-    labels: Pattern = "labelTxt"
+    labels: Pattern = "labelTxt*"
 
     def _read(self, faults: Faults) -> Iterator[SourceRecord]:
         need_folder(self.root, self.name)
@@ -54,13 +55,17 @@ class DotaSource(Source):
         for folder, split in [(self.root, None), *((path, split) for path, split in below if split)]:
             if not (folder / self.pictures).is_dir():
                 continue
-            if not (folder / self.labels).is_dir():
-                faults.add("annotation missing", f"{folder} has no folder {self.labels}; its pictures are left out")
+            labels = _label_folder(folder, self.labels)
+            if labels is None:
+                faults.add(
+                    "annotation missing", f"{folder} has no folder {self.labels} of texts; its pictures are left out"
+                )
                 continue
-            for picture in picture_files(folder / self.pictures, faults):
-                record = self._one(picture, folder / self.labels / f"{picture.stem}.txt", split, faults)
-                if record:
-                    yield record
+            for pictures in folders_below(folder / self.pictures):
+                for picture in picture_files(pictures, faults):
+                    record = self._one(picture, labels / f"{picture.stem}.txt", split, faults)
+                    if record:
+                        yield record
 
     def _one(self, picture: Path, label: Path, split: Split | None, faults: Faults) -> SourceRecord | None:
         size = header_size(picture, faults)
@@ -81,6 +86,18 @@ class DotaSource(Source):
             return None
         within = picture.relative_to(self.root).as_posix()
         return self.record(within, picture, marks.facts(), split, size, gsd_m=gsd)
+
+
+def _label_folder(folder: Path, pattern: str) -> Path | None:
+    """Return the folder below another that holds labels, of the last version where there are several."""
+    found = [
+        inner
+        for top in sorted(folder.glob(pattern), key=lambda path: path.name, reverse=True)
+        if top.is_dir()
+        for inner in folders_below(top)
+        if not _UPRIGHT.search(inner.name) and any(inner.glob("*.txt"))
+    ]
+    return next(iter(found), None)
 
 
 def _dota_line(line: str, where: str, marks: Marks) -> None:
@@ -184,103 +201,3 @@ def _number(text: str | None) -> float | None:
         return number_in(text)
     except ValueError:
         return None
-
-
-class CocoSource(Source):
-    """COCO: JSON with `images`, `annotations` and `categories`.
-
-    A picture's split is its own field `split`, else the word in the JSON's name (`instances_val2017.json`).
-
-    Attributes:
-        root: the folder.
-        annotations: pattern of the JSON files.
-        pictures: folder of the pictures; also searched is the one below it, or below the root, that is called as the
-            last part of the JSON's name (`val2017`).
-    """
-
-    layout: Literal["coco"] = "coco"
-    root: Place
-    annotations: Pattern = "annotations/*.json"
-    pictures: Pattern = "images"
-
-    def _read(self, faults: Faults) -> Iterator[SourceRecord]:
-        seen: set[str] = set()
-        for path in matching_files(self.root, self.annotations, self.name):
-            try:
-                read = read_json(path)
-            except DataError as error:
-                faults.add("annotation unreadable", str(error))
-                continue
-            parts = [
-                read.get(key) if isinstance(read, dict) else None for key in ("images", "annotations", "categories")
-            ]
-            if not all(isinstance(part, list) for part in parts):
-                faults.add("annotation unreadable", f"{path} lacks one of images, annotations, categories; mend it")
-                continue
-            images, annotations, categories = parts
-            names = {_id(c, "id"): c.get("name") for c in categories or () if isinstance(c, dict)}
-            lines: dict[Any, list[tuple[int, dict[str, Any]]]] = {}
-            for number, line in enumerate(annotations or ()):
-                lines.setdefault(_id(line, "image_id"), []).append((number, line))
-            for number, image in enumerate(images or ()):
-                of_image = lines.pop(_id(image, "id"), []) if _id(image, "id") is not None else []
-                yield from self._one(path, number, image, of_image, names, seen, faults)
-            for number, _ in (line for orphans in lines.values() for line in orphans):
-                faults.add("broken annotation line", f"annotations[{number}] of {path} is of no picture; remove it")
-
-    def _one(
-        self,
-        path: Path,
-        number: int,
-        image: Any,
-        lines: list[tuple[int, dict[str, Any]]],
-        names: dict[Any, Any],
-        seen: set[str],
-        faults: Faults,
-    ) -> Iterator[SourceRecord]:
-        where = f"images[{number}] of {path}"
-        name = image.get("file_name") if isinstance(image, dict) else None
-        picture = picture_in(self._folder(path, name), name, where, faults)
-        size = header_size(picture, faults) if picture else None
-        if picture is None or size is None:
-            return
-        within = picture.relative_to(self.root).as_posix()
-        if within in seen:
-            faults.add("picture named twice", f"{where} names {within} again; remove one of the two")
-            return
-        seen.add(within)
-        marks = Marks(self, size, faults)
-        if not marks.fits(image.get("width"), image.get("height"), where):
-            return
-        for at, line in lines:
-            _coco_line(line, f"annotations[{at}] of {path}", names, marks)
-        split = split_or_none(str(image.get("split"))) or split_in_name(path.stem)
-        yield self.record(within, picture, marks.facts(), split, size)
-
-    def _folder(self, annotations: Path, name: object) -> Path:
-        """Return where a picture lies: the first folder that has it, else the one that should."""
-        part = re.split(r"[_-]", annotations.stem)[-1]
-        folders = [self.root / self.pictures, self.root / self.pictures / part, self.root / part]
-        return next((folder for folder in folders if below(folder, name)), folders[0])
-
-
-def _id(entry: Any, key: str) -> int | str | None:
-    value = entry.get(key) if isinstance(entry, dict) else None
-    return value if isinstance(value, (int, str)) else None
-
-
-def _coco_line(line: dict[str, Any], where: str, names: dict[Any, Any], marks: Marks) -> None:
-    if line.get("iscrowd") in (1, True):  # a box around nobody knows how many
-        marks.complete = False
-        return
-    name, box = names.get(_id(line, "category_id")), line.get("bbox")
-    try:
-        numbers = [number_in(number) for number in box] if isinstance(box, list) else []
-        left, top, width, height = (math.nan if number is None else number for number in numbers)
-    except ValueError:
-        return marks.leave_out(where, "its bbox is not four numbers")
-    if not isinstance(name, str):
-        return marks.leave_out(where, "its category_id is not among the categories")
-    if not (width > 0 and height > 0):
-        return marks.leave_out(where, "its bbox has no area")
-    return marks.add(name, [(left, top), (left + width, top + height)], where)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any
@@ -60,6 +61,8 @@ def matching_files(root: Path, pattern: str, name: str) -> list[Path]:
         DataError: there is none.
     """
     need_folder(root, name)
+    if (root / pattern).is_file():  # a name with the signs of a pattern
+        return [root / pattern]
     found = sorted(path for path in root.glob(pattern) if path.is_file())
     if not found:
         raise DataError(f"{root} of the source {name} has no file {pattern}; mend the path or the pattern")
@@ -92,9 +95,17 @@ def folders_below(root: Path, depth: int = _MAX_DEPTH) -> Iterator[Path]:
 
 
 def below(folder: Path, name: object) -> Path | None:
-    """Return the file of that name below the folder, or None: no archive may point at files elsewhere."""
+    """Return the file of that name below the folder, or None: no archive may point at files elsewhere.
+
+    A name beyond ASCII may be written with its accents apart, as macOS does, on one side alone.
+    """
     if not isinstance(name, str) or not name or not is_text(name):
         return None
+    forms = (name,) if name.isascii() else (name, *(unicodedata.normalize(form, name) for form in ("NFC", "NFD")))
+    return next((found for form in dict.fromkeys(forms) if (found := _below(folder, form))), None)
+
+
+def _below(folder: Path, name: str) -> Path | None:
     pure = PurePosixPath(name)
     inside = not pure.is_absolute() and ".." not in pure.parts and os.path.isfile(folder / name)  # False if too long
     if not inside:

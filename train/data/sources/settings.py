@@ -12,7 +12,8 @@ from lrsclip.errors import DataError
 from train.data.sources.atlas import AtlasSource
 from train.data.sources.base import LayoutName, Source
 from train.data.sources.captions import CaptionSource
-from train.data.sources.detection import CocoSource, DotaSource, VocSource
+from train.data.sources.coco import CocoSource
+from train.data.sources.detection import DotaSource, VocSource
 from train.data.sources.files import CONTEXT_FOLDER
 from train.data.sources.folders import FolderSource
 from train.data.sources.masks import MaskSource

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import csv
+import codecs
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from itertools import chain
+from pathlib import Path
+from typing import Any, Literal, TextIO
 
-from lrsclip.errors import DataError
+from lrsclip.errors import DataError, TextError
 from lrsclip.io.caption_json import one_line, texts_in
+from lrsclip.io.plain_file import open_plain
+from lrsclip.io.table import SEPARATORS, TableRow, separator_line, table_rows
+from lrsclip.io.text_file import decode_text, utf16_without_mark
 from train.data.faults import Faults
 from train.data.names import split_or_none
 from train.data.records import Facts, SourceRecord
@@ -22,11 +27,13 @@ from train.data.sources.files import (
     picture_in,
 )
 
-_SURPLUS = "\0surplus"  # no header can be called so
+_SNIFFED_BYTES, _LONGEST_HEAD = 2**20, 2**20
 
 
 class TagSource(Source):
-    """A CSV with a header, read line by line; a picture's name is kept as a hash of 8 bytes to notice it twice.
+    """A CSV with a header, in any encoding and with any usual separator, read line by line.
+
+    A picture's name is kept as a hash of 8 bytes to notice it twice.
 
     Attributes:
         table: the CSV.
@@ -71,32 +78,46 @@ class TagSource(Source):
             yield self.record(name, picture, facts, split, lonlat=lonlat, gsd_m=gsd)
 
     def _rows(self, faults: Faults) -> Iterator[tuple[str, dict[str, str]]]:
-        """Yield where a line stands, and what it holds."""
+        """Yield where a line stands, and what it holds.
+
+        Raises:
+            DataError: the table cannot be read, is no text, or has no column of pictures.
+        """
         try:
-            file = self.table.open(encoding="utf-8-sig", errors="replace", newline="")
+            codec = _encoding_of(self.table, faults)
+            file = self.table.open(encoding=codec, errors="replace")  # a row with such a letter is a fault
         except OSError as error:
             raise DataError(f"{self.table} cannot be read ({error.strerror}); mend the path of {self.name}") from error
         with file:
-            reader = csv.DictReader(file, restkey=_SURPLUS)
-            columns = _columns(reader)
-            if self.picture_column not in columns:
-                told = f"{self.table} has no column {self.picture_column!r}, it has {', '.join(columns)[:300]}"
-                raise DataError(f"{told}; name it with picture_column")
-            while True:
-                try:
-                    row = next(reader)
-                except StopIteration:
-                    return
-                except csv.Error as error:
-                    faults.add(
-                        "broken table line", f"line {reader.line_num} of {self.table}: {error}; mend or remove it"
-                    )
-                    continue
-                where = f"line {reader.line_num} of {self.table}"
-                if _SURPLUS in row or None in row.values():
-                    faults.add("broken table line", f"{where} has not {len(columns)} fields; mend or remove it")
-                else:
-                    yield where, row
+            try:
+                yield from self._cells(file, faults)
+            except UnicodeDecodeError as error:
+                faults.add(
+                    "broken table line", f"{self.table} breaks off where it is no {codec} text ({error}); mend it"
+                )
+
+    def _cells(self, file: TextIO, faults: Faults) -> Iterator[tuple[str, dict[str, str]]]:
+        head = file.readline(_LONGEST_HEAD)
+        named = separator_line(head)
+        first = file.readline(_LONGEST_HEAD) if named else head
+        separator = named or next((mark for mark in SEPARATORS if self.picture_column in _cut(first, mark)), ",")
+        rows = table_rows(chain([first], file), separator)
+        columns = [cell.strip() for cell in next(rows, TableRow(1, 1, ())).cells]
+        if self.picture_column not in columns:
+            told = f"{self.table} has no column {self.picture_column!r}, it has {', '.join(columns)[:300]}"
+            raise DataError(f"{told}; name it with picture_column")
+        for row in rows:
+            where = f"line {row.line + bool(named)} of {self.table}"
+            if row.fault:
+                faults.add("broken table line", f"{where}: {row.fault}")
+            elif not row.cells:
+                continue
+            elif any("\ufffd" in cell for cell in row.cells):
+                faults.add("broken table line", f"{where} has letters that are no {file.encoding}; mend or remove it")
+            elif len(row.cells) != len(columns):
+                faults.add("broken table line", f"{where} has not {len(columns)} fields; mend or remove it")
+            else:
+                yield where, dict(zip(columns, row.cells, strict=True))
 
     def _tags(self, row: Mapping[str, str], where: str, faults: Faults) -> tuple[tuple[str, str], ...]:
         try:
@@ -111,11 +132,40 @@ class TagSource(Source):
         return tuple(dict.fromkeys((key, value) for key, value in cleaned if key and value))
 
 
-def _columns(reader: csv.DictReader[str]) -> list[str]:
+def _cut(line: str, mark: str) -> list[str]:
+    return [cell.strip() for row in table_rows([line], mark) for cell in row.cells]
+
+
+def _encoding_of(table: Path, faults: Faults) -> str:
+    """Find the encoding of a table: UTF-8 unless it has a mark of another, or a letter that UTF-8 has not.
+
+    Raises:
+        OSError: it cannot be read.
+        DataError: it is no text.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    with open_plain(table) as file:
+        head = part = file.read(_SNIFFED_BYTES)
+        try:
+            if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+                return "utf-16"
+            if b"\0" in head:
+                if (codec := utf16_without_mark(head)) is None:
+                    raise DataError(f"{table} is no CSV text; save it as CSV in UTF-8")
+                return codec
+            while part:
+                sniffed, part = part, file.read(_SNIFFED_BYTES)
+                decoder.decode(sniffed, final=not part)
+            return "utf-8-sig"
+        except UnicodeDecodeError:
+            pass
     try:
-        return [str(name) for name in reader.fieldnames or ()]
-    except csv.Error:  # a header without end
-        return []
+        decoded = decode_text(sniffed, str(table))
+    except TextError:  # UTF-8 with damage: the rows that are whole can be read
+        return "utf-8-sig"
+    if decoded.guess:
+        faults.add("encoding guessed", f"{table} is not UTF-8, and is read as {decoded.guess}; save it as UTF-8")
+    return decoded.encoding
 
 
 def parse_tags(text: str) -> list[tuple[str, str]]:
