@@ -10,43 +10,67 @@ import asyncio
 import base64
 import binascii
 import inspect
+import math
 import shutil
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from functools import partial
+from functools import partial, reduce
+from operator import or_
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from types import UnionType
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
+from fastapi.routing import APIRoute
 from gradio.utils import get_function_description
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from starlette.exceptions import HTTPException
 from starlette.routing import Mount
 
 import lrsclip
 from app.media.upload_route import take_in
+from app.server import request_log
 from app.server.checked_blocks import CheckedBlocks
 from app.server.endpoint import Endpoint
 from app.server.events import UNEXPECTED, logged
 from app.server.fair_work import HTTP_CALLS
-from app.server.rate_limit import CLIENT
-from app.server.request_log import Call
+from app.server.rate_limit import CHARGE, CLIENT
+from app.server.request_log import Call, log_event
 from app.server.settings import in_force
 from app.server.upload_folder import Upload
-from app.server.values import LONGEST_TEXT
-from lrsclip.errors import Busy, LRSCLIPError, PictureError
+from app.server.values import LONGEST_LIST, LONGEST_TEXT, MAX_PICTURES, CallError
+from lrsclip.errors import Busy, LRSCLIPError, PictureError, clipped
 
 PREFIX = "/api/v1"
 _LOOK_S = 0.5  # how often a call looks whether its caller is still there
-_REFUSED, _BUSY, _FAILED = 422, 503, 500
-_MAX_LIST = 64
-_MOST_EACH, _MOST_WAITING = 16, 48  # calls of one client, and of all, each with up to 11 MB
+_WAIT_S = 5.0  # after which a refused caller may ask again
+_REFUSED, _TOO_MUCH, _BUSY, _FAILED = 422, 429, 503, 500
+_MOST_EACH = 16  # calls of one client
+_MAX_FAULTS, _LONGEST_NAME = 5, 60  # named in an answer
 _PICTURE = "a picture of at most 8 MB as base64, or as a data URL"
 _REFUSALS: dict[int | str, dict[str, Any]] = {_REFUSED: {"description": "A value makes no sense; `error` says which."}}
 _ABOUT = (
     "Long descriptions found and grounded in satellite and aerial pictures. Errors are JSON with one sentence, `error`."
 )
+
+
+class TooMuch(LRSCLIPError):
+    """More than one client may ask for; `wait_s` is the time after which it may again."""
+
+    def __init__(self, sentence: str, wait_s: float) -> None:
+        super().__init__(sentence)
+        self.wait_s = wait_s
+
+
+class _Unread(APIRoute):
+    """A route whose body FastAPI describes and does not read: that would be done while all others wait."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return what answers a request."""
+        answer: Callable[[Request], Coroutine[Any, Any, Response]] = self.endpoint
+        return answer
 
 
 class _Body(BaseModel):
@@ -59,13 +83,15 @@ def http_api(demo: CheckedBlocks) -> Mount:
         title="LRSCLIP", version=lrsclip.__version__, description=_ABOUT, docs_url=None, redoc_url=None,
         openapi_url="/openapi.json",
     )  # fmt: skip
+    api.router.route_class = _Unread
     for endpoint in demo.endpoints.values():
         _add(api, demo, endpoint)
 
-    @api.exception_handler(RequestValidationError)
-    async def refuse(_: Request, error: RequestValidationError) -> JSONResponse:
-        faults = (f"{'.'.join(map(str, one['loc'][1:])) or 'the body'}: {one['msg']}" for one in error.errors()[:5])
-        return JSONResponse({"error": "; ".join(faults)}, _REFUSED)
+    @api.exception_handler(HTTPException)
+    async def refuse(_: Request, error: HTTPException) -> JSONResponse:
+        log_event("request", "refused", code=error.status_code)
+        said = f"there is nothing here; {PREFIX}/openapi.json lists what there is"
+        return JSONResponse({"error": said, "detail": said}, error.status_code, headers=error.headers)
 
     return Mount(PREFIX, api)
 
@@ -81,13 +107,22 @@ def body_model(endpoint: Endpoint) -> type[BaseModel]:
         if kind in (Upload, Upload | None):
             kind, about = str | None, f"{about} {_PICTURE.capitalize()}."
         elif Upload in _parts(kind):
-            kind, about = Annotated[list[str] | None, Field(max_length=_MAX_LIST)], f"{about} Each {_PICTURE}."
+            kind, about = _bounded(list[str], MAX_PICTURES) | None, f"{about} Each {_PICTURE}."
         elif kind is str:
             kind = Annotated[str, Field(max_length=LONGEST_TEXT)]
+        else:
+            kind = _bounded(kind, LONGEST_LIST)
         shown = [example] if isinstance(example := endpoint.example.get(name), str | int | float) else None
         fields[name] = (kind, Field(usual, description=about, examples=shown))
     made: type[BaseModel] = create_model(f"{endpoint.name.title().replace('_', '')}Body", __base__=_Body, **fields)
     return made
+
+
+def _bounded(kind: Any, most: int) -> Any:
+    """Bound every list in a type; it is read up to its first fault, since none but the first ones are told."""
+    if get_origin(kind) is UnionType:
+        return reduce(or_, (_bounded(one, most) for one in get_args(kind)))
+    return Annotated[kind, Field(max_length=most, fail_fast=True)] if get_origin(kind) is list else kind
 
 
 def _usual(box: Any) -> Any:
@@ -110,34 +145,48 @@ def _add(api: FastAPI, demo: CheckedBlocks, endpoint: Endpoint) -> None:
     model = body_model(endpoint)
     about, _, returns = get_function_description(endpoint.function)
 
-    async def answer(body: Any, request: Request) -> JSONResponse:
+    async def answer(request: Request) -> JSONResponse:
         call = Call(f"http.{endpoint.name}", client=str(request.scope.get(CLIENT, "")), lane="http")
-        if (
-            own := sum(one.client == call.client and one.lane == call.lane for one in demo.callers.running())
-        ) >= _MOST_EACH:
-            return JSONResponse({"error": f"{own} calls of yours wait or run already; wait for one of them"}, 429)
-        if HTTP_CALLS.waiting >= _MOST_WAITING:
-            return JSONResponse({"error": "too many calls wait already; try again in a moment"}, _BUSY)
-        with demo.callers.calling(call):
-            watch = asyncio.create_task(_watch(request, call))
-            try:
-                found = await HTTP_CALLS.run(call.client, partial(_answered, demo, endpoint, body, call.client))
-                return JSONResponse(found)
-            except Busy as error:
-                return JSONResponse({"error": str(error)}, _BUSY, headers={"Retry-After": "2"})
-            except LRSCLIPError as error:
-                return JSONResponse({"error": str(error)}, _REFUSED)
-            except Exception:  # `logged` has its line, without a word of the caller's
-                return JSONResponse({"error": UNEXPECTED}, _FAILED)
-            finally:
-                watch.cancel()
+        try:
+            with demo.callers.calling(call), request_log.told(call.event):
+                return JSONResponse(await _run(demo, endpoint, model, request, call))
+        except TooMuch as error:
+            wait = {"Retry-After": str(max(1, math.ceil(error.wait_s)))}
+            return JSONResponse({"error": str(error)}, _TOO_MUCH, headers=wait)
+        except Busy as error:
+            return JSONResponse({"error": str(error)}, _BUSY, headers={"Retry-After": "2"})
+        except LRSCLIPError as error:
+            return JSONResponse({"error": str(error)}, _REFUSED)
+        except Exception:  # `told` has its line, without a word of the caller's
+            if not request_log.is_on():  # on a machine of one's own
+                traceback.print_exc()
+            return JSONResponse({"error": UNEXPECTED}, _FAILED)
 
-    answer.__annotations__ = {"body": model, "request": Request, "return": JSONResponse}
     described = f"{about}\n\nReturns: {' '.join(returns)}" if returns else about
-    api.post(
+    route = api.post(
         f"/{endpoint.name}", summary=about.split(".")[0], description=described, operation_id=endpoint.name,
         response_class=JSONResponse, responses=_REFUSALS,
-    )(answer)  # fmt: skip
+    )  # fmt: skip
+    answer.__annotations__ = {"request": model, "return": JSONResponse}  # as FastAPI describes it; see `_Unread`
+    route(answer)
+
+
+async def _run(demo: CheckedBlocks, endpoint: Endpoint, model: type[BaseModel], request: Request, call: Call) -> Any:
+    """Wait for the turn of a call, and do its work.
+
+    Raises:
+        TooMuch: its client has its share already.
+        Busy: all have.
+    """
+    if (own := HTTP_CALLS.held_by(call.client)) >= _MOST_EACH:
+        raise TooMuch(f"{own} calls of yours wait or run already; wait for one of them", _WAIT_S)
+    body = await request.body()  # the front door has it already, and has counted its parts
+    watch = asyncio.create_task(_watch(request, call))
+    try:
+        work = partial(_answered, demo, endpoint, model, body, call.client, request.scope.get(CHARGE))
+        return await HTTP_CALLS.run(call.client, work)
+    finally:
+        watch.cancel()
 
 
 async def _watch(request: Request, call: Call) -> None:
@@ -148,24 +197,46 @@ async def _watch(request: Request, call: Call) -> None:
         call.gone.set()
 
 
-def _answered(demo: CheckedBlocks, endpoint: Endpoint, body: BaseModel, client: str) -> Any:
+def _answered(
+    demo: CheckedBlocks,
+    endpoint: Endpoint,
+    model: type[BaseModel],
+    body: bytes,
+    client: str,
+    charge: Callable[[float], float] | None,
+) -> Any:
     hints = get_type_hints(endpoint.function)
+    values = dict(_read(model, body))
+    sent = {name: value for name, value in values.items() if value is not None and Upload in _parts(hints[name])}
+    pictures = sum(1 if isinstance(value, str) else len(value) for value in sent.values())
+    # A picture costs as its upload would, before any is taken in; the first is paid with the call.
+    if charge is not None and pictures > 1 and (wait_s := charge(pictures - 1)):
+        raise TooMuch("too many pictures; wait a moment and send them again", wait_s)
     kept: list[Path] = []
     try:
-        values = {}
-        for name in type(body).model_fields:
-            value = getattr(body, name)
-            if Upload in _parts(hints[name]) and value is not None:
-                taken = [
-                    _taken_in(demo, one, name, client, kept) for one in ([value] if isinstance(value, str) else value)
-                ]
-                value = taken[0] if isinstance(value, str) else tuple(taken)
-            values[name] = value
+        for name, value in sent.items():
+            one = isinstance(value, str)
+            taken = [_taken_in(demo, text, name, client, kept) for text in ([value] if one else value)]
+            values[name] = taken[0] if one else tuple(taken)
         function: Callable[..., Any] = endpoint.function
         return logged(function, "http", **values)
     finally:
         for path in kept:
             shutil.rmtree(path.parent, ignore_errors=True)
+
+
+def _read(model: type[BaseModel], body: bytes) -> BaseModel:
+    """Read a call's values.
+
+    Raises:
+        CallError: one makes no sense; the message names it.
+    """
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_context=False, include_input=False)[:_MAX_FAULTS]
+        names = [clipped(".".join(map(str, one["loc"])), _LONGEST_NAME, 1) or "the body" for one in found]
+        raise CallError("; ".join(f"{name}: {one['msg']}" for name, one in zip(names, found, strict=True))) from None
 
 
 def _taken_in(demo: CheckedBlocks, text: str, name: str, client: str, kept: list[Path]) -> Upload:

@@ -2,11 +2,30 @@
 
 from __future__ import annotations
 
-_LONGEST, _START, _END = 1200, 900, 280  # letters of a message, and those kept of a longer one
+_HEAD, _TAIL = 900, 280  # characters of a message: what is wrong stands first, the way to mend it last
+
+
+def clipped(text: str, head: int = _HEAD, tail: int = _TAIL) -> str:
+    """Leave out the middle of a text that is too long to be read.
+
+    Args:
+        text: any text.
+        head: characters that stay of its beginning.
+        tail: characters that stay of its end, more than 0.
+
+    Returns:
+        The text itself where it is no longer than both together with the mark between them.
+    """
+    mark = " ... "
+    return text if len(text) <= head + len(mark) + tail else f"{text[:head]}{mark}{text[-tail:]}"
 
 
 class LRSCLIPError(Exception):
     """Base of every error that this project raises on purpose."""
+
+    def __str__(self) -> str:
+        """Return the message, without the middle of a long one: it may quote a text of any length whole."""
+        return clipped(super().__str__())
 
 
 class UnknownModelError(LRSCLIPError):
@@ -21,8 +40,8 @@ class CheckpointError(LRSCLIPError):
     """
 
     def __init__(self, message: str) -> None:
-        text = message if len(message) <= _LONGEST else f"{message[:_START]} ... {message[-_END:]}"
-        super().__init__("".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text))
+        printable = (letter if letter.isprintable() else ascii(letter)[1:-1] for letter in clipped(message))
+        super().__init__("".join(printable))
 
 
 class TextError(LRSCLIPError, ValueError):

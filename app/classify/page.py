@@ -12,10 +12,11 @@ from markupsafe import Markup
 
 from app.classify.html import table, verdict
 from app.classify.label_sets import FIRST_SET, LABEL_SETS, OWN, about, set_of
-from app.classify.service import MAX_PICTURES, judge_many, judge_one
+from app.classify.service import judge_many, judge_one
 from app.collections import AppState, Collections
 from app.media.picture_input import PictureBox
 from app.server.events import ENCODING, INTERNAL, QUICK, UPLOAD, for_page, show_js
+from app.server.values import MAX_PICTURES
 from app.ui import answered
 from app.ui.html import empty, hint
 from app.ui.tile_picker import TileStrip

@@ -13,6 +13,7 @@ from app.collections import AppState
 from app.media.images import uploaded
 from app.server.concurrency import LruCache
 from app.server.upload_folder import Upload
+from app.server.values import MAX_PICTURES
 from lrsclip.calibration.labels import Classification, judge
 from lrsclip.classification import classify_each
 from lrsclip.errors import PictureError, TextError
@@ -23,9 +24,6 @@ MAX_TEMPLATES = 20
 MAX_PROMPTS = 3000
 """Class names times templates; short ones take 2 ms each on two cores, and more where they fill the model's context."""
 MAX_PROMPT_CHARACTERS = 300_000
-MAX_PICTURES = 32
-
-
 _PROTOTYPES: LruCache[Prototypes] = LruCache(16)
 
 

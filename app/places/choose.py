@@ -116,7 +116,8 @@ def half_of_box(west: float, south: float, east: float, north: float) -> tuple[f
         TileSourceError: it is no box on Earth.
     """
     latitude, longitude = (south + north) / 2, ((west + east) / 2 + 180) % 360 - 180
-    if not (all(map(math.isfinite, (west, south, east, north))) and abs(latitude) <= 85 and east >= west):
+    numbers = (west, south, east, north, latitude, longitude)  # the middle of two finite numbers may be none
+    if not (all(map(math.isfinite, numbers)) and abs(latitude) <= 85 and east >= west):
         raise TileSourceError("this is no box on Earth; draw it again")
     high_km = math.radians(north - south) * 6378.137
     wide_km = math.radians(east - west) * 6378.137 * math.cos(math.radians(latitude))

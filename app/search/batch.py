@@ -14,6 +14,7 @@ from lrsclip.io.table import read_column
 from lrsclip.io.text_file import decode_text
 
 MAX_ROWS = 200
+MAX_LINES = 20_000
 MAX_BYTES = 2_000_000
 MAX_BATCH_CHARACTERS = 300_000
 """Characters of all descriptions of a file together: 200 of what the model reads; each hit repeats its own."""
@@ -73,6 +74,8 @@ def read_queries(upload: Upload, tell: Callable[[str], None] = lambda _: None) -
     """
     with upload.open() as file:
         raw = file.read(MAX_BYTES + 1)
+    if max(raw.count(b"\n"), raw.count(b"\r")) > MAX_LINES:  # a million empty ones take a second to read
+        raise TextError(f"the CSV file has more than {MAX_LINES:,} lines; leave out empty ones, or split it")
     if len(raw) > MAX_BYTES:
         raise TextError(f"the CSV file has more than {MAX_BYTES // 1_000_000} MB; split it")
     decoded = decode_text(raw)

@@ -11,12 +11,12 @@ import logging
 import random
 import sys
 import traceback
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import copy
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.util import find_spec
 from json import dumps
 from pathlib import Path
@@ -35,16 +35,16 @@ from app.server.api_snippets import cli_snippet, code_snippets
 from app.server.checked_blocks import CheckedBlocks
 from app.server.events import PLACES
 from app.server.fair_line import FairLine, busy_clients
-from app.server.rate_limit import CHARGE, CLIENT, INNER_HEADER, INNER_TOKEN
+from app.server.rate_limit import INNER_HEADER, INNER_TOKEN
 from app.server.request_log import log_event
 from app.server.settings import in_force
+from app.server.tool_calls import bound_calls, bounded_schema, unchecked_server
 
 MAX_FILES = 32
 """Files of one upload."""
-MAX_MCP_CALLS, MAX_MCP_CALLS_EACH, MAX_MCP_PICTURES = 24, 8, 64
-"""Calls of tools by language models that run at once: in all, and of one client."""
 _MAX_PROGRESS = 1000  # uploads whose progress is noted; far more than can be on their way
 _LOOK_S = 0.05
+_ANY_BYTES = 2**31
 
 
 @lru_cache(maxsize=1)
@@ -222,8 +222,13 @@ def _keep_drafts_of_models(drafts: Path) -> None:
             return await tell(self, job, token)
 
     def make_bounded(self: Any) -> Any:
+        # The front door bounds bodies, for a picture of 8 MiB; a bound in here would answer below that, and no JSON.
+        for name in ("StreamableHTTPSessionManager", "SseServerTransport"):
+            setattr(self, name, partial(_there(self, name), max_request_body_size=_ANY_BYTES))
+        self.Server = unchecked_server(_there(self, "Server"))
         server = make(self)
-        _bound_calls(server)
+        handlers = _there(server, "request_handlers")
+        bound_calls(server, handlers, lambda name: dict(self.get_input_schema(name)[0]))
         return server
 
     write = _there(mcp.GradioMCPServer, "postprocess_output_data")
@@ -247,7 +252,7 @@ def _keep_drafts_of_models(drafts: Path) -> None:
             if isinstance(items := one.get("items"), dict) and items.get("type") == "string":
                 items.pop("$ref", None)
         schema.pop("required", None)  # the required values depend on the others; each function says so itself
-        return schema, _Places(places)
+        return bounded_schema(schema), _Places(places)
 
     mcp.GradioMCPServer._get_or_create_client = ask_as_ourselves  # type: ignore[method-assign]
     mcp.GradioMCPServer.postprocess_output_data = write_json  # type: ignore[method-assign]
@@ -265,45 +270,6 @@ def _ended_with_caller(job: Any) -> Iterator[None]:
     except asyncio.CancelledError:
         Thread(target=job.cancel, daemon=True).start()  # a request to this server, which the loop has to answer
         raise
-
-
-def _pictures_in(value: Any) -> int:
-    """Count the pictures in a call's arguments: Gradio uploads each to itself before it looks at their number."""
-    if isinstance(value, str):
-        return value.startswith("data:")
-    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return sum(map(_pictures_in, parts))
-
-
-def _bound_calls(server: Any) -> None:
-    """Let few calls of tools run, fewer of one client: each runs to its end, in one of forty threads of Gradio."""
-    from mcp import types
-
-    handlers = _there(server, "request_handlers")
-    call, at_work = handlers[types.CallToolRequest], Counter[str]()
-
-    async def call_in_turn(request: Any) -> Any:
-        scope = getattr(server.request_context.request, "scope", {})
-        client = str(scope.get(CLIENT, ""))
-        if (pictures := _pictures_in(request.params.arguments)) > MAX_MCP_PICTURES:
-            text = types.TextContent(type="text", text=f"too many pictures; give up to {MAX_MCP_PICTURES} at a time")
-            return types.ServerResult(types.CallToolResult(content=[text], isError=True))
-        charge = scope.get(CHARGE)  # a picture costs as its upload would; the first is paid with the call
-        if charge is not None and pictures > 1 and (wait_s := charge(pictures - 1)):
-            text = types.TextContent(type="text", text=f"too many pictures; try again in {wait_s:.0f} s")
-            return types.ServerResult(types.CallToolResult(content=[text], isError=True))
-        if at_work[client] >= MAX_MCP_CALLS_EACH or at_work.total() >= MAX_MCP_CALLS:
-            text = types.TextContent(type="text", text="too many calls of tools are at work; wait for one of them")
-            return types.ServerResult(types.CallToolResult(content=[text], isError=True))
-        at_work[client] += 1
-        try:
-            return await call(request)
-        finally:
-            at_work[client] -= 1
-            if not at_work[client]:
-                del at_work[client]
-
-    handlers[types.CallToolRequest] = call_in_turn
 
 
 class _Places(list[Any]):

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Mapping
+from functools import partial
 from typing import Any, NoReturn
 
 from app.server.routes import Body
 
-_DEEPEST, _MAX_PARTS, _LONGEST_NUMERAL = 24, 20_000, 300
+_DEEPEST, _LONGEST_NUMERAL = 24, 300
+_MAX_PARTS = 20_000  # of a call of the page, which hands whole tables back
+MAX_PROGRAM_PARTS = 256
+"""Parts of a call over plain HTTP or MCP: 32 pictures and a list of 64 numbers leave most of them free."""
 _SESSION = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _EVENT = re.compile(r"[0-9a-f-]{1,64}", re.ASCII)
 
@@ -55,8 +59,12 @@ def read_call(body: bytes, kind: Body, functions: Collection[int], name: str | N
     return _written({field: value for field, value in call.items() if value is not None})
 
 
-def check_json(body: bytes) -> Any:
-    """Parse JSON that takes little time to read.
+def check_json(body: bytes, max_parts: int = MAX_PROGRAM_PARTS) -> Any:
+    """Parse JSON that takes little time to read, here and in every schema that looks at it later.
+
+    Args:
+        body: as it was sent.
+        max_parts: values and names that it may have.
 
     Returns:
         The parsed value, without half characters.
@@ -64,19 +72,37 @@ def check_json(body: bytes) -> Any:
     Raises:
         BodyError: it is none, or has too many parts.
     """
-    if sum(map(body.count, (b",", b"[", b"{"))) > _MAX_PARTS:  # counted first, because reading them takes seconds
-        raise BodyError(f"the body has more than {_MAX_PARTS:,} parts", 400)
     try:
-        sent = json.loads(body, parse_constant=_no_number, parse_int=_whole, parse_float=_decimal)
-        return _cleaned(sent, 0, [_MAX_PARTS])
+        text = body.decode("utf-8-sig", "surrogatepass")  # in UTF-16 marks would hide from the count below
+        if _marks(text, 4 * max_parts) > max_parts:  # counted first, because reading them takes seconds
+            raise BodyError(f"the body has more than {max_parts:,} parts", 400)
+        sent = json.loads(text, parse_constant=_no_number, parse_int=_whole, parse_float=_decimal)
     except BodyError:
         raise
     except (ValueError, RecursionError) as error:
         raise BodyError("the body is no JSON in UTF-8", 400) from error
+    return _cleaned(sent, [max_parts], max_parts)
+
+
+def _marks(text: str, max_quotes: int) -> int:
+    """Count the commas and brackets between the strings of a JSON text, each of which begins a part.
+
+    Args:
+        text: the text; up to its first fault, at which reading it ends, the count is right.
+        max_quotes: with more quotation marks than these no string is looked for, and all commas count.
+    """
+    marks = sum(map(text.count, ",[{"))
+    if marks <= max_quotes // 4:
+        return marks
+    bare = text.replace("\\\\", "").replace('\\"', "")
+    if bare.count('"') > max_quotes:
+        return marks
+    between = bare.split('"')[::2]
+    return sum(part.count(mark) for part in between for mark in ",[{")
 
 
 def _parsed(body: bytes) -> dict[str, Any]:
-    clean = check_json(body)
+    clean = check_json(body, _MAX_PARTS)
     if not isinstance(clean, dict):
         raise BodyError("the body is no JSON object; give an object with the call's fields", 400)
     return clean
@@ -99,16 +125,17 @@ def _decimal(digits: str) -> float:
     return value
 
 
-def _cleaned(value: Any, depth: int, left: list[int]) -> Any:
+def _cleaned(value: Any, left: list[int], most: int, depth: int = 0) -> Any:
     left[0] -= 1
     if depth > _DEEPEST or left[0] < 0:
-        raise BodyError(f"the body has more than {_MAX_PARTS:,} parts, or more than {_DEEPEST} inside each other", 400)
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode("utf-8")  # half a character of UTF-16 is none
+        raise BodyError(f"the body has more than {most:,} parts, or more than {_DEEPEST} inside each other", 400)
+    if isinstance(value, str):  # half a character of UTF-16 is none
+        return value if value.isascii() else value.encode("utf-8", "replace").decode("utf-8")
+    inner = partial(_cleaned, left=left, most=most, depth=depth + 1)
     if isinstance(value, list):
-        return [_cleaned(one, depth + 1, left) for one in value]
+        return [inner(one) for one in value]
     if isinstance(value, dict):
-        return {_cleaned(key, depth + 1, left): _cleaned(one, depth + 1, left) for key, one in value.items()}
+        return {inner(key): inner(one) for key, one in value.items()}
     return value
 
 

@@ -21,7 +21,9 @@ from lrsclip.errors import LRSCLIPError, PictureError
 
 LONGEST_TEXT = 200_000
 """Characters of any text; what reads it has a limit of its own, far below, and a better sentence for it."""
-_MAX_FILES, _MAX_NUMBERS, _MAX_INDEX = 64, 64, 100_000
+MAX_PICTURES, LONGEST_LIST = 32, 64
+"""Pictures that are looked at in one call; values in any list of one."""
+_MAX_FILES, _MAX_NUMBERS, _MAX_INDEX = 64, LONGEST_LIST, 100_000
 _LARGEST = 1e12
 _NUMERAL = re.compile(r"[-+]?(\d{1,15}(\.\d{0,15})?|\.\d{1,15})([eE][-+]?\d{1,2})?", re.ASCII)
 _FILES = (gr.Image, gr.File)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
 import re
 import shlex
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,10 +16,14 @@ from typing import Any
 import httpx
 import pytest
 from PIL import Image
+from pydantic import BaseModel
 
+from app import http_api
 from app.collections import AppState
+from app.search import api as search_api
 from app.search.service import Query, search
 from app.server import settings
+from app.server.fair_work import HTTP_CALLS
 from app.server.upload_folder import own_folder
 from tests.helpers.app_parts import landscape_state, running
 
@@ -86,7 +92,7 @@ def test_every_endpoint_answers(api: httpx.Client, state: AppState) -> None:
         ("grow", {}, "tile_id: Field required"),
         ("grow", {"tile_id": "nowhere"}, "no tile 'nowhere'"),
         ("classify", {}, "there is neither picture nor tile_id; give one of them"),
-        ("classify_many", {"pictures": ["QQ=="] * 65}, "pictures: List should have at most 64"),
+        ("classify_many", {"pictures": ["QQ=="] * 33}, "pictures: List should have at most 32"),
     ],
 )
 def test_what_makes_no_sense_is_one_sentence_that_names_the_parameter(
@@ -96,6 +102,122 @@ def test_what_makes_no_sense_is_one_sentence_that_names_the_parameter(
     assert answer.status_code == 422
     assert says.lower() in answer.json()["error"].lower()
     assert "/etc" not in answer.text
+
+
+def test_lists_are_short_and_read_up_to_their_first_fault(api: httpx.Client) -> None:
+    long = api.post("search", json={"text": "a", "bbox": ["x"] * 19_990})
+    assert long.status_code == 400 and "more than 256 parts" in long.json()["error"]
+    for name, body in (
+        ("search", {"text": "a", "bbox": [1.0] * 65}),
+        ("localize", {"text": "a", "scales_px": [9] * 65}),
+    ):
+        assert "at most 64 items" in api.post(name, json=body).json()["error"]
+    faults = api.post("search", json={"text": "a", "bbox": ["x"] * 60}).json()["error"]
+    assert faults.startswith("bbox.0: Input should be a valid number") and ";" not in faults
+
+
+def test_values_are_read_away_from_the_loop_that_answers_everybody(
+    api: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads, read = list[str](), http_api._read
+
+    def watched(model: type[BaseModel], body: bytes) -> BaseModel:
+        threads.append(threading.current_thread().name)
+        return read(model, body)
+
+    monkeypatch.setattr(http_api, "_read", watched)
+    assert api.post("search", json={"text": ["a"]}).status_code == 422
+    assert len(threads) == 1 and "worker" in threads[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [
+        ("search", {"x" * 1_000_000: 1}),
+        ("search", {"text": "a", "like": "x" * 190_000}),
+        ("grow", {"tile_id": "x" * 190_000}),
+        ("localize", {"text": "a", "tile_id": "x" * 190_000}),
+        ("localize", {"text": "a", "method": "x" * 190_000, "tile_id": "a"}),
+    ],
+)
+def test_an_error_does_not_repeat_what_was_sent(api: httpx.Client, name: str, body: dict[str, Any]) -> None:
+    answer = api.post(name, json=body)
+    assert answer.status_code == 422 and "xxx" in answer.text and len(answer.text) < 1_300
+
+
+def test_every_refusal_is_one_line_and_one_sentence(
+    api: httpx.Client, lines: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, body, status in (
+        ("search", {"text": 1}, 422),
+        ("search", {"text": "SECRET", "picture": "é"}, 422),
+        ("search", {"text": "SECRET", "k": 0}, 422),
+        ("nothing", {"text": "SECRET"}, 404),
+    ):
+        lines.clear()
+        answer = api.post(name, json=body)
+        assert answer.status_code == status and answer.json()["error"]
+        (line,) = lines
+        assert '"refused"' in line and "SECRET" not in line
+    lines.clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(http_api, "_MOST_EACH", 0)
+        assert api.post("search", json={"text": "a"}).status_code == 429 and '"http.search"' in lines[0]
+    lines.clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(http_api, "take_in", lambda *_: 1 / 0)
+        assert api.post("search", json={"picture": picture()}).status_code == 500
+    (line,) = lines
+    assert '"failed"' in line and "ZeroDivisionError" in line and "test_http_api.py:" in line
+
+
+def test_three_clients_do_not_shut_out_others(state: AppState, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "_IN_FORCE", [settings.Settings(trust_proxy=1)])
+    go_on, real = threading.Event(), vars(search_api)["found_of"]
+
+    def slow(state: AppState, query: Query) -> Any:
+        if query.text == "slow":
+            go_on.wait(60)
+        return real(state, query)
+
+    monkeypatch.setattr(search_api, "found_of", slow)
+
+    async def rush(url: str) -> tuple[list[int], int, str]:
+        async with httpx.AsyncClient(base_url=f"{url}api/v1/", timeout=60) as client:
+
+            async def ask(text: str, who: str) -> httpx.Response:
+                return await client.post("search", json={"text": text}, headers={"X-Forwarded-For": who})
+
+            slow = [asyncio.create_task(ask("slow", f"192.0.2.{n % 3}")) for n in range(48)]
+            while HTTP_CALLS.waiting < 48:
+                await asyncio.sleep(0.05)
+            other = [(await ask("a road", f"192.0.2.{n}")).status_code for n in range(10, 14)]
+            own = await ask("a road", "192.0.2.0")
+            go_on.set()
+            answers = await asyncio.gather(*slow)
+            return other, sum(answer.status_code == 503 for answer in answers), own.text
+
+    try:
+        with running(state) as url:
+            other, pushed_out, own = asyncio.run(rush(url))
+    finally:
+        go_on.set()
+    assert other == [200] * 4
+    assert 1 <= pushed_out <= 5 and "wait" in own
+
+
+def test_each_picture_of_a_call_is_charged_before_any_is_taken_in(
+    state: AppState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings, "_IN_FORCE", [settings.Settings(requests_per_minute=40)])
+    with running(state) as url:
+        body = {"pictures": [picture(8)] * 32, "labels": "a", "templates": "{}"}
+        first = httpx.post(f"{url}api/v1/classify_many", json=body, timeout=60)
+        monkeypatch.setattr(http_api, "take_in", lambda *_: pytest.fail("it was taken in"))
+        second = httpx.post(f"{url}api/v1/classify_many", json=body, timeout=60)
+    assert first.status_code == 200 and len(first.json()) == 32
+    assert second.status_code == 429 and "too many pictures" in second.json()["error"]
+    assert int(second.headers["Retry-After"]) > 1
 
 
 def test_other_doors_are_closed(api: httpx.Client) -> None:

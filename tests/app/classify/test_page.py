@@ -17,9 +17,10 @@ from playwright.sync_api import Browser, Page, expect
 
 from app.classify.html import NO_FIT, csv_text, table, verdict
 from app.classify.label_sets import LABEL_SETS, OWN, set_of
-from app.classify.service import MAX_PICTURES, Row, judge_many
+from app.classify.service import Row, judge_many
 from app.collections import AppState
 from app.server.upload_folder import Upload
+from app.server.values import MAX_PICTURES
 from lrsclip.calibration.labels import MANIFEST_KEY, Calibration, Classification
 from lrsclip.errors import PictureError
 from lrsclip.zero_shot.classifier import ClassScore

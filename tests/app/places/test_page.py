@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 import threading
 from collections.abc import Iterator
@@ -155,11 +156,32 @@ def test_whatever_comes_from_the_map_is_a_place_or_refused(said: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "said", ["", "[]", "[1]", "[1, 2, 3]", "[91, 0]", "[0, 181]", "[NaN, 0]", '["a", 1]', "[1e400, 0]", "{}"]
+    "said",
+    [
+        "",
+        "[]",
+        "[1]",
+        "[1, 2, 3]",
+        "[91, 0]",
+        "[0, 181]",
+        "[NaN, 0]",
+        '["a", 1]',
+        "[1e400, 0]",
+        "{}",
+        "[1e308, 0, 1e308, 0]",
+        "[-1e308, 1e308, 1e308, 1e308]",
+    ],
 )
 def test_no_place_is_refused_in_words(said: str) -> None:
     with pytest.raises(TileSourceError, match=r"click again|draw it again"):
         _on_the_map(said, 1.0)
+
+
+@given(st.lists(st.floats() | st.sampled_from([1e308, -1e308, 85.0, 180.0]), min_size=2, max_size=4))
+def test_no_numbers_from_the_map_are_a_place_off_the_earth(numbers: list[float]) -> None:
+    with suppress(TileSourceError):
+        latitude, longitude, half_km = _on_the_map(json.dumps(numbers), 1.0)
+        assert abs(latitude) <= 85 and abs(longitude) <= 180 and 0 < half_km <= 5
 
 
 def test_a_box_becomes_a_place_with_a_size_that_is_offered() -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from mcp import ClientSession
 from mcp.client.streamable_http import streamable_http_client
@@ -22,9 +23,9 @@ from PIL import Image
 from app.build import build, serve
 from app.media.images import data_url
 from app.search import api as search_api
-from app.server import settings
+from app.server import settings, tool_calls
 from app.server.encoder_queue import STOP
-from app.server.gradio_patches import MAX_MCP_CALLS_EACH
+from app.server.tool_calls import MAX_CALLS_EACH
 from app.server.upload_folder import own_folder
 from lrsclip.errors import Cancelled
 from tests.helpers.app_parts import draw_tile, make_state
@@ -86,7 +87,7 @@ def test_a_client_has_a_few_calls_at_work_and_no_thread_waits_for_them(
 
     answers = asyncio.run(rush())
     refused = [answer for answer in answers if answer.isError]
-    assert len(refused) == 12 - MAX_MCP_CALLS_EACH and all("too many calls" in said(answer) for answer in refused)
+    assert len(refused) == 12 - MAX_CALLS_EACH and all("too many calls" in said(answer) for answer in refused)
 
 
 def test_the_call_of_a_model_that_has_gone_is_ended(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,10 +172,75 @@ def test_a_picture_sent_as_data_leaves_its_metadata_behind(url: str) -> None:
 def test_too_many_pictures_are_refused_before_any_is_taken_in(url: str) -> None:
     before = set(own_folder().root.rglob("*"))
     _, (many,) = used(
-        url, ("classify_many", {"pictures": ["data:image/png;base64,AAAA"] * 65, "labels": "a", "templates": "{}"})
+        url, ("classify_many", {"pictures": ["data:image/png;base64,AAAA"] * 33, "labels": "a", "templates": "{}"})
     )
     assert many.isError and "too many pictures" in said(many)
     assert set(own_folder().root.rglob("*")) == before
+
+
+HEAD = {"Accept": "application/json, text/event-stream"}
+
+
+def test_arguments_are_bounded_by_the_door_and_in_every_schema(url: str) -> None:
+    asked = {"jsonrpc": "2.0", "id": 1, "method": "tools/call"}
+    for name, arguments in (
+        ("search", {"text": "x", "bbox": ["x"] * 19_900}),
+        ("localize", {"text": "x", "scales_px": [[] for _ in range(9_900)]}),
+        ("classify_many", {"pictures": ["x"] * 19_900}),
+    ):
+        body = {**asked, "params": {"name": name, "arguments": arguments}}
+        answer = httpx.post(f"{url}gradio_api/mcp/", json=body, headers=HEAD, timeout=30)
+        assert answer.status_code == 400 and "more than 256 parts" in answer.json()["error"]
+    _, (box, pictures) = used(
+        url, ("search", {"text": "a", "bbox": [1] * 65}), ("classify_many", {"pictures": ["x"] * 33})
+    )
+    assert box.isError and said(box).startswith("bbox: ") and "too long" in said(box)
+    assert pictures.isError and said(pictures).startswith("pictures: ")
+
+
+def test_arguments_are_checked_once_away_from_the_loop_and_refused_in_a_line(
+    url: str, lines: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads, check = list[str](), tool_calls._check
+
+    def watched(*given: Any) -> None:
+        threads.append(threading.current_thread().name)
+        check(*given)
+
+    monkeypatch.setattr(tool_calls, "_check", watched)
+    monkeypatch.setattr("jsonschema.validate", lambda *_, **__: pytest.fail("checked in the loop"))
+    wrong: tuple[tuple[str, dict[str, Any]], ...] = (
+        ("search", {"text": "a", "bbox": ["SECRET"] * 60}),
+        ("search", {"text": "a", "SECRET": 1}),
+        ("SECRET", {}),
+    )
+    _, answers = used(url, *wrong)
+    assert [said(answer).partition(":")[0] for answer in answers[:2]] == ["bbox.0", "the arguments"]
+    assert "there is no tool" in said(answers[2])
+    assert len(threads) == 3 and all("worker" in name for name in threads)
+    told = [line for line in lines if '"page.' not in line]  # pages of tests before may be closed meanwhile
+    assert len(told) == 3 and all('"event": "mcp", "status": "refused"' in line for line in told)
+    assert "SECRET" not in "".join(lines)
+
+
+def test_an_error_does_not_repeat_what_was_sent(url: str) -> None:
+    long = "x" * 200_000
+    _, answers = used(
+        url, (long, {}), ("search", {long: 1}), ("search", {"bbox": [long]}), ("classify", {"picture": long}),
+        ("grow", {"tile_id": long}),
+    )  # fmt: skip
+    assert all(answer.isError and "xxx" in said(answer) and len(said(answer)) < 1_300 for answer in answers)
+
+
+def test_a_picture_may_have_eight_megabytes_and_a_larger_call_is_refused_in_json(url: str) -> None:
+    content = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 256, (1_640, 1_640, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(content, "PNG", compress_level=0)
+    assert 7.5 < len(content.getvalue()) / 2**20 < 8
+    _, (judged,) = used(url, judge(f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}"))
+    assert not judged.isError, said(judged)
+    answer = httpx.post(f"{url}gradio_api/mcp/", content=b" " * 12 * 2**20, headers=HEAD, timeout=30)
+    assert answer.status_code == 413 and "11 MB" in answer.json()["error"]
 
 
 def test_several_pictures_are_taken_and_what_may_be_left_out_is_not_asked_for(url: str) -> None:
