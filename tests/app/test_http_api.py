@@ -190,6 +190,8 @@ def test_three_clients_do_not_shut_out_others(state: AppState, monkeypatch: pyte
 
             slow = [asyncio.create_task(ask("slow", f"192.0.2.{n % 3}")) for n in range(48)]
             while HTTP_CALLS.waiting < 48:
+                ended = [task.result().text for task in slow if task.done()]
+                assert not ended, ended
                 await asyncio.sleep(0.05)
             other = [(await ask("a road", f"192.0.2.{n}")).status_code for n in range(10, 14)]
             own = await ask("a road", "192.0.2.0")
