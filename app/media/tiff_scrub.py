@@ -7,7 +7,6 @@ Only the lists of tags are read, by `lrsclip.io.tiff_tags`.
 from __future__ import annotations
 
 import re
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -29,6 +28,7 @@ _HARMLESS_TAGS = frozenset(
         *(34675, 42112, 42113, 50674),  # color profile, GDAL's scales and "no data", LERC
     )
 )
+_OF_THE_PIXELS = frozenset((256, 257, 258, 259, 262, 266, 277, 278, 284, 317, 320, 322, 323, 338, 339))
 _COMPRESSION = 259
 _OLD_JPEG = 6  # its tables lie outside of any list of strips; given up in 1995
 _GDAL_METADATA = 42112
@@ -139,15 +139,19 @@ def _kept_of(tiff: TiffTags, directory: Directory, *, alone: bool = False) -> _K
     stay, values, anew = list[int](), dict[int, Value](), list[tuple[int, bytes]]()
     for at in np.flatnonzero(np.isin(entries["code"], list(harmless))).tolist():
         code = int(entries["code"][at])
-        with suppress(NotUnderstoodError):  # of no known type, or outside of the file: no reader needs it
+        try:
             value = tiff.value(directory, at)
-            if code == _GDAL_METADATA:
-                old = tiff.read(value.offset, value.count * value.number_bytes, np.dtype("u1")).tobytes()
-                if not (new := _without_owners(old)):
-                    continue
-                anew += [(value.offset, new)] if new != old else []
-            stay.append(at)
-            values[code] = value
+        except NotUnderstoodError:  # of no known type, or outside of the file
+            if code in _OF_THE_PIXELS:  # without it they would be read as other numbers
+                raise
+            continue
+        if code == _GDAL_METADATA:
+            old = tiff.read(value.offset, value.count * value.number_bytes, np.dtype("u1")).tobytes()
+            if not (new := _without_owners(old)):
+                continue
+            anew += [(value.offset, new)] if new != old else []
+        stay.append(at)
+        values[code] = value
     if tiff.all_of(directory, _COMPRESSION) == {_OLD_JPEG}:  # a number that may be larger than the file
         raise NotUnderstoodError
     places = [_pixels(tiff, values[at], values.get(length)) for at, length in _PIXELS if at in values]

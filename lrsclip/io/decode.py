@@ -21,7 +21,7 @@ from lrsclip.io.kinds import head_of, is_raster, refusal_of
 from lrsclip.io.picture_parts import check_parts, orientation_in
 from lrsclip.io.plain_file import open_plain
 from lrsclip.io.raster import read_rgb, read_whole
-from lrsclip.io.raster_file import RASTER_FAULTS, RasterFile, open_raster, open_raster_bytes
+from lrsclip.io.raster_file import RASTER_FAULTS, RasterFile, open_raster, open_raster_bytes, plain_reason
 from lrsclip.io.raster_limits import check_total
 from lrsclip.io.tiff_tags import hides_its_size
 
@@ -125,7 +125,7 @@ def decode(
     Raises:
         PictureError: as of `open_image`.
     """
-    called = name or str(path)
+    called = name or (str(path) if isinstance(path, str | os.PathLike) else "the file")
     if bands is not None and len(bands) not in (1, 3):
         raise PictureError(f"bands names {len(bands)} bands; name one, or three as in (4, 3, 2)")
     try:
@@ -394,8 +394,5 @@ def unreadable(name: str, error: Exception) -> PictureError:
         return PictureError(f"cannot read {name}: {error}")
     if isinstance(error, Image.DecompressionBombError):
         return PictureError(f"cannot read {name}: it has too many pixels; cut it into tiles")
-    if isinstance(error, FileNotFoundError):
-        reason = "the file is gone"
-    else:
-        reason = " ".join(str(error).split()) or type(error).__name__
+    reason = "the file is gone" if isinstance(error, FileNotFoundError) else plain_reason(error)
     return PictureError(f"cannot read {name}: {reason}; replace or remove the file")

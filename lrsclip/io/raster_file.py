@@ -62,6 +62,7 @@ _LEADS_TO_FILES = (
     "defmodel", "gridshift", "parameterfile",
 )  # fmt: skip
 # Web Mercator as GDAL wrote it in WKT 1: sphere, no shift.
+_NAME_IN_MEMORY = re.compile(r"(?:/vsimem/\S*?)?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\S*?: ")
 _WEB_MERCATOR = re.compile(
     r'EXTENSION\["PROJ4","\+proj=merc \+a=6378137 \+b=6378137 \+lat_ts=0(?:\.0)? \+lon_0=0(?:\.0)? \+x_0=0(?:\.0)? '
     r'\+y_0=0(?:\.0)? \+k=1(?:\.0)? \+units=m \+nadgrids=@null \+wktext(?: \+no_defs)?"\]',
@@ -272,8 +273,12 @@ def check_sidecars(path: Path) -> None:
 
 def damaged(path: Path, error: BaseException) -> PictureError:
     """Turn a fault of rasterio or the system into an error that names the file and the mend."""
-    reason = " ".join(str(error).split()) or type(error).__name__
-    return PictureError(f"cannot read {path}: {reason}; replace the file, or give another one")
+    return PictureError(f"cannot read {path}: {plain_reason(error)}; replace the file, or give another one")
+
+
+def plain_reason(error: BaseException) -> str:
+    """Put a library's error on one line, without the name that a file in memory has there."""
+    return _NAME_IN_MEMORY.sub("", " ".join(str(error).split())) or type(error).__name__
 
 
 def names_other_files(crs_wkt: str) -> bool:

@@ -28,6 +28,7 @@ from lrsclip.io.decode import (
 from lrsclip.io.georeference import GeoReference, georeference_of
 from lrsclip.io.kinds import head_of, is_raster, kind_of
 from lrsclip.io.look import UPRIGHT, stretch_ends
+from lrsclip.io.picture_parts import check_tags
 from lrsclip.io.plain_file import open_plain
 from lrsclip.io.raster import read_whole, stretched
 from lrsclip.io.raster_file import RASTER_FAULTS, check_sidecars, damaged, open_raster
@@ -91,6 +92,7 @@ def _from_path(path: Path, bands: tuple[int, ...] | None, untrusted: bool) -> Sc
     try:
         with open_plain(path) as file:
             head = head_of(file)
+            check_tags(file)
     except OSError as error:
         raise damaged(path, error) from error
     kind = kind_of(head)
@@ -156,6 +158,8 @@ def _from_picture_file(path: Path, bands: tuple[int, ...] | None, place: Place |
     try:
         with opened(path) as stored:
             if place is None:
+                _check_size(str(path), *stored.size, MAX_PICTURE_PX)
+                stored.load()  # before the orientation is asked for, which reads on through damage
                 place = _place_beside(path, orientation(stored) != 1)
             return _from_picture(stored, str(path), place, bands)
     except PictureError:

@@ -23,6 +23,7 @@ from lrsclip.io.decode import DECODE_FAULTS, Decoded, decode, opened, summary_of
 from lrsclip.io.georeference import GeoReference, georeference_of
 from lrsclip.io.kinds import head_of, is_raster, kind_of
 from lrsclip.io.look import Look
+from lrsclip.io.picture_parts import check_tags
 from lrsclip.io.plain_file import open_plain
 from lrsclip.io.raster import read_rgb, starts
 from lrsclip.io.raster_file import RASTER_FAULTS, RasterFile, driver_of, open_raster
@@ -252,6 +253,7 @@ def _look_at(path: Path, name: str, wanted: tuple[int, ...] | None) -> _Raster:
     try:
         with open_plain(path) as content:
             head = head_of(content)
+            check_tags(content)
         if not head:
             raise PictureError(f"{path} is empty; fetch it again")
         if kind_of(head) and not is_raster(head) and (found := _picture_at(path, name, wanted)):

@@ -10,6 +10,7 @@ import pytest
 
 from app.media.images import uploaded, uploaded_as
 from app.media.scene_input import opened_upload
+from lrsclip.errors import PictureError
 from lrsclip.io.decode import decode, open_image
 from tests.helpers.app_parts import as_sent
 from tests.helpers.picture_kinds import NAMES, RGB, make, write
@@ -18,7 +19,7 @@ from tests.helpers.scene_parts import whole
 BESIDE = ("mask_beside.tif",)  # what lies beside a file is lost when the file alone is sent
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in BESIDE])
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in (*BESIDE, "fax.tif")])
 def test_an_upload_looks_as_its_file_does(name: str, tmp_path: Path) -> None:
     path = make(name, tmp_path)
     expected = np.asarray(open_image(path)).astype(int)
@@ -30,6 +31,12 @@ def test_an_upload_looks_as_its_file_does(name: str, tmp_path: Path) -> None:
         assert opened.scene.summary == summary
     if name.endswith((".tif", ".png", ".jp2")):
         assert summary == decode(path).summary
+
+
+def test_a_fax_is_refused_by_name(tmp_path: Path) -> None:
+    """Its decoder tells of each row."""
+    with pytest.raises(PictureError, match="TIFF of compression 4; save it with deflate"):
+        uploaded(as_sent(make("fax.tif", tmp_path)))
 
 
 def test_names_of_bands_and_wavelengths_stay_with_an_upload(tmp_path: Path) -> None:
