@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from app.collections import AppState
-from app.learn.service import Reading, check_text, reading_of, standings
+from app.learn.service import Reading, check_text, ranked, reading_of, standings
 from app.learn.subject import Subject, atlas_of, name_of
 from lrsclip.errors import TextError
 from lrsclip.models.tokenizer import Tokenizer
@@ -86,4 +86,4 @@ def reword(state: AppState, subject: Subject, text: str, again: str) -> Reworded
         for report, standing in zip(reports, standings(state, subject, vectors), strict=True)
     )
     alike_cos = float(vectors[0] @ vectors[1])
-    return Reworded(state.source.spec, subject, state.tile_count, (text, again), (first, second), alike_cos)
+    return Reworded(state.source.spec, subject, ranked(state, subject), (text, again), (first, second), alike_cos)

@@ -233,6 +233,11 @@ def _past(words: Sequence[str], at: int, wanted: Sequence[str]) -> int | None:
     return at
 
 
+def ranked(state: AppState, subject: Subject) -> int:
+    """Count the pictures that are ranked: the tiles, and one more where the subject is none of them."""
+    return state.tile_count + isinstance(subject, OwnPicture)
+
+
 def standings(state: AppState, subject: Subject, vectors: NDArray[np.float32]) -> list[Standing]:
     """Rank a tile, or a picture beside them, among the collection's tiles for texts.
 
@@ -321,7 +326,7 @@ def grow(
         steps.append(Step(before, added, reports[0].count, wide, narrow, heat))
         if progress is not None:
             progress(number + 1, len(parts))
-    return Grown(state.source.spec, subject, state.tile_count, text.strip(), tuple(steps))
+    return Grown(state.source.spec, subject, ranked(state, subject), text.strip(), tuple(steps))
 
 
 def reorder(
@@ -366,7 +371,7 @@ def reorder(
         done += len(texts)
         if progress is not None:
             progress(done, total)
-    return Orders(state.source.spec, subject, state.tile_count, text.strip(), tuple(orders))
+    return Orders(state.source.spec, subject, ranked(state, subject), text.strip(), tuple(orders))
 
 
 def _shuffled(sentences: Sequence[str], seed: int) -> tuple[str, ...]:

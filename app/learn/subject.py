@@ -11,10 +11,12 @@ from PIL import Image
 
 from app.collections import AppState
 from app.media.images import shrunk, tile_picture
+from app.server.concurrency import LruCache
 from lrsclip.io.encode import encoded
 from lrsclip.tiles.atlas import AtlasTiles
 
 OWN_NAME = "your own picture"
+_VECTORS: LruCache[NDArray[np.float32]] = LruCache(64)
 _KEPT_PX = 512  # a visitor's session keeps it; the page shows no more
 
 
@@ -58,8 +60,13 @@ def vector_of(state: AppState, subject: Subject) -> NDArray[np.float32]:
         TileSourceError: there is no such tile.
     """
     if isinstance(subject, OwnPicture):
-        return np.asarray(state.bundle.encode_image([picture_of(state, subject)])[0], np.float32)
+        key = state.bundle.name, subject.content  # all texts of a run are held against it
+        return _VECTORS.get(key, lambda: _encoded(state, subject))
     return state.index.vector(subject)
+
+
+def _encoded(state: AppState, own: OwnPicture) -> NDArray[np.float32]:
+    return np.asarray(state.bundle.encode_image([picture_of(state, own)])[0], np.float32)
 
 
 def text_of_tile(state: AppState, subject: Subject) -> str:

@@ -17,7 +17,7 @@ from app.server.concurrency import StopFlags
 from app.server.events import INTERNAL, QUICK, UPLOAD, for_page
 from app.ui import answered
 from app.ui.download import download_js
-from lrsclip.errors import TextError
+from lrsclip.errors import Cancelled, TextError, TileSourceError
 
 _START_COUNT, _MAX_COUNT = 5, 20
 
@@ -111,4 +111,8 @@ def _pictures(state: AppState, rows: list[Row]) -> dict[int, str]:
 
 
 def _picture(state: AppState, tile_id: str) -> str:
-    return data_url(shrunk(thumbnail(state, tile_id), 2 * BATCH_PX), "WEBP")
+    try:
+        picture = thumbnail(state, tile_id)
+    except (TileSourceError, Cancelled):  # the answers are there, and stay without it
+        return ""
+    return data_url(shrunk(picture, 2 * BATCH_PX), "WEBP")

@@ -65,6 +65,7 @@ _MCP_METHODS = frozenset("initialize ping logging/setLevel tools/list tools/call
 _MCP_METHODS |= {"prompts/list", "resources/list", "resources/templates/list"}  # asked for at the start; all are empty
 _AT_WORK = 4  # requests of one client that are worked on at once; each holds Python's lock, or the loop, for a while
 _LONG = frozenset({"upload", "plain", "mcp"})  # bodies whose requests last, and have lines of their own
+_SQUARES = "/ground/"  # of maps, which have a line of their own too
 _OWN_QUESTION = "/gradio_api/startup-events"  # which Gradio asks at its start
 _MIN_PACE_BYTES = 32 * 1024  # a second, of an upload
 
@@ -354,7 +355,8 @@ class FrontDoor:
         try:
             with self._shares.of(scope[CLIENT], door.share, 1, _MAX_DIRECT if door.direct else _MAX_OPEN), here:
                 app = self._zipped if str(scope["path"]) in _ZIPPED else self._app
-                if door.stream or door.body in _LONG or not self._limits.per_minute:
+                waits_elsewhere = door.stream or door.body in _LONG or str(scope["path"]).startswith(_SQUARES)
+                if waits_elsewhere or not self._limits.per_minute:
                     await app(scope, receive, reply)
                     return
                 async with self._turns.of(scope[CLIENT]) as turn:

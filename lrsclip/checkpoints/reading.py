@@ -166,9 +166,9 @@ def _unsaid(
             options.append(f"{tower}_heads={likely if likely.isdecimal() else 'N'}")
     hint = " (or quick_gelu: OpenAI's CLIPs and what was trained from them; gelu: LAION's and DataComp's)"
     return CheckpointError(
-        f"{origin} does not say {' nor '.join(missing)}, and with a wrong one its vectors would be wrong; put its "
-        f"open_clip_config.json beside it, or say it behind the name, such as ?{'&'.join(options)}"
-        f"{hint if activation is None else ''}"
+        f"{origin} does not say {' nor '.join(missing)}, and with a wrong one its vectors would be wrong; pass the "
+        "folder that holds it as open_clip_pytorch_model beside its open_clip_config.json, or say it behind the name, "
+        f"such as ?{'&'.join(options)}{hint if activation is None else ''}"
     )
 
 

@@ -27,6 +27,8 @@ _TRANSPARENCY = frozenset("alpha opacity transparency".split())  # no "mask", wh
 _SAYS_NOTHING = frozenset("mask valid band layer".split())
 _NEAR_INFRARED = frozenset("nir nir1 nir2 infrared nearinfrared b5 b8 b8a b08".split())
 # Band numbers of red, green and blue: Sentinel-2 and Landsat 8 and 9; Landsat 4 to 7; MODIS.
+_PADDED = re.compile(r"(?<![a-z0-9])b(?:0\d|8a)")
+_AMBIGUOUS = 5  # bands of which numbers alone tell nothing
 _OF_SENTINEL, _OF_THEMATIC_MAPPER, _OF_MODIS = (4, 3, 2), (3, 2, 1), (1, 4, 3)
 _THEMATIC_MAPPER = frozenset({1, 2, 3, 4, 5, 7})  # all that it has in visible and infrared light: no band 6
 _NAME_TAGS = ("name", "bandname", "band_name", "common_name", "commonname", "long_name", "standard_name")
@@ -146,7 +148,12 @@ def _by_number(names: Sequence[str]) -> Bands | None:
         told = {int(match[1]) for token in tokens if (match := _NUMBERED.fullmatch(token))}
         if len(told) == 1:
             numbers.setdefault(number := told.pop(), place)
-            generic = generic and "band" in name and number == place
+            # B1 to B4 are blue to near-infrared of one maker, and coastal blue to red of another
+            generic = (
+                generic
+                and number == place
+                and ("band" in name or (len(names) <= _AMBIGUOUS and not _PADDED.search(name)))
+            )
     if generic:
         return None
     order = _OF_SENTINEL

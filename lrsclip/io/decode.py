@@ -270,12 +270,11 @@ def _raster(
             else:
                 rgb, there = file.use(lambda data: read_rgb(data, look, Window(0, 0, *look.size_px), size))
             return Decoded(Image.fromarray(rgb), look.summary, None if there.all() else there)
-    except TileSourceError as error:
-        raise PictureError(str(error)) from error
-    except PictureError as error:
+    except (TileSourceError, PictureError) as error:
+        told = str(error)
         if isinstance(path, str | os.PathLike):  # its name here may be all that a user should read
-            raise PictureError(str(error).replace(os.path.abspath(path), name)) from error
-        raise
+            told = told.replace(os.path.abspath(path), name)
+        raise PictureError(told) from error
     except RASTER_FAULTS as error:
         raise unreadable(name, error) from error
 

@@ -22,6 +22,8 @@ from lrsclip.io.bands import band_names, inks, is_transparency_by_name, named_co
 
 Ends = tuple[tuple[float, float], ...]  # for each band the values that become black and white
 
+LOOKS = "look 2"
+"""To be counted up when files come to look otherwise: what was encoded of them before does not count any more."""
 UPRIGHT = 1
 SIDEWAYS = frozenset({5, 6, 7, 8})
 """Orientations in which width and height are exchanged."""

@@ -61,8 +61,8 @@ _LEADS_TO_FILES = (
     "extension[", "proj4", "proj-based", "proj=", "init=", "nadgrids", "grids=", "file=", "model=", "tinshift",
     "defmodel", "gridshift", "parameterfile",
 )  # fmt: skip
-# Web Mercator as GDAL wrote it in WKT 1: sphere, no shift.
 _NAME_IN_MEMORY = re.compile(r"(?:/vsimem/\S*?)?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\S*?: ")
+# Web Mercator as GDAL wrote it in WKT 1: sphere, no shift.
 _WEB_MERCATOR = re.compile(
     r'EXTENSION\["PROJ4","\+proj=merc \+a=6378137 \+b=6378137 \+lat_ts=0(?:\.0)? \+lon_0=0(?:\.0)? \+x_0=0(?:\.0)? '
     r'\+y_0=0(?:\.0)? \+k=1(?:\.0)? \+units=m \+nadgrids=@null \+wktext(?: \+no_defs)?"\]',

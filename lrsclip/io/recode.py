@@ -7,10 +7,11 @@ what is kept is a file of a plain kind, without the metadata of its maker.
 from __future__ import annotations
 
 import io
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any
 
 import rasterio
+from rasterio.enums import MaskFlags
 from rasterio.io import MemoryFile
 from rasterio.windows import Window
 
@@ -19,11 +20,12 @@ from lrsclip.io.decode import DECODE_FAULTS, opened, unreadable, upright
 from lrsclip.io.encode import encoded
 from lrsclip.io.kinds import HEAD_BYTES, kind_of
 from lrsclip.io.raster_file import RASTER_FAULTS, open_raster_bytes
-from lrsclip.io.raster_limits import check_total
+from lrsclip.io.raster_limits import check_total, item_bytes
 
 RECODED = frozenset({"JPEG 2000", "AVIF", "GIF", "BMP"})
 """Kinds of pictures, as `kind_of` calls them, that are kept in another one."""
 _ROWS, _BLOCK_PX = 512, 256
+_MAX_KEPT_BYTES = 512 * 2**20  # of pixels: a Sentinel-2 tile has 345 MiB in three bands of 8 bits
 
 
 def recode_task(_request: dict[str, Any], content: bytes) -> tuple[dict[str, Any], bytes]:
@@ -62,6 +64,8 @@ def _as_tiff(content: bytes) -> bytes:
 
 def _copied(data: rasterio.DatasetReader, content: bytes) -> bytes:
     check_total(io.BytesIO(content), "the upload", len(content), data)
+    if data.width * data.height * data.count * item_bytes(data.dtypes[0]) > _MAX_KEPT_BYTES:
+        raise PictureError("the upload is too large a JPEG 2000 to be kept; cut it, or save it as GeoTIFF")
     if len(set(data.dtypes)) > 1:
         raise PictureError("the upload has bands of different types; save it as GeoTIFF, as by gdal_translate")
     facts = {
@@ -69,9 +73,18 @@ def _copied(data: rasterio.DatasetReader, content: bytes) -> bytes:
         "crs": data.crs, "transform": data.transform, "nodata": data.nodata, "compress": "deflate", "zlevel": 1,
         "tiled": True, "blockxsize": _BLOCK_PX, "blockysize": _BLOCK_PX, "interleave": "pixel",
     }  # fmt: skip
-    with MemoryFile() as memory:
+    bits = data.tags(1, ns="IMAGE_STRUCTURE").get("NBITS", "")
+    if bits.isdecimal() and int(bits) < 8 * item_bytes(data.dtypes[0]):
+        facts["nbits"] = int(bits)  # without it 12 bits would be shown as 16, as good as black
+    with MemoryFile() as memory, rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True):
         with memory.open(**facts) as new:
             new.colorinterp = data.colorinterp
+            if any(data.descriptions):
+                new.descriptions = data.descriptions
+            with suppress(ValueError):  # it has no table of colors
+                new.write_colormap(1, data.colormap(1))
+            if MaskFlags.per_dataset in data.mask_flag_enums[0] and MaskFlags.alpha not in data.mask_flag_enums[0]:
+                new.write_mask(data.dataset_mask())
             for top in range(0, data.height, _ROWS):
                 strip = Window(0, top, data.width, min(_ROWS, data.height - top))
                 new.write(data.read(window=strip), window=strip)

@@ -22,7 +22,7 @@ from rasterio.windows import Window
 
 from lrsclip.errors import Cancelled, PictureError
 from lrsclip.io.georeference import GeoReference
-from lrsclip.io.look import Look
+from lrsclip.io.look import LOOKS, Look
 from lrsclip.io.raster import data_mask, may_have_gaps, read_rgb, resized
 from lrsclip.io.raster_file import RASTER_FAULTS, RasterFile, damaged
 from lrsclip.localize.embedding_cache import scene_sha256
@@ -41,7 +41,6 @@ _AT_ONCE_PX, _AT_ONCE_BYTES = (
 _MASK_PX = 256  # side of the decimated mask that a share is counted on
 _MAX_MASK_PX = 16_000_000  # of the mask of a whole scene, from which the shares of many windows are counted
 _STRIP_ROWS = 512
-_LOOKS = "look 2"  # to be counted up when a file comes to look otherwise
 
 
 class Scene(ABC):
@@ -270,7 +269,7 @@ class RasterScene(Scene):
             with self._file.path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256")
             # How a file is shown has changed over time: vectors of an earlier look do not count.
-            digest.update(f":bands={self._look.bands}:{_LOOKS}".encode())
+            digest.update(f":bands={self._look.bands}:{LOOKS}".encode())
             for path in sorted(self._beside):
                 facts = path.stat()
                 digest.update(f":{path.name}:{facts.st_size}:{facts.st_mtime_ns}".encode())

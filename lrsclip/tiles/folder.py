@@ -14,11 +14,13 @@ from PIL import Image
 from lrsclip.errors import PictureError, TileSourceError
 from lrsclip.io.decode import DECODE_FAULTS, decode, image_size, open_image, opened, unreadable, upright_size
 from lrsclip.io.kinds import SUFFIXES, head_of, is_raster
+from lrsclip.io.look import LOOKS
 from lrsclip.io.plain_file import leads_inside, open_plain
 from lrsclip.tiles.base import Tile
 from lrsclip.tiles.sidecar import one_form, place_in_exif, place_in_name, read_captions
 
 _TOLD_EVERY = 500
+_RASTERS = frozenset({".tif", ".tiff", ".jp2"})
 _LOOKED_AT_PX = 64  # of a file that is opened for its summary
 _DIGITS = re.compile(r"(\d+)")
 
@@ -131,7 +133,8 @@ class FolderTiles:
             facts = path.stat()
         except OSError:
             return "gone"
-        return f"{facts.st_size}-{facts.st_mtime_ns}"
+        look = f"-{LOOKS}" if path.suffix.lower() in _RASTERS else ""
+        return f"{facts.st_size}-{facts.st_mtime_ns}{look}"
 
     def _caption(self, path: Path) -> str | None:
         """Look up a picture's caption by its path, or by its name if no other picture here is called so."""

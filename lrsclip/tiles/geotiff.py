@@ -19,10 +19,10 @@ from PIL import Image
 from rasterio.windows import Window
 
 from lrsclip.errors import PictureError, TileSourceError
-from lrsclip.io.decode import DECODE_FAULTS, Decoded, decode, opened, summary_of, unreadable, upright_size
+from lrsclip.io.decode import DECODE_FAULTS, Decoded, decode, opened, orientation, summary_of, unreadable, upright_size
 from lrsclip.io.georeference import GeoReference, georeference_of
 from lrsclip.io.kinds import head_of, is_raster, kind_of
-from lrsclip.io.look import Look
+from lrsclip.io.look import LOOKS, UPRIGHT, Look
 from lrsclip.io.picture_parts import check_tags
 from lrsclip.io.plain_file import open_plain
 from lrsclip.io.raster import read_rgb, starts
@@ -37,7 +37,7 @@ _OPTIONS = frozenset({"tile_px", "overlap_px", "bands"})
 
 @dataclass(frozen=True)
 class _Raster:
-    """A file of the pattern; a picture that is decoded whole has no look."""
+    """A file of the pattern; a picture that is decoded whole has no look, and may be turned by its camera's word."""
 
     path: Path
     name: str
@@ -45,6 +45,7 @@ class _Raster:
     height: int
     look: Look | None
     summary: str
+    upright: bool = True
 
 
 class GeoTiffTiles:
@@ -152,12 +153,12 @@ class GeoTiffTiles:
         return list(self._corners)
 
     def fingerprint(self, tile_id: str) -> str:
-        """Fingerprint a tile by the size and modification time of the raster's file; "gone" if missing."""
+        """Fingerprint a tile by its file's size and modification time, and by how rasters look; "gone" if missing."""
         try:
             facts = self._listed(tile_id)[0].path.stat()
         except OSError:
             return "gone"
-        return f"{facts.st_size}-{facts.st_mtime_ns}"
+        return f"{facts.st_size}-{facts.st_mtime_ns}-{LOOKS}"
 
     def tile(self, tile_id: str) -> Tile:
         """Look up a tile's facts: outline in degrees and side in meters, where the raster is georeferenced."""
@@ -208,12 +209,18 @@ class GeoTiffTiles:
         return decoded.image.crop((left, top, right, bottom))
 
     def _reference(self, raster: _Raster) -> GeoReference | None:
-        """Read where a raster lies, once."""
+        """Read where a raster lies, once; None where that is not known, or where its pixels were turned since."""
         if raster.path not in self._references:
-            self._references[raster.path] = None
-            # A picture that rasterio does not read has no place.
-            if raster.look is not None or driver_of(raster.path) is not None:
-                self._references[raster.path] = self._open(raster.path).use(partial(_reference_of, raster=raster))
+            found: GeoReference | None = None
+            # A picture that rasterio does not read has no place, and a world file knows nothing of a camera's turn.
+            if raster.look is not None or (raster.upright and driver_of(raster.path) is not None):
+                try:
+                    found, _ = self._open(raster.path).use(partial(georeference_of, sidecar_crs=True))
+                except PictureError as error:
+                    log.warning("%s has no place: %s", raster.name, error)
+            if found is not None and raster.look is not None and raster.look.orientation != UPRIGHT:
+                found = None
+            self._references[raster.path] = found
         return self._references[raster.path]
 
     def _listed(self, tile_id: str) -> tuple[_Raster, int, int]:
@@ -291,17 +298,12 @@ def _picture_at(path: Path, name: str, wanted: tuple[int, ...] | None) -> _Raste
     """Look at a picture that is decoded whole, as every other door does; None for one that is too large for that."""
     try:
         with opened(path) as picture:
-            return _Raster(path, name, *upright_size(picture), None, summary_of(picture, wanted))
+            upright = orientation(picture) == 1
+            return _Raster(path, name, *upright_size(picture), None, summary_of(picture, wanted), upright)
     except Image.DecompressionBombError:
         return None
     except DECODE_FAULTS as error:
         raise unreadable(str(path), error) from error
-
-
-def _reference_of(data: rasterio.DatasetReader, *, raster: _Raster) -> GeoReference | None:
-    # A camera's turn is not in the place that a world file gives.
-    turned = (data.width, data.height) != (raster.width, raster.height)
-    return None if turned else georeference_of(data)[0]
 
 
 def _placed(

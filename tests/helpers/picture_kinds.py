@@ -110,6 +110,7 @@ def _rasters() -> dict[str, tuple[NDArray[Any], dict[str, Any]]]:
         "lerc_deflate.tif": (deep.astype(np.float32), {"compress": "LERC_DEFLATE"}),
         "gray_alpha.jp2": (np.concatenate([RGB[:1], ALPHA]), {"driver": "JP2OpenJPEG", "REVERSIBLE": "YES"}),
         "deep.jp2": (deep, {"driver": "JP2OpenJPEG", "QUALITY": "100", "REVERSIBLE": "YES"}),
+        "bits12.jp2": (deep // 4, {"driver": "JP2OpenJPEG", "QUALITY": "100", "REVERSIBLE": "YES", "NBITS": "12"}),
         "plain.jp2": (RGB, {"driver": "JP2OpenJPEG", "QUALITY": "100", "REVERSIBLE": "YES"}),
     }
 

@@ -47,6 +47,8 @@ def layers(count: int) -> NDArray[np.uint16]:
         (("sur_refl_b01", "sur_refl_b02", "sur_refl_b03", "sur_refl_b04"), (1, 4, 3)),
         (("B2 (490 nm)", "B3 (560 nm)", "B4 (665 nm)"), (3, 2, 1)),
         (("Band 1", "Band 2", "Band 3", "Band 4"), (1, 2, 3)),
+        (("B1", "B2", "B3", "B4"), (1, 2, 3)),  # of whom nobody knows; blue to near-infrared of many
+        (("B1", "B2", "B3", "B4", "B5", "B6"), (4, 3, 2)),
         (("Band 2", "Band 3", "Band 4", "Band 8"), (3, 2, 1)),
         (("400.5", "480.0", "555.1", "659.9", "850.2"), (4, 3, 2)),
         (("band 7 (0.482 Micrometers)", "band 17 (0.56 Micrometers)", "band 29 (0.66 Micrometers)"), (3, 2, 1)),

@@ -15,11 +15,14 @@ import pytest
 import rasterio
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from rasterio.transform import from_origin
 
 from lrsclip.errors import PictureError, TileSourceError
 from lrsclip.io.raster import starts
+from lrsclip.localize import open_scene
 from lrsclip.tiles import Partial, Tile, open_tiles, unwrapped
+from lrsclip.tiles.folder import FolderTiles
 from lrsclip.tiles.geotiff import GeoTiffTiles
 
 SHARED = Path(__file__).parents[3].parent / "shared" / "data" / "geotiff"
@@ -293,3 +296,28 @@ def test_grids_from_0_to_360_lie_where_they_do(tmp_path: Path) -> None:
     ).footprint_lonlat
     assert beyond is not None and max(abs(latitude) for _, latitude in beyond) == 90
     assert one_tile(tmp_path / "d.tif", "EPSG:4326", from_origin(700, 10, 0.01, 0.01)).middle_lonlat is None
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+def test_a_world_file_places_no_picture_that_its_camera_turned(tmp_path: Path, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.new("RGB", (64, 64), (90, 80, 70)).save(tmp_path / "a.jpg", exif=exif)
+    (tmp_path / "a.jgw").write_text("1\n0\n0\n-1\n500000\n4588000\n")
+    (tmp_path / "a.prj").write_text(rasterio.CRS.from_epsg(32710).to_wkt())
+    source = GeoTiffTiles(str(tmp_path / "a.jpg"))
+    tile = source.tile(source.tile_ids()[0])
+    assert (tile.middle_lonlat is not None) == (orientation == 1)
+    with open_scene(tmp_path / "a.jpg") as scene:
+        assert (scene.georeference is not None) == (orientation == 1)
+
+
+def test_what_was_encoded_of_another_look_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_raster(tmp_path / "a.tif", np.full((3, 64, 64), 90, np.uint8))
+    Image.new("RGB", (64, 64)).save(tmp_path / "b.png")
+    sources = FolderTiles(tmp_path), GeoTiffTiles(str(tmp_path / "a.tif"))
+    before = [source.fingerprint(source.tile_ids()[0]) for source in sources] + [sources[0].fingerprint("b.png")]
+    for module in ("folder", "geotiff"):
+        monkeypatch.setattr(f"lrsclip.tiles.{module}.LOOKS", "look 99")
+    after = [source.fingerprint(source.tile_ids()[0]) for source in sources] + [sources[0].fingerprint("b.png")]
+    assert [a == b for a, b in zip(before, after, strict=True)] == [False, False, True]

@@ -89,12 +89,7 @@ class TagSource(Source):
         except OSError as error:
             raise DataError(f"{self.table} cannot be read ({error.strerror}); mend the path of {self.name}") from error
         with file:
-            try:
-                yield from self._cells(file, faults)
-            except UnicodeDecodeError as error:
-                faults.add(
-                    "broken table line", f"{self.table} breaks off where it is no {codec} text ({error}); mend it"
-                )
+            yield from self._cells(file, faults)
 
     def _cells(self, file: TextIO, faults: Faults) -> Iterator[tuple[str, dict[str, str]]]:
         head = file.readline(_LONGEST_HEAD)
@@ -143,7 +138,7 @@ def _encoding_of(table: Path, faults: Faults) -> str:
         OSError: it cannot be read.
         DataError: it is no text.
     """
-    decoder = codecs.getincrementaldecoder("utf-8")()
+    decoder, proven = codecs.getincrementaldecoder("utf-8")(), False
     with open_plain(table) as file:
         head = part = file.read(_SNIFFED_BYTES)
         try:
@@ -155,10 +150,11 @@ def _encoding_of(table: Path, faults: Faults) -> str:
                 return codec
             while part:
                 sniffed, part = part, file.read(_SNIFFED_BYTES)
-                decoder.decode(sniffed, final=not part)
+                proven |= not decoder.decode(sniffed, final=not part).isascii()
             return "utf-8-sig"
         except UnicodeDecodeError:
-            pass
+            if proven:  # a megabyte of other letters is no chance: only the row with this one is broken
+                return "utf-8-sig"
     try:
         decoded = decode_text(sniffed, str(table))
     except TextError:  # UTF-8 with damage: the rows that are whole can be read
