@@ -125,10 +125,11 @@ def health(port: int) -> dict[str, Any] | None:
     try:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
         connection.request("GET", "/health")
-        told: dict[str, Any] = json.loads(connection.getresponse().read())
+        answer = connection.getresponse()
+        told: dict[str, Any] = json.loads(answer.read())
     except OSError:
         return None
-    return told
+    return told if "model" in told else None  # while it starts, it tells how far it is
 
 
 def run(port: int, pid: int, args: argparse.Namespace) -> tuple[Told, list[float]]:

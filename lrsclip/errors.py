@@ -44,6 +44,10 @@ class CheckpointError(LRSCLIPError):
         super().__init__("".join(printable))
 
 
+class CheckpointDamagedError(CheckpointError):
+    """A file of weights that is cut off or damaged, so that its tensors cannot be read."""
+
+
 class TextError(LRSCLIPError, ValueError):
     """A text that is empty or not text."""
 

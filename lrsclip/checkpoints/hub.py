@@ -28,15 +28,15 @@ from lrsclip.checkpoints.choice import Choice, choose, files_in, read_shards
 from lrsclip.checkpoints.facts import MAX_CONFIG_BYTES, Facts, Told
 from lrsclip.checkpoints.native import read_manifest
 from lrsclip.checkpoints.published import Published, facts_of, joined, plan
-from lrsclip.checkpoints.weights_file import DamagedError, Weights, peek_weights
-from lrsclip.errors import CheckpointError, UnknownModelError
+from lrsclip.checkpoints.weights_file import Weights, peek_weights
+from lrsclip.errors import CheckpointDamagedError, CheckpointError, UnknownModelError
 from lrsclip.models.config import ModelConfig
 
 log = logging.getLogger(__name__)
 _ADDRESS = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?")
 # The HTTP library's own errors too, which are no OSError; which library that is changes with huggingface_hub.
 _FAULTS: tuple[type[BaseException], ...] = (OSError, HfHubHTTPError.__mro__[1], HFValidationError, ValueError)
-_PEEK_FAULTS: tuple[type[BaseException], ...] = (*_FAULTS, NotImplementedError, DamagedError)
+_PEEK_FAULTS: tuple[type[BaseException], ...] = (*_FAULTS, NotImplementedError, CheckpointDamagedError)
 _PEEK_BLOCK_BYTES = 2**18  # of one request; a list of tensors has some hundred kilobytes
 _SPARE_BYTES = 2**28
 _TOLD_BYTES = 10**8  # smaller fetches take no time that needs an explanation

@@ -21,7 +21,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from lrsclip.checkpoints.torch_zip import FAULTS, PickledCodeError, TorchZip
-from lrsclip.errors import CheckpointError
+from lrsclip.errors import CheckpointDamagedError, CheckpointError
 from lrsclip.io.plain_file import open_plain
 
 _HEAD_BYTES = 512
@@ -54,10 +54,6 @@ _TYPES = {
     "F8_E4M3": torch.float8_e4m3fn,
     "F8_E5M2": torch.float8_e5m2,
 }
-
-
-class DamagedError(CheckpointError):
-    """A file of weights that begins as one and cannot be read to its end."""
 
 
 @dataclass(frozen=True)
@@ -188,7 +184,7 @@ def _own_words(name: str) -> Iterator[None]:
         asked = re.search(r"GLOBAL ([\w.]+)", str(error))
         if asked:
             raise _pickled(name, asked[1]) from None
-        raise DamagedError(f"{name} is cut off or damaged; download it again") from None
+        raise CheckpointDamagedError(f"{name} is cut off or damaged; download it again") from None
 
 
 def _pickled(name: str, what: str) -> CheckpointError:

@@ -135,7 +135,7 @@ def test_an_upload_that_is_no_picture_is_refused_in_words(page: Page, tmp_path: 
     (tmp_path / "fake.png").write_text("no picture")
     choose_tab(page, "Classify")
     page.locator("#classify-picture input[type=file]").set_input_files(tmp_path / "fake.png")
-    expect(page.get_by_text("The upload is no TIFF")).to_be_visible()
+    expect(page.get_by_text("The upload is no JPEG")).to_be_visible()
     expect(page.locator("#classify-picture img")).to_have_count(0)
 
 

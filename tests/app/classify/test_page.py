@@ -154,7 +154,7 @@ def test_several_are_classified_and_taken_home(page: Page, files: list[Path], tm
     rows = page.locator("#classified tbody tr")
     expect(rows).to_have_count(3)
     expect(rows.nth(0)).to_contain_text(NO_FIT.lower())
-    expect(rows.nth(1)).to_contain_text("no TIFF, JPEG, PNG")
+    expect(rows.nth(1)).to_contain_text("no JPEG, PNG, WebP, TIFF")
     assert page.locator("#classified img").count() == 0
     with page.expect_download() as begun:
         page.get_by_role("link", name="Save as CSV").click()

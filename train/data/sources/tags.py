@@ -28,6 +28,7 @@ from train.data.sources.files import (
 )
 
 _SNIFFED_BYTES, _LONGEST_HEAD = 2**20, 2**20
+_BINARY_SHARE = 0.1  # of zeros, from which a table is no text; a stray one breaks its own row
 
 
 class TagSource(Source):
@@ -145,9 +146,10 @@ def _encoding_of(table: Path, faults: Faults) -> str:
             if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
                 return "utf-16"
             if b"\0" in head:
-                if (codec := utf16_without_mark(head)) is None:
+                if (codec := utf16_without_mark(head)) is not None:
+                    return codec
+                if head.count(b"\0") > len(head) * _BINARY_SHARE:
                     raise DataError(f"{table} is no CSV text; save it as CSV in UTF-8")
-                return codec
             while part:
                 sniffed, part = part, file.read(_SNIFFED_BYTES)
                 proven |= not decoder.decode(sniffed, final=not part).isascii()
