@@ -28,7 +28,6 @@ from train.data.sources.files import (
 )
 
 _SNIFFED_BYTES, _LONGEST_HEAD = 2**20, 2**20
-_BINARY_SHARE = 0.1  # of zeros, from which a table is no text; a stray one breaks its own row
 
 
 class TagSource(Source):
@@ -148,7 +147,7 @@ def _encoding_of(table: Path, faults: Faults) -> str:
             if b"\0" in head:
                 if (codec := utf16_without_mark(head)) is not None:
                     return codec
-                if head.count(b"\0") > len(head) * _BINARY_SHARE:
+                if b"\0" in head.partition(b"\n")[0]:  # a stray one further down breaks its own row
                     raise DataError(f"{table} is no CSV text; save it as CSV in UTF-8")
             while part:
                 sniffed, part = part, file.read(_SNIFFED_BYTES)
