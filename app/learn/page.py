@@ -198,9 +198,9 @@ def _task(state: AppState) -> Task:
 def _display(plan: gr.HTML) -> Display:
     stage = gr.HTML(empty(_START), elem_id="learn-stage")
     with gr.Row(visible=False, elem_classes="steps-row") as steps:
-        back = gr.Button("Back", scale=1, min_width=90)
+        back = gr.Button("Back", scale=1, min_width=90, elem_id="learn-back")
         further = gr.Button("Next", variant="primary", scale=3, min_width=160, elem_id="learn-next")
-        everything = gr.Button("Show all", scale=1, min_width=100)
+        everything = gr.Button("Show all", scale=1, min_width=100, elem_id="learn-all")
     table = gr.HTML("", elem_id="learn-table")
     with gr.Row(visible=False, elem_classes="papers") as papers:
         take = gr.DownloadButton("Download the hand-out", elem_id="learn-take")
@@ -501,16 +501,19 @@ def _wire_steps(collections: Collections, display: Display) -> None:
         pressed = button.click(  # in the queue, so that it can be said if the collection was closed
             move(by), [display.result, display.step], display.of_a_step, show_progress="hidden", **INTERNAL
         )
-        pressed.then(None, None, None, js=_KEEP_FOCUS, **QUICK)
+        pressed.then(None, None, None, js=_KEEP_FOCUS.replace("ID", str(button.elem_id)), **QUICK)
 
 
 _SHOW_STAGE = show_js("learn-stage", 0.4)  # low, because a projector's window is low too
 # A button that cannot be pressed any further loses the focus, and who works with keys would begin at the page's top.
-# The stage before the buttons takes it: on another button, one more Enter would undo the step.
+# The stage before the buttons takes it: on another button, one more Enter would undo the step. A button that was only
+# drawn anew gets it back.
 _KEEP_FOCUS = """() => setTimeout(() => {
   const lost = !document.activeElement || document.activeElement === document.body || document.activeElement.disabled;
   const stage = document.getElementById("learn-stage");
   if (!lost || !stage) return;
+  const own = document.getElementById("ID");
+  if (own && !own.disabled) return own.focus({preventScroll: true});
   stage.tabIndex = -1;
   stage.focus({preventScroll: true});
 }, 50)"""
