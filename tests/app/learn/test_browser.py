@@ -136,6 +136,7 @@ def test_a_long_text_of_a_stranger_stays_text_and_on_one_page(page: Page, browse
     text = " ".join(f"{NASTY} and a very long part number {n} of it with many words." for n in range(20))
     page.locator("#learn-text textarea").fill(text)
     page.locator("#learn-run").click()
+    expect(page.locator("#learn-stage")).to_contain_text("very long part number 0")  # not the lesson's own run
     page.get_by_role("button", name="Show all").click()
     expect(page.locator("#learn-table tbody tr")).to_have_count(16)
     expect(page.locator("#learn-table")).to_contain_text("{{7*7}}")
