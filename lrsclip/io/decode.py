@@ -280,7 +280,7 @@ def _raster(
 
 
 def _check_pixels(pixels: int, name: str) -> None:
-    """Refuse what Pillow would: a whole picture in memory has the same cost, whoever decodes it."""
+    """Refuse what Pillow would: a whole picture in memory has the same cost, with any decoder."""
     if Image.MAX_IMAGE_PIXELS is not None and pixels > 2 * Image.MAX_IMAGE_PIXELS:
         raise PictureError(f"cannot read {name}: it has too many pixels; cut it into tiles")
 
